@@ -1,0 +1,59 @@
+# Everything runs from a bare clone with python3 (3.11 or later) and make; `make help` lists it.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?= -qq
+PYTEST_FLAGS ?=
+BENCH_FLAGS ?=
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
+
+# The stamp names what was installed and where: it goes stale when a requirement changes or the
+# checkout moves, and not when only a file's date does.
+KEY := $(shell { echo "$(CURDIR)"; cat pyproject.toml constraints.txt; } | cksum | cut -d ' ' -f 1)
+STAMP := $(VENV)/.installed-$(KEY)
+
+# An environment whose interpreter does not start is stale whatever its stamp says.
+ifneq ($(shell $(PY) -c '' >/dev/null 2>&1 || echo broken),)
+.PHONY: $(STAMP)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo lint test test-all bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv with jaxmix, its tests' and its benchmarks' tools (PYTHON=python3)
+
+$(STAMP):
+	@$(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "jaxmix needs Python 3.11 or later: make install PYTHON=python3.12" >&2; exit 1; }; \
+	  $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing jaxmix and its tools into $(VENV) (a minute or two) ..." >&2
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation -e '.[dev,bench]'
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+demo: install  ## the whole way on this machine (QUICK=1: a shorter one)
+	@$(VENV)/bin/jaxmix demo $(if $(QUICK),--quick,)
+
+lint: install  ## style and types
+	@$(PY) -m ruff check .
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
+
+test: lint  ## style, types, doctests and all but the slow tests
+	@$(PY) -m pytest -q -m "not slow" $(PYTEST_FLAGS)
+
+test-all: lint  ## style, types, doctests and every test
+	@$(PY) -m pytest -q $(PYTEST_FLAGS)
+
+bench: install  ## the fitter beside its peers (minutes)
+	@$(PY) benchmarks/bench_fit.py $(BENCH_FLAGS)
+
+clean:  ## remove caches and build products (.venv stays)
+	@rm -rf build dist .pytest_cache .ruff_cache
+	@find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

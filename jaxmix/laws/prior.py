@@ -1,0 +1,101 @@
+"""Laws of prior work, as appendix B of the paper writes them: Ye et al. M1 to M4 and Ge et al.
+
+Ye et al. 2024, Data Mixing Laws (arXiv 2403.16952); Ge et al. 2024, BiMix (arXiv 2405.14908).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
+from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, start_floor
+
+_E = Parameter("E")
+_C = Parameter("C")
+_GAMMA = Parameter("gamma", "domain", "real")
+
+
+def _start_ye(key: Array, scales: Scales, k: int, *, c_shape: tuple[int, ...] = ()) -> Params:
+    keys = jax.random.split(key, 3)
+    return {
+        "E": start_floor(keys[0], scales),
+        "C": start_amplitude(keys[1], scales, c_shape),
+        "gamma": 3.0 * jax.random.normal(keys[2], (k,)),
+    }
+
+
+YE_M1 = Law(
+    "ye-m1",
+    (_E, Parameter("C", "domain", "real"), _GAMMA),
+    lambda p, n, d, h: p["E"] + jnp.sum(p["C"] * jnp.exp(p["gamma"] * h), -1),
+    start=lambda key, scales, k: _start_ye(key, scales, k, c_shape=(k,)),
+    uses=("weights",),
+    formula="E + sum_i C_i exp(gamma_i h_i)",
+    source="Ye et al. 2024, M1 (appendix B.1)",
+)
+
+YE_M2 = Law(
+    "ye-m2",
+    (_E, _C, _GAMMA),
+    lambda p, n, d, h: p["E"] + p["C"] * jnp.sum(jnp.exp(p["gamma"] * h), -1),
+    start=_start_ye,
+    uses=("weights",),
+    formula="E + C sum_i exp(gamma_i h_i)",
+    source="Ye et al. 2024, M2 (appendix B.1)",
+)
+
+YE_M3 = Law(
+    "ye-m3",
+    (_E, _C, _GAMMA),
+    lambda p, n, d, h: p["E"] + p["C"] * jnp.exp(jnp.prod(p["gamma"] * h, -1)),
+    start=_start_ye,
+    uses=("weights",),
+    formula="E + C exp(prod_i gamma_i h_i)",
+    source="Ye et al. 2024, M3 (appendix B.1); only the product of the gamma_i is identified",
+)
+
+YE_M4 = Law(
+    "ye-m4",
+    (_E, _C, _GAMMA),
+    lambda p, n, d, h: p["E"] + p["C"] * jnp.exp(jnp.sum(p["gamma"] * h, -1)),
+    start=_start_ye,
+    uses=("weights",),
+    formula="E + C exp(sum_i gamma_i h_i)",
+    source="Ye et al. 2024, M4 (appendix B.1)",
+)
+
+
+def _ge_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
+    """Infinite where the target's own weight is 0: the law itself diverges there."""
+    own = weights[..., 0]
+    positive = own > 0
+    log_own = jnp.log(jnp.where(positive, own, 1.0))
+    scale = p["E"] + power_term(jnp.log(p["B"]), tokens, p["beta"])
+    return jnp.where(positive, scale * jnp.exp(-p["gamma"] * log_own), jnp.inf)
+
+
+def _start_ge(key: Array, scales: Scales, k: int) -> Params:
+    keys = jax.random.split(key, 4)
+    return {
+        "E": start_floor(keys[0], scales),
+        "B": start_amplitude(keys[1], scales),
+        "beta": jax.random.uniform(keys[2], minval=0.1, maxval=1.0),
+        "gamma": log_uniform(keys[3], 0.003, 0.3),
+    }
+
+
+def _rescale_ge(params: Params, n_unit: Array, d_unit: Array) -> Params:
+    return {**params, "B": params["B"] * d_unit ** -params["beta"]}
+
+
+GE = Law(
+    "ge",
+    (_E, Parameter("B"), Parameter("beta"), Parameter("gamma")),
+    _ge_loss,
+    start=_start_ge,
+    rescale=_rescale_ge,
+    uses=("tokens", "weights"),
+    own_weight=True,
+    formula="(B/D^beta + E)/h_own^gamma",
+    # The paper's factor C multiplies both B and E and is absorbed in them.
+    source="Ge et al. 2024 (appendix B.2)",
+)

@@ -1,0 +1,17 @@
+"""The run table, the seam between training and fitting: read, check, filter, write, import."""
+
+from .errors import RunTableError as RunTableError
+from .importers import import_olmix as import_olmix
+from .importers import import_regmix as import_regmix
+from .mixinglaws import MIXINGLAWS_SIZES as MIXINGLAWS_SIZES
+from .mixinglaws import import_mixinglaws as import_mixinglaws
+from .names import bare as bare
+from .names import resolve_names as resolve_names
+from .points import PointTable as PointTable
+from .points import points_from_frame as points_from_frame
+from .points import read_points as read_points
+from .table import RunTable as RunTable
+from .table import read_runs as read_runs
+from .table import runs_from_frame as runs_from_frame
+from .where import evaluate_where as evaluate_where
+from .writing import write_runs as write_runs

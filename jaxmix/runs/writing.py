@@ -1,0 +1,70 @@
+"""Run tables to files, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from pathlib import Path
+
+import pandas as pd
+
+from .errors import RunTableError
+from .table import RunTable
+
+
+def write_runs(table: RunTable, path: str | os.PathLike[str]) -> None:
+    """Writes a run table; float64 values read back bit for bit.
+
+    The file appears under its name only when it is complete: it is written beside it, flushed to
+    disk and renamed.
+
+    Args:
+        table: the rows to write.
+        path: .csv (the default), .tsv, .parquet (.pq) or .jsonl (.ndjson, .json).
+
+    Raises:
+        RunTableError: the file cannot be written.
+
+    >>> import tempfile
+    >>> from jaxmix.runs import read_runs, runs_from_frame
+    >>> path = Path(tempfile.mkdtemp()) / "runs.jsonl"
+    >>> frame = pd.DataFrame({"n_params": [1e6], "tokens": [1e8], "loss": [0.1]})
+    >>> write_runs(runs_from_frame(frame), path)
+    >>> float(read_runs(path).losses()[0, 0])
+    0.1
+    """
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        _write(table.frame, beside, path.suffix.lower())
+        _flush(beside)
+        os.replace(beside, path)
+    except OSError as error:
+        reason = error.strerror or "failed"
+        raise RunTableError(f"{path}: cannot be written ({reason}); check the folder") from None
+    finally:
+        if beside.exists():
+            beside.unlink()
+
+
+def _write(frame: pd.DataFrame, path: Path, suffix: str) -> None:
+    if suffix in (".parquet", ".pq"):
+        frame.to_parquet(path, engine="pyarrow", index=False)
+    elif suffix in (".jsonl", ".ndjson", ".json"):
+        records = frame.to_dict(orient="records")
+        lines = [json.dumps({str(k): _cell(v) for k, v in row.items()}) for row in records]
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    else:
+        separator = "\t" if suffix == ".tsv" else ","
+        frame.to_csv(path, index=False, sep=separator, encoding="utf-8", lineterminator="\n")
+
+
+def _cell(value: object) -> object:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,22 @@
+"""Settings that every test shares: eight CPU devices, and where the published run tables lie."""
+
+import os
+import pathlib
+
+import jax
+import pytest
+
+# Sharding is tested on eight virtual devices; the number is fixed once the first array exists.
+jax.config.update("jax_num_cpu_devices", 8)
+
+
+@pytest.fixture(scope="session")
+def public_runs() -> pathlib.Path:
+    """The folder of published run tables, or a skip that says how to name one."""
+    folder = os.environ.get("JAXMIX_PUBLIC_RUNS")
+    if not folder:
+        pytest.skip("JAXMIX_PUBLIC_RUNS is unset: it names the folder of published run tables")
+    path = pathlib.Path(folder)
+    if not path.is_dir():
+        pytest.fail(f"JAXMIX_PUBLIC_RUNS={folder} is not a folder")
+    return path
