@@ -33,7 +33,7 @@ def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 
 
 def hint(name: str, known: Iterable[str]) -> str:
-    """Returns "; nearest: a, b" for a message, or what exists where nothing is near."""
+    """Returns "nearest: a, b" for a message, or what exists where nothing is near."""
     known = list(known)
     close = nearest(name, known)
     if close:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from dataclasses import dataclass
 
 from .errors import RunTableError, clip
@@ -57,7 +58,9 @@ def parse(text: str) -> Expression:
         raise RunTableError("where expression '' is empty; write one such as n_params < 2e9")
     parsed, names = _stand_ins(text)
     try:
-        tree = ast.parse(parsed, mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes and spacing, which mean what they do
+            tree = ast.parse(parsed, mode="eval").body
     except (RecursionError, MemoryError):
         raise RunTableError(f"where expression {clip(text)!r}: nested too deeply") from None
     except (SyntaxError, ValueError) as error:
@@ -78,11 +81,10 @@ def _not_an_expression(text: str, error: Exception) -> RunTableError:
 
 
 def _stand_ins(text: str) -> tuple[str, dict[str, str]]:
-    """Replaces `` `any name` `` outside quotes by identifiers; ends are stripped."""
+    """Replaces `` `any name` `` by identifiers and line breaks by spaces, outside quotes."""
     pieces: list[str] = []
     names: dict[str, str] = {}
     quote, i = "", 0
-    text = text.strip()
     while i < len(text):
         mark = text[i]
         if not quote and mark == "`":
@@ -92,12 +94,14 @@ def _stand_ins(text: str) -> tuple[str, dict[str, str]]:
             pieces.append(_stand_in(text, text[i + 1 : end], names))
             i = end + 1
             continue
+        if not quote and mark == "#":
+            raise RunTableError(f"where expression {clip(text)!r}: # is not allowed; remove it")
         step = 2 if quote and mark == "\\" else 1
         if mark in "'\"" and quote in ("", mark):
             quote = "" if quote else mark
-        pieces.append(text[i : i + step])
+        pieces.append(" " if not quote and mark.isspace() else text[i : i + step])
         i += step
-    return "".join(pieces), names
+    return "".join(pieces).strip(), names
 
 
 def _stand_in(text: str, name: str, names: dict[str, str]) -> str:
