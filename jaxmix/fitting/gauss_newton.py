@@ -7,16 +7,14 @@ least-squares problem (Holland and Welsch 1977) with Marquardt's scaled damping.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.objective import Objective, Rows, tiny
 
 Array = jax.Array
-_TINY = 1e-300
-
 
 def _normal_equations(
     residuals: Array, jacobian: Array, row_weights: Array, delta: Array
@@ -26,7 +24,7 @@ def _normal_equations(
     One symmetric product of the stacked (J, r): on a CPU this ran 3 to 10 times faster than two
     products. The barrier keeps XLA from fusing the Jacobian into the product and recomputing it.
     """
-    huber = row_weights * jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(residuals), _TINY))
+    huber = row_weights * jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(residuals), tiny(residuals)))
     stacked = jnp.concatenate([jacobian, residuals[None]]) * jnp.sqrt(huber)
     stacked = jax.lax.optimization_barrier(stacked)
     gram = stacked @ stacked.T
@@ -43,6 +41,8 @@ class GaussNewtonState(NamedTuple):
     grad: Array  # [P] sum_j w_j J_j r_j: the descent direction's right-hand side
     damping: Array
     slow: Array  # accepted steps in a row that gained less than rtol at the final delta
+    rtol: Array
+    budget: Array  # evaluations this lane may use
     refresh: Array  # evaluate at z without moving: after the start and when delta shrinks
     iterations: Array
     done: Array
@@ -54,36 +54,43 @@ class GaussNewton:
     """Settings of the solver; the defaults are what ``benchmarks/bench_fit.py`` shows best.
 
     Attributes:
-        max_iterations: evaluations of residuals and Jacobian per start.
+        max_iterations: evaluations of residuals and Jacobian of a cold start, of a warm one and
+            of a polish.
         rtol: at the final delta, stop after ``patience`` steps in a row that each lower the
-            objective by less than this share.
+            objective by less than this share; likewise by stage.
         patience: see ``rtol``.
         delta_start: first Huber threshold; the final one is the objective's.
+        delta_warm: first threshold of a warm start, in units of the final one.
         delta_shrink: factor by which the threshold falls.
         stage_rtol: it falls when a step lowers the objective by less than this share.
         max_step: largest change of a working parameter in one step.
     """
 
-    max_iterations: int = 300
-    rtol: float = 1e-4
-    patience: int = 3
+    max_iterations: tuple[int, int, int] = (300, 150, 3000)
+    rtol: tuple[float, float, float] = (1e-4, 1e-4, 1e-12)
+    patience: int = 20
     delta_start: float = 0.3
-    delta_shrink: float = 0.4
+    delta_warm: float = 10.0
+    delta_shrink: float = 0.7
     stage_rtol: float = 0.05
-    max_step: float = 2.0
+    max_step: float = 1.0
 
-    def init(self, objective: Objective, z: Array) -> GaussNewtonState:
-        """The state of one lane at its starting point z [P]."""
+    def init(self, objective: Objective, z: Array, key: Array, stage: Any) -> GaussNewtonState:
+        """The state of one lane at z [P]; only a cold one anneals from ``delta_start``."""
         size = z.shape[0]
         zero = jnp.zeros((), z.dtype)
+        final = zero + objective.delta
+        first = jnp.stack([jnp.maximum(final, self.delta_start), self.delta_warm * final, final])
         return GaussNewtonState(
             z=z,
             value=zero + jnp.inf,
-            delta=jnp.maximum(zero + self.delta_start, objective.delta),
+            delta=first[stage],
             hess=jnp.zeros((size, size), z.dtype),
             grad=jnp.zeros(size, z.dtype),
             damping=zero + 1e-2,
             slow=jnp.zeros((), jnp.int32),
+            rtol=jnp.asarray(self.rtol, z.dtype)[stage],
+            budget=jnp.asarray(self.max_iterations, jnp.int32)[stage],
             refresh=jnp.ones((), bool),
             iterations=jnp.zeros((), jnp.int32),
             done=jnp.zeros((), bool),
@@ -92,28 +99,34 @@ class GaussNewton:
 
     def step(self, objective: Objective, rows: Rows, state: GaussNewtonState) -> GaussNewtonState:
         """One trial step of one lane: one evaluation of residuals and Jacobian."""
+        low, high = objective.law.bounds(objective.k)
         trial = state.z + jnp.where(state.refresh, 0.0, self._direction(state))
+        trial = jnp.clip(trial, low, high)
         residuals, jacobian = objective.linearize(trial, rows)
         value = objective.mean_huber(residuals, rows, state.delta)
-        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(jacobian))
-        accept = finite & (state.refresh | (value < state.value))
-        gain = jnp.where(state.refresh, 1.0, (state.value - value) / (value + _TINY))
-        stuck = ~accept & (state.damping > 1e10)
-        final = state.delta <= objective.delta * (1 + 1e-9)
+        gain = jnp.where(state.refresh, 1.0, (state.value - value) / (value + tiny(value)))
 
-        shrink = ~final & (stuck | (accept & (gain < self.stage_rtol)))
+        better = jnp.isfinite(value) & (state.refresh | (value < state.value))
+        final = state.delta <= objective.delta * (1 + 1e-9)
+        stuck = ~better & (state.damping > 1e10)
+        late = state.iterations > state.budget // 2  # leave time for the final threshold
+        shrink = ~final & (stuck | (better & ((gain < self.stage_rtol) | late)))
         delta = jnp.where(
             shrink, jnp.maximum(state.delta * self.delta_shrink, objective.delta), state.delta
         )
         hess, grad = _normal_equations(residuals, jacobian, rows.row_weights, delta)
+        finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(hess))
+        accept = finite & better
         moved = GaussNewtonState(
             z=trial,
             value=objective.mean_huber(residuals, rows, delta),
             delta=delta,
             hess=hess,
             grad=grad,
-            damping=jnp.where(state.refresh, state.damping, jnp.maximum(state.damping * 0.3, 1e-13)),
-            slow=jnp.where(final & (gain < self.rtol), state.slow + 1, 0),
+            damping=jnp.where(state.refresh, 1.0, 0.3) * jnp.maximum(state.damping, 1e-13),
+            slow=jnp.where(final & (gain < state.rtol), state.slow + 1, 0),
+            rtol=state.rtol,
+            budget=state.budget,
             refresh=jnp.zeros((), bool),
             iterations=state.iterations,
             done=state.done,
@@ -128,15 +141,19 @@ class GaussNewton:
         iterations = state.iterations + 1
         failed = state.refresh & ~finite
         converged = (out.slow >= self.patience) | (final & stuck)
-        done = converged | failed | (iterations >= self.max_iterations)
+        done = converged | failed | (iterations >= state.budget)
         return out._replace(iterations=iterations, done=done, failed=failed)
 
     def _direction(self, state: GaussNewtonState) -> Array:
-        """The damped Gauss-Newton step, no component longer than ``max_step``."""
+        """The damped Gauss-Newton step, each component cut to ``max_step``.
+
+        Cutting components and not the step's length matters: a parameter that the data hardly
+        see asks for a huge move and must not shrink everyone else's.
+        """
         diagonal = jnp.diag(state.hess)
-        floor = 1e-9 * jnp.max(diagonal) + _TINY
+        floor = 1e-9 * jnp.max(diagonal) + tiny(diagonal)
         damped = state.hess + jnp.diag(state.damping * (diagonal + floor) + 1e-15 * floor)
         factor = jnp.linalg.cholesky(damped)
         step = jax.scipy.linalg.cho_solve((factor, True), state.grad)
         step = jnp.where(jnp.all(jnp.isfinite(step)), step, 0.0)
-        return step * jnp.minimum(1.0, self.max_step / jnp.maximum(jnp.max(jnp.abs(step)), _TINY))
+        return jnp.clip(step, -self.max_step, self.max_step)

@@ -1,4 +1,4 @@
-"""The objective of a fit, eq. (6): the mean Huber loss of a law's residuals, and its derivatives."""
+"""The objective of a fit, eq. (6): the mean Huber loss of the residuals, and its derivatives."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,6 +9,11 @@ import jax.numpy as jnp
 from jaxmix.laws import Law
 
 Array = jax.Array
+
+
+def tiny(x: Array) -> float:
+    """The smallest normal number of x's precision, for denominators that may be 0."""
+    return float(jnp.finfo(x.dtype).tiny)
 
 
 class Rows(NamedTuple):

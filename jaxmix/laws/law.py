@@ -5,12 +5,14 @@ Everything here is plain JAX on dictionaries of arrays, so a law can be jitted, 
 differentiated, and a law of one's own is one ``Law(...)`` value.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Array = jax.Array
 Params = Mapping[str, Any]
@@ -42,32 +44,40 @@ class Parameter:
         shape: ``"scalar"``, or ``"domain"`` for one value per training domain.
         support: the set its values live in; solvers work on the whole real line, through the
             logarithm (``"positive"``) or the logit (``"unit"``).
+        low: smallest value a fit may give it, in the units of ``Law.rescale``; None for a wide
+            default. A parameter that ends at its edge is reported.
+        high: largest value, likewise.
     """
 
     name: str
     shape: Literal["scalar", "domain"] = "scalar"
     support: Support = "positive"
+    low: float | None = None
+    high: float | None = None
 
     def size(self, k: int) -> int:
         """Number of values for k domains."""
         return 1 if self.shape == "scalar" else k
 
 
+# Default ranges of the working value: e^30 is far beyond any ratio that losses can tell.
+_WIDE = {"real": 1e3, "positive": 30.0, "unit": 14.0}
+
 _TO_WORKING: dict[str, Callable[[Array], Array]] = {
     "real": lambda x: x,
     "positive": jnp.log,
     "unit": lambda x: jnp.log(x) - jnp.log1p(-x),
+}
+_EDGE: dict[str, Callable[[float], float]] = {
+    "real": lambda x: x,
+    "positive": math.log,
+    "unit": lambda x: math.log(x) - math.log1p(-x),
 }
 _FROM_WORKING: dict[str, Callable[[Array], Array]] = {
     "real": lambda z: z,
     "positive": jnp.exp,
     "unit": jax.nn.sigmoid,
 }
-
-
-def _generic_start(key: Array, scales: Scales, k: int, law: "Law") -> dict[str, Array]:
-    """Standard-normal working parameters: the sampler of a law that brings none."""
-    return law.from_working(1.5 * jax.random.normal(key, (law.count(k),)), k)
 
 
 @dataclass(frozen=True)
@@ -80,9 +90,10 @@ class Law:
         loss: ``loss(params, n_params, tokens, weights)`` in nats. ``params`` maps names to
             scalars or [k] arrays; ``n_params`` and ``tokens`` broadcast together to the shape of
             the result and ``weights`` carries one more axis, the domains, last.
-        start: ``start(key, scales, k)`` draws one starting point, in the units that ``rescale``
-            defines (N and D measured in ``scales.n_params`` and ``scales.tokens``). None draws
-            standard-normal working parameters.
+        start: ``start(u, scales, k)`` maps uniform draws on (0, 1), one for each parameter value
+            and shaped like the parameters, to a starting point, in the units that ``rescale``
+            defines (N and D measured in ``scales.n_params`` and ``scales.tokens``). None stands
+            for working parameters from a normal distribution of standard deviation 1.5.
         rescale: ``rescale(params, n_unit, d_unit)`` returns the parameters p' for which
             ``loss(p', N / n_unit, D / d_unit, h) == loss(params, N, D, h)``. With it fits run on
             normalized N and D; without it (None) they run in natural units.
@@ -110,7 +121,7 @@ class Law:
     name: str
     parameters: tuple[Parameter, ...]
     loss: Callable[[Params, Any, Any, Any], Array]
-    start: Callable[[Array, Scales, int], Params] | None = None
+    start: Callable[[Params, Scales, int], Params] | None = None
     rescale: Callable[[Params, Any, Any], Params] | None = None
     uses: tuple[str, ...] = ("n_params", "tokens", "weights")
     own_weight: bool = False
@@ -157,16 +168,31 @@ class Law:
         raw = self.unflatten(vector, k)
         return {p.name: _FROM_WORKING[p.support](raw[p.name]) for p in self.parameters}
 
+    def bounds(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper edges of the working vector, each [count]."""
+
+        def edge(p: Parameter, value: float | None, sign: float) -> np.ndarray:
+            wide = sign * _WIDE[p.support]
+            working = wide if value is None else float(_EDGE[p.support](value))
+            return np.full(p.size(k), working)
+
+        low = np.concatenate([edge(p, p.low, -1.0) for p in self.parameters])
+        high = np.concatenate([edge(p, p.high, 1.0) for p in self.parameters])
+        return low, high
+
     def units(self, scales: Scales) -> tuple[Any, Any]:
         """What N and D are measured in while this law is fitted."""
         return (scales.n_params, scales.tokens) if self.rescale else (1.0, 1.0)
 
     def sample_start(self, key: Array, scales: Scales, k: int) -> Array:
         """One random starting point as a working vector [count]."""
-        params = (
-            self.start(key, scales, k) if self.start else _generic_start(key, scales, k, self)
-        )
-        return self.to_working(params)
+        draws = jax.random.uniform(key, (self.count(k),), minval=1e-6, maxval=1.0 - 1e-6)
+        if self.start is None:
+            z = 1.5 * jax.scipy.special.ndtri(draws)
+        else:
+            z = self.to_working(self.start(self.unflatten(draws, k), scales, k))
+        low, high = self.bounds(k)
+        return jnp.clip(z, low, high)
 
     def names(self, domains: tuple[str, ...]) -> tuple[str, ...]:
         """A label for each entry of the flat vector, such as ``"C[books]"``."""

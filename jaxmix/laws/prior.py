@@ -7,19 +7,18 @@ import jax
 import jax.numpy as jnp
 
 from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
-from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, start_floor
+from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, start_floor, uniform
 
 _E = Parameter("E")
 _C = Parameter("C")
 _GAMMA = Parameter("gamma", "domain", "real")
 
 
-def _start_ye(key: Array, scales: Scales, k: int, *, c_shape: tuple[int, ...] = ()) -> Params:
-    keys = jax.random.split(key, 3)
+def _start_ye(u: Params, scales: Scales, k: int) -> Params:
     return {
-        "E": start_floor(keys[0], scales),
-        "C": start_amplitude(keys[1], scales, c_shape),
-        "gamma": 3.0 * jax.random.normal(keys[2], (k,)),
+        "E": start_floor(u["E"], scales),
+        "C": start_amplitude(u["C"], scales),
+        "gamma": 3.0 * jax.scipy.special.ndtri(u["gamma"]),
     }
 
 
@@ -27,7 +26,7 @@ YE_M1 = Law(
     "ye-m1",
     (_E, Parameter("C", "domain", "real"), _GAMMA),
     lambda p, n, d, h: p["E"] + jnp.sum(p["C"] * jnp.exp(p["gamma"] * h), -1),
-    start=lambda key, scales, k: _start_ye(key, scales, k, c_shape=(k,)),
+    start=_start_ye,
     uses=("weights",),
     formula="E + sum_i C_i exp(gamma_i h_i)",
     source="Ye et al. 2024, M1 (appendix B.1)",
@@ -73,13 +72,12 @@ def _ge_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array
     return jnp.where(positive, scale * jnp.exp(-p["gamma"] * log_own), jnp.inf)
 
 
-def _start_ge(key: Array, scales: Scales, k: int) -> Params:
-    keys = jax.random.split(key, 4)
+def _start_ge(u: Params, scales: Scales, k: int) -> Params:
     return {
-        "E": start_floor(keys[0], scales),
-        "B": start_amplitude(keys[1], scales),
-        "beta": jax.random.uniform(keys[2], minval=0.1, maxval=1.0),
-        "gamma": log_uniform(keys[3], 0.003, 0.3),
+        "E": start_floor(u["E"], scales),
+        "B": start_amplitude(u["B"], scales),
+        "beta": uniform(u["beta"], 0.1, 1.0),
+        "gamma": log_uniform(u["gamma"], 0.003, 0.3),
     }
 
 

@@ -3,7 +3,8 @@
 Equation numbers are that paper's. N = ``n_params``, D = ``tokens``, h = ``weights``.
 """
 
-import jax
+from collections.abc import Callable
+
 import jax.numpy as jnp
 
 from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
@@ -12,19 +13,26 @@ from jaxmix.laws.terms import (
     log_uniform,
     mixture_term,
     power_term,
+    signed_log_uniform,
     start_amplitude,
     start_floor,
+    uniform,
 )
 
 _SOURCE = "Shukor et al. 2025, Scaling Laws for Optimal Data Mixtures"
 
 
+# Ranges, wide for real data: an exponent below them is no longer told apart from a step at
+# h = 0, one above from no dependence at all.
+_RANGES = {"gamma": (1e-9, 30.0), "alpha": (1e-2, 5.0), "beta": (1e-2, 5.0)}
+
+
 def _domain(*names: str) -> tuple[Parameter, ...]:
-    return tuple(Parameter(name, "domain") for name in names)
+    return tuple(Parameter(n, "domain", "positive", *_RANGES.get(n, ())) for n in names)
 
 
 def _scalar(*names: str) -> tuple[Parameter, ...]:
-    return tuple(Parameter(name) for name in names)
+    return tuple(Parameter(n, "scalar", "positive", *_RANGES.get(n, ())) for n in names)
 
 
 def _exponent(*names: str) -> tuple[Parameter, ...]:
@@ -33,39 +41,46 @@ def _exponent(*names: str) -> tuple[Parameter, ...]:
     The paper leaves their sign open. On its predecessor's runs negative ones fit better and
     predict the next size better than positive ones alone, and they make the blend convex in h.
     """
-    return tuple(Parameter(name, support="real") for name in names)
+    return tuple(Parameter(name, support="real", low=-30.0, high=30.0) for name in names)
 
 
 # --- starting points, in units where the data's mean N and D are 1 -------------------------------
 
 
-def _start_scale(key: Array, scales: Scales) -> dict[str, Array]:
-    """E, A, alpha, B, beta: what every law with both power terms starts from."""
-    keys = jax.random.split(key, 5)
-    return {
-        "E": start_floor(keys[0], scales),
-        "A": start_amplitude(keys[1], scales),
-        "alpha": jax.random.uniform(keys[2], minval=0.1, maxval=1.0),
-        "B": start_amplitude(keys[3], scales),
-        "beta": jax.random.uniform(keys[4], minval=0.1, maxval=1.0),
-    }
+_START_EXPONENT = (0.1, 1.0)
 
 
-def _start_mixture(key: Array, scales: Scales, k: int) -> dict[str, Array]:
-    """C and gamma of the bias term."""
-    keys = jax.random.split(key)
-    return {
-        "C": 1.0 / (scales.loss_min * log_uniform(keys[0], 0.04, 2.0, (k,))),
-        "gamma": log_uniform(keys[1], 0.14, 2.7, (k,)),
-    }
+def _start_floor(u: Params, scales: Scales, k: int) -> dict[str, Array]:
+    return {"E": start_floor(u["E"], scales)}
 
 
-def _start_blend(key: Array, level: Array, k: int, name: str) -> dict[str, Array]:
-    """C^name and gamma^name such that ``(C . h)^gamma`` is near ``level`` at every vertex."""
-    keys = jax.random.split(key, 3)
-    gamma = log_uniform(keys[0], 0.35, 4.5) * jax.random.rademacher(keys[2], ())
-    vertex = level * log_uniform(keys[1], 0.25, 2.0, (k,))
+def _start_size(u: Params, scales: Scales, k: int) -> dict[str, Array]:
+    """A, alpha."""
+    alpha = uniform(u["alpha"], *_START_EXPONENT)
+    return {"A": start_amplitude(u["A"], scales), "alpha": alpha}
+
+
+def _start_tokens(u: Params, scales: Scales, k: int) -> dict[str, Array]:
+    """B, beta."""
+    return {"B": start_amplitude(u["B"], scales), "beta": uniform(u["beta"], *_START_EXPONENT)}
+
+
+def _start_mixture(u: Params, scales: Scales, k: int) -> dict[str, Array]:
+    """C, gamma of the bias term."""
+    share = log_uniform(u["C"], 0.04, 2.0)  # 1/C as a share of the smallest loss
+    return {"C": 1.0 / (scales.loss_min * share), "gamma": log_uniform(u["gamma"], 0.14, 2.7)}
+
+
+def _start_blend(u: Params, scales: Scales, name: str) -> dict[str, Array]:
+    """C_name and gamma_name such that each vertex has an amplitude of the losses' size."""
+    gamma = signed_log_uniform(u[f"gamma_{name}"], 0.35, 4.5)
+    vertex = start_amplitude(u[f"C_{name}"], scales)
     return {f"C_{name}": vertex ** (1.0 / gamma), f"gamma_{name}": gamma}
+
+
+def _start(*parts: Callable[[Params, Scales, int], Params]) -> Callable[..., Params]:
+    """A sampler of starting points from those of a law's parts."""
+    return lambda u, scales, k: {n: v for part in parts for n, v in part(u, scales, k).items()}
 
 
 def _rescale_constant(params: Params, n_unit: Array, d_unit: Array) -> Params:
@@ -90,7 +105,7 @@ CHINCHILLA = Law(
     "chinchilla",
     _scalar("E", "A", "alpha", "B", "beta"),
     _chinchilla_loss,
-    start=lambda key, scales, k: _start_scale(key, scales),
+    start=_start(_start_floor, _start_size, _start_tokens),
     rescale=_rescale_constant,
     uses=("n_params", "tokens"),
     formula="E + A/N^alpha + B/D^beta",
@@ -116,16 +131,11 @@ def _additive_loss(p: Params, n_params: Array, tokens: Array, weights: Array) ->
     return _additive_fixed_n_loss(p, n_params, tokens, weights) + n_term
 
 
-def _start_additive(key: Array, scales: Scales, k: int) -> dict[str, Array]:
-    keys = jax.random.split(key)
-    return {**_start_scale(keys[0], scales), **_start_mixture(keys[1], scales, k)}
-
-
 ADDITIVE = Law(
     "additive",
     (*_scalar("E", "A", "alpha", "B", "beta"), *_domain("C", "gamma")),
     _additive_loss,
-    start=_start_additive,
+    start=_start(_start_floor, _start_size, _start_tokens, _start_mixture),
     rescale=_rescale_constant,
     formula="E + 1/sum_i C_i h_i^gamma_i + A/N^alpha + B/D^beta",
     source=f"{_SOURCE}, eq. (4)",
@@ -135,7 +145,7 @@ ADDITIVE_FIXED_ND = Law(
     "additive-fixed-nd",
     (*_scalar("E"), *_domain("C", "gamma")),
     _additive_fixed_loss,
-    start=_start_additive,
+    start=_start(_start_floor, _start_mixture),
     rescale=_rescale_constant,
     uses=("weights",),
     formula="E + 1/sum_i C_i h_i^gamma_i",
@@ -146,7 +156,7 @@ ADDITIVE_FIXED_N = Law(
     "additive-fixed-n",
     (*_scalar("E", "B", "beta"), *_domain("C", "gamma")),
     _additive_fixed_n_loss,
-    start=_start_additive,
+    start=_start(_start_floor, _start_tokens, _start_mixture),
     rescale=_rescale_constant,
     uses=("tokens", "weights"),
     formula="E + 1/sum_i C_i h_i^gamma_i + B/D^beta",
@@ -162,22 +172,17 @@ def _simple_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> A
     return bias + _chinchilla_loss(p, n_params, tokens, weights)
 
 
-def _start_simple(key: Array, scales: Scales, k: int) -> dict[str, Array]:
-    keys = jax.random.split(key, 3)
-    gamma = log_uniform(keys[0], 0.3, 3.0) * jax.random.rademacher(keys[1], (), jnp.float32)
-    mixture = _start_mixture(keys[2], scales, k)
-    return {
-        **_start_scale(keys[1], scales),
-        "C": mixture["C"] ** (-1.0 / gamma),
-        "gamma": gamma,
-    }
+def _start_simple_mixture(u: Params, scales: Scales, k: int) -> dict[str, Array]:
+    gamma = signed_log_uniform(u["gamma"], 0.3, 3.0)
+    vertex = scales.loss_min * log_uniform(u["C"], 0.04, 2.0)
+    return {"C": vertex ** (1.0 / gamma), "gamma": gamma}
 
 
 SIMPLE = Law(
     "simple",
     (*_scalar("E", "A", "alpha", "B", "beta"), *_domain("C"), *_exponent("gamma")),
     _simple_loss,
-    start=_start_simple,
+    start=_start(_start_floor, _start_size, _start_tokens, _start_simple_mixture),
     rescale=_rescale_constant,
     formula="E + (sum_i C_i h_i)^gamma + A/N^alpha + B/D^beta",
     # eq. (9) prints A over D^alpha and B over N^beta; named here as in every other law.
@@ -195,24 +200,27 @@ def _joint_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Ar
     return bias + power_term(log_a, n_params, p["alpha"]) + power_term(log_b, tokens, p["beta"])
 
 
+def _rescale_blends(params: Params, n_unit: Array, d_unit: Array) -> dict[str, Array]:
+    """C_A and C_B in other units of N and D, with exponents that may differ by vertex."""
+    factor_a = n_unit ** -(params["alpha"] / params["gamma_A"][..., None])
+    factor_b = d_unit ** -(params["beta"] / params["gamma_B"][..., None])
+    return {**params, "C_A": params["C_A"] * factor_a, "C_B": params["C_B"] * factor_b}
+
+
 def _rescale_joint(params: Params, n_unit: Array, d_unit: Array) -> Params:
-    factor_a = n_unit ** -(params["alpha"] / params["gamma_A"])
-    factor_b = d_unit ** -(params["beta"] / params["gamma_B"])
-    return {
-        **params,
-        "C_A": params["C_A"] * factor_a[..., None],
-        "C_B": params["C_B"] * factor_b[..., None],
-    }
+    lifted = {**params, **{name: params[name][..., None] for name in ("alpha", "beta")}}
+    blends = _rescale_blends(lifted, n_unit, d_unit)
+    return {**params, "C_A": blends["C_A"], "C_B": blends["C_B"]}
 
 
-def _start_joint(key: Array, scales: Scales, k: int) -> dict[str, Array]:
-    keys = jax.random.split(key, 4)
-    base = _start_scale(keys[0], scales)
+def _start_joint(u: Params, scales: Scales, k: int) -> dict[str, Array]:
     return {
-        **base,
-        **_start_mixture(keys[1], scales, k),
-        **_start_blend(keys[2], base["A"], k, "A"),
-        **_start_blend(keys[3], base["B"], k, "B"),
+        "E": start_floor(u["E"], scales),
+        "alpha": uniform(u["alpha"], *_START_EXPONENT),
+        "beta": uniform(u["beta"], *_START_EXPONENT),
+        **_start_mixture(u, scales, k),
+        **_start_blend(u, scales, "A"),
+        **_start_blend(u, scales, "B"),
     }
 
 
@@ -241,20 +249,19 @@ def _full_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Arr
     return _joint_loss({**p, "alpha": alpha, "beta": beta}, n_params, tokens, weights)
 
 
-def _start_full(key: Array, scales: Scales, k: int) -> dict[str, Array]:
-    """A joint start with exponents the same at every vertex, in natural units."""
-    keys = jax.random.split(key)
-    p = _rescale_joint(
-        _start_joint(keys[0], scales, k), 1.0 / scales.n_params, 1.0 / scales.tokens
-    )
-    gamma = log_uniform(keys[1], 0.5, 2.0, (2,))
-    ones = jnp.ones(k)
+def _start_full(u: Params, scales: Scales, k: int) -> dict[str, Array]:
+    """A joint start with exponents that are alike at every vertex, in natural units."""
+    exponents = {
+        name: (uniform(u[f"C_{name}"], 0.5, 1.5) * uniform(u["E"], *_START_EXPONENT))
+        for name in ("alpha", "beta")
+    }
+    joint = _start_joint({**u, "alpha": u["C_alpha"][0], "beta": u["C_beta"][0]}, scales, k)
+    at_vertex = {**joint, **exponents}
     return {
-        **p,
-        "C_alpha": ones * p["alpha"] ** (1.0 / gamma[0]),
-        "gamma_alpha": gamma[0],
-        "C_beta": ones * p["beta"] ** (1.0 / gamma[1]),
-        "gamma_beta": gamma[1],
+        **_rescale_blends(at_vertex, 1.0 / scales.n_params, 1.0 / scales.tokens),
+        **{f"C_{name}": value for name, value in exponents.items()},
+        "gamma_alpha": jnp.ones(()),
+        "gamma_beta": jnp.ones(()),
     }
 
 

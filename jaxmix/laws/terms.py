@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from jaxmix.laws.law import Array, Scales
@@ -35,19 +34,27 @@ def log_blend(c: Any, gamma: Any, weights: Any) -> Array:
     return gamma * jnp.log(jnp.sum(c * weights, -1))
 
 
-def log_uniform(key: Array, low: Any, high: Any, shape: tuple[int, ...] = ()) -> Array:
-    """A draw whose logarithm is uniform."""
-    return jnp.exp(
-        jax.random.uniform(key, shape, minval=jnp.log(low * 1.0), maxval=jnp.log(high * 1.0))
-    )
+def uniform(u: Any, low: Any, high: Any) -> Array:
+    """Uniform draws u on (0, 1) carried to (low, high)."""
+    return low + (high - low) * u
 
 
-def start_floor(key: Array, scales: Scales) -> Array:
+def log_uniform(u: Any, low: Any, high: Any) -> Array:
+    """Uniform draws u on (0, 1) carried to (low, high) evenly in the logarithm."""
+    return jnp.exp(uniform(u, jnp.log(low * 1.0), jnp.log(high * 1.0)))
+
+
+def signed_log_uniform(u: Any, low: Any, high: Any) -> Array:
+    """Like ``log_uniform``, with either sign equally likely."""
+    return jnp.sign(u - 0.5) * log_uniform(jnp.abs(2.0 * u - 1.0), low, high)
+
+
+def start_floor(u: Any, scales: Scales) -> Array:
     """A draw of E: a share of the smallest loss."""
-    return scales.loss_min * jax.random.uniform(key, minval=0.1, maxval=0.95)
+    return scales.loss_min * uniform(u, 0.1, 0.95)
 
 
-def start_amplitude(key: Array, scales: Scales, shape: tuple[int, ...] = ()) -> Array:
+def start_amplitude(u: Any, scales: Scales) -> Array:
     """A draw of how much a term contributes at the center of the data, nats."""
     spread = jnp.maximum(scales.loss_max - scales.loss_min, 1e-3 * scales.loss_min)
-    return log_uniform(key, 0.03 * spread, spread, shape)
+    return spread * log_uniform(u, 0.03, 1.0)

@@ -1,5 +1,6 @@
 """The run table, the seam between training and fitting: read, check, filter, write, import."""
 
+from .columns import runs_from_columns as runs_from_columns
 from .errors import RunTableError as RunTableError
 from .importers import import_olmix as import_olmix
 from .importers import import_regmix as import_regmix

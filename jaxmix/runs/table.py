@@ -78,6 +78,14 @@ class RunTable:
         missing = np.full(len(self), np.nan)
         return np.stack([self._column(n) if n in self.frame.columns else missing for n in names])
 
+    def target_names(self, targets: Sequence[str] | None) -> tuple[str, ...]:
+        """Returns bare names of the targets asked for (None or "all": every one).
+
+        Raises:
+            RunTableError: a target is unknown or has no value in these rows.
+        """
+        return self._resolve(targets)
+
     def where(self, expression: str) -> RunTable:
         """Returns the rows where `expression` holds (see `evaluate_where`).
 

@@ -1,0 +1,179 @@
+"""The search over starting points: random starts, kicks of the best, and the final polish."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, PartitionSpec
+
+from jaxmix.fitting.basin_hopping import BasinHopping, kick
+from jaxmix.fitting.gauss_newton import GaussNewton
+from jaxmix.fitting.lanes import COLD, POLISH, WARM, Jobs, Results, Solver, run_lanes
+from jaxmix.fitting.lbfgs import LBFGS
+from jaxmix.fitting.newton import Newton
+from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.laws import Scales
+
+Array = jax.Array
+Progress = Callable[[int, int], None]
+ROUNDS = 8
+
+
+@dataclass(frozen=True)
+class Search:
+    """How starting points are spent.
+
+    Attributes:
+        solver: the local solver.
+        hop: spend the second half of the restarts on kicks of the best optima of the first:
+            basin-hopping whose chains share what they found.
+        elite: distinct optima per fit that are kicked.
+    """
+
+    solver: Solver
+    hop: bool = False
+    elite: int = 8
+
+
+# ``pooled-hopping`` is the default: see benchmarks/bench_fit.py.
+SEARCHES: dict[str, Search] = {
+    "pooled-hopping": Search(GaussNewton(), hop=True),
+    "gauss-newton": Search(GaussNewton()),
+    "gauss-newton-hopping": Search(BasinHopping(GaussNewton())),
+    "lbfgs": Search(LBFGS()),
+    "basin-hopping": Search(BasinHopping(LBFGS())),
+}
+
+
+@partial(jax.jit, static_argnames=("objective", "count"))
+def random_starts(
+    objective: Objective, scales: Scales, key: Array, first: Array, *, count: int
+) -> tuple[Array, Array]:
+    """Starts ``first`` to ``first + count`` of every fit: z [count * m, P] and keys.
+
+    Start i depends on the seed and i alone, whatever the batch and whichever other targets are
+    fitted; targets share their draws and differ by their scales.
+    """
+    keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
+    draw = jax.vmap(lambda k, s: objective.law.sample_start(k, s, objective.k), (None, 0))
+    z = jax.vmap(draw, (0, None))(keys, scales)
+    fits = scales.loss_min.shape[0]
+    return z.reshape(count * fits, -1), jnp.repeat(keys, fits)
+
+
+@partial(jax.jit, static_argnames="objective")
+def _kick(objective: Objective, keys: Array, z: Array) -> Array:
+    return jax.vmap(partial(kick, objective))(keys, z)
+
+
+def lane_shape(jobs: int) -> tuple[int, int]:
+    """Groups and lanes per group: enough to fill the device, few enough to stay in its cache."""
+    if jax.default_backend() == "cpu":
+        return (2, 8) if jobs > 8 else (1, 8)
+    return (1, min(2048, max(8, 1 << (jobs - 1).bit_length())))
+
+
+def run_jobs(solver: Solver, objective: Objective, rows: Rows, jobs: Jobs) -> Results:
+    """Run jobs, split evenly over all devices of the default backend."""
+    devices = np.asarray(jax.devices())
+    total = jobs.fit.shape[0]
+    share = -(-total // len(devices))
+    groups, width = lane_shape(share)
+    run = partial(run_lanes, solver, objective, groups=groups, width=width)
+    if len(devices) == 1:
+        return run(rows, jobs)
+    at = jnp.arange(share * len(devices)) % total  # pad to an even split
+    padded = jax.tree.map(lambda x: x[at], jobs)
+    spread, same = PartitionSpec("device"), PartitionSpec()
+    sharded = jax.jit(
+        jax.shard_map(
+            run,
+            mesh=Mesh(devices, ("device",)),
+            in_specs=(same, spread),
+            out_specs=spread,
+            check_vma=False,
+        )
+    )
+    return jax.tree.map(lambda x: x[:total], sharded(rows, padded))
+
+
+@dataclass
+class Pool:
+    """Every optimum found: z [S, m, P], value [S, m], failed [S, m]."""
+
+    z: np.ndarray
+    value: np.ndarray
+    failed: np.ndarray
+
+    def add(self, results: Results, fits: int) -> "Pool":
+        """With the results of jobs laid out [count, m]."""
+        shape = (-1, fits)
+        parts = (results.z, results.value, results.failed)
+        z, value, failed = (np.asarray(x).reshape(*shape, *x.shape[1:]) for x in parts)
+        return Pool(
+            np.concatenate([self.z, z]),
+            np.concatenate([self.value, value]),
+            np.concatenate([self.failed, failed]),
+        )
+
+    def elite(self, fit: int, count: int) -> np.ndarray:
+        """[count, P] the best distinct optima of one fit, repeated if there are fewer."""
+        chosen: list[int] = []
+        for i in np.argsort(self.value[:, fit], kind="stable"):
+            last = self.value[chosen[-1], fit] if chosen else -np.inf
+            if self.value[i, fit] > last * (1 + 1e-4) or not chosen:
+                chosen.append(int(i))
+            if len(chosen) == count:
+                break
+        return self.z[np.resize(chosen, count), fit]
+
+
+def run_search(
+    search: Search,
+    objective: Objective,
+    rows: Rows,
+    scales: Scales,
+    *,
+    restarts: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> Pool:
+    """All local solves of all fits; the same for the same seed whatever runs beside them."""
+    fits, key = rows.losses.shape[0], jax.random.key(seed)
+    rounds = min(ROUNDS, restarts)
+    count = -(-restarts // rounds)
+    size = objective.law.count(objective.k)
+    pool = Pool(np.zeros((0, fits, size)), np.zeros((0, fits)), np.zeros((0, fits), bool))
+    fit_of_job = jnp.tile(jnp.arange(fits), count)
+    cold = -(-rounds // 2) if search.hop else rounds
+    for i in range(rounds):
+        first = jnp.asarray(i * count)
+        z, keys = random_starts(objective, scales, key, first, count=count)
+        if i >= cold:
+            best = np.stack([pool.elite(f, search.elite) for f in range(fits)], 1)
+            parents = best[np.arange(count) % search.elite].reshape(count * fits, size)
+            z = _kick(objective, keys, jnp.asarray(parents, z.dtype))
+        stage = jnp.full(count * fits, COLD if i < cold else WARM)
+        jobs = Jobs(z, fit_of_job, keys, stage)
+        pool = pool.add(run_jobs(search.solver, objective, rows, jobs), fits)
+        if progress:
+            progress(min((i + 1) * count, restarts) * fits, restarts * fits)
+    return pool
+
+
+def polish(objective: Objective, rows: Rows, pool: Pool, candidates: int = 3) -> Pool:
+    """The best few optima of every fit, to machine precision."""
+    fits = rows.losses.shape[0]
+    best = np.stack([pool.elite(f, candidates) for f in range(fits)], 1)
+    count = best.shape[0] * fits
+    jobs = Jobs(
+        jnp.asarray(best.reshape(count, -1)),
+        jnp.tile(jnp.arange(fits), best.shape[0]),
+        jax.random.split(jax.random.key(0), count),
+        jnp.full(count, POLISH),
+    )
+    empty = Pool(pool.z[:0], pool.value[:0], pool.failed[:0])
+    return empty.add(run_jobs(Newton(), objective, rows, jobs), fits)
