@@ -1,0 +1,29 @@
+"""Mixtures: designs over the simplex, the optimal mixture, its path, corners and sensitivity."""
+
+from jaxmix.mixtures.convexity import convexity as convexity
+from jaxmix.mixtures.descent import Solution as Solution
+from jaxmix.mixtures.descent import descend as descend
+from jaxmix.mixtures.designs import Coverage as Coverage
+from jaxmix.mixtures.designs import coverage as coverage
+from jaxmix.mixtures.designs import dirichlet_design as dirichlet_design
+from jaxmix.mixtures.designs import grid_design as grid_design
+from jaxmix.mixtures.designs import one_out as one_out
+from jaxmix.mixtures.designs import uniform as uniform
+from jaxmix.mixtures.designs import vertices as vertices
+from jaxmix.mixtures.hull import hull_distance as hull_distance
+from jaxmix.mixtures.implicit import optimal_weights as optimal_weights
+from jaxmix.mixtures.optima import Optima as Optima
+from jaxmix.mixtures.optima import Optimum as Optimum
+from jaxmix.mixtures.optimize import optimize as optimize
+from jaxmix.mixtures.optimize import optimize_many as optimize_many
+from jaxmix.mixtures.paths import FixedPoints as FixedPoints
+from jaxmix.mixtures.paths import corners as corners
+from jaxmix.mixtures.paths import fixed_point_map as fixed_point_map
+from jaxmix.mixtures.paths import optimal_path as optimal_path
+from jaxmix.mixtures.paths import schedule as schedule
+from jaxmix.mixtures.sensitivity import Sensitivity as Sensitivity
+from jaxmix.mixtures.sensitivity import sensitivity as sensitivity
+from jaxmix.mixtures.simplex import Bounds as Bounds
+from jaxmix.mixtures.simplex import js_distance as js_distance
+from jaxmix.mixtures.simplex import kl as kl
+from jaxmix.mixtures.simplex import make_bounds as make_bounds
