@@ -16,6 +16,7 @@ from jaxmix.fitting.objective import Objective, Rows, tiny
 
 Array = jax.Array
 
+
 def _normal_equations(
     residuals: Array, jacobian: Array, row_weights: Array, delta: Array
 ) -> tuple[Array, Array]:

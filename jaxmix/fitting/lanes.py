@@ -98,9 +98,7 @@ def run_lanes(
 
     def load(job: Array) -> Any:
         at = jnp.minimum(job, total - 1)
-        state = jax.vmap(partial(solver.init, objective))(
-            jobs.z[at], jobs.key[at], jobs.stage[at]
-        )
+        state = jax.vmap(partial(solver.init, objective))(jobs.z[at], jobs.key[at], jobs.stage[at])
         return state._replace(done=job >= total)
 
     def step_group(state_and_job: tuple[Any, Array]) -> Any:

@@ -15,6 +15,7 @@ from jaxmix.fitting.objective import Objective, Rows, tiny
 
 Array = jax.Array
 
+
 class LBFGSState(NamedTuple):
     """One lane; M pairs of history."""
 
@@ -96,10 +97,9 @@ class LBFGS:
         s, y = z - state.z, grad - state.grad
         # Curvature guard: a pair without clear positive curvature would spoil the metric.
         curved = jnp.dot(s, y) > 1e-10 * jnp.linalg.norm(s) * jnp.linalg.norm(y)
-        push = lambda old, new: jnp.where(  # noqa: E731
-            curved & ~state.fresh, jnp.concatenate([old[1:], new[None]]), old
-        )
-        s_all, y_all = push(state.s, s), push(state.y, y)
+        keep = curved & ~state.fresh
+        s_all = jnp.where(keep, jnp.concatenate([state.s[1:], s[None]]), state.s)
+        y_all = jnp.where(keep, jnp.concatenate([state.y[1:], y[None]]), state.y)
         gain = jnp.where(state.fresh, 1.0, (state.value - value) / (value + tiny(value)))
         slow = jnp.where(gain < self.rtol, state.slow + 1, 0)
         direction, length = self._direction(grad, s_all, y_all)

@@ -15,7 +15,7 @@ from jaxmix.fitting.lanes import COLD, POLISH, WARM, Jobs, Results, Solver, run_
 from jaxmix.fitting.lbfgs import LBFGS
 from jaxmix.fitting.newton import Newton
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.laws import Scales
+from jaxmix.fitting.problem import Problem, random_starts
 
 Array = jax.Array
 Progress = Callable[[int, int], None]
@@ -48,22 +48,6 @@ SEARCHES: dict[str, Search] = {
 }
 
 
-@partial(jax.jit, static_argnames=("objective", "count"))
-def random_starts(
-    objective: Objective, scales: Scales, key: Array, first: Array, *, count: int
-) -> tuple[Array, Array]:
-    """Starts ``first`` to ``first + count`` of every fit: z [count * m, P] and keys.
-
-    Start i depends on the seed and i alone, whatever the batch and whichever other targets are
-    fitted; targets share their draws and differ by their scales.
-    """
-    keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
-    draw = jax.vmap(lambda k, s: objective.law.sample_start(k, s, objective.k), (None, 0))
-    z = jax.vmap(draw, (0, None))(keys, scales)
-    fits = scales.loss_min.shape[0]
-    return z.reshape(count * fits, -1), jnp.repeat(keys, fits)
-
-
 @partial(jax.jit, static_argnames="objective")
 def _kick(objective: Objective, keys: Array, z: Array) -> Array:
     return jax.vmap(partial(kick, objective))(keys, z)
@@ -72,7 +56,7 @@ def _kick(objective: Objective, keys: Array, z: Array) -> Array:
 def lane_shape(jobs: int) -> tuple[int, int]:
     """Groups and lanes per group: enough to fill the device, few enough to stay in its cache."""
     if jax.default_backend() == "cpu":
-        return (2, 8) if jobs > 8 else (1, 8)
+        return (2, 8) if jobs > 8 else (1, 1 << (jobs - 1).bit_length())
     return (1, min(2048, max(8, 1 << (jobs - 1).bit_length())))
 
 
@@ -108,6 +92,11 @@ class Pool:
     value: np.ndarray
     failed: np.ndarray
 
+    @staticmethod
+    def empty(fits: int, size: int) -> "Pool":
+        """With nothing in it."""
+        return Pool(np.zeros((0, fits, size)), np.zeros((0, fits)), np.zeros((0, fits), bool))
+
     def add(self, results: Results, fits: int) -> "Pool":
         """With the results of jobs laid out [count, m]."""
         shape = (-1, fits)
@@ -132,48 +121,41 @@ class Pool:
 
 
 def run_search(
-    search: Search,
-    objective: Objective,
-    rows: Rows,
-    scales: Scales,
-    *,
-    restarts: int,
-    seed: int,
-    progress: Progress | None = None,
+    search: Search, problem: Problem, restarts: int, seed: int, progress: Progress | None = None
 ) -> Pool:
     """All local solves of all fits; the same for the same seed whatever runs beside them."""
-    fits, key = rows.losses.shape[0], jax.random.key(seed)
+    objective, scales = problem.objective, problem.scales
+    fits, key = len(problem.targets), jax.random.key(seed)
     rounds = min(ROUNDS, restarts)
     count = -(-restarts // rounds)
-    size = objective.law.count(objective.k)
-    pool = Pool(np.zeros((0, fits, size)), np.zeros((0, fits)), np.zeros((0, fits), bool))
     fit_of_job = jnp.tile(jnp.arange(fits), count)
     cold = -(-rounds // 2) if search.hop else rounds
+    pool = Pool.empty(fits, objective.law.count(objective.k))
     for i in range(rounds):
         first = jnp.asarray(i * count)
         z, keys = random_starts(objective, scales, key, first, count=count)
         if i >= cold:
             best = np.stack([pool.elite(f, search.elite) for f in range(fits)], 1)
-            parents = best[np.arange(count) % search.elite].reshape(count * fits, size)
+            parents = best[np.arange(count) % search.elite].reshape(z.shape)
             z = _kick(objective, keys, jnp.asarray(parents, z.dtype))
         stage = jnp.full(count * fits, COLD if i < cold else WARM)
         jobs = Jobs(z, fit_of_job, keys, stage)
-        pool = pool.add(run_jobs(search.solver, objective, rows, jobs), fits)
+        pool = pool.add(run_jobs(search.solver, objective, problem.rows, jobs), fits)
         if progress:
-            progress(min((i + 1) * count, restarts) * fits, restarts * fits)
+            progress((i + 1) * count * fits, rounds * count * fits)
     return pool
 
 
-def polish(objective: Objective, rows: Rows, pool: Pool, candidates: int = 3) -> Pool:
+def polish(problem: Problem, pool: Pool, candidates: int = 2) -> Pool:
     """The best few optima of every fit, to machine precision."""
-    fits = rows.losses.shape[0]
-    best = np.stack([pool.elite(f, candidates) for f in range(fits)], 1)
-    count = best.shape[0] * fits
+    fits = len(problem.targets)
+    best = np.stack([pool.elite(f, candidates) for f in range(fits)], 1)  # [candidates, m, P]
+    count = candidates * fits
     jobs = Jobs(
-        jnp.asarray(best.reshape(count, -1)),
-        jnp.tile(jnp.arange(fits), best.shape[0]),
+        jnp.asarray(best.reshape(count, -1), problem.rows.losses.dtype),
+        jnp.tile(jnp.arange(fits), candidates),
         jax.random.split(jax.random.key(0), count),
         jnp.full(count, POLISH),
     )
-    empty = Pool(pool.z[:0], pool.value[:0], pool.failed[:0])
-    return empty.add(run_jobs(Newton(), objective, rows, jobs), fits)
+    empty = Pool.empty(fits, best.shape[-1])
+    return empty.add(run_jobs(Newton(), problem.objective, problem.rows, jobs), fits)

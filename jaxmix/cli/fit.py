@@ -1,0 +1,184 @@
+"""``jaxmix fit``: a run table to a file of fitted laws."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jaxmix.fitting.fitted import FittedLaw
+    from jaxmix.fitting.scores import Score
+    from jaxmix.runs import RunTable
+
+_OPTIONS = (
+    click.option("--solver", help="Name of a solver; the default is the one that found best."),
+    click.option(
+        "--restarts",
+        type=click.IntRange(min=1),
+        default=64,
+        show_default=True,
+        help="Random starting points per target.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True),
+    click.option(
+        "--delta",
+        type=click.FloatRange(min=0, min_open=True),
+        default=1e-3,
+        show_default=True,
+        help="Huber threshold, in nats (relative with log).",
+    ),
+    click.option(
+        "--residual",
+        type=click.Choice(["loss", "log"]),
+        default="loss",
+        show_default=True,
+        help="Fit the loss or its logarithm.",
+    ),
+    click.option(
+        "--weighting",
+        type=click.Choice(["equal", "sem"]),
+        default="equal",
+        show_default=True,
+        help="Weigh rows equally or by their sem_<target>.",
+    ),
+)
+
+
+def fit_options(command: Any) -> Any:
+    """Adds the options that every fit has, in this order."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def solver_options(options: "Mapping[str, Any]") -> dict[str, Any]:
+    """Keyword arguments of ``fit`` from the options of a command; checks the solver's name."""
+    from jaxmix.fitting.fit import SOLVERS
+
+    names = ("solver", "restarts", "seed", "delta", "residual", "weighting")
+    chosen = {name: options[name] for name in names if options[name] is not None}
+    solver = chosen.get("solver")
+    if solver is not None and solver not in SOLVERS:
+        raise ValueError(f"--solver: unknown solver '{solver}'; choose one of {', '.join(SOLVERS)}")
+    return chosen
+
+
+def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
+    """The targets that ``--targets`` names, bare; None for all."""
+    from jaxmix.runs import resolve_names
+
+    names = skin.split(text)
+    if names is None:
+        return None
+    table.losses(names)  # says which is unknown or has no loss in these rows
+    return resolve_names(names, table.targets, "loss_", "target")
+
+
+@click.command("fit", cls=skin.Command, short_help="Fit a law to the losses of a run table.")
+@click.argument("runs")
+@click.option(
+    "--law",
+    required=True,
+    help="Name of a law (jaxmix laws lists them), or FILE.py:VARIABLE for one of your own.",
+)
+@click.option("--targets", metavar="A,B|all", default="all", show_default=True)
+@skin.where_option
+@skin.pool_option
+@fit_options
+@click.option("--out", required=True, metavar="LAW.json", help="File to write.")
+@skin.json_option
+def fit_command(
+    runs: str,
+    law: str,
+    targets: str,
+    where: str | None,
+    pool: tuple[str, ...],
+    out: str,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Fit a law to the losses in RUNS, for several targets at once."""
+    skin.check_out(out, runs)
+    from jaxmix.fitting.fit import fit
+    from jaxmix.fitting.loading import resolve_law
+    from jaxmix.fitting.saving import save_laws
+    from jaxmix.fitting.scores import score
+
+    found = resolve_law(law)
+    chosen = solver_options(options)
+    table = skin.read_table(runs, where, pool)
+    names = bare_targets(table, targets)
+    with skin.progress(f"fitting {found.name}") as report:
+        fits = fit(table, found, targets=names, progress=report, **chosen)
+    scores = score(fits, table)
+    provenance = {"runs": runs, "where": where, "pool": pool, **options, "rows": len(table)}
+    save_laws(out, fits, provenance, law_ref=law if ".py:" in law else None)
+    notes = [*table.notes, *fit_notes(fits)]
+    if as_json:
+        skin.emit(_summary(fits, scores, out, notes))
+    else:
+        skin.show(_table(fits, scores), f"written to {out}")
+    skin.say(notes)
+
+
+def fit_notes(fits: "Sequence[FittedLaw]") -> list[str]:
+    """The notes of fits; one that all targets share stands once, without a target."""
+    notes = []
+    for f in fits:
+        for note in f.report.notes:
+            shared = len(fits) > 1 and all(note in other.report.notes for other in fits)
+            notes.append(note if shared or len(fits) == 1 else f"{f.target}: {note}")
+    return notes
+
+
+def free_parameters(f: "FittedLaw") -> int:
+    """Number of free parameters of one target's law."""
+    return f.law.count(1 if f.law.own_weight else len(f.domains))
+
+
+def _summary(
+    fits: "Sequence[FittedLaw]", scores: "Mapping[str, Score]", out: str, notes: list[str]
+) -> dict[str, Any]:
+    return {
+        "law": fits[0].law.name,
+        "out": out,
+        "domains": fits[0].domains,
+        "n_parameters": free_parameters(fits[0]),
+        "targets": {f.target: _target(f, scores[f.target]) for f in fits},
+        "notes": notes,
+    }
+
+
+def _target(f: "FittedLaw", score: "Score") -> dict[str, Any]:
+    import dataclasses
+
+    from jaxmix.fitting.saving import params_to_json
+
+    report = dataclasses.asdict(f.report)
+    return {**report, "train_mre": score.mre, "parameters": params_to_json(f)}
+
+
+def _table(fits: "Sequence[FittedLaw]", scores: "Mapping[str, Score]") -> Any:
+    title = f"{fits[0].law.name}: {free_parameters(fits[0])} parameters per target"
+    columns = ("objective", "MRE %", "rows", "agree", "gradient", "cond.", "at bound")
+    made = skin.table(title, "target", *columns, text=("at bound",))
+    for f in fits:
+        r = f.report
+        made.add_row(
+            f.target,
+            f"{r.objective:.4e}",
+            f"{scores[f.target].mre:.3f}",
+            str(r.rows),
+            f"{r.agreeing}/{r.restarts}",
+            f"{r.gradient_norm:.0e}",
+            skin.number(r.condition, 2),
+            _bounds(r.at_bound),
+        )
+    return made
+
+
+def _bounds(labels: tuple[str, ...]) -> str:
+    return ", ".join(labels) if len(labels) <= 2 else f"{len(labels)}: {labels[0]}, ..."

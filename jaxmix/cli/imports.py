@@ -1,0 +1,98 @@
+"""``jaxmix import``: other tools' files to run tables."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+
+if TYPE_CHECKING:
+    from jaxmix.runs import RunTable
+
+_SCALE = (
+    click.option("--n-params", type=skin.Quantity(), required=True, help="N of every run: 1M."),
+    click.option("--tokens", type=skin.Quantity(), required=True, help="D of every run: 1B."),
+)
+_COMMON = (
+    click.option("--allow-unmatched", is_flag=True, help="Drop, and note, what does not match."),
+    skin.where_option,
+    click.option("--out", required=True, metavar="RUNS.csv", help="File to write."),
+    skin.json_option,
+)
+
+
+def _options(*options: Any) -> Any:
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group(
+    "import", cls=skin.Group, no_args_is_help=False, short_help="Import tables of other tools."
+)
+def import_group() -> None:
+    """Turn the files of olmix, RegMix or mixinglaws into a run table."""
+
+
+@import_group.command("olmix")
+@click.argument("ratios")
+@click.argument("metrics")
+@click.option("--targets", metavar="A,B|all", default="all", help="The metrics that are losses.")
+@_options(*_SCALE, *_COMMON)
+def olmix_command(
+    ratios: str, metrics: str, targets: str, out: str, as_json: bool, **options: Any
+) -> None:
+    """Join the RATIOS and METRICS of a swarm in olmix's format by run."""
+    skin.check_out(out, ratios, metrics)
+    from jaxmix.runs import import_olmix
+
+    table = import_olmix(ratios, metrics, targets=skin.split(targets), **options)
+    write_table(table, out, as_json)
+
+
+@import_group.command("regmix")
+@click.argument("mixtures")
+@click.argument("losses")
+@click.option("--run-prefix", default="", help="What to put before each index.")
+@_options(*_SCALE, *_COMMON)
+def regmix_command(mixtures: str, losses: str, out: str, as_json: bool, **options: Any) -> None:
+    """Join the MIXTURES and LOSSES of a RegMix study by index."""
+    skin.check_out(out, mixtures, losses)
+    from jaxmix.runs import import_regmix
+
+    write_table(import_regmix(mixtures, losses, **options), out, as_json)
+
+
+@import_group.command("mixinglaws")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--domains", metavar="A,B", help="Names of the weights, in the order of the path.")
+@click.option("--n-params", type=skin.Quantity(), help="N of every run; default: by its label.")
+@click.option("--tokens-per-step", type=skin.Quantity(), default="1048576", show_default=True)
+@_options(*_COMMON)
+def mixinglaws_command(
+    files: tuple[str, ...], domains: str | None, out: str, as_json: bool, **options: Any
+) -> None:
+    """Read lines of <folders>/<run>/<step>, validation file and loss."""
+    skin.check_out(out, *files)
+    from jaxmix.runs import import_mixinglaws
+
+    table = import_mixinglaws(files, domains=skin.split(domains), **options)
+    write_table(table, out, as_json)
+
+
+def write_table(table: "RunTable", out: str, as_json: bool) -> None:
+    """Writes a run table and says what is in it."""
+    from jaxmix.runs import write_runs
+
+    write_runs(table, out)
+    runs = len(set(table.frame["run"]))
+    if as_json:
+        held = {"out": out, "rows": len(table), "runs": runs}
+        skin.emit({**held, "domains": table.domains, "targets": table.targets})
+    else:
+        counts = f"{len(table)} rows of {runs} runs, {len(table.domains)} domains"
+        click.echo(f"{out}: {counts}, {len(table.targets)} targets")
+    skin.say(table.notes)

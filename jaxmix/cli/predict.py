@@ -1,0 +1,57 @@
+"""``jaxmix predict``: the losses that fitted laws expect at given points."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+
+if TYPE_CHECKING:
+    from jaxmix.fitting.fitted import FittedLaw
+    from jaxmix.runs import PointTable
+
+
+@click.command("predict", cls=skin.Command, short_help="Predict losses at given points.")
+@click.argument("law")
+@click.argument("points")
+@click.option("--out", metavar="FILE.csv", help="Write the CSV there, not to standard output.")
+@skin.json_option
+def predict_command(law: str, points: str, out: str | None, as_json: bool) -> None:
+    """Predict losses at POINTS: its columns and pred_<target>, in its order."""
+    if out is not None:
+        _check_csv(out, law, points)
+    from jaxmix.fitting.saving import load_laws, write_text
+
+    laws = load_laws(law)
+    table, weights = read_points_for(laws[0], points)
+    predicted = {f"pred_{f.target}": f.predict(table.n_params, table.tokens, weights) for f in laws}
+    if out is not None or not as_json:
+        text = table.frame.assign(**predicted).to_csv(index=False, lineterminator="\n")
+        write_text(out, text) if out is not None else click.echo(text, nl=False)
+    if as_json:
+        columns = [predicted[name].tolist() for name in predicted]
+        rows = zip(table.runs, *columns, strict=True)
+        skin.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
+    again = [name for name in predicted if name in table.frame.columns]
+    skin.say([*table.notes, *(f"column {name} of {points} is replaced" for name in again)])
+
+
+def read_points_for(law: "FittedLaw", path: str) -> "tuple[PointTable, Any]":
+    """The points in a file and their mixtures [p, k] as the law needs them."""
+    from jaxmix.runs import read_points
+
+    if "weights" in law.law.uses:
+        table = read_points(path, law.domains)
+        return table, table.weights
+    from jaxmix.runs.reading import read_raw
+    from jaxmix.runs.validate import domains_of
+
+    held = domains_of(list(read_raw(path).frame.columns))  # whatever they are, they do not matter
+    table = read_points(path, held)
+    return table, [[0.0] * len(law.domains)] * len(table)
+
+
+def _check_csv(out: str, *inputs: str) -> None:
+    if out.lower().endswith((".parquet", ".pq", ".jsonl", ".ndjson", ".json")):
+        raise ValueError(f"{out}: predict writes CSV; name the file .csv, or use --json")
+    skin.check_out(out, *inputs)

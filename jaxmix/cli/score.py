@@ -1,0 +1,60 @@
+"""``jaxmix score``: how well fitted laws predict the rows of a run table."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jaxmix.fitting.scores import Score
+
+
+@click.command("score", cls=skin.Command, short_help="Score fitted laws on other rows.")
+@click.argument("law")
+@click.argument("runs")
+@skin.where_option
+@skin.pool_option
+@skin.json_option
+def score_command(
+    law: str, runs: str, where: str | None, pool: tuple[str, ...], as_json: bool
+) -> None:
+    """Score the laws in the file LAW on the rows of RUNS: MRE %, R2, Spearman."""
+    from jaxmix.fitting.saving import load_laws
+    from jaxmix.fitting.scores import mean_mre, score, unscored
+
+    laws = load_laws(law)
+    table = skin.read_table(runs, where, pool)
+    absent = unscored(laws, table)
+    scores = score([f for f in laws if f.target not in absent], table)
+    notes = [*table.notes, *(f"target {name} has no loss there: not scored" for name in absent)]
+    if as_json:
+        rows = {name: _as_json(s) for name, s in scores.items()}
+        skin.emit({"targets": rows, "mean_mre": mean_mre(scores)})
+    else:
+        skin.show(_table(laws[0].law.name, scores))
+    skin.say(notes)
+
+
+def _as_json(s: "Score") -> dict[str, Any]:
+    found = {"mre": s.mre, "r2": s.r2, "spearman": s.spearman, "rows": s.rows}
+    return {**found, "diverged": s.diverged} if s.diverged else found
+
+
+def _table(law: str, scores: "Mapping[str, Score]") -> Any:
+    from jaxmix.fitting.scores import mean
+
+    made = skin.table(f"{law}: scores", "target", "MRE %", "R2", "Spearman", "rows", "diverged")
+    for name, s in scores.items():
+        made.add_row(name, *_cells(s.mre, s.r2, s.spearman), str(s.rows), str(s.diverged or ""))
+    if len(scores) > 1:
+        columns = zip(*((s.mre, s.r2, s.spearman) for s in scores.values()), strict=True)
+        made.add_section()
+        made.add_row("mean", *_cells(*(mean(column) for column in columns)), "", "")
+    return made
+
+
+def _cells(mre: float, r2: float, spearman: float) -> tuple[str, str, str]:
+    return skin.number(mre), skin.number(r2, 5), skin.number(spearman, 5)

@@ -1,0 +1,208 @@
+"""A run table and a law as the arrays that solvers see, with every check on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmix.fitting.fitted import DataRange
+from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.laws import Law, Scales
+from jaxmix.runs import RunTable
+
+Array = jax.Array
+
+
+class FitError(ValueError):
+    """A table that cannot be fitted: one line that says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """m fits of one law, in the precision of the scope it was made in.
+
+    Attributes:
+        runs: the table.
+        targets: [m] bare names.
+        objective: eq. (6) of the law.
+        rows: the rows as arrays, N and D in the law's units.
+        scales: arrays [m].
+        used: [m, p] rows that each fit uses.
+        notes: [m] what a reader of each fit should know.
+    """
+
+    runs: RunTable
+    targets: tuple[str, ...]
+    objective: Objective
+    rows: Rows
+    scales: Scales
+    used: np.ndarray
+    notes: tuple[tuple[str, ...], ...]
+
+    @property
+    def units(self) -> tuple[Array, Array]:
+        """What N and D are measured in."""
+        return self.objective.law.units(Scales(*(x[0] for x in self.scales)))
+
+    def natural(self, z: Array) -> dict[str, np.ndarray]:
+        """A working vector [P] as parameters in natural units."""
+        law, (n_unit, d_unit) = self.objective.law, self.units
+        params = law.from_working(z, self.objective.k)
+        if law.rescale:
+            params = law.rescale(params, 1.0 / n_unit, 1.0 / d_unit)
+        return {p.name: np.asarray(params[p.name], np.float64) for p in law.parameters}
+
+    def range(self, fit: int) -> DataRange:
+        """The edges of the rows of one fit."""
+        used = self.used[fit]
+        n, d = self.runs.n_params[used], self.runs.tokens[used]
+        mixtures = np.unique(self.runs.weights[used], axis=0)
+        return DataRange((n.min(), n.max()), (d.min(), d.max()), mixtures)
+
+
+@partial(jax.jit, static_argnames=("objective", "count"))
+def random_starts(
+    objective: Objective, scales: Scales, key: Array, first: Array, *, count: int
+) -> tuple[Array, Array]:
+    """Starts ``first`` to ``first + count`` of every fit: z [count * m, P] and keys.
+
+    Start i depends on the seed and i alone, whatever the batch and whichever other targets are
+    fitted; targets share their draws and differ by their scales.
+    """
+    keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
+    draw = jax.vmap(lambda k, s: objective.law.sample_start(k, s, objective.k), (None, 0))
+    z = jax.vmap(draw, (0, None))(keys, scales)
+    fits = scales.loss_min.shape[0]
+    return z.reshape(count * fits, -1), jnp.repeat(keys, fits)
+
+
+@partial(jax.jit, static_argnames="objective")
+def diagnose(objective: Objective, z: Array, rows: Rows, fit: Array) -> dict[str, Array]:
+    """Value, gradient [P], Gauss-Newton matrix [P, P] and predicted losses [p] at z [P]."""
+    own = rows.of_fit(fit)
+    value, grad = jax.value_and_grad(objective.value)(z, own)
+    _, jacobian = objective.linearize(z, own)
+    gram = (jacobian * own.row_weights) @ jacobian.T
+    predicted = objective.predict(z, own)
+    return {"value": value, "grad": grad, "gram": gram, "predicted": predicted}
+
+
+def make_problem(
+    runs: RunTable, law: Law, targets: tuple[str, ...], objective: Objective, weighting: str
+) -> Problem:
+    """Checks the table against the law and lays it out.
+
+    Raises:
+        FitError: the law needs columns that are missing, or more rows than there are.
+    """
+    weights = _weights(runs, law, targets)
+    losses = runs.losses(targets)
+    used = np.isfinite(losses)
+    notes = [[] for _ in targets]
+    _check_counts(runs, law, targets, used, objective.k)
+    scales = _scales(runs, losses, used)
+    n_unit, d_unit = law.units(Scales(*(x[0] for x in scales)))
+    rows = Rows(
+        n_params=jnp.asarray(runs.n_params) / n_unit,
+        tokens=jnp.asarray(runs.tokens) / d_unit,
+        weights=jnp.asarray(weights),
+        losses=jnp.asarray(np.where(used, losses, 1.0)),
+        row_weights=jnp.asarray(row_weights(runs, targets, used, weighting)),
+    )
+    divergent = used & ~_finite(objective, rows, scales)
+    if divergent.any():
+        used = used & ~divergent
+        _check_counts(runs, law, targets, used, objective.k)
+        weighed = row_weights(runs, targets, used, weighting)
+        rows = rows._replace(row_weights=jnp.asarray(weighed))
+    for note, count in zip(notes, divergent.sum(1), strict=True):
+        if count:
+            note.append(f"{count} rows left out where the {law.name} law is infinite")
+        note.extend(_unidentified(runs, law))
+    return Problem(runs, targets, objective, rows, scales, used, tuple(map(tuple, notes)))
+
+
+def _weights(runs: RunTable, law: Law, targets: tuple[str, ...]) -> np.ndarray:
+    """[1 or m, p, k] mixture weights as the law sees them."""
+    if "weights" in law.uses and not runs.domains:
+        raise FitError(f"{runs.source}: the {law.name} law needs columns w_<domain>; there is none")
+    if not law.own_weight:
+        return runs.weights[None]
+    missing = [t for t in targets if t not in runs.domains]
+    if missing:
+        raise FitError(
+            f"{runs.source}: the {law.name} law needs targets that are training domains; "
+            f"'{missing[0]}' has no column w_{missing[0]}"
+        )
+    columns = [runs.domains.index(t) for t in targets]
+    return runs.weights.T[columns][:, :, None]
+
+
+def _finite(objective: Objective, rows: Rows, scales: Scales) -> np.ndarray:
+    """[m, p] False where the law itself is infinite, as Ge's is at zero weight."""
+    first, seen = jnp.asarray(0), []
+    starts, _ = random_starts(objective, scales, jax.random.key(0), first, count=1)
+    for fit, z in enumerate(starts):
+        predicted = diagnose(objective, z, rows, jnp.asarray(fit))["predicted"]
+        seen.append(np.isfinite(np.asarray(predicted)))
+        if rows.weights.shape[0] == 1:  # one mixture per row, whatever the target
+            return np.tile(seen[0], (rows.losses.shape[0], 1))
+    return np.stack(seen)
+
+
+def _check_counts(
+    runs: RunTable, law: Law, targets: Sequence[str], used: np.ndarray, k: int
+) -> None:
+    needed = law.count(k)
+    for name, count in zip(targets, used.sum(1), strict=True):
+        if count < needed:
+            raise FitError(
+                f"{runs.source}: target '{name}' has {count} rows and the {law.name} law {needed} "
+                f"parameters for {len(runs.domains)} domains; add runs or choose a law with fewer"
+            )
+
+
+def _unidentified(runs: RunTable, law: Law) -> list[str]:
+    """Notes on terms that the rows say nothing about."""
+    columns = {"n_params": runs.n_params, "tokens": runs.tokens}
+    notes = [
+        f"all rows have one value of {name}: its term is not identified"
+        for name, column in columns.items()
+        if name in law.uses and np.ptp(column) == 0
+    ]
+    idle = [d for d, w in zip(runs.domains, runs.weights.T, strict=True) if not w.any()]
+    if idle and "weights" in law.uses and not law.own_weight:
+        notes.append(f"domains never trained on are not identified: {', '.join(idle)}")
+    return notes
+
+
+def _scales(runs: RunTable, losses: np.ndarray, used: np.ndarray) -> Scales:
+    ones = np.ones(len(losses))
+    n, d = (np.exp(np.mean(np.log(x))) * ones for x in (runs.n_params, runs.tokens))
+    low = np.min(np.where(used, losses, np.inf), 1)
+    high = np.max(np.where(used, losses, -np.inf), 1)
+    return Scales(*(jnp.asarray(x) for x in (n, d, low, high)))
+
+
+def row_weights(
+    runs: RunTable, targets: tuple[str, ...], used: np.ndarray, weighting: str
+) -> np.ndarray:
+    """[m, p] weights that sum to 1 over the rows of each target.
+
+    ``"sem"`` weighs by 1 / sem squared; a row without one counts as the target's median.
+    """
+    weights = used.astype(float)
+    if weighting == "sem":
+        sems = runs.sems(targets)
+        if sems is None:
+            raise FitError(f"{runs.source}: weighting by sem needs columns sem_<target>; none")
+        known = np.where(sems > 0, sems, np.nan)
+        has = np.isfinite(known).any(1)
+        typical = np.array(
+            [np.nanmedian(row) if h else 1.0 for row, h in zip(known, has, strict=True)]
+        )
+        weights = weights * np.where(np.isfinite(known), (typical[:, None] / known) ** 2, 1.0)
+    return weights / weights.sum(1, keepdims=True)

@@ -1,0 +1,87 @@
+"""One simulated study, its true laws, and a way to run the command line in this process."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from jaxmix.cli import main
+from jaxmix.fitting.saving import save_laws
+from jaxmix.fitting.simulate import simulate_laws, true_laws
+from jaxmix.laws import ADDITIVE
+from jaxmix.runs import write_runs
+
+SCALE = {
+    "mixtures": np.array([[1, 0], [0.8, 0.2], [0.5, 0.5], [0.3, 0.7], [0, 1.0]]),
+    "n_params": [1e7, 3e7, 1e8, 3e8],
+    "tokens": [1e9, 3e9, 1e10],
+}
+
+
+def parameters(own: int) -> dict:
+    c = np.array([1.0, 1.0])
+    c[own] = 3.0
+    powers = {"A": 200.0, "alpha": 0.33, "B": 900.0, "beta": 0.34}
+    return {"E": 1.5, **powers, "C": c, "gamma": np.array([0.5, 0.6])}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Files of the study: ``runs`` and ``law`` (the truth), with targets web and code."""
+
+    runs: str
+    law: str
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory) -> Study:
+    folder = tmp_path_factory.mktemp("study")
+    names = ("web", "code")
+    params = {name: parameters(i) for i, name in enumerate(names)}
+    laws = true_laws(ADDITIVE, params, domains=names, targets=names, **SCALE)
+    runs, law = folder / "runs.csv", folder / "truth.json"
+    write_runs(simulate_laws(laws, noise=0.001, **SCALE), runs)
+    save_laws(law, laws)
+    return Study(str(runs), str(law))
+
+
+@dataclass(frozen=True)
+class Result:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.out, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+
+
+@pytest.fixture
+def run(capsys) -> Callable[..., Result]:
+    """``run("score", law, runs)``: exit status, standard output and standard error."""
+
+    def call(*arguments: object) -> Result:
+        capsys.readouterr()
+        status = main([str(a) for a in arguments])
+        out, err = capsys.readouterr()
+        return Result(status, out, err)
+
+    return call
+
+
+@pytest.fixture
+def refused(run) -> Callable[..., str]:
+    """As ``run``, for input that must be refused: exit 2, one line, nothing on standard output."""
+
+    def call(*arguments: object) -> str:
+        result = run(*arguments)
+        assert result.status == 2 and result.out == ""
+        command, error, _ = result.err.partition(": error: ")
+        assert error and command.startswith(f"jaxmix {arguments[0]}")
+        assert result.err.count("\n") == 1
+        assert result.err.endswith("\n")
+        return result.err
+
+    return call

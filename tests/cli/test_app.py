@@ -1,0 +1,147 @@
+"""The command as a process: help, version, exits, what leaks, and the demo."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from jaxmix import __version__
+from jaxmix.cli import app, main, skin
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COMMAND = [sys.executable, "-m", "jaxmix"]
+
+
+def process(*arguments, **options):
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, **options)
+
+
+def test_help_and_version(run):
+    assert run("--version").out == f"jaxmix, version {__version__}\n"
+    names = ("fit", "score", "predict", "optimize", "compare", "simulate", "import", "laws", "demo")
+    for text in (run().out, run("--help").out):
+        assert all(f"  {name} " in text for name in names)
+    for name in names:
+        result = run(name, "--help")
+        assert result.status == 0 and result.err == "" and "--help" in result.out
+
+
+def test_help_loads_neither_jax_nor_pandas():
+    code = (
+        "import sys; from jaxmix.cli import main; assert main(['--help']) == 0\n"
+        "heavy = {'jax', 'numpy', 'pandas', 'rich'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+def test_unknown_commands_and_missing_ones(run, refused):
+    result = run("ft")
+    assert result.status == 2 and result.err.startswith("jaxmix: error: no such command 'ft'")
+    assert "missing command" in refused("import")
+
+
+def test_a_process_keeps_json_alone_on_stdout(study):
+    done = process("score", study.law, study.runs, "--json", check=True)
+    assert done.stdout.startswith("{") and done.stdout.count("\n") == 1 and done.stderr == ""
+
+
+def test_a_process_refuses_in_one_line(study):
+    done = process("score", study.law, "absent.csv")
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (
+        "jaxmix score: error: absent.csv: no such file; check the path\n"
+    )  # fmt: skip
+
+
+def test_a_reader_that_leaves_early_is_no_error(study):
+    command = " ".join([*COMMAND, "predict", study.law, study.runs, "| true"])
+    shell = ["bash", "-c", f"set -o pipefail; {command}"]
+    done = subprocess.run(shell, capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def with_command(monkeypatch, function):
+    command = skin.Command("broken", callback=function)
+    monkeypatch.setitem(app.cli.commands, "broken", command)
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, click.Abort])
+def test_an_interrupt_ends_quietly(monkeypatch, capsys, interrupt):
+    def stop():
+        raise interrupt
+
+    with_command(monkeypatch, stop)
+    assert main(["broken"]) == 130
+    assert capsys.readouterr().out == ""
+
+
+def test_bugs_keep_their_traceback_and_bad_input_has_one_on_demand(monkeypatch, capsys):
+    def bug():
+        raise KeyError("bug")
+
+    def bad():
+        raise ValueError("a.csv: column 'x':\n  what; remedy")
+
+    with_command(monkeypatch, bug)
+    with pytest.raises(KeyError):
+        main(["broken"])
+    with_command(monkeypatch, bad)
+    assert main(["broken"]) == 2
+    assert capsys.readouterr().err == "jaxmix broken: error: a.csv: column 'x': what; remedy\n"
+    monkeypatch.setenv("JAXMIX_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="remedy"):
+        main(["broken"])
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_fit_without_a_trace_or_a_file(study, tmp_path):
+    out = tmp_path / "law.json"
+    options = ["fit", study.runs, "--law", "joint", "--restarts", "20000", "--out", str(out)]
+    child = subprocess.Popen(
+        [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    time.sleep(8)
+    child.send_signal(signal.SIGINT)
+    output, errors = child.communicate(timeout=120)
+    assert (child.returncode, output, "Traceback" in errors) == (130, "", False)
+    assert os.listdir(tmp_path) == []
+
+
+def test_out_must_be_a_file_that_can_be_written(tmp_path):
+    with pytest.raises(ValueError, match="is a folder"):
+        skin.check_out(str(tmp_path))
+    with pytest.raises(ValueError, match="not a regular file"):
+        skin.check_out(os.devnull)
+    with pytest.raises(ValueError, match="does not exist"):
+        skin.check_out(str(tmp_path / "absent" / "x"))
+    skin.check_out(str(tmp_path / "x"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("7e9", 7e9), ("7B", 7e9), ("150m", 1.5e8), ("1.5T", 1.5e12), ("2K", 2e3)]
+)
+def test_quantities(text, number):
+    assert skin.Quantity().convert(text, None, None) == number
+    assert skin.Quantity().convert("inf", None, None) == float("inf")
+
+
+@pytest.mark.parametrize("text", ["", "-1", "0", "nan", "1_000", "7BB", "B", "inf7"])
+def test_what_is_no_quantity(text):
+    with pytest.raises(click.BadParameter):
+        skin.Quantity().convert(text, None, None)
+
+
+@pytest.mark.slow
+def test_demo_shows_truth_beside_estimate():
+    begun = time.time()
+    done = process("demo", "--quick", check=True)
+    assert done.stderr == "" and time.time() - begun < 120
+    assert "the truth" in done.stdout and "->" in done.stdout
+    assert done.stdout.rstrip().endswith("not that real losses obey the law.")

@@ -1,0 +1,159 @@
+"""``jaxmix fit``: what it writes and prints, and everything it refuses in one line."""
+
+import itertools
+import json
+
+import pytest
+
+from jaxmix.fitting.saving import load_laws
+
+FEW = ("--restarts", 8)
+
+
+def fit(run, study, out, *more):
+    return run("fit", study.runs, "--law", "additive", "--out", out, *FEW, *more)
+
+
+def test_json_is_one_object_and_the_law_file_loads(run, study, tmp_path):
+    out = tmp_path / "law.json"
+    result = fit(run, study, out, "--json")
+    assert result.status == 0 and result.out.count("\n") == 1
+    found = result.json
+    assert (found["law"], found["out"], found["domains"]) == ("additive", str(out), ["web", "code"])
+    laws = {f.target: f for f in load_laws(out)}
+    assert list(found["targets"]) == list(laws) == ["web", "code"]
+    for name, target in found["targets"].items():
+        assert target["objective"] == laws[name].report.objective
+        assert target["rows"] == 60 and target["restarts"] == 8 and target["train_mre"] < 0.2
+        assert set(target["parameters"]["C"]) == {"web", "code"}
+        assert target["parameters"]["E"] == float(laws[name].params["E"])
+        assert {"agreeing", "gradient_norm", "condition", "at_bound"} <= set(target)
+
+
+def test_table_on_stdout_notes_on_stderr(run, study, tmp_path):
+    result = fit(run, study, tmp_path / "law.json", "--where", "n_params < 2e8")
+    assert result.status == 0
+    assert "web" in result.out and "objective" in result.out and "law.json" in result.out
+    assert "note: " not in result.out and "kept 45 of 60 rows" in result.err
+    assert all(line.startswith("note: ") for line in result.err.splitlines())
+
+
+@pytest.mark.parametrize("spelling", ["code", "loss_code"])
+def test_targets_in_either_spelling(run, study, tmp_path, spelling):
+    result = fit(run, study, tmp_path / "law.json", "--targets", spelling, "--json")
+    assert list(result.json["targets"]) == ["code"]
+
+
+def test_options_reach_the_fit(run, study, tmp_path):
+    out = tmp_path / "law.json"
+    more = ("--residual", "log", "--delta", "0.01", "--seed", "3", "--targets", "web")
+    assert fit(run, study, out, *more).status == 0
+    (law,) = load_laws(out)
+    assert (law.report.residual, law.report.delta, law.report.restarts) == ("log", 0.01, 8)
+    provenance = json.loads(out.read_text())["provenance"]
+    assert provenance["runs"] == study.runs and provenance["seed"] == 3
+
+
+OWN = """import jaxmix.laws as laws
+P = laws.Parameter
+LAW = laws.Law("mine", (P("E"), P("B"), P("beta")),
+               lambda p, n, d, h: p["E"] + p["B"] * (d / 1e9) ** -p["beta"], uses=("tokens",))
+"""
+
+
+def test_a_law_of_ones_own(run, study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(OWN)
+    options = ("--law", "mine.py:LAW", "--out", "law.json", "--targets", "web")
+    result = run("fit", study.runs, *options, "--json", *FEW)
+    assert result.json["law"] == "mine"
+    assert run("score", "law.json", study.runs, "--json").json["targets"]["web"]["rows"] == 60
+
+
+def good_rows():
+    scales = itertools.product((1e6, 3e6, 1e7), (1e7, 2e7, 4e7, 8e7))
+    rows = ["run,n_params,tokens,w_a,w_b,loss_x"]
+    for (n, d), (j, a) in itertools.product(scales, enumerate((0.1, 0.3, 0.5, 0.7, 0.9))):
+        loss = 1.5 + 1 / (2 * a**0.4 + 1.2 * (1 - a) ** 0.6) + 30 / n**0.3 + 60 / d**0.3
+        rows.append(f"m{j}-{n:.0f},{n:.0f},{d:.0f},{a},{1 - a:.1f},{loss:.6f}")
+    return rows
+
+
+def spoiled():
+    rows = good_rows()
+    text = "\n".join(rows) + "\n"
+    first = rows[1]
+    loss = first.rsplit(",", 1)[1]
+    return {
+        "empty": ("", "the file is empty"),
+        "header only": (rows[0] + "\n", "a header but no rows"),
+        "binary": ("\x00\x01\x02PNG\r\n\x1a", "binary"),
+        "negative weight": (text.replace("0.1,0.9", "-0.1,1.1", 1), "column 'w_a', line 2"),
+        "sum": (text.replace("0.1,0.9", "0.4,0.9", 1), "the weights sum to 1.3"),
+        "text": (text.replace(loss, "three", 1), "'three' is not a number"),
+        "no tokens": (text.replace("tokens", "toks", 1), "column 'tokens' is missing"),
+        "zero": (text.replace(",1000000,", ",0,", 1), "0 must be positive"),
+        "conflict": (text + first.rsplit(",", 1)[0] + ",9.5\n", "remove one row"),
+        "no loss": ("\n".join(r.rsplit(",", 1)[0] for r in rows), "no loss column"),
+        "few rows": ("\n".join(rows[:4]) + "\n", "row"),
+        "schedules": (
+            "\n".join([rows[0] + ",schedule", *(r + f",s{i % 2}" for i, r in enumerate(rows[1:]))]),
+            "--pool schedule",
+        ),
+    }
+
+
+@pytest.mark.parametrize("case", spoiled())
+def test_bad_tables_are_one_line_and_leave_no_file(refused, tmp_path, case):
+    content, message = spoiled()[case]
+    table, out = tmp_path / "runs.csv", tmp_path / "law.json"
+    table.write_text(content)
+    error = refused("fit", table, "--law", "additive", "--out", out, *FEW)
+    assert message in error and not out.exists()
+
+
+def test_the_good_table_is_accepted(run, tmp_path):
+    (tmp_path / "runs.csv").write_text("\n".join(good_rows()) + "\n")
+    args = ("--law", "additive", "--out", tmp_path / "law.json", *FEW)
+    assert run("fit", tmp_path / "runs.csv", *args).status == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--law", "nosuch"), "unknown law 'nosuch'"),
+        (("--law", "no.py:LAW"), "no.py: no such file"),
+        (("--law", "additive", "--targets", "wbe"), "unknown target 'wbe'; nearest: web"),
+        (("--law", "additive", "--where", "n_params <"), "where"),
+        (("--law", "additive", "--where", "n_params < 3"), "leaves none of 60 rows"),
+        (("--law", "additive", "--solver", "magic"), "unknown solver 'magic'; choose one of"),
+        (("--law", "additive", "--restarts", "0"), "'--restarts'"),
+        (("--law", "additive", "--delta", "x"), "'--delta'"),
+        (("--law", "additive", "--residual", "x"), "'--residual'"),
+        (("--law", "additive", "--pool", "color"), "'--pool'"),
+        (("--law", "additive", "--nope"), "no such option '--nope'"),
+        ((), "missing option '--law'"),
+    ],
+)
+def test_bad_options_are_one_line(refused, study, tmp_path, arguments, message):
+    out = tmp_path / "law.json"
+    assert message in refused("fit", study.runs, "--out", out, *arguments)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("out", ["absent/law.json", "", "file.txt/law.json"])
+def test_outputs_are_checked_before_anything_else(refused, tmp_path, out):
+    (tmp_path / "file.txt").write_text("x")
+    error = refused("fit", tmp_path / "absent.csv", "--law", "joint", "--out", tmp_path / out)
+    assert "absent.csv: no such file" not in error
+
+
+def test_inputs_are_never_overwritten(refused, study):
+    error = refused("fit", study.runs, "--law", "joint", "--out", study.runs)
+    assert "named twice" in error
+
+
+@pytest.mark.parametrize("name", ["absent.csv", ""])
+def test_an_absent_table_or_a_folder(refused, tmp_path, name):
+    refused("fit", tmp_path / name, "--law", "joint", "--out", tmp_path / "law.json")
+    assert list(tmp_path.iterdir()) == []
