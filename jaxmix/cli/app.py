@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments after the program's name; None for those of the process.
     """
     _quiet_dependencies()
+    _keep_compiled_programs()
     with warnings.catch_warnings(), _interrupts() as interrupted:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
@@ -74,6 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             if interrupted:  # a compiled module that was being loaded made another error of it
                 return 130
             raise
+
+
+def _keep_compiled_programs() -> None:
+    """Compile once per machine and not per call: JAX's own cache, under ``JAXMIX_CACHE``.
+
+    Set through the environment and before JAX is imported, so a choice of the user's stands.
+    """
+    root = os.environ.get("JAXMIX_CACHE") or os.path.join(os.path.expanduser("~"), ".cache/jaxmix")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(root, "compiled"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 
 def _run(argv: Sequence[str] | None) -> int:

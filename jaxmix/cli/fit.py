@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jaxmix.fitting.fitted import FittedLaw
-    from jaxmix.fitting.scores import Score
     from jaxmix.runs import RunTable
 
 _OPTIONS = (
@@ -18,9 +17,9 @@ _OPTIONS = (
     click.option(
         "--restarts",
         type=click.IntRange(min=1),
-        default=64,
+        default=128,
         show_default=True,
-        help="Random starting points per target.",
+        help="Local solves per target.",
     ),
     click.option("--seed", type=int, default=0, show_default=True),
     click.option(
@@ -86,6 +85,7 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
 )
 @click.option("--targets", metavar="A,B|all", default="all", show_default=True)
 @skin.where_option
+@click.option("--held-out", metavar="EXPR", help="Rows of RUNS to score on, not to fit.")
 @skin.pool_option
 @fit_options
 @click.option("--out", required=True, metavar="LAW.json", help="File to write.")
@@ -95,6 +95,7 @@ def fit_command(
     law: str,
     targets: str,
     where: str | None,
+    held_out: str | None,
     pool: tuple[str, ...],
     out: str,
     as_json: bool,
@@ -105,22 +106,21 @@ def fit_command(
     from jaxmix.fitting.fit import fit
     from jaxmix.fitting.loading import resolve_law
     from jaxmix.fitting.saving import save_laws
-    from jaxmix.fitting.scores import score
 
     found = resolve_law(law)
     chosen = solver_options(options)
     table = skin.read_table(runs, where, pool)
     names = bare_targets(table, targets)
+    unseen = skin.read_table(runs, held_out, pool) if held_out else None
     with skin.progress(f"fitting {found.name}") as report:
-        fits = fit(table, found, targets=names, progress=report, **chosen)
-    scores = score(fits, table)
-    provenance = {"runs": runs, "where": where, "pool": pool, **options, "rows": len(table)}
+        fits = fit(table, found, targets=names, held_out=unseen, progress=report, **chosen)
+    provenance = {"runs": runs, "where": where, "held_out": held_out, "pool": pool, **options, "rows": len(table)}
     save_laws(out, fits, provenance, law_ref=law if ".py:" in law else None)
     notes = [*table.notes, *fit_notes(fits)]
     if as_json:
-        skin.emit(_summary(fits, scores, out, notes))
+        skin.emit(_summary(fits, out, notes))
     else:
-        skin.show(_table(fits, scores), f"written to {out}")
+        skin.show(_table(fits), f"written to {out}")
     skin.say(notes)
 
 
@@ -140,37 +140,39 @@ def free_parameters(f: "FittedLaw") -> int:
 
 
 def _summary(
-    fits: "Sequence[FittedLaw]", scores: "Mapping[str, Score]", out: str, notes: list[str]
+    fits: "Sequence[FittedLaw]", out: str, notes: list[str]
 ) -> dict[str, Any]:
     return {
         "law": fits[0].law.name,
         "out": out,
         "domains": fits[0].domains,
         "n_parameters": free_parameters(fits[0]),
-        "targets": {f.target: _target(f, scores[f.target]) for f in fits},
+        "targets": {f.target: _target(f) for f in fits},
         "notes": notes,
     }
 
 
-def _target(f: "FittedLaw", score: "Score") -> dict[str, Any]:
+def _target(f: "FittedLaw") -> dict[str, Any]:
     import dataclasses
 
     from jaxmix.fitting.saving import params_to_json
 
-    report = dataclasses.asdict(f.report)
-    return {**report, "train_mre": score.mre, "parameters": params_to_json(f)}
+    return {**dataclasses.asdict(f.report), "parameters": params_to_json(f)}
 
 
-def _table(fits: "Sequence[FittedLaw]", scores: "Mapping[str, Score]") -> Any:
+def _table(fits: "Sequence[FittedLaw]") -> Any:
     title = f"{fits[0].law.name}: {free_parameters(fits[0])} parameters per target"
-    columns = ("objective", "MRE %", "rows", "agree", "gradient", "cond.", "at bound")
+    held_out = any(f.report.held_out_rows for f in fits)
+    unseen = ("held-out %",) if held_out else ()
+    columns = ("objective", "MRE %", *unseen, "rows", "agree", "gradient", "cond.", "at bound")
     made = skin.table(title, "target", *columns, text=("at bound",))
     for f in fits:
         r = f.report
         made.add_row(
             f.target,
             f"{r.objective:.4e}",
-            f"{scores[f.target].mre:.3f}",
+            f"{r.train_mre:.3f}",
+            *([f"{r.held_out_mre:.3f}"] if held_out else ()),
             str(r.rows),
             f"{r.agreeing}/{r.restarts}",
             f"{r.gradient_norm:.0e}",

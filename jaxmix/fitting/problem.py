@@ -200,9 +200,10 @@ def row_weights(
         if sems is None:
             raise FitError(f"{runs.source}: weighting by sem needs columns sem_<target>; none")
         known = np.where(sems > 0, sems, np.nan)
-        has = np.isfinite(known).any(1)
-        typical = np.array(
-            [np.nanmedian(row) if h else 1.0 for row, h in zip(known, has, strict=True)]
-        )
-        weights = weights * np.where(np.isfinite(known), (typical[:, None] / known) ** 2, 1.0)
+        typical = np.array([_median(row[np.isfinite(row)]) for row in known])[:, None]
+        weights = weights * np.where(np.isfinite(known), (typical / known) ** 2, 1.0)
     return weights / weights.sum(1, keepdims=True)
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values)) if len(values) else 1.0
