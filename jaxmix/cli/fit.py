@@ -114,7 +114,14 @@ def fit_command(
     unseen = skin.read_table(runs, held_out, pool) if held_out else None
     with skin.progress(f"fitting {found.name}") as report:
         fits = fit(table, found, targets=names, held_out=unseen, progress=report, **chosen)
-    provenance = {"runs": runs, "where": where, "held_out": held_out, "pool": pool, **options, "rows": len(table)}
+    provenance = {
+        "runs": runs,
+        "where": where,
+        "held_out": held_out,
+        "pool": pool,
+        **options,
+        "rows": len(table),
+    }
     save_laws(out, fits, provenance, law_ref=law if ".py:" in law else None)
     notes = [*table.notes, *fit_notes(fits)]
     if as_json:
@@ -139,9 +146,7 @@ def free_parameters(f: "FittedLaw") -> int:
     return f.law.count(1 if f.law.own_weight else len(f.domains))
 
 
-def _summary(
-    fits: "Sequence[FittedLaw]", out: str, notes: list[str]
-) -> dict[str, Any]:
+def _summary(fits: "Sequence[FittedLaw]", out: str, notes: list[str]) -> dict[str, Any]:
     return {
         "law": fits[0].law.name,
         "out": out,

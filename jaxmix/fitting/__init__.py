@@ -11,6 +11,8 @@ from jaxmix.fitting.fitted import FitReport as FitReport
 from jaxmix.fitting.fitted import FittedLaw as FittedLaw
 from jaxmix.fitting.fitted import StackedLaws as StackedLaws
 from jaxmix.fitting.fitted import stack as stack
+from jaxmix.fitting.influence import Influence as Influence
+from jaxmix.fitting.influence import influence as influence
 from jaxmix.fitting.loading import load_laws as load_laws
 from jaxmix.fitting.saving import save_laws as save_laws
 from jaxmix.fitting.scores import Score as Score

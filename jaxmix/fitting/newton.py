@@ -57,7 +57,7 @@ class Newton:
             value=zero + jnp.inf,
             grad=jnp.zeros_like(z),
             hess=jnp.eye(z.shape[0], dtype=z.dtype),
-            damping=zero + 1e-9,
+            damping=zero + 1e-13,
             slow=count,
             refresh=~no,
             iterations=count,
@@ -73,18 +73,21 @@ class Newton:
         value, grad = jax.value_and_grad(objective.value)(trial, rows)
         hess = jax.hessian(objective.value)(trial, rows)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(hess))
-        accept = finite & (state.refresh | (value < state.value))
+        # Near the end the value no longer shows progress: there the gradient decides.
+        level = value <= state.value + 8.0 * jnp.finfo(value.dtype).eps * jnp.abs(state.value)
+        flatter = _free_norm(objective, trial, grad) < _free_norm(objective, state.z, state.grad)
+        accept = finite & (state.refresh | (value < state.value) | (level & flatter))
         gain = jnp.where(state.refresh, 1.0, (state.value - value) / (value + tiny(value)))
         moved = state._replace(
             z=trial,
             value=value,
             grad=grad,
             hess=hess,
-            damping=jnp.maximum(state.damping * 0.2, 1e-15),
+            damping=jnp.maximum(state.damping * 0.1, 1e-16),
             slow=jnp.where(gain < self.rtol, state.slow + 1, 0),
             refresh=jnp.zeros_like(state.refresh),
         )
-        stayed = state._replace(damping=state.damping * 8.0)
+        stayed = state._replace(damping=state.damping * 10.0)
         out = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, stayed)
         iterations = state.iterations + 1
         failed = state.refresh & ~finite
@@ -99,12 +102,19 @@ def free_parameters(objective: Objective, z: Array, grad: Array) -> Array:
     return ~(((z <= low) & (grad > 0)) | ((z >= high) & (grad < 0)))
 
 
+def _free_norm(objective: Objective, z: Array, grad: Array) -> Array:
+    return jnp.max(jnp.abs(jnp.where(free_parameters(objective, z, grad), grad, 0.0)))
+
+
 def newton_direction(objective: Objective, state: NewtonState) -> Array:
     """The damped Newton step in the free parameters, downhill also where H is indefinite."""
     free = free_parameters(objective, state.z, state.grad)
     hess = jnp.where(free[:, None] & free[None], state.hess, 0.0)
-    values, vectors = jnp.linalg.eigh(hess)
+    diagonal = jnp.where(free, jnp.abs(jnp.diag(hess)), 1.0)
+    size = jnp.sqrt(jnp.maximum(diagonal, 1e-14 * jnp.max(diagonal * free) + tiny(diagonal)))
+    values, vectors = jnp.linalg.eigh(hess / size[:, None] / size[None])  # unit diagonal
     curvature = jnp.abs(values)
     damped = curvature + state.damping * jnp.max(curvature) + tiny(curvature)
-    step = -vectors @ ((vectors.T @ jnp.where(free, state.grad, 0.0)) / damped)
+    right = jnp.where(free, state.grad, 0.0) / size
+    step = -vectors @ ((vectors.T @ right) / damped) / size
     return jnp.where(free & jnp.isfinite(step), step, 0.0)

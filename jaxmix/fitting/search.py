@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,27 +62,38 @@ def lane_shape(jobs: int) -> tuple[int, int]:
 
 
 def run_jobs(solver: Solver, objective: Objective, rows: Rows, jobs: Jobs) -> Results:
-    """Run jobs, split evenly over all devices of the default backend."""
-    devices = np.asarray(jax.devices())
+    """Run jobs, split evenly over all devices of the default backend; results on the host.
+
+    Taking the shards to the host first keeps later slicing from becoming a collective, for which
+    virtual CPU devices on few cores can starve one another.
+    """
+    devices = tuple(jax.devices())
     total = jobs.fit.shape[0]
     share = -(-total // len(devices))
     groups, width = lane_shape(share)
-    run = partial(run_lanes, solver, objective, groups=groups, width=width)
     if len(devices) == 1:
-        return run(rows, jobs)
+        found = run_lanes(solver, objective, rows, jobs, groups=groups, width=width)
+        return jax.tree.map(np.asarray, found)
     at = jnp.arange(share * len(devices)) % total  # pad to an even split
     padded = jax.tree.map(lambda x: x[at], jobs)
+    found = _sharded(solver, objective, groups, width, devices)(rows, padded)
+    return jax.tree.map(lambda x: np.asarray(x)[:total], found)
+
+
+@lru_cache(maxsize=64)  # jit knows a program by its function: make each only once
+def _sharded(
+    solver: Solver, objective: Objective, groups: int, width: int, devices: tuple[Any, ...]
+) -> Callable[[Rows, Jobs], Results]:
+    """``run_lanes`` with the jobs split over devices and the rows on each."""
     spread, same = PartitionSpec("device"), PartitionSpec()
-    sharded = jax.jit(
-        jax.shard_map(
-            run,
-            mesh=Mesh(devices, ("device",)),
-            in_specs=(same, spread),
-            out_specs=spread,
-            check_vma=False,
-        )
+    sharded = jax.shard_map(
+        partial(run_lanes, solver, objective, groups=groups, width=width),
+        mesh=Mesh(np.asarray(devices), ("device",)),
+        in_specs=(same, spread),
+        out_specs=spread,
+        check_vma=False,
     )
-    return jax.tree.map(lambda x: x[:total], sharded(rows, padded))
+    return jax.jit(sharded)
 
 
 @dataclass

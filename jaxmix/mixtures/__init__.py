@@ -12,6 +12,8 @@ from jaxmix.mixtures.designs import uniform as uniform
 from jaxmix.mixtures.designs import vertices as vertices
 from jaxmix.mixtures.hull import hull_distance as hull_distance
 from jaxmix.mixtures.implicit import optimal_weights as optimal_weights
+from jaxmix.mixtures.influence import MixtureInfluence as MixtureInfluence
+from jaxmix.mixtures.influence import mixture_influence as mixture_influence
 from jaxmix.mixtures.optima import Optima as Optima
 from jaxmix.mixtures.optima import Optimum as Optimum
 from jaxmix.mixtures.optimize import optimize as optimize

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,10 +76,7 @@ def sensitivity(
     Raises:
         ValueError: as ``optimize``, or an optimum that is not isolated and has no derivative.
     """
-    if laws and "weights" not in laws[0].law.uses:
-        name = laws[0].law.name
-        raise ValueError(f"the law '{name}' does not depend on the mixture: h* has no derivative")
-    best = optimize(
+    best, found = optimum_jacobians(
         laws,
         n_params,
         tokens,
@@ -87,6 +85,35 @@ def sensitivity(
         maximum=maximum,
         starts=starts,
         key=key,
+    )
+    return _named(best, laws, *found)
+
+
+def optimum_jacobians(
+    laws: Sequence[FittedLaw],
+    n_params: float,
+    tokens: float,
+    *,
+    minimum: Mapping[str, float] | None = None,
+    maximum: Mapping[str, float] | None = None,
+    **options: Any,
+) -> tuple[Optimum, tuple[Any, ...]]:
+    """The optimum and the arrays of its derivatives; arguments and errors of ``sensitivity``.
+
+    Returns:
+        The optimum and dh*/dx for the parameters (dict of [k, m, ...]), N, D [k], w [k, m] and
+        the bounds [k, k].
+    """
+    if laws and "weights" not in laws[0].law.uses:
+        name = laws[0].law.name
+        raise ValueError(f"the law '{name}' does not depend on the mixture: h* has no derivative")
+    best = optimize(
+        laws,
+        n_params,
+        tokens,
+        minimum=minimum,
+        maximum=maximum,
+        **options,
     )
     bounds = make_bounds(best.domains, minimum, maximum)
     with jax.enable_x64(True):
@@ -100,7 +127,7 @@ def sensitivity(
             f"the optimum is not isolated: the law '{laws[0].law.name}' is flat around it, so it "
             "has no derivative"
         )
-    return _named(best, laws, *found)
+    return best, found
 
 
 @jax.jit
