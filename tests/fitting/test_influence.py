@@ -92,7 +92,7 @@ def _mixture(fitted):
 
 @pytest.mark.parametrize(
     ("kind", "inside", "step"),
-    [("loss", True, 1e-6), ("weight", True, 1e-5), ("weight", False, 1e-5)],
+    [("loss", True, 1e-6), ("weight", True, 1e-3), ("weight", False, 1e-3)],
 )
 def test_influence_equals_central_differences(study, kind, inside, step):
     runs, fitted = study
@@ -110,7 +110,9 @@ def test_influence_equals_central_differences(study, kind, inside, step):
             "mixture": (_mixture, by_row[:, row]),
         }
         for name, (quantity, expected) in quantities.items():
-            measured = _difference(runs, fitted, row, step, kind, quantity)
+            # h* is known to about 1e-11 only, so its differences need a wider step.
+            wide = 4.0 if name == "mixture" else 1.0
+            measured = _difference(runs, fitted, row, wide * step, kind, quantity)
             scale = np.max(np.abs(expected))
             assert np.max(np.abs(measured - expected)) <= 1e-4 * scale, (name, row)
 
