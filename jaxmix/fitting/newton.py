@@ -74,7 +74,7 @@ class Newton:
         hess = jax.hessian(objective.value)(trial, rows)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(hess))
         # Near the end the value no longer shows progress: there the gradient decides.
-        level = value <= state.value + 8.0 * jnp.finfo(value.dtype).eps * jnp.abs(state.value)
+        level = value <= state.value + 64.0 * jnp.finfo(value.dtype).eps * jnp.abs(state.value)
         flatter = _free_norm(objective, trial, grad) < _free_norm(objective, state.z, state.grad)
         accept = finite & (state.refresh | (value < state.value) | (level & flatter))
         gain = jnp.where(state.refresh, 1.0, (state.value - value) / (value + tiny(value)))
