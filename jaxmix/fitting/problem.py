@@ -59,7 +59,8 @@ class Problem:
         """The edges of the rows of one fit."""
         used = self.used[fit]
         n, d = self.runs.n_params[used], self.runs.tokens[used]
-        mixtures = np.unique(self.runs.weights[used], axis=0)
+        seen = self.runs.weights[used]  # [p, k]
+        mixtures = np.unique(seen, axis=0) if seen.shape[1] else seen[:0]
         return DataRange((n.min(), n.max()), (d.min(), d.max()), mixtures)
 
 

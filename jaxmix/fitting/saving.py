@@ -69,8 +69,7 @@ def _shared_mixtures(laws: Sequence[FittedLaw]) -> tuple[np.ndarray, list[list[i
     found: list[np.ndarray] = []
     used: list[list[int]] = []
     for fit in laws:
-        rows = np.ascontiguousarray(fit.data.mixtures, np.float64)
-        rows = rows.reshape(-1, len(fit.domains))
+        rows = np.ascontiguousarray(fit.data.mixtures, np.float64)  # [u, k], k may be 0
         for row in rows:
             if index.setdefault(row.tobytes(), len(found)) == len(found):
                 found.append(row)
