@@ -1,9 +1,12 @@
 """jaxopt's L-BFGS, vmapped over jobs: the reference backend, for comparison and parity."""
 
 import warnings
+from dataclasses import dataclass
+from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmix.fitting.lanes import Jobs, Results
 from jaxmix.fitting.objective import Objective, Rows
@@ -11,22 +14,38 @@ from jaxmix.fitting.objective import Objective, Rows
 Array = jax.Array
 
 
-def run_jaxopt(
-    objective: Objective, rows: Rows, jobs: Jobs, *, max_iterations: int = 1000, tol: float = 1e-10
-) -> Results:
-    """Minimize eq. (6) from every start with ``jaxopt.LBFGS``.
+@dataclass(frozen=True)
+class JaxoptLBFGS:
+    """``jaxopt.LBFGS`` from every start of a batch.
 
     jaxopt nests its line search in its loop, so under ``vmap`` every lane pays for the slowest.
+
+    Attributes:
+        max_iterations: of the outer loop.
+        tol: on the gradient norm of eq. (6).
     """
+
+    max_iterations: int = 1000
+    tol: float = 1e-10
+
+    def run(self, objective: Objective, rows: Rows, jobs: Jobs) -> Results:
+        """Minimize eq. (6) from every start; results on the host."""
+        return jax.tree.map(np.asarray, jaxopt_results(self, objective, rows, jobs))
+
+
+@partial(jax.jit, static_argnames=("settings", "objective"))
+def jaxopt_results(settings: JaxoptLBFGS, objective: Objective, rows: Rows, jobs: Jobs) -> Results:
+    """The same as a compiled function of arrays."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # jaxopt is no longer maintained
         import jaxopt
 
     low, high = objective.law.bounds(objective.k)
     solver = jaxopt.LBFGS(
+        # In units of the threshold: eq. (6) is far below 1 and would meet jaxopt's tolerances.
         lambda z, rows: objective.value(jnp.clip(z, low, high), rows) / objective.delta,
-        maxiter=max_iterations,
-        tol=tol / objective.delta,
+        maxiter=settings.max_iterations,
+        tol=settings.tol / objective.delta,
         implicit_diff=False,
     )
 
@@ -37,4 +56,4 @@ def run_jaxopt(
         bad = ~jnp.isfinite(value)
         return Results(end, jnp.where(bad, jnp.inf, value), found.state.iter_num, bad)
 
-    return jax.jit(jax.vmap(one))(jobs.z, jobs.fit)
+    return jax.vmap(one)(jobs.z, jobs.fit)

@@ -17,6 +17,7 @@ from jaxmix.fitting.lbfgs import LBFGS
 from jaxmix.fitting.newton import Newton
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import Problem, random_starts
+from jaxmix.fitting.reference import JaxoptLBFGS
 
 Array = jax.Array
 Progress = Callable[[int, int], None]
@@ -34,7 +35,7 @@ class Search:
         elite: distinct optima per fit that are kicked.
     """
 
-    solver: Solver
+    solver: Solver | JaxoptLBFGS
     hop: bool = False
     elite: int = 8
 
@@ -46,6 +47,7 @@ SEARCHES: dict[str, Search] = {
     "gauss-newton-hopping": Search(BasinHopping(GaussNewton())),
     "lbfgs": Search(LBFGS()),
     "basin-hopping": Search(BasinHopping(LBFGS())),
+    "jaxopt": Search(JaxoptLBFGS()),
 }
 
 
@@ -61,12 +63,14 @@ def lane_shape(jobs: int) -> tuple[int, int]:
     return (1, min(2048, max(8, 1 << (jobs - 1).bit_length())))
 
 
-def run_jobs(solver: Solver, objective: Objective, rows: Rows, jobs: Jobs) -> Results:
+def run_jobs(solver: Solver | JaxoptLBFGS, objective: Objective, rows: Rows, jobs: Jobs) -> Results:
     """Run jobs, split evenly over all devices of the default backend; results on the host.
 
     Taking the shards to the host first keeps later slicing from becoming a collective, for which
     virtual CPU devices on few cores can starve one another.
     """
+    if isinstance(solver, JaxoptLBFGS):
+        return solver.run(objective, rows, jobs)
     devices = tuple(jax.devices())
     total = jobs.fit.shape[0]
     share = -(-total // len(devices))
