@@ -69,7 +69,7 @@ class GaussNewton:
 
     max_iterations: tuple[int, int, int] = (300, 150, 3000)
     rtol: tuple[float, float, float] = (1e-4, 1e-4, 1e-12)
-    patience: int = 20
+    patience: int = 10
     delta_start: float = 0.3
     delta_warm: float = 10.0
     delta_shrink: float = 0.7
