@@ -131,10 +131,13 @@ class StackedLaws:
     def losses(self, n_params: Any, tokens: Any, weights: Any) -> Array:
         """Predicted losses [m, ...] at N, D [...] and weights [..., k]."""
         weights = jnp.asarray(weights)
+        # A law that does not look at N, D or h still answers once per point.
+        points = (jnp.shape(n_params), jnp.shape(tokens), weights.shape[:-1])
+        shape = jnp.broadcast_shapes(*points)
 
         def one(params: dict[str, Array], own: Array | None) -> Array:
             seen = weights if own is None else jnp.take(weights, own[None], axis=-1)
-            return self.law.loss(params, n_params, tokens, seen)
+            return jnp.broadcast_to(self.law.loss(params, n_params, tokens, seen), shape)
 
         return jax.vmap(one, in_axes=(0, None if self.own is None else 0))(self.params, self.own)
 

@@ -1,0 +1,148 @@
+"""The fitter beside its peers, all in one run; ratios first, seconds second.
+
+    JAXMIX_PUBLIC_RUNS=<folder> python benchmarks/bench_fit.py [--quick] [--only targets,speed] ...
+
+Last result, 2026-11-22, two shared cores of an AMD EPYC, JAX 0.10.2, float64 (all figures in
+``results/bench_fit.json``). RedPajama ``loss_github``, joint law, 33 parameters, 1089 rows; expected
+time to within 1% of a known minimum, as a multiple of pooled-hopping with 64 solves a search:
+
+    method                            1.74611e-5        1.58507e-5
+    jaxmix pooled-hopping, 64         1  (.37 s)        1  (3.7 s)
+    jaxmix gauss-newton               7.9               4.1
+    jaxmix lbfgs                      21                not in 64 s
+    jaxmix basin-hopping              82                16
+    optimistix BFGS                   3.3               4.1
+    optimistix LBFGS                  8.8               not in 62 s
+    optimistix LevenbergMarquardt     45                18
+    SciPy L-BFGS-B multi-start        9.8               8.2
+    SciPy basinhopping                22                16
+    jaxopt LBFGS                      250               not in 92 s
+
+Each method had a minute (of the ten that --budget allows by default). Converged fits per second:
+joint 23, additive 45. All 23 losses and both laws, 64 solves each: 93 s, with compilation 177 s.
+1,000 budgets of an 8-domain joint law: 1.1 s, .04 s where convex. No GPU yet.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import sys
+from collections.abc import Callable
+from typing import Any
+
+# SciPy's L-BFGS-B factors matrices too small for threads: with one it ran five times faster.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import jax
+import tables
+from bench_optimum import optimum
+from figure2 import figure2
+from problem import pose
+from targets import time_to_target
+from throughput import all_targets, fits_per_second, gpu, large
+
+from jaxmix.fitting import DEFAULT_SOLVER
+from jaxmix.fitting.search import SEARCHES
+
+SECTIONS = ("targets", "speed", "all", "figure2", "optimum", "gpu", "large")
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Benchmarks of jaxmix's fitter and its peers.")
+    parser.add_argument("--quick", action="store_true", help="a minute's look; no numbers to quote")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="NAME,...",
+        help=f"sections ({', '.join(SECTIONS)}) or parts of method names, such as SciPy",
+    )
+    parser.add_argument(
+        "--budget", type=float, default=600.0, metavar="S", help="seconds a method may search"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=8, metavar="N", help="trials of ours, arrivals of a peer"
+    )
+    parser.add_argument("--large", action="store_true", help="also 10,000 restarts (minutes)")
+    parser.add_argument("--out", type=pathlib.Path, default=RESULTS, metavar="DIR")
+    return parser.parse_args(arguments)
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": os.cpu_count(),
+        "load_before": os.getloadavg()[0],
+        "device": jax.devices()[0].device_kind,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _cpu_model() -> str:
+    info = pathlib.Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def plan(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """The sections to run, in order."""
+    names = [name for name in args.only.split(",") if name]
+    methods = [name for name in names if name not in SECTIONS]
+    chosen = [name for name in names if name in SECTIONS] + ["targets"] * bool(methods)
+    if not names:
+        chosen = [name for name in SECTIONS if name != "large"]
+    if args.large:
+        chosen.append("large")
+    seeds, budget = (1, min(args.budget, 3.0)) if args.quick else (args.seeds, args.budget)
+
+    def targets() -> Any:
+        return time_to_target(pose(), seeds=seeds, budget=budget, methods=methods, log=say)
+
+    jobs: dict[str, Callable[[], Any]] = {
+        "targets": targets,
+        "speed": lambda: fits_per_second(*((16, 1) if args.quick else (256, 3))),
+        "all": lambda: all_targets(8 if args.quick else 64),
+        "figure2": lambda: figure2(pose(), args.out, quick=args.quick),
+        "optimum": lambda: optimum(50 if args.quick else 1000),
+        "gpu": gpu,
+        "large": lambda: large(64 if args.quick else 10_000),
+    }
+    return {name: job for name, job in jobs.items() if name in chosen}
+
+
+def say(line: str) -> None:
+    """Progress, on standard error."""
+    print(f"{datetime.datetime.now():%H:%M:%S} {line}", file=sys.stderr, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the chosen sections; each one's entry in ``bench_fit.json`` replaces its last."""
+    args = parse(arguments)
+    sections = plan(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / ("bench_fit_quick.json" if args.quick else "bench_fit.json")
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    given = sys.argv[1:] if arguments is None else arguments
+    with jax.enable_x64(True):
+        for name, section in sections.items():
+            say(f"section {name}")
+            here = machine()
+            result = section()
+            settings = repr(SEARCHES[DEFAULT_SOLVER])
+            entry = {"machine": here, "arguments": given, "default": settings, "result": result}
+            results[name] = entry
+            path.write_text(json.dumps(results, indent=1) + "\n")
+            print(tables.render(name, result), flush=True)
+    print(tables.render("machine", machine()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The search: starts by number, lanes that keep bits, kicks of the best, the polish."""
+
+import logging
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxmix.fitting import fit, simulate
+from jaxmix.fitting.objective import Objective
+from jaxmix.fitting.problem import make_problem, random_starts
+from jaxmix.fitting.search import SEARCHES, Pool, lane_shape, polish, run_search
+from jaxmix.laws import CHINCHILLA
+
+TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.33}
+OTHER = {"E": 2.1, "A": 100.0, "alpha": 0.3, "B": 900.0, "beta": 0.3}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return simulate(
+        CHINCHILLA,
+        {"x": TRUTH, "y": OTHER},
+        domains=["a"],
+        mixtures=[[1.0]],
+        n_params=[1e7, 3e7, 1e8, 3e8, 1e9],
+        tokens=[1e9, 3e9, 1e10, 3e10, 1e11],
+        targets=["x", "y"],
+        noise=0.002,
+    )
+
+
+@pytest.fixture(scope="module")
+def problem(runs):
+    with jax.enable_x64(True):
+        yield make_problem(runs, CHINCHILLA, ("x", "y"), Objective(CHINCHILLA, 1), "equal")
+
+
+def starts(problem, seed, first, count, scales=None):
+    z, keys = random_starts(
+        problem.objective,
+        problem.scales if scales is None else scales,
+        jax.random.key(seed),
+        jnp.asarray(first),
+        count=count,
+    )
+    return np.asarray(z), np.asarray(jax.random.key_data(keys))
+
+
+def test_a_start_is_known_by_its_number_alone(problem):
+    z, keys = starts(problem, 0, 0, 12)  # [12 * 2 fits, P]
+    for first, count in ((0, 3), (3, 3), (10, 2)):
+        part, part_keys = starts(problem, 0, first, count)
+        np.testing.assert_array_equal(part, z[2 * first : 2 * (first + count)])
+        np.testing.assert_array_equal(part_keys, keys[2 * first : 2 * (first + count)])
+    assert len(np.unique(z[::2], axis=0)) == 12
+    only = type(problem.scales)(*(x[1:] for x in problem.scales))
+    np.testing.assert_array_equal(starts(problem, 0, 0, 12, only)[0], z[1::2])
+    assert (starts(problem, 1, 0, 12)[0] != z).any(1).all()
+
+
+def test_lanes_come_in_widths_at_which_results_agree_to_the_bit():
+    """XLA compiles batches below 4 and above 8 with sums in another order."""
+    shapes = {jobs: lane_shape(jobs) for jobs in range(1, 300)}
+    assert {width for _, width in shapes.values()} <= {4, 8}
+    assert all(groups * width >= min(jobs, 8) for jobs, (groups, width) in shapes.items())
+
+
+def test_the_elite_are_distinct_and_repeated_when_few():
+    values = np.array([3.0, 1.0, 2.0, 1.0 + 1e-6, np.inf, 2.0])
+    z = np.arange(6.0)[:, None, None]
+    pool = Pool(z, values[:, None], np.zeros((6, 1), bool))
+    assert pool.elite(0, 3)[:, 0].tolist() == [1, 2, 0]
+    assert pool.elite(0, 1)[:, 0].tolist() == [1]
+    assert Pool(z[:2], values[:2, None], pool.failed[:2]).elite(0, 5)[:, 0].tolist() == [
+        *(1, 0, 1, 0, 1),
+    ]
+
+
+@pytest.mark.parametrize(("restarts", "found"), [(1, 1), (5, 5), (16, 16), (20, 24)])
+def test_at_least_the_restarts_asked_for_are_run_and_reported(problem, restarts, found):
+    seen = []
+    pool = run_search(
+        SEARCHES["gauss-newton"], problem, restarts, 0, lambda done, of: seen.append((done, of))
+    )
+    assert pool.value.shape == (found, 2) and pool.z.shape == (found, 2, 5)
+    assert seen[-1] == (2 * found, 2 * found) and seen == sorted(set(seen))
+
+
+def test_the_same_seed_gives_the_same_pool_and_hopping_keeps_what_it_found(problem):
+    plain, again, hopped = (
+        run_search(SEARCHES[name], problem, 16, 3)
+        for name in ("gauss-newton", "gauss-newton", "pooled-hopping")
+    )
+    np.testing.assert_array_equal(plain.z, again.z)
+    np.testing.assert_array_equal(plain.value, again.value)
+    np.testing.assert_array_equal(plain.z[:8], hopped.z[:8])  # the first half is the same
+    assert (plain.z[8:] != hopped.z[8:]).any()
+    assert (hopped.value.min(0) <= plain.value[:8].min(0)).all()
+
+
+def test_the_polish_makes_nothing_worse(problem):
+    pool = run_search(SEARCHES["gauss-newton"], problem, 16, 0)
+    best = polish(problem, pool)
+    assert (best.value.min(0) <= pool.value.min(0) * (1 + 1e-12)).all()
+    gradient = jax.jit(jax.grad(problem.objective.value))
+    for i in range(2):
+        z = jnp.asarray(best.z[np.argmin(best.value[:, i]), i])
+        assert np.abs(gradient(z, problem.rows.of_fit(i))).max() < 1e-11
+
+
+def test_a_second_fit_compiles_nothing(runs, caplog):
+    fit(runs, CHINCHILLA, restarts=16)
+    with jax.log_compiles(True), caplog.at_level(logging.WARNING):
+        fit(runs, CHINCHILLA, restarts=16, seed=1)
+    compiled = [r.getMessage() for r in caplog.records if "XLA compilation" in r.getMessage()]
+    assert compiled == []
