@@ -3,8 +3,8 @@
     JAXMIX_PUBLIC_RUNS=<folder> python benchmarks/bench_fit.py [--quick] [--only targets,speed] ...
 
 Last result, 2026-11-22, two shared cores of an AMD EPYC, JAX 0.10.2, float64 (all figures in
-``results/bench_fit.json``). RedPajama ``loss_github``, joint law, 33 parameters, 1089 rows; expected
-time to within 1% of a known minimum, as a multiple of pooled-hopping with 64 solves a search:
+``results/bench_fit.json``). RedPajama ``loss_github``, joint law, 33 parameters, 1089 rows; the
+expected time to within 1% of a minimum, as a multiple of pooled-hopping with 64 solves a search:
 
     method                            1.74611e-5        1.58507e-5
     jaxmix pooled-hopping, 64         1  (.37 s)        1  (3.7 s)
@@ -26,6 +26,7 @@ joint 23, additive 45. All 23 losses and both laws, 64 solves each: 93 s, with c
 import argparse
 import datetime
 import json
+import math
 import os
 import pathlib
 import platform
@@ -123,6 +124,15 @@ def say(line: str) -> None:
     print(f"{datetime.datetime.now():%H:%M:%S} {line}", file=sys.stderr, flush=True)
 
 
+def finite(value: Any) -> Any:
+    """The same with None for infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs the chosen sections; each one's entry in ``bench_fit.json`` replaces its last."""
     args = parse(arguments)
@@ -139,7 +149,7 @@ def main(arguments: list[str] | None = None) -> None:
             settings = repr(SEARCHES[DEFAULT_SOLVER])
             entry = {"machine": here, "arguments": given, "default": settings, "result": result}
             results[name] = entry
-            path.write_text(json.dumps(results, indent=1) + "\n")
+            path.write_text(json.dumps(finite(results), indent=1) + "\n")
             print(tables.render(name, result), flush=True)
     print(tables.render("machine", machine()))
 
