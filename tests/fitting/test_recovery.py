@@ -79,14 +79,14 @@ def test_recovery_of_three_domains(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("k", [5, 8, 17])
+@pytest.mark.parametrize("k", [8, 17])
 @pytest.mark.parametrize("name", [n for n in LAWS if n not in ("chinchilla", "ge")])
 def test_recovery_of_many_domains(name, k):
-    recover(name, k, 128)
+    recover(name, k, 64)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("name", ["chinchilla", "additive", "joint", "simple", "full", "ge"])
 def test_recovery_of_other_truths(name, seed):
     recover(name, 4, 64, seed)
