@@ -59,7 +59,9 @@ def _kick(objective: Objective, keys: Array, z: Array) -> Array:
 def lane_shape(jobs: int) -> tuple[int, int]:
     """Groups and lanes per group: enough to fill the device, few enough to stay in its cache."""
     if jax.default_backend() == "cpu":
-        return (2, 8) if jobs > 8 else (1, 1 << (jobs - 1).bit_length())
+        # XLA sums batches of less than 4 or more than 8 in another order: then the last bits of a
+        # result would depend on how many jobs there are.
+        return (2, 8) if jobs > 8 else (1, 8 if jobs > 4 else 4)
     return (1, min(2048, max(8, 1 << (jobs - 1).bit_length())))
 
 
