@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting import SOLVERS, FitError, fit, score, simulate
+from jaxmix.fitting.objective import Objective
+from jaxmix.fitting.problem import make_problem
 from jaxmix.laws import ADDITIVE, CHINCHILLA, GE, Law, Parameter
 from jaxmix.runs import RunTableError, runs_from_columns, runs_from_frame
 
@@ -237,7 +239,25 @@ def test_a_parameter_at_its_bound_is_named():
     assert free.report.at_bound == () and free.params["E"] == pytest.approx(0.8, rel=1e-6)
 
 
-def test_tables_of_one_size_are_noted():
+def notes_of(runs, law):
+    with jax.enable_x64(True):
+        k = len(runs.domains)
+        return make_problem(runs, law, runs.targets, Objective(law, k), "equal").notes
+
+
+def test_terms_that_the_rows_cannot_tell_are_noted(runs):
+    one_size = runs.where("n_params < 2e7")
+    expected = ("all rows have one value of n_params: its term is not identified",)
+    assert notes_of(one_size, ADDITIVE) == (expected, expected)
+    at_end = notes_of(one_size.where("tokens > 2e10").select(np.ones(8, bool)), CHINCHILLA)
+    assert [n.split(":")[0][-8:] for n in at_end[0]] == ["n_params", "f tokens"]
+    assert notes_of(runs, ADDITIVE) == ((), ())
+    idle = small(w_c=np.zeros(6), loss_x=2.0 + 0.1 * H)
+    assert notes_of(idle, CAPPED)[0][-1] == "domains never trained on are not identified: c"
+
+
+@pytest.mark.slow
+def test_tables_of_one_size_can_be_fitted_all_the_same():
     runs = simulate(
         CHINCHILLA,
         {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.33},
@@ -248,16 +268,9 @@ def test_tables_of_one_size_are_noted():
         targets=["x"],
     )
     (found,) = fit(runs, CHINCHILLA, restarts=8)
-    assert [n for n in found.report.notes if "one value of n_params" in n]
-    assert not [n for n in found.report.notes if "tokens" in n]
+    assert any("one value of n_params" in n for n in found.report.notes)
     assert found.report.objective < 1e-12 and found.report.condition > 1e10
     assert score([found], runs)["x"].mre < 1e-4
-
-
-def test_domains_without_weight_are_noted():
-    runs = small(w_c=np.zeros(6), loss_x=2.0 + 0.1 * H)
-    (found,) = fit(runs, CAPPED, restarts=8)
-    assert any("never trained on" in n and "c" in n.split(": ")[1] for n in found.report.notes)
 
 
 def ge_runs(noise=0.0):

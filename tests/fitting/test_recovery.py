@@ -73,7 +73,13 @@ def recover(name, k, restarts, seed=0):
     assert found["d1"].mre < 1.2 * floor  # against the noisy held-out losses
 
 
-@pytest.mark.parametrize("name", LAWS)
+# Each takes seconds to compile; the others are of the same form as one of these.
+QUICK = ("chinchilla", "additive", "joint", "simple", "full", "ye-m1", "ge")
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in LAWS]
+)
 def test_recovery_of_three_domains(name):
     recover(name, 3, 32)
 

@@ -115,17 +115,13 @@ def test_solvers_reach_the_optimum_of_scipy(easy, solver, share):
     reaches(found, easy, share)
 
 
-@pytest.mark.parametrize(
-    "easy",
-    [CHINCHILLA, pytest.param(ADDITIVE, marks=pytest.mark.slow)],
-    ids=lambda law: law.name,
-    indirect=True,
-)
+@pytest.mark.slow
 def test_jaxopt_reaches_it_too(easy):
     found = JaxoptLBFGS().run(easy.objective, easy.rows, easy.jobs)
     reaches(found, easy, 0.1)
 
 
+@pytest.mark.parametrize("easy", [CHINCHILLA], ids=["chinchilla"], indirect=True)
 def test_newton_finishes_what_gauss_newton_began(easy):
     """To a gradient of rounding size, which implicit derivatives need."""
     rough = GaussNewton(max_iterations=(60, 60, 60))
