@@ -1,0 +1,147 @@
+"""The parts that every transformer of the three families is made of.
+
+Shapes are written in names: B records, T positions, D width, H heads, K width of a head, F width of
+the feed-forward layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+Initializer = Callable[[jax.Array, tuple[int, ...]], jax.Array]
+
+
+def fan_in(scale: float = 1.0) -> Initializer:
+    """Normal with standard deviation scale / sqrt(fan-in); stacked kernels count their own rows."""
+
+    def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+        return scale * jax.random.normal(key, shape) / shape[-2] ** 0.5
+
+    return draw
+
+
+class Linear(nnx.Module):
+    """x @ kernel (+ bias); parameters in float32, products in the type of x."""
+
+    def __init__(self, d_in: int, d_out: int, *, bias: bool, init: Initializer, rngs: nnx.Rngs):
+        self.kernel = nnx.Param(init(rngs.params(), (d_in, d_out)))
+        self.bias = nnx.Param(jnp.zeros(d_out)) if bias else nnx.data(None)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., d_in] to [..., d_out]."""
+        y = x @ self.kernel[...].astype(x.dtype)
+        return y if self.bias is None else y + self.bias[...].astype(x.dtype)
+
+
+class RMSNorm(nnx.Module):
+    """Scale to unit root mean square, then a learned gain; in float32 throughout."""
+
+    def __init__(self, width: int):
+        self.gain = nnx.Param(jnp.ones(width))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] to the same."""
+        wide = x.astype(jnp.float32)
+        wide = wide * jax.lax.rsqrt(jnp.mean(wide * wide, -1, keepdims=True) + 1e-6)
+        return (wide * self.gain[...]).astype(x.dtype)
+
+
+class LayerNorm(nnx.Module):
+    """Zero mean and unit variance, then a learned gain and bias; in float32 throughout."""
+
+    def __init__(self, width: int):
+        self.gain = nnx.Param(jnp.ones(width))
+        self.bias = nnx.Param(jnp.zeros(width))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] to the same."""
+        wide = jax.nn.standardize(x.astype(jnp.float32), axis=-1, epsilon=1e-5)
+        return (wide * self.gain[...] + self.bias[...]).astype(x.dtype)
+
+
+def rope(x_BxTxHxK: jax.Array, base: float = 10_000.0) -> jax.Array:
+    """Rotary positions: the two halves of every head turn by angles t / base^(2i/K)."""
+    positions, half = x_BxTxHxK.shape[1], x_BxTxHxK.shape[-1] // 2
+    rates = base ** (-jnp.arange(half) / half)
+    angles = jnp.arange(positions)[:, None] * rates
+    cos, sin = (f(angles)[None, :, None].astype(x_BxTxHxK.dtype) for f in (jnp.cos, jnp.sin))
+    a, b = jnp.split(x_BxTxHxK, 2, axis=-1)
+    return jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+
+
+class Attention(nnx.Module):
+    """Causal self-attention, with rotary positions and QK-norm where asked for."""
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        bias: bool,
+        qk_norm: bool,
+        rotary: bool,
+        out_scale: float,
+        rngs: nnx.Rngs,
+    ):
+        self.heads, self.rotary = heads, rotary
+        self.qkv = Linear(width, 3 * width, bias=bias, init=fan_in(), rngs=rngs)
+        self.out = Linear(width, width, bias=bias, init=fan_in(out_scale), rngs=rngs)
+        self.q_norm = RMSNorm(width // heads) if qk_norm else nnx.data(None)
+        self.k_norm = RMSNorm(width // heads) if qk_norm else nnx.data(None)
+
+    def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
+        """[B, T, D] to the same."""
+        batch, length, width = x_BxTxD.shape
+        qkv = self.qkv(x_BxTxD).reshape(batch, length, 3, self.heads, width // self.heads)
+        q, k, v = (qkv[:, :, i] for i in range(3))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if self.rotary:
+            q, k = rope(q), rope(k)
+        y = causal_attention(q, k, v)
+        return self.out(y.reshape(batch, length, width))
+
+
+def causal_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
+    """Every position sees itself and what came before; arrays are [B, T, H, K].
+
+    ::
+
+        key    0 1 2
+        row 0  x . .
+        row 1  x x .
+        row 2  x x x
+    """
+    fused = jax.default_backend() == "gpu" and q.dtype == jnp.bfloat16
+    return jax.nn.dot_product_attention(
+        q, k, v, is_causal=True, implementation="cudnn" if fused else "xla"
+    )
+
+
+class SwiGLU(nnx.Module):
+    """(silu(x W) * x V) U, without biases."""
+
+    def __init__(self, width: int, inner: int, *, out_scale: float, rngs: nnx.Rngs):
+        self.up = Linear(width, 2 * inner, bias=False, init=fan_in(), rngs=rngs)
+        self.down = Linear(inner, width, bias=False, init=fan_in(out_scale), rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] to the same."""
+        gate, value = jnp.split(self.up(x), 2, axis=-1)
+        return self.down(jax.nn.silu(gate) * value)
+
+
+class GeluMLP(nnx.Module):
+    """gelu(x W) U, with biases."""
+
+    def __init__(self, width: int, inner: int, *, out_scale: float, rngs: nnx.Rngs):
+        self.up = Linear(width, inner, bias=True, init=fan_in(), rngs=rngs)
+        self.down = Linear(inner, width, bias=True, init=fan_in(out_scale), rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., D] to the same."""
+        return self.down(jax.nn.gelu(self.up(x)))
