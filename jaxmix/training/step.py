@@ -27,7 +27,7 @@ jax.tree_util.register_dataclass(TrainState, ["params", "moments"], [])
 
 @dataclass(frozen=True)
 class StepMetrics:
-    """Of one step: mean training loss in nats per token, and the gradient's norm before clipping."""
+    """Of one step: mean loss in nats per token, and the gradient's norm before clipping."""
 
     loss: jax.Array
     gradient_norm: jax.Array

@@ -1,0 +1,179 @@
+"""``jaxmix data``: corpora of named domains, from public archives or from one's own files."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxmix.data import Corpus, Recipe
+
+
+@click.group("data", cls=skin.Group, no_args_is_help=False, short_help="Prepare training data.")
+def data_group() -> None:
+    """Prepare corpora of named domains, and see what is in them.
+
+    Downloads and corpora are kept under JAXMIX_CACHE, by default ~/.cache/jaxmix.
+    """
+
+
+@data_group.command("prepare")
+@click.argument("source", metavar="NAME|FOLDER")
+@click.option(
+    "--tokenizer",
+    default="bpe-4096",
+    show_default=True,
+    metavar="bytes|bpe-N",
+    help="A BPE of N entries is trained on the corpus.",
+)
+@click.option(
+    "--max-bytes",
+    type=skin.Quantity(),
+    help="Cap of every domain's training text, for a quick try: 2M.",
+)
+@click.option("--name", help="Name of a corpus made from a folder.  [default: the folder's]")
+@click.option("--text-field", default="text", show_default=True, help="Of JSONL lines.")
+@click.option("--target-only", metavar="A,B", help="Domains to evaluate on and not to train on.")
+@skin.json_option
+def prepare_command(
+    source: str, max_bytes: float | None, target_only: str | None, as_json: bool, **options: Any
+) -> None:
+    """Make a corpus: a recipe (see jaxmix data list), or a FOLDER of one's own.
+
+    In a FOLDER every domain is a subfolder of text files, a <domain>.jsonl or a <domain>.txt.
+    """
+    from jaxmix.data import plan_corpus, prepare_plan
+
+    size = None if max_bytes is None else _whole(max_bytes)
+    targets = skin.split(target_only) or ()
+    plan = plan_corpus(source, max_bytes=size, target_only=targets, **options)
+    fresh = not (plan.path / "corpus.json").is_file()
+    with skin.progress(f"preparing {plan.name}") as report:
+        corpus = prepare_plan(plan, report)
+    _print(corpus, as_json, made=fresh)
+    if not fresh:
+        skin.say([f"{corpus.path.name} was prepared before; nothing was done"])
+
+
+def _whole(size: float) -> int:
+    if size == float("inf"):
+        raise ValueError("--max-bytes inf: leave it out for all text")
+    return int(size)
+
+
+@data_group.command("list")
+@skin.json_option
+def list_command(as_json: bool) -> None:
+    """List recipes and prepared corpora."""
+    from jaxmix.data import RECIPES, prepared
+
+    there = prepared()
+    recipes = [_recipe(one, there) for one in RECIPES.values()]
+    if as_json:
+        skin.emit({"recipes": recipes, "prepared": [str(path) for path in there]})
+        return
+    skin.show(_recipe_table(recipes), _domain_table(recipes), *_prepared_table(there))
+
+
+def _recipe(recipe: "Recipe", there: "list[Path]") -> dict[str, Any]:
+    domains = [
+        {
+            "name": domain.name,
+            "about": domain.about,
+            "role": _role(vars(domain)),
+            "source": f"{domain.archive.package} {domain.archive.version}",
+            "license": domain.archive.license,
+            "megabytes": domain.archive.megabytes,
+        }
+        for domain in recipe.domains
+    ]
+    about = {"name": recipe.name, "about": recipe.about, "megabytes": round(recipe.megabytes, 1)}
+    names = [path.name for path in there if _info(path)["name"] == recipe.name]
+    return {**about, "domains": domains, "prepared": names}
+
+
+def _info(path: "Path") -> dict[str, Any]:
+    import json
+
+    return json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+
+
+def _role(facts: Mapping[str, Any]) -> str:
+    if facts["target_only"]:
+        return "target only"
+    return "train, scarce" if facts["scarce"] else "train"
+
+
+def _recipe_table(recipes: list[dict[str, Any]]) -> Any:
+    made = skin.table("recipes", "name", "download MB", "domains", "prepared", text=("domains",))
+    for one in recipes:
+        names = ", ".join(domain["name"] for domain in one["domains"])
+        made.add_row(one["name"], f"{one['megabytes']:.0f}", names, str(len(one["prepared"])))
+    return made
+
+
+def _domain_table(recipes: list[dict[str, Any]]) -> Any:
+    words = ("what", "role", "source", "license")
+    made = skin.table("their domains", "name", *words, "MB", text=words)
+    found = {domain["name"]: domain for one in recipes for domain in one["domains"]}
+    for d in found.values():
+        cells = (d["name"], d["about"], d["role"], d["source"], d["license"])
+        made.add_row(*cells, f"{d['megabytes']:.1f}")
+    return made
+
+
+def _prepared_table(there: "list[Path]") -> list[Any]:
+    if not there:
+        return ["No corpus is prepared yet: jaxmix data prepare text-mini"]
+    made = skin.table("prepared", "corpus", "tokenizer", "domains", text=("tokenizer", "domains"))
+    for path in there:
+        info = _info(path)
+        made.add_row(path.name, info["tokenizer"]["name"], ", ".join(info["domains"]))
+    return [made]
+
+
+@data_group.command("show")
+@click.argument("corpus", metavar="NAME|FOLDER")
+@skin.json_option
+def show_command(corpus: str, as_json: bool) -> None:
+    """Show what a prepared corpus holds, by domain."""
+    from jaxmix.data import open_corpus
+
+    _print(open_corpus(corpus), as_json)
+
+
+def _print(corpus: "Corpus", as_json: bool, **more: Any) -> None:
+    """The domains of a corpus, as a table or as JSON."""
+    rows = {name: _counts(corpus.info["domains"][name]) for name in corpus.targets}
+    if as_json:
+        facts = {"name": corpus.name, "path": str(corpus.path), "hash": corpus.hash, **more}
+        skin.emit({**facts, "tokenizer": corpus.info["tokenizer"], "domains": rows})
+        return
+    numbers = ("documents", "MB", "train tokens", "held-out tokens", "bytes/token")
+    title = f"{corpus.name}, {corpus.tokenizer.name} ({corpus.hash})"
+    made = skin.table(title, "domain", *numbers, "role", "license", text=("role", "license"))
+    for name, row in rows.items():
+        sides = [f"{row[f'{side}_tokens']:,}" for side in ("train", "heldout")]
+        cells = (name, f"{row['documents']:,}", f"{row['bytes'] / 1e6:.1f}", *sides)
+        made.add_row(*cells, f"{row['bytes_per_token']:.2f}", row["role"], row["license"] or "-")
+    skin.show(made, str(corpus.path))
+
+
+def _counts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What is shown of one domain."""
+    train, heldout = facts["train"], facts["heldout"]
+    both = {key: train[key] + heldout[key] for key in ("documents", "bytes", "tokens")}
+    return {
+        "documents": both["documents"],
+        "bytes": both["bytes"],
+        "train_tokens": train["tokens"],
+        "heldout_tokens": heldout["tokens"],
+        "bytes_per_token": both["bytes"] / max(both["tokens"], 1),
+        "role": _role(facts),
+        "source": facts["source"],
+        "license": facts["license"],
+    }

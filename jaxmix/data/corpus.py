@@ -1,0 +1,224 @@
+"""A prepared corpus: token streams on disk, read as windows at random."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import DataError, hint
+from .places import corpora
+from .tokenizer import Tokenizer, load_tokenizer
+
+SIDES = ("train", "heldout")
+
+
+def token_dtype(vocab_size: int) -> np.dtype:
+    """The dtype of a token stream: uint16 where it holds every id, else uint32."""
+    return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+
+
+@dataclass(frozen=True)
+class TokenWindows:
+    """Windows of `length` + 1 tokens, `length` apart, over one flat stream; any one at any time.
+
+    Neighbors share one token, so that every token but the first is predicted once.
+
+    Attributes:
+        tokens: the stream, [n].
+        length: tokens that a window predicts.
+    """
+
+    tokens: np.ndarray
+    length: int
+
+    def __len__(self) -> int:
+        return max(self.tokens.size - 1, 0) // self.length
+
+    @functools.cached_property
+    def _windows(self) -> np.ndarray:
+        """All windows, a view [windows, length + 1]."""
+        size = self.tokens.itemsize
+        shape, strides = (len(self), self.length + 1), (self.length * size, size)
+        return np.lib.stride_tricks.as_strided(
+            np.asarray(self.tokens), shape, strides, writeable=False
+        )
+
+    def take(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """The windows of these indices: `tokens` [n, length + 1], uint16 or uint32."""
+        return {"tokens": self._windows[indices]}
+
+
+class Corpus:
+    """A corpus in a folder that `prepare` wrote.
+
+    Attributes:
+        path: the folder.
+        info: all of `corpus.json`: sources, licenses, hashes and counts.
+        name: of the recipe, or of one's own folder.
+        hash: 16 hexadecimal digits of the content: equal streams, equal hash.
+        tokenizer: see `Tokenizer`.
+        domains: names of the training domains.
+        targets: names of all domains with a held-out side: training domains, then target-only.
+        train_tokens: tokens by training domain.
+        heldout_tokens: tokens by target.
+    """
+
+    def __init__(self, path: Path, info: dict[str, Any], tokenizer: Tokenizer) -> None:
+        self.path, self.info, self.tokenizer = path, info, tokenizer
+        self.name: str = info["name"]
+        held = info["domains"]
+        self.domains = tuple(name for name in held if not held[name]["target_only"])
+        self.targets = (*self.domains, *(name for name in held if held[name]["target_only"]))
+        self.train_tokens = self._counts("train", "tokens", self.domains)
+        self.heldout_tokens = self._counts("heldout", "tokens", self.targets)
+
+    def __repr__(self) -> str:
+        return f"Corpus({self.name!r}, {self.tokenizer.name}, domains={list(self.domains)})"
+
+    def _counts(self, side: str, what: str, names: tuple[str, ...]) -> Mapping[str, int]:
+        return {name: self.info["domains"][name][side][what] for name in names}
+
+    @functools.cached_property
+    def hash(self) -> str:
+        """Of tokenizer and streams."""
+        held = self.info["domains"].items()
+        parts = [(name, found[side]["sha256"]) for name, found in held for side in SIDES]
+        text = json.dumps([self.tokenizer.hash, sorted(parts)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def token_bytes(self) -> np.ndarray:
+        """Bytes of text behind every token id, int32 [vocab]; 0 for end-of-text."""
+        return self.tokenizer.token_bytes
+
+    def _stream(self, name: str, side: str) -> np.ndarray:
+        kind = token_dtype(self.tokenizer.vocab_size)
+        count = self.info["domains"][name][side]["tokens"]
+        path = self.path / f"{name}.{side}.bin"
+        if not path.is_file() or path.stat().st_size != count * kind.itemsize:
+            raise DataError(
+                f"{path}: is missing or cut short; delete {self.path} and prepare it again"
+            )
+        return np.memmap(path, kind, "r")
+
+    def train(self, domain: str, length: int, unique_tokens: int | None = None) -> TokenWindows:
+        """The training windows of a domain.
+
+        Args:
+            domain: one of `domains`.
+            length: tokens that a window predicts; it holds one more.
+            unique_tokens: only the first so many tokens, for studies of repetition.
+
+        Raises:
+            DataError: there is no such domain, or not one whole window in it.
+        """
+        if domain not in self.domains:
+            also = " (it is target-only)" if domain in self.targets else ""
+            raise DataError(
+                f"corpus {self.name}: no training domain '{domain}'{also}; "
+                f"{hint(domain, self.domains)}"
+            )
+        tokens = self._stream(domain, "train")
+        if unique_tokens is not None and unique_tokens > tokens.size:
+            raise DataError(
+                f"corpus {self.name}: domain '{domain}' has {tokens.size} training tokens, not "
+                f"{unique_tokens}; ask for fewer unique tokens"
+            )
+        return self._windows(tokens[:unique_tokens], length, f"domain '{domain}'")
+
+    def heldout(self, target: str, length: int, count: int) -> dict[str, np.ndarray]:
+        """Held-out windows of a target: evenly spaced, and the same ones every time.
+
+        Args:
+            target: one of `targets`.
+            length: tokens that a window predicts; it holds one more.
+            count: windows; all there are where there are fewer.
+
+        Returns:
+            `tokens` [windows, length + 1].
+
+        Raises:
+            DataError: there is no such target, or not one whole window in it.
+        """
+        if target not in self.targets:
+            raise DataError(
+                f"corpus {self.name}: no target '{target}'; {hint(target, self.targets)}"
+            )
+        windows = self._windows(self._stream(target, "heldout"), length, f"target '{target}'")
+        count = min(count, len(windows))
+        return windows.take(np.arange(count) * len(windows) // max(count, 1))
+
+    def _windows(self, tokens: np.ndarray, length: int, what: str) -> TokenWindows:
+        windows = TokenWindows(tokens, length)
+        if not len(windows):
+            raise DataError(
+                f"corpus {self.name}: {what} has {tokens.size} tokens, and a window takes "
+                f"{length + 1}; choose a shorter one"
+            )
+        return windows
+
+
+def open_corpus(corpus: str | Path) -> Corpus:
+    """Opens a corpus that was prepared before.
+
+    Args:
+        corpus: its folder; or the folder's name under `JAXMIX_CACHE`/corpora; or the corpus's
+            name, with or without its tokenizer, where only one has it: `text-mini-bpe-1024`.
+
+    Raises:
+        DataError: there is none, there are several, or its files are damaged.
+    """
+    path = _find(corpus)
+    try:
+        info = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+        text = (path / "tokenizer.json").read_text(encoding="utf-8")
+        opened = Corpus(path, info, load_tokenizer(text))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is damaged ({error}); delete it and prepare it again") from None
+    if opened.tokenizer.hash != info["tokenizer"]["sha256"]:
+        raise DataError(f"{path}: its tokenizer.json was changed; delete it and prepare it again")
+    return opened
+
+
+def prepared() -> list[Path]:
+    """The folders of all prepared corpora, by name."""
+    return sorted(path.parent for path in corpora().glob("*/corpus.json") if _finished(path))
+
+
+def _finished(path: Path) -> bool:
+    return path.parent.suffix != ".partial"
+
+
+def _find(corpus: str | Path) -> Path:
+    path = Path(corpus)
+    if (path / "corpus.json").is_file():
+        return path
+    name = str(corpus)
+    there = prepared()
+    meant = [path for path in there if name in _spellings(path)]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        raise DataError(f"'{name}' is prepared in several ways; name one: {_names(meant)}")
+    raise DataError(
+        f"'{name}' is no prepared corpus ({_names(there) or 'there are none'}); make it with "
+        f"jaxmix data prepare {name}"
+    )
+
+
+def _spellings(path: Path) -> tuple[str, str, str]:
+    """What a prepared corpus answers to: its folder, its name, its name and tokenizer."""
+    whole = path.name.rpartition("-")[0]
+    info = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+    return path.name, info["name"], whole
+
+
+def _names(paths: list[Path]) -> str:
+    return ", ".join(path.name for path in paths)

@@ -1,0 +1,188 @@
+"""A mixture of domains as a stream of batches that is a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .errors import DataError, hint
+from .interleave import Interleave
+from .order import Order
+
+Batch = dict[str, np.ndarray]
+
+
+class Records(Protocol):
+    """What a domain is to a mixture: a number of records, any of which can be read at any time."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def take(self, indices: np.ndarray) -> Batch:
+        """Those of the indices [n], as arrays [n, ...] by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Consumed:
+    """What a run has used up.
+
+    Attributes:
+        records: by domain.
+        weights: realized shares of the records; the nominal weights before the first.
+        epochs: passes over each domain, as a fraction.
+    """
+
+    records: dict[str, int]
+    weights: dict[str, float]
+    epochs: dict[str, float]
+
+
+def checked_weights(weights: Mapping[str, float], domains: Mapping[str, object]) -> np.ndarray:
+    """Weights in the alphabetical order of the domains, [k], sum 1.
+
+    Raises:
+        DataError: a name is unknown, a weight is negative or no number, or the sum is not 1
+            within 0.005.
+    """
+    for name in weights:
+        if name not in domains:
+            raise DataError(f"weights name '{name}', which is no domain; {hint(name, domains)}")
+        if not (math.isfinite(weights[name]) and weights[name] >= 0):
+            raise DataError(f"weight of '{name}' is {weights[name]}; give a number of at least 0")
+    total = math.fsum(weights.values())
+    if abs(total - 1) > 0.005:
+        raise DataError(f"weights sum to {total:.6g}; make them sum to 1")
+    return np.array([weights.get(name, 0.0) for name in sorted(domains)]) / total
+
+
+class MixtureSource:
+    """Batches of a mixture, by step and at random.
+
+    Every record of the stream is assigned to a domain by `Interleave`; inside a domain the order
+    depends on `seed` and the domain's name alone. Two mixtures with the same seed therefore walk
+    every domain in the same order, and differ in nothing but how fast.
+
+    Args:
+        domains: records by name; all have arrays of the same names, shapes and dtypes.
+        weights: shares of the records by name, sum 1; a name left out has weight 0.
+        seed: of the orders.
+        batch: records a step, of all hosts together.
+        forbid_repeat: refuse, with DataError, any step that would read a record twice.
+        host: index of this host; it gets rows `host::hosts` of every batch.
+        hosts: how many hosts there are.
+
+    Raises:
+        DataError: weights, batch or hosts do not fit, or a weighted domain is empty.
+
+    >>> class Numbers:
+    ...     def __init__(self, start): self.start = start
+    ...     def __len__(self): return 4
+    ...     def take(self, indices): return {"x": self.start + indices}
+    >>> domains = {"a": Numbers(0), "b": Numbers(10)}
+    >>> source = MixtureSource(domains, {"a": 0.75, "b": 0.25}, seed=0, batch=4)
+    >>> sorted(int(x) // 10 for x in source[5]["x"])
+    [0, 0, 0, 1]
+    >>> source.consumed(2).epochs
+    {'a': 1.5, 'b': 0.5}
+    """
+
+    def __init__(
+        self,
+        domains: Mapping[str, Records],
+        weights: Mapping[str, float],
+        seed: int,
+        batch: int,
+        *,
+        forbid_repeat: bool = False,
+        host: int = 0,
+        hosts: int = 1,
+    ) -> None:
+        if batch < 1 or hosts < 1 or batch % hosts or not 0 <= host < hosts:
+            raise DataError(
+                f"batch of {batch} for host {host} of {hosts}: the batch must divide by the "
+                "number of hosts, and hosts count from 0"
+            )
+        h = checked_weights(weights, domains)
+        self.names = tuple(sorted(domains))
+        self.weights = dict(zip(self.names, h.tolist(), strict=True))
+        self.batch, self.seed, self.forbid_repeat = batch, seed, forbid_repeat
+        self._host, self._hosts = host, hosts
+        self._records = [domains[name] for name in self.names]
+        self._sizes = np.array([len(records) for records in self._records], np.int64)
+        for d in np.flatnonzero((h > 0) & (self._sizes == 0)):
+            raise DataError(f"domain '{self.names[d]}' has no records; give it weight 0 or data")
+        self._interleave = Interleave(h)
+        pairs = zip(self.names, self._sizes.tolist(), strict=True)
+        self._orders = [Order(seed, name, size) for name, size in pairs]
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of a step: arrays [batch / hosts, ...]."""
+        first = step * self.batch
+        before, domains = self._interleave.domains(first, first + self.batch)
+        counts = np.bincount(domains, minlength=before.size)
+        rows = np.argsort(domains, kind="stable")  # grouped by domain, in order within each
+        out: Batch = {}
+        stop = 0
+        for d in np.flatnonzero(counts).tolist():
+            start, stop = stop, stop + int(counts[d])
+            self._fill(out, d, int(before[d]), rows[start:stop])
+        return out
+
+    def _fill(self, out: Batch, d: int, first: int, rows: np.ndarray) -> None:
+        """Reads the records of one domain, from its `first` on, into rows of the batch."""
+        last = first + rows.size
+        if self.forbid_repeat and last > self._sizes[d]:
+            self._refuse(d, last, "this step")
+        indices = self._orders[d](first, last)
+        if self._hosts > 1:
+            here = rows % self._hosts == self._host
+            indices, rows = indices[here], rows[here] // self._hosts
+        if rows.size:
+            self._scatter(out, self.names[d], self._records[d].take(indices), rows)
+
+    def _scatter(self, out: Batch, name: str, taken: Batch, rows: np.ndarray) -> None:
+        if not out:
+            size = self.batch // self._hosts
+            out.update({k: np.empty((size, *v.shape[1:]), v.dtype) for k, v in taken.items()})
+        for key, values in out.items():
+            found = taken.get(key)
+            if found is None or found.shape[1:] != values.shape[1:] or found.dtype != values.dtype:
+                raise DataError(
+                    f"domain '{name}': its records differ in '{key}' from those of the others; all "
+                    "domains need the same arrays, shapes and dtypes"
+                )
+            values[rows] = found
+
+    def consumed(self, steps: int) -> Consumed:
+        """What the first `steps` steps use up, over all hosts."""
+        counts = self._interleave.before(steps * self.batch)
+        total = steps * self.batch
+        shares = (counts / total).tolist() if total else list(self.weights.values())
+        epochs = (counts / np.maximum(self._sizes, 1)).tolist()
+        return Consumed(*(self._named(values) for values in (counts.tolist(), shares, epochs)))
+
+    def check(self, steps: int) -> None:
+        """Refuses a plan of so many steps that would read a record twice where that is forbidden.
+
+        Raises:
+            DataError: a domain has too few records, and `forbid_repeat` is set.
+        """
+        if self.forbid_repeat:
+            needs = self._interleave.before(steps * self.batch)
+            for d in np.flatnonzero(needs > self._sizes):
+                self._refuse(int(d), int(needs[d]), f"{steps} steps")
+
+    def _named(self, values: list) -> dict:
+        return dict(zip(self.names, values, strict=True))
+
+    def _refuse(self, d: int, needs: int, what: str) -> None:
+        raise DataError(
+            f"domain '{self.names[d]}' has {self._sizes[d]} records and {what} would need {needs}: "
+            "it would repeat; train for fewer steps, lower its weight, or allow repetition"
+        )

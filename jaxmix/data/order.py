@@ -1,0 +1,74 @@
+"""In which order a domain's records come: a permutation an epoch, from seed and name alone."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import weakref
+
+import numpy as np
+
+_SHARED: weakref.WeakValueDictionary[tuple[int, str, int, int], np.ndarray] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def permutation(seed: int, name: str, count: int, epoch: int) -> np.ndarray:
+    """The order of `count` records in one epoch, uint32 or int64 [count].
+
+    A pure function of its arguments on every machine and NumPy: records are sorted by a
+    64-bit mix (splitmix64) of their index and a key hashed from the rest. Equal arguments share
+    one array while it is in use.
+    """
+    key = (seed, name, count, epoch)
+    found = _SHARED.get(key)
+    if found is None:
+        found = np.argsort(_mixed(seed, name, epoch, count), kind="stable")
+        if count <= 1 << 32:
+            found = found.astype(np.uint32)
+        found.flags.writeable = False
+        _SHARED[key] = found
+    return found
+
+
+def _mixed(seed: int, name: str, epoch: int, count: int) -> np.ndarray:
+    """Pseudo-random 64-bit numbers, uint64 [count]."""
+    text = f"{seed}\0{name}\0{epoch}".encode()
+    key = int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+    x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+class Order:
+    """Where record j of a domain's endless walk lies: epoch j // n, permuted within it.
+
+    Permutations of the two epochs used last are kept: four bytes a record each.
+    """
+
+    def __init__(self, seed: int, name: str, count: int) -> None:
+        self._key, self._count = (seed, name, count), count
+        self._kept: dict[int, np.ndarray] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, first: int, last: int) -> np.ndarray:
+        """Indices of records `first` up to but not including `last` of the walk, [n]."""
+        parts = []
+        while first < last:
+            epoch, start = divmod(first, self._count)
+            stop = min(self._count, start + last - first)
+            parts.append(self._epoch(epoch)[start:stop])
+            first += stop - start
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        found = self._kept.get(epoch)
+        if found is None:
+            with self._lock:
+                found = self._kept.get(epoch)
+                if found is None:
+                    found = permutation(*self._key, epoch)
+                    kept = [*self._kept.items()][-1:]
+                    self._kept = {**dict(kept), epoch: found}
+        return found

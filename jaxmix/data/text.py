@@ -1,0 +1,109 @@
+"""Small steps that extractors share: decoding, tags, paragraphs, and packing into documents."""
+
+from __future__ import annotations
+
+import html
+import re
+import zipfile
+from collections.abc import Iterable, Iterator
+
+_BLOCKS = "p|li|ul|ol|dl|dt|dd|h[1-6]|table|tr|td|th|pre|br|div|note|important|para|xhtml|zonbook"
+_INLINE = (
+    "code|a|i|b|em|strong|u|span|sup|sub|fullname|replaceable|link|ulink|filename|emphasis|"
+    "function|font|img"
+)
+_ITEM = re.compile(r"<li\b[^>]*>", re.IGNORECASE)
+_BLOCK = re.compile(rf"</?(?:{_BLOCKS})\b[^>]*>", re.IGNORECASE)
+_TAG = re.compile(rf"</?(?:{_INLINE})\b[^>]*>", re.IGNORECASE)
+_SPACE = re.compile(r"[^\S\n]+")
+_NEWLINES = re.compile(r" ?\n[ \n]*")
+
+
+def members(archive: zipfile.ZipFile, under: str, *suffixes: str, limit: int = 0) -> list[str]:
+    """Names of an archive's files below a folder with one of the suffixes, sorted.
+
+    Args:
+        archive: the archive.
+        under: what the names begin with.
+        suffixes: what they end with.
+        limit: in bytes; files of this size or more are left out. 0 for no limit.
+    """
+    found = (info for info in archive.infolist() if info.filename.startswith(under))
+    fits = (info for info in found if not limit or info.file_size < limit)
+    return sorted(info.filename for info in fits if info.filename.endswith(suffixes))
+
+
+def decode(data: bytes) -> str:
+    r"""UTF-8 text, or Latin-1 where it is not, with Unix line ends and no byte order mark.
+
+    >>> decode(b"caf\xe9\r\n")
+    'café\n'
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def untagged(markup: str) -> str:
+    r"""The text of HTML: paragraphs become lines, list items lines with a dash.
+
+    >>> untagged("<p>A <code>key</code> &lt; 3:</p><ul><li><p>one</p></li></ul> <your-id>")
+    'A key < 3:\n- one\n<your-id>'
+    """
+    flat = " ".join(markup.split())
+    if "<" in flat:
+        flat = _TAG.sub("", _BLOCK.sub("\n", _ITEM.sub("\n- ", flat)))
+    if "&" in flat:
+        flat = html.unescape(flat)
+    lines = _NEWLINES.sub("\n", _SPACE.sub(" ", flat)).strip()
+    return lines.replace("-\n", "- ") if "-\n" in lines else lines
+
+
+def paragraphs(text: str) -> list[str]:
+    """The parts of a text between blank lines."""
+    return [part for part in re.split(r"\n[^\S\n]*\n+", text) if part.strip()]
+
+
+def unique(texts: Iterable[str], seen: set[str] | None = None) -> Iterator[str]:
+    """The texts that are not empty and were not there before."""
+    seen = set() if seen is None else seen
+    for text in texts:
+        if text and text not in seen:
+            seen.add(text)
+            yield text
+
+
+def grouped(texts: Iterable[str], size: int, between: str = "\n") -> Iterator[str]:
+    r"""Documents of `size` texts each; the last may be shorter.
+
+    >>> list(grouped("abc", 2))
+    ['a\nb', 'c']
+    """
+    held: list[str] = []
+    for text in texts:
+        held.append(text)
+        if len(held) == size:
+            yield between.join(held)
+            held = []
+    if held:
+        yield between.join(held)
+
+
+def pieces(text: str, size: int) -> Iterator[str]:
+    r"""A long text in pieces of about `size` characters, cut at blank lines, else at line ends.
+
+    >>> list(pieces("a b\n\nc d\n\ne", 4))
+    ['a b\n\nc d\n\n', 'e']
+    """
+    mark = "\n\n" if "\n\n" in text else "\n"
+    start = 0
+    while len(text) - start > size:
+        cut = text.find(mark, start + size)
+        if cut < 0:
+            break
+        yield text[start : cut + len(mark)]
+        start = cut + len(mark)
+    if text[start:].strip():
+        yield text[start:]

@@ -1,0 +1,73 @@
+"""What one mixture gains over another, measured: differences paired by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxmix.runs import RunTable
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Loss of a baseline minus loss of a mixture: positive where the mixture is better.
+
+    Attributes:
+        mean: nats per token, over seeds.
+        sem: standard error of the mean over seeds; NaN with one seed.
+        seeds: that have both runs.
+        noise: standard deviation over seeds of the unpaired losses, nats per token.
+    """
+
+    mean: float
+    sem: float
+    seeds: int
+    noise: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the gain is more than twice its standard error."""
+        return self.mean > 2 * self.sem
+
+
+def final_losses(
+    table: RunTable, targets: Mapping[str, float] | Sequence[str]
+) -> dict[tuple[str, int], float]:
+    """Weighted mean loss of `targets` at the end of every run, by mixture and seed.
+
+    Args:
+        table: of one size, with columns mixture and seed.
+        targets: names, or weights by name (normalized here).
+    """
+    weights = dict(targets) if isinstance(targets, Mapping) else dict.fromkeys(targets, 1.0)
+    shares = np.array(list(weights.values())) / sum(weights.values())
+    losses = shares @ table.losses(list(weights))
+    last = table.tokens == table.tokens.max()
+    frame = table.frame
+    return {
+        (str(frame["mixture"][i]), int(frame["seed"][i])): float(losses[i])
+        for i in np.flatnonzero(last)
+    }
+
+
+def gain(losses: Mapping[tuple[str, int], float], mixture: str, baseline: str) -> Gain:
+    """The gain of a mixture over a baseline, paired by seed.
+
+    Raises:
+        ValueError: no seed has both.
+    """
+    seeds = [s for m, s in losses if m == mixture and (baseline, s) in losses]
+    if not seeds:
+        raise ValueError(f"no seed has runs of both '{mixture}' and '{baseline}'")
+    better = np.array([losses[mixture, s] for s in seeds])
+    worse = np.array([losses[baseline, s] for s in seeds])
+    n = len(seeds)
+    if n == 1:
+        return Gain(float(worse[0] - better[0]), float("nan"), 1, float("nan"))
+    difference = worse - better
+    noise = np.sqrt((better.var(ddof=1) + worse.var(ddof=1)) / 2)
+    return Gain(
+        float(difference.mean()), float(difference.std(ddof=1) / n**0.5), n, float(noise)
+    )

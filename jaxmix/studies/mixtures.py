@@ -1,0 +1,109 @@
+"""The mixtures of a study, by name, from short descriptions of designs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jaxmix.mixtures import dirichlet_design, grid_design, one_out, uniform, vertices
+
+DESIGNS = ("dirichlet", "grid", "vertices", "one-out", "uniform", "proportional")
+
+
+@dataclass(frozen=True)
+class Design:
+    """A family of mixtures.
+
+    Attributes:
+        kind: one of DESIGNS; "proportional" has the domains' shares of tokens.
+        count: mixtures of "dirichlet", steps along every edge of "grid"; the others need none.
+        minimum: smallest weight of every domain; the paper's grid has .1.
+        concentration: of "dirichlet"; 1 is uniform over the simplex.
+        seed: of "dirichlet".
+    """
+
+    kind: str
+    count: int = 0
+    minimum: float = 0.0
+    concentration: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in DESIGNS:
+            raise ValueError(f"unknown design '{self.kind}'; known: {', '.join(DESIGNS)}")
+        if self.kind in ("dirichlet", "grid") and self.count < 1:
+            raise ValueError(f"design '{self.kind}' needs a count, as {self.kind}:20")
+
+
+def parse_design(text: str) -> Design:
+    """Reads ``kind[:count][,minimum=..][,concentration=..][,seed=..]``.
+
+    >>> parse_design("dirichlet:20,minimum=0.02")
+    Design(kind='dirichlet', count=20, minimum=0.02, concentration=1.0, seed=0)
+
+    Raises:
+        ValueError: it does not read so.
+    """
+    head, *options = text.split(",")
+    kind, _, count = head.partition(":")
+    pairs = dict(option.partition("=")[::2] for option in options)
+    unknown = set(pairs) - {"minimum", "concentration", "seed"}
+    try:
+        if unknown:
+            raise ValueError
+        numbers = {n: int(v) if n == "seed" else float(v) for n, v in pairs.items()}
+        parsed = int(count or 0)
+    except ValueError:
+        raise ValueError(
+            f"design '{text}': write kind:count,minimum=0.1,concentration=1,seed=0"
+        ) from None
+    return Design(kind.strip(), parsed, **numbers)  # type: ignore[arg-type]
+
+
+def named_mixtures(
+    designs: Sequence[Design], tokens: Mapping[str, int]
+) -> dict[str, dict[str, float]]:
+    """Mixtures of all designs by name, each mixture once.
+
+    Args:
+        designs: in the order wanted.
+        tokens: training tokens by domain; its order is the domains'.
+    """
+    found: dict[str, dict[str, float]] = {}
+    seen: set[tuple[float, ...]] = set()
+    for design in designs:
+        for name, row in _points(design, tokens):
+            key = tuple(np.round(row, 9))
+            if key not in seen:
+                seen.add(key)
+                unique = name if name not in found else f"{name}-{len(found)}"
+                found[unique] = dict(zip(tokens, map(float, row), strict=True))
+    return found
+
+
+def _points(design: Design, tokens: Mapping[str, int]) -> list[tuple[str, np.ndarray]]:
+    domains, k = list(tokens), len(tokens)
+    match design.kind:
+        case "dirichlet":
+            rows = dirichlet_design(
+                k,
+                design.count,
+                seed=design.seed,
+                concentration=design.concentration,
+                minimum=design.minimum,
+            )
+            return [(f"random{i}", row) for i, row in enumerate(rows)]
+        case "grid":
+            rows = grid_design(k, design.count, design.minimum)
+            return [(f"grid{i}", row) for i, row in enumerate(rows)]
+        case "vertices":
+            pure = vertices(k) * (1 - k * design.minimum) + design.minimum
+            return [(f"only-{d}", row) for d, row in zip(domains, pure, strict=True)]
+        case "one-out":
+            return [(f"no-{d}", row) for d, row in zip(domains, one_out(k), strict=True)]
+        case "uniform":
+            return [("uniform", uniform(k)[0])]
+    shares = np.array([tokens[d] for d in domains], float)
+    return [("proportional", shares / shares.sum())]

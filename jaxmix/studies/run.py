@@ -1,0 +1,209 @@
+"""Running a plan: wave after wave, safe to stop, to run twice and to share among machines."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jaxmix.data import Corpus, MixtureSource, batches
+from jaxmix.runs import RunTable, runs_from_columns, write_runs
+from jaxmix.studies.families import Built, get_family
+from jaxmix.studies.plan import Plan, Study, Wave, config_hash
+from jaxmix.training import Feed, Fleet, Member, Moment, Outcome, read_rows, train
+
+WaveProgress = Callable[[Wave, Moment], None]
+
+
+@dataclass(frozen=True)
+class WaveStatus:
+    """How far one wave is: "done", "started" or "waiting", and the rows that it has."""
+
+    wave: Wave
+    state: str
+    rows: int
+    expected: int
+    diverged: Mapping[str, int]
+
+
+def run_plan(
+    plan: Plan,
+    folder: Path,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    progress: WaveProgress | None = None,
+    corpus: Corpus | None = None,
+) -> list[Outcome]:
+    """Trains the waves of a plan that are not done.
+
+    Args:
+        plan: what to train.
+        folder: of the results; every wave has a folder of its own in it. Machines that share a
+            file system may share it.
+        shard: (i, n): of n machines this is the i-th, from 1, and takes every n-th wave.
+        progress: called with the wave and where it stands.
+        corpus: the plan's corpus, where it is open already.
+
+    Returns:
+        Outcomes of the waves of this shard that this call saw done.
+
+    Raises:
+        ValueError: other data than was planned, or a domain too small where repeats are forbidden.
+    """
+    corpus = corpus or plan.study.corpus.open()
+    if corpus.hash != plan.corpus_hash:
+        raise ValueError(
+            f"{corpus.name} is not the data of this plan ({corpus.hash[:12]}, planned on "
+            f"{plan.corpus_hash[:12]}); plan anew, or prepare the same data"
+        )
+    index, count = shard
+    outcomes = []
+    for wave in plan.waves[index - 1 :: count]:
+        with _claimed(wave_folder(folder, wave)) as ours:
+            if ours:
+                tell = None if progress is None else _telling(progress, wave)
+                outcomes.append(run_wave(plan.study, wave, corpus, folder, tell))
+    return outcomes
+
+
+def _telling(progress: WaveProgress, wave: Wave) -> Callable[[Moment], None]:
+    return lambda moment: progress(wave, moment)
+
+
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[bool]:
+    """True where no other process trains in this folder; the system frees it if we die."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+
+
+def wave_folder(folder: Path, wave: Wave) -> Path:
+    """Where a wave keeps its rows and checkpoints."""
+    return Path(folder) / "waves" / wave.name
+
+
+def run_wave(
+    study: Study,
+    wave: Wave,
+    corpus: Corpus,
+    folder: Path,
+    progress: Callable[[Moment], None] | None = None,
+) -> Outcome:
+    """Trains one wave to its end, from wherever it was stopped."""
+    family = get_family(study.family)
+    built = family.build(wave.preset, corpus, study.length)
+    sources = [_source(study, corpus, run.weights, run.seed) for run in wave.runs]
+    steps = study.record_at(wave.tokens)
+    for source in sources if study.forbid_repeat else ():
+        source.check(steps[-1])
+    members = tuple(
+        Member(run.run, run.seed, run.learning_rate, _columns(study, wave, run, corpus, built))
+        for run in wave.runs
+    )
+    fleet = Fleet(members, steps, study.tokens_per_step, study.optimizer(wave.tokens))
+
+    def consumed(member: int, step: int) -> dict[str, float]:
+        epochs = sources[member].consumed(step).epochs
+        return {f"epochs_{domain}": value for domain, value in epochs.items()}
+
+    feed = Feed(
+        lambda start: batches(sources, start=start),
+        {t: family.held(corpus, t, study.length, study.held_windows) for t in corpus.targets},
+        consumed,
+    )
+    return train(built.model, fleet, feed, wave_folder(folder, wave), progress=progress)
+
+
+def _source(
+    study: Study, corpus: Corpus, weights: Mapping[str, float], seed: int
+) -> MixtureSource:
+    family = get_family(study.family)
+    records = {
+        d: family.records(corpus, d, study.length, study.unique_tokens.get(d)) for d in weights
+    }
+    return MixtureSource(
+        records, weights, seed, study.batch, forbid_repeat=study.forbid_repeat
+    )
+
+
+def _columns(study: Study, wave: Wave, run: Any, corpus: Corpus, built: Built) -> dict[str, Any]:
+    """What every row of a run carries besides its losses."""
+    count = built.model.count()
+    unique = {
+        f"unique_{d}": min(study.unique_tokens.get(d, math.inf), corpus.train_tokens[d])
+        for d in run.weights
+    }
+    decides = (built.config, study.optimizer(wave.tokens), study.batch, study.length)
+    return {
+        "n_params": count.n_params,
+        "n_params_total": count.n_params_total,
+        **{f"w_{d}": w for d, w in run.weights.items()},
+        **unique,
+        "family": study.family,
+        "preset": wave.preset,
+        "mixture": run.mixture,
+        "schedule": study.schedule,
+        "tokenizer": f"{corpus.tokenizer.name}-{corpus.tokenizer.hash[:12]}",
+        "config_hash": config_hash(*decides, corpus.hash, run.learning_rate),
+    }
+
+
+def status(plan: Plan, folder: Path) -> list[WaveStatus]:
+    """How far every wave is, from the files alone."""
+    found = []
+    for wave in plan.waves:
+        here = wave_folder(folder, wave)
+        rows = len(read_rows(here / "rows.jsonl"))
+        done = (here / "done.json").exists()
+        state = "done" if done else "started" if (here / "fleet.json").exists() else "waiting"
+        expected = len(wave.runs) * plan.study.checkpoints
+        found.append(WaveStatus(wave, state, rows, expected, _diverged(here / "done.json")))
+    return found
+
+
+def _diverged(done: Path) -> dict[str, int]:
+    import json
+
+    return json.loads(done.read_text(encoding="utf-8"))["diverged"] if done.exists() else {}
+
+
+def merged(plan: Plan, folder: Path, where: str | None = None) -> RunTable:
+    """The run table of all rows that a study has so far, waves merged by run and by name.
+
+    Args:
+        plan: whose runs.
+        folder: of the results.
+        where: unused rows out, see `RunTable.where`.
+
+    Raises:
+        ValueError: there is no row yet.
+    """
+    rows = [row for w in plan.waves for row in read_rows(wave_folder(folder, w) / "rows.jsonl")]
+    if not rows:
+        raise ValueError(f"{folder}: no rows yet; run the plan first")
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: [row.get(name, _missing(name)) for row in rows] for name in names}
+    table = runs_from_columns(columns, source=str(folder))
+    return table.where(where) if where else table
+
+
+def _missing(name: str) -> float:
+    """A domain that a run does not have weighs nothing; anything else is unknown."""
+    return 0.0 if name.startswith("w_") else math.nan
+
+
+def write_table(plan: Plan, folder: Path, out: Path) -> RunTable:
+    """Writes the study's run table and returns it."""
+    table = merged(plan, folder)
+    write_runs(table, out)
+    return table
