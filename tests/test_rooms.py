@@ -27,7 +27,7 @@ def room(packages: str = "", rooms: str = "") -> Room:
 ROOMS = {
     "data": room("grain numpy PIL tokenizers"),
     "models": room("flax jax"),
-    "training": room("jax numpy optax orbax", "runs"),
+    "training": room("jax numpy optax orbax tensorboardX", "runs"),
     "runs": room("numpy pandas"),
     "laws": room("jax numpy"),
     "fitting": room("jax jaxopt numpy", "laws runs"),

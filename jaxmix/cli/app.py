@@ -17,6 +17,7 @@ import click
 
 from jaxmix import __version__
 from jaxmix.cli.compare import compare_command
+from jaxmix.cli.data import data_group
 from jaxmix.cli.demo import demo_command
 from jaxmix.cli.fit import fit_command
 from jaxmix.cli.imports import import_group
@@ -26,8 +27,13 @@ from jaxmix.cli.predict import predict_command
 from jaxmix.cli.score import score_command
 from jaxmix.cli.simulate import simulate_command
 from jaxmix.cli.skin import BadInput, Group, ReaderGone
+from jaxmix.cli.study import study_group
+from jaxmix.cli.train import train_command
 
 _COMMANDS = (
+    data_group,
+    train_command,
+    study_group,
     fit_command,
     score_command,
     predict_command,

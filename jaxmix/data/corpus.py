@@ -14,14 +14,10 @@ import numpy as np
 
 from .errors import DataError, hint
 from .places import corpora
-from .tokenizer import Tokenizer, load_tokenizer
+from .tokenizer import Tokenizer, load_tokenizer, token_dtype
 
 SIDES = ("train", "heldout")
-
-
-def token_dtype(vocab_size: int) -> np.dtype:
-    """The dtype of a token stream: uint16 where it holds every id, else uint32."""
-    return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
+FORMAT = 3  # raise when extraction, split or files change: corpora are then made anew
 
 
 @dataclass(frozen=True)
@@ -176,8 +172,10 @@ def open_corpus(corpus: str | Path) -> Corpus:
         DataError: there is none, there are several, or its files are damaged.
     """
     path = _find(corpus)
+    if _info(path).get("format") != FORMAT:
+        raise DataError(f"{path}: was made by another version of jaxmix; prepare it again")
     try:
-        info = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+        info = _info(path)
         text = (path / "tokenizer.json").read_text(encoding="utf-8")
         opened = Corpus(path, info, load_tokenizer(text))
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -188,12 +186,18 @@ def open_corpus(corpus: str | Path) -> Corpus:
 
 
 def prepared() -> list[Path]:
-    """The folders of all prepared corpora, by name."""
-    return sorted(path.parent for path in corpora().glob("*/corpus.json") if _finished(path))
+    """The folders of all prepared corpora that this version reads, by name."""
+    found = sorted(path.parent for path in corpora().glob("*/corpus.json"))
+    return [p for p in found if p.suffix != ".partial" and _info(p).get("format") == FORMAT]
 
 
-def _finished(path: Path) -> bool:
-    return path.parent.suffix != ".partial"
+def _info(path: Path) -> dict[str, Any]:
+    """What `corpus.json` says."""
+    try:
+        info = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is damaged ({error}); delete it and prepare it again") from None
+    return info if isinstance(info, dict) else {}
 
 
 def _find(corpus: str | Path) -> Path:
@@ -216,8 +220,7 @@ def _find(corpus: str | Path) -> Path:
 def _spellings(path: Path) -> tuple[str, str, str]:
     """What a prepared corpus answers to: its folder, its name, its name and tokenizer."""
     whole = path.name.rpartition("-")[0]
-    info = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
-    return path.name, info["name"], whole
+    return path.name, _info(path)["name"], whole
 
 
 def _names(paths: list[Path]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .corpus import FORMAT
 from .download import fetch
 from .errors import DataError, hint
 from .own import OwnDomain, checked_name, find_domains, read_documents
@@ -17,7 +18,7 @@ from .places import corpora, digest
 from .recipes import RECIPES, Domain, recipe
 from .tokenizer import vocab_of
 
-FORMAT = 2  # raise when extraction, split or files change: corpora are then made anew
+_IDENTITY = ("source", "sha256", "target_only", "text_field")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Source:
         name: of the domain.
         fetch: brings what has to be downloaded.
         documents: reads the documents.
-        facts: what it is made of, for `corpus.json`; a change of them makes another corpus.
+        facts: what it is made of, for `corpus.json`.
         target_only: evaluated and never trained on.
     """
 
@@ -51,13 +52,17 @@ class Plan:
 
     @property
     def config(self) -> dict[str, Any]:
-        """All that decides the content of the corpus."""
+        """All that decides the content of the corpus: not how it is described."""
+        decisive = [
+            [source.name, {key: source.facts.get(key) for key in _IDENTITY}]
+            for source in self.sources
+        ]
         return {
             "format": FORMAT,
             "name": self.name,
             "tokenizer": self.tokenizer,
             "max_bytes": self.max_bytes,
-            "domains": {source.name: source.facts for source in self.sources},
+            "sources": decisive,
         }
 
     @property

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from .corpus import SIDES, Corpus, open_corpus, token_dtype
+from .corpus import SIDES, Corpus, open_corpus
 from .errors import DataError
 from .places import alone, corpora, digest, write_whole
 from .planning import Plan, Source, plan_corpus
 from .split import split
-from .tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from .tokenizer import Tokenizer, load_tokenizer, token_dtype, train_tokenizer
 
 SAMPLE_BYTES = 1_500_000  # a domain, to train the tokenizer on
 _CHUNK = 2_000_000  # characters tokenized at a time
@@ -202,8 +202,7 @@ def _tokens(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
     end = np.array([tokenizer.end], kind)
     parts: list[np.ndarray] = []
     for ids in tokenizer.encode_many(texts):
-        whole = np.frombuffer(ids, np.uint8) if isinstance(ids, bytes) else np.array(ids, kind)
-        parts += [whole.astype(kind, copy=False), end]
+        parts += [ids.astype(kind, copy=False), end]
     return np.concatenate(parts)
 
 
@@ -216,6 +215,7 @@ def _finish(plan: Plan, tokenizer: Tokenizer, counts: dict[str, Any], partial: P
     facts = {"name": tokenizer.name, "sha256": tokenizer.hash, "vocab_size": tokenizer.vocab_size}
     about = {"about": plan.about, "config_hash": plan.config_hash}
     content = {**plan.config, **about, "tokenizer": facts, "domains": domains}
+    del content["sources"]
     _write_json(partial / "corpus.json", content)
     for pattern in ("*.jsonl", "*.split.json", "*.counts.json", ".*.tmp"):
         for path in partial.glob(pattern):

@@ -91,7 +91,7 @@ _GCIDE = Archive(
     "0.1.0",
     "1833c1bcff13c9b4975a9acde9d10adc718cbb78feb6e9a80c1068f03ce9f745",
     10.6,
-    "GPL-3.0-or-later (GCIDE); package MIT",
+    "GPL (GCIDE); package says MIT",
 )
 _SYMPY = Archive(
     "sympy",

@@ -65,15 +65,25 @@ def lane_shape(jobs: int) -> tuple[int, int]:
     return (1, min(2048, max(8, 1 << (jobs - 1).bit_length())))
 
 
-def run_jobs(solver: Solver | JaxoptLBFGS, objective: Objective, rows: Rows, jobs: Jobs) -> Results:
-    """Run jobs, split evenly over all devices of the default backend; results on the host.
+def run_jobs(
+    solver: Solver | JaxoptLBFGS,
+    objective: Objective,
+    rows: Rows,
+    jobs: Jobs,
+    devices: tuple[Any, ...] | None = None,
+) -> Results:
+    """Run jobs, split evenly over devices; results on the host.
 
+    By default over all accelerators, or on the first CPU device: that one uses every core, and
+    virtual ones beside it, which trainers ask for, can wait for one another's threads forever.
     Taking the shards to the host first keeps later slicing from becoming a collective, for which
     virtual CPU devices on few cores can starve one another.
     """
     if isinstance(solver, JaxoptLBFGS):
         return solver.run(objective, rows, jobs)
-    devices = tuple(jax.devices())
+    if devices is None:
+        on_cpu = jax.default_backend() == "cpu"
+        devices = tuple(jax.devices()[:1] if on_cpu else jax.devices())
     total = jobs.fit.shape[0]
     share = -(-total // len(devices))
     groups, width = lane_shape(share)

@@ -1,4 +1,4 @@
-"""Families: which data, model and loss go together. A family is all that a study knows of either."""
+"""Families: which data, model and loss go together; all that a study knows of any of them."""
 
 from __future__ import annotations
 
@@ -70,19 +70,19 @@ class Family:
 
     Attributes:
         name: "text".
-        build: preset, corpus and window length to a model.
+        build: preset, corpus, window length and overrides of the preset to a model.
         records: corpus, domain, window length and unique tokens to training records.
         held: corpus, target, window length and count to held-out records.
     """
 
     name: str
-    build: Callable[[str, Corpus, int], Built]
+    build: Callable[[str, Corpus, int, Mapping[str, Any]], Built]
     records: Callable[[Corpus, str, int, int | None], Records]
     held: Callable[[Corpus, str, int, int], Held]
 
 
-def _build_text(preset: str, corpus: Corpus, length: int) -> Built:
-    config = get_preset(preset, corpus.tokenizer.vocab_size, length=length)
+def _build_text(preset: str, corpus: Corpus, length: int, overrides: Mapping[str, Any]) -> Built:
+    config = get_preset(preset, corpus.tokenizer.vocab_size, length=length, **overrides)
     return Built(text_model(config), dataclasses.asdict(config), config.width)
 
 

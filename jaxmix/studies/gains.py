@@ -45,11 +45,9 @@ def final_losses(
     shares = np.array(list(weights.values())) / sum(weights.values())
     losses = shares @ table.losses(list(weights))
     last = table.tokens == table.tokens.max()
-    frame = table.frame
-    return {
-        (str(frame["mixture"][i]), int(frame["seed"][i])): float(losses[i])
-        for i in np.flatnonzero(last)
-    }
+    mixtures = table.frame["mixture"].astype(str).tolist()
+    seeds = table.frame["seed"].astype(int).tolist()
+    return {(mixtures[i], seeds[i]): float(losses[i]) for i in np.flatnonzero(last)}
 
 
 def gain(losses: Mapping[tuple[str, int], float], mixture: str, baseline: str) -> Gain:
@@ -68,6 +66,4 @@ def gain(losses: Mapping[tuple[str, int], float], mixture: str, baseline: str) -
         return Gain(float(worse[0] - better[0]), float("nan"), 1, float("nan"))
     difference = worse - better
     noise = np.sqrt((better.var(ddof=1) + worse.var(ddof=1)) / 2)
-    return Gain(
-        float(difference.mean()), float(difference.std(ddof=1) / n**0.5), n, float(noise)
-    )
+    return Gain(float(difference.mean()), float(difference.std(ddof=1) / n**0.5), n, float(noise))

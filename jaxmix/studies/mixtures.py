@@ -48,7 +48,8 @@ def parse_design(text: str) -> Design:
     """
     head, *options = text.split(",")
     kind, _, count = head.partition(":")
-    pairs = dict(option.partition("=")[::2] for option in options)
+    split = [option.partition("=") for option in options]
+    pairs = {name: value for name, _, value in split}
     unknown = set(pairs) - {"minimum", "concentration", "seed"}
     try:
         if unknown:

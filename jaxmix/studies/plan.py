@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -58,6 +59,8 @@ class Study:
         fleet: most runs that train as one program; None for as many as memory allows.
         unique_tokens: cap of a domain's training tokens, by domain, to study repetition.
         forbid_repeat: refuse runs that would read a record twice.
+        accumulate: parts of a batch that are computed one after the other, to save memory.
+        overrides: of the presets' settings, such as ``{"remat": "full"}``.
     """
 
     corpus: CorpusSpec
@@ -76,6 +79,8 @@ class Study:
     fleet: int | None = None
     unique_tokens: Mapping[str, int] = field(default_factory=dict)
     forbid_repeat: bool = False
+    accumulate: int = 1
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.sizes or not (self.designs or self.mixtures) or not self.seeds:
@@ -101,7 +106,8 @@ class Study:
     def optimizer(self, tokens: float) -> OptimizerConfig:
         """How a run of that many tokens is trained."""
         steps = self.record_at(tokens)
-        return OptimizerConfig(steps[-1], round(self.warmup * steps[0]), self.schedule)
+        warmup = round(self.warmup * steps[0])
+        return OptimizerConfig(steps[-1], warmup, self.schedule, accumulate=self.accumulate)
 
 
 @dataclass(frozen=True)
@@ -166,7 +172,7 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
     waves: list[Wave] = []
     flops: dict[str, float] = {}
     for size in study.sizes:
-        built = get_family(study.family).build(size.preset, corpus, study.length)
+        built = build(study, size.preset, corpus)
         runs = _runs(study, size, built, mixtures)
         per_run = built.model.flops_per_token(study.length) * size.tokens
         flops[size.preset] = flops.get(size.preset, 0.0) + per_run * len(runs)
@@ -175,6 +181,11 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
     if len(set(names)) != len(names):
         raise ValueError("two sizes of the study have one preset; give every size its own")
     return Plan(study, corpus.hash, tuple(waves), flops)
+
+
+def build(study: Study, preset: str, corpus: Corpus) -> Built:
+    """The model of one size of a study."""
+    return get_family(study.family).build(preset, corpus, study.length, study.overrides)
 
 
 def _mixtures(study: Study, corpus: Corpus) -> dict[str, dict[str, float]]:
@@ -218,7 +229,7 @@ def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:
     cuts = [round(i * len(runs) / count) for i in range(count + 1)]
     return [
         Wave(f"{size.preset}-{i}", size.preset, size.tokens, tuple(runs[a:b]))
-        for i, (a, b) in enumerate(zip(cuts, cuts[1:], strict=False))
+        for i, (a, b) in enumerate(itertools.pairwise(cuts))
     ]
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.runs import RunTable, runs_from_columns, write_runs
 from jaxmix.studies.families import Built, get_family
-from jaxmix.studies.plan import Plan, Study, Wave, config_hash
-from jaxmix.training import Feed, Fleet, Member, Moment, Outcome, read_rows, train
+from jaxmix.studies.plan import Plan, Study, Wave, build, config_hash
+from jaxmix.training import Feed, Fleet, Layout, Member, Moment, Outcome, read_rows, train
 
 WaveProgress = Callable[[Wave, Moment], None]
 
@@ -98,13 +98,23 @@ def run_wave(
     corpus: Corpus,
     folder: Path,
     progress: Callable[[Moment], None] | None = None,
+    layout: Layout | None = None,
 ) -> Outcome:
-    """Trains one wave to its end, from wherever it was stopped."""
+    """Trains one wave to its end, from wherever it was stopped.
+
+    Args:
+        study: that the wave is of.
+        wave: its runs.
+        corpus: its data.
+        folder: of the study's results.
+        progress: called about twice a second.
+        layout: where arrays lie; None for a fleet over this process's devices.
+    """
     family = get_family(study.family)
-    built = family.build(wave.preset, corpus, study.length)
-    sources = [_source(study, corpus, run.weights, run.seed) for run in wave.runs]
+    built = build(study, wave.preset, corpus)
+    sources = sources_of(study, wave, corpus, (0, 1) if layout is None else layout.host)
     steps = study.record_at(wave.tokens)
-    for source in sources if study.forbid_repeat else ():
+    for source in sources:
         source.check(steps[-1])
     members = tuple(
         Member(run.run, run.seed, run.learning_rate, _columns(study, wave, run, corpus, built))
@@ -121,18 +131,33 @@ def run_wave(
         {t: family.held(corpus, t, study.length, study.held_windows) for t in corpus.targets},
         consumed,
     )
-    return train(built.model, fleet, feed, wave_folder(folder, wave), progress=progress)
+    here = wave_folder(folder, wave)
+    return train(built.model, fleet, feed, here, layout=layout, progress=progress)
+
+
+def sources_of(
+    study: Study, wave: Wave, corpus: Corpus, host: tuple[int, int] = (0, 1)
+) -> list[MixtureSource]:
+    """The mixture of every run of a wave; `host` is (index, count) of the processes that share."""
+    return [_source(study, corpus, run.weights, run.seed, host) for run in wave.runs]
 
 
 def _source(
-    study: Study, corpus: Corpus, weights: Mapping[str, float], seed: int
+    study: Study, corpus: Corpus, weights: Mapping[str, float], seed: int, host: tuple[int, int]
 ) -> MixtureSource:
     family = get_family(study.family)
     records = {
         d: family.records(corpus, d, study.length, study.unique_tokens.get(d)) for d in weights
     }
+    index, count = host
     return MixtureSource(
-        records, weights, seed, study.batch, forbid_repeat=study.forbid_repeat
+        records,
+        weights,
+        seed,
+        study.batch,
+        forbid_repeat=study.forbid_repeat,
+        host=index,
+        hosts=count,
     )
 
 

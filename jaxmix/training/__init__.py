@@ -1,10 +1,15 @@
 """Training: one pure step, one loop, fleets, sharding, checkpoints."""
 
+from jaxmix.training.checkpoints import Checkpoints as Checkpoints
+from jaxmix.training.distributed import initialize as initialize
+from jaxmix.training.evaluation import Evaluator as Evaluator
 from jaxmix.training.evaluation import Measured as Measured
 from jaxmix.training.evaluation import measure as measure
-from jaxmix.training.loop import Moment as Moment
 from jaxmix.training.loop import Outcome as Outcome
 from jaxmix.training.loop import train as train
+from jaxmix.training.moments import Moment as Moment
+from jaxmix.training.moments import Progress as Progress
+from jaxmix.training.moments import all_of as all_of
 from jaxmix.training.optimizer import OptimizerConfig as OptimizerConfig
 from jaxmix.training.recording import append_rows as append_rows
 from jaxmix.training.recording import read_rows as read_rows
@@ -12,7 +17,15 @@ from jaxmix.training.recording import write_json as write_json
 from jaxmix.training.sharding import Layout as Layout
 from jaxmix.training.sharding import fleet_layout as fleet_layout
 from jaxmix.training.sharding import single_layout as single_layout
+from jaxmix.training.tensorboard import tensorboard as tensorboard
+from jaxmix.training.throughput import measure_rate as measure_rate
+from jaxmix.training.throughput import mfu as mfu
+from jaxmix.training.throughput import peak_flops as peak_flops
+from jaxmix.training.types import Batch as Batch
 from jaxmix.training.types import Feed as Feed
 from jaxmix.training.types import Fleet as Fleet
 from jaxmix.training.types import Held as Held
+from jaxmix.training.types import Losses as Losses
 from jaxmix.training.types import Member as Member
+from jaxmix.training.types import Model as Model
+from jaxmix.training.types import Params as Params

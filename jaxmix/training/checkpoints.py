@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import jax
 import orbax.checkpoint as ocp
 
 
@@ -51,10 +50,3 @@ class Checkpoints:
         """Waits until all is on disk."""
         self._manager.wait_until_finished()
         self._manager.close()
-
-
-def abstract(state: Any, shardings: Any) -> Any:
-    """Shapes, types and shardings of a state, to restore into."""
-    return jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings
-    )

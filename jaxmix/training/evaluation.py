@@ -38,6 +38,9 @@ class Evaluator:
         layout: where members and records lie.
         held: records by target.
         chunk: most records in one call.
+
+    Raises:
+        ValueError: no records.
     """
 
     def __init__(
@@ -45,17 +48,20 @@ class Evaluator:
     ) -> None:
         self._held = dict(held)
         self._sizes = [len(next(iter(h.batch.values()))) for h in held.values()]
+        if not held:
+            raise ValueError("there are no held-out records to evaluate on")
         parts = [h.batch for h in held.values()]
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        self._chunks = [layout.put_held(c) for c in _chunks(whole, chunk)]
+        size = _rounded(min(chunk, sum(self._sizes)), layout.record_parts)
+        self._chunks = [layout.put_held(c) for c in _chunks(whole, size)]
         over = layout.over_members(eval_step(model), shared=(1,))
-        self._run: Callable[..., Any] = jax.jit(over, out_shardings=None)
+        self._run: Callable[..., Any] = jax.jit(over, out_shardings=layout.results)
 
     def __call__(self, params: Any) -> list[dict[str, Measured]]:
         """Returns the losses of every member, by target; `params` lead with members."""
         found = [self._run(params, chunk) for chunk in self._chunks]
         sums, counts = (
-            np.concatenate([_whole(getattr(f, name)) for f in found], axis=1)
+            np.concatenate([np.asarray(getattr(f, name)) for f in found], axis=1)
             for name in ("sums", "counts")
         )
         return [self._by_target(s, c) for s, c in zip(sums, counts, strict=True)]
@@ -90,14 +96,9 @@ def measure(sums: np.ndarray, counts: np.ndarray, text_bytes: int = 0) -> Measur
 def _chunks(batch: Mapping[str, np.ndarray], size: int) -> list[dict[str, np.ndarray]]:
     """Equal chunks, so that one program serves all; the last record fills up the last chunk."""
     n = len(next(iter(batch.values())))
-    index = np.minimum(np.arange(-(-n // size) * size), n - 1).reshape(-1, size)
+    index = np.minimum(np.arange(_rounded(n, size)), n - 1).reshape(-1, size)
     return [{name: value[rows] for name, value in batch.items()} for rows in index]
 
 
-def _whole(array: jax.Array) -> np.ndarray:
-    """A result on this process, wherever its records lie."""
-    if array.is_fully_addressable:
-        return np.asarray(array)
-    from jax.experimental import multihost_utils
-
-    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+def _rounded(n: int, to: int) -> int:
+    return -(-n // to) * to

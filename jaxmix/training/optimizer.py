@@ -50,7 +50,9 @@ class OptimizerConfig:
         if self.schedule == "constant":
             return rise
         rest = max(self.steps - self.warmup_steps, 1)
-        return rise * optax.cosine_decay_schedule(1.0, rest)(done - 1 - self.warmup_steps)
+        # The cosine stands at its top until the warm-up is over.
+        since = jnp.maximum(done - 1 - self.warmup_steps, 0.0)
+        return rise * optax.cosine_decay_schedule(1.0, rest)(since)
 
 
 def adam(config: OptimizerConfig) -> optax.GradientTransformation:

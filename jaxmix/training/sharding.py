@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -21,14 +21,27 @@ class Layout:
 
     Attributes:
         mesh: axes ("fleet",), or ("data", "fsdp") for a single run.
+        members: how a device trains its members: "vmap" together, "map" one after the other.
     """
 
     mesh: Mesh
+    members: Literal["vmap", "map"] = "vmap"
 
     @property
     def is_fleet(self) -> bool:
         """Whether members, not records or parameters, are spread over devices."""
         return "fleet" in self.mesh.axis_names
+
+    @property
+    def host(self) -> tuple[int, int]:
+        """(index, count): this process among those that the mesh spans."""
+        spanned = sorted({device.process_index for device in self.mesh.devices.flat})
+        return spanned.index(jax.process_index()), len(spanned)
+
+    @property
+    def record_parts(self) -> int:
+        """Devices over which the records of a batch are cut."""
+        return 1 if self.is_fleet else self.mesh.size
 
     def padded(self, members: int) -> int:
         """Members rounded up to whole devices."""
@@ -65,14 +78,35 @@ class Layout:
         """Sharding of what every device holds."""
         return NamedSharding(self.mesh, P())
 
+    @property
+    def results(self) -> NamedSharding:
+        """Sharding of what there is of every member, [M, ...], and every process reads."""
+        return NamedSharding(self.mesh, P("fleet") if self.is_fleet else P())
+
     def put_batch(self, batch: Any) -> Any:
-        """This process's part of a batch, as global arrays."""
+        """This process's part of a batch, as global arrays.
+
+        Raises:
+            ValueError: its records do not divide over the devices.
+        """
+        records = next(iter(batch.values())).shape[1] * self.host[1]
+        if records % self.record_parts:
+            raise ValueError(
+                f"{records} records a step do not divide over {self.record_parts} devices"
+            )
         place = jax.make_array_from_process_local_data
         return {name: place(self.batch, value) for name, value in batch.items()}
 
     def put_held(self, batch: Any) -> Any:
         """Held-out records that every process has, as global arrays."""
         return jax.tree.map(lambda x: put(x, self.held), batch)
+
+    def wait(self, where: str) -> None:
+        """Until all processes of the mesh have come here."""
+        if self.host[1] > 1:
+            from jax.experimental import multihost_utils
+
+            multihost_utils.sync_global_devices(where)
 
     def over_members(self, one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:
         """Makes a function of one member one of all members.
@@ -87,8 +121,11 @@ class Layout:
 
         def run(*args: Any) -> Any:
             specs = tuple(P() if i in shared else lead for i in range(len(args)))
-            many = _each(one, shared)
-            return jax.shard_map(many, mesh=self.mesh, in_specs=specs, out_specs=lead)(*args)
+            many = _each(one, shared, self.members)
+            # Members never meet: there is nothing to check, and a model need not say what varies.
+            return jax.shard_map(
+                many, mesh=self.mesh, in_specs=specs, out_specs=lead, check_vma=False
+            )(*args)
 
         return run
 
@@ -103,14 +140,13 @@ def _squeezed(one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[...,
     return run
 
 
-def _each(one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:
-    """All members of a device: together on accelerators, one after the other on a CPU.
-
-    A CPU's batched small products run at half the speed of single ones.
-    """
+def _each(
+    one: Callable[..., Any], shared: tuple[int, ...], members: Literal["vmap", "map"]
+) -> Callable[..., Any]:
+    """All members of a device: together, or one after the other."""
 
     def run(*args: Any) -> Any:
-        if jax.default_backend() != "cpu":
+        if members == "vmap":
             axes = tuple(None if i in shared else 0 for i in range(len(args)))
             return jax.vmap(one, in_axes=axes)(*args)
         own = tuple(a for i, a in enumerate(args) if i not in shared)
@@ -127,10 +163,10 @@ def _each(one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any
 def fsdp_spec(shape: tuple[int, ...], size: int, first: int = 0) -> P:
     """Shards the largest axis from `first` on that divides by `size`; small arrays stay whole.
 
-    >>> fsdp_spec((1, 512, 1024), 4, first=1)
-    PartitionSpec(None, None, 'fsdp')
-    >>> fsdp_spec((1, 7), 4, first=1)
-    PartitionSpec()
+    >>> tuple(fsdp_spec((1, 512, 1024), 4, first=1))
+    (None, None, 'fsdp')
+    >>> tuple(fsdp_spec((1, 7), 4, first=1))
+    ()
     """
     fits = [i for i in range(first, len(shape)) if shape[i] % size == 0]
     if size == 1 or not fits or int(np.prod(shape)) < 4096:
@@ -145,20 +181,33 @@ def put(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
 
-def fleet_layout(devices: int | None = None) -> Layout:
-    """Members over this process's devices."""
+def fleet_layout(
+    devices: int | None = None, members: Literal["vmap", "map"] | None = None
+) -> Layout:
+    """Members over this process's devices.
+
+    Args:
+        devices: at most so many; None for all.
+        members: see `Layout`; None for "map" on a CPU, whose batched small products run at half
+            the speed of single ones, and "vmap" elsewhere.
+    """
     chosen = jax.local_devices()[:devices]
-    return Layout(Mesh(np.array(chosen), ("fleet",), axis_types=(AxisType.Auto,)))
+    mesh = Mesh(np.array(chosen), ("fleet",), axis_types=(AxisType.Auto,))
+    return Layout(mesh, members or ("map" if chosen[0].platform == "cpu" else "vmap"))
 
 
-def single_layout(fsdp: int = 1) -> Layout:
-    """One run over all devices of all processes: parameters over `fsdp`, records over all.
+def single_layout(fsdp: int = 1, devices: int | None = None) -> Layout:
+    """One run over the devices of all processes: parameters over `fsdp`, records over all.
+
+    Args:
+        fsdp: devices that share the parameters.
+        devices: the first so many; None for all.
 
     Raises:
         ValueError: the devices do not divide by `fsdp`.
     """
-    devices = jax.devices()
-    if fsdp < 1 or len(devices) % fsdp:
-        raise ValueError(f"{len(devices)} devices do not divide into groups of {fsdp}")
-    grid = np.array(devices).reshape(-1, fsdp)
+    chosen = jax.devices()[:devices]
+    if fsdp < 1 or len(chosen) % fsdp:
+        raise ValueError(f"{len(chosen)} devices do not divide into groups of {fsdp}")
+    grid = np.array(chosen).reshape(-1, fsdp)
     return Layout(Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2))

@@ -56,7 +56,7 @@ def train_step(
         loss, gradient = _gradient(model, state.params, batch, config.accumulate)
         scaled, moments = adam(config).update(gradient, state.moments)
         params = move(config, state.params, scaled, peak, number)
-        return TrainState(params, moments), StepMetrics(loss, optax.global_norm(gradient))
+        return TrainState(params, moments), StepMetrics(loss, optax.tree.norm(gradient))
 
     return step
 
@@ -72,7 +72,7 @@ def _gradient(model: Model, params: Params, batch: Batch, parts: int) -> tuple[j
     if parts == 1:
         (nats, count), gradient = of_part(params, batch)
     else:
-        split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
+        split = jax.tree.map(lambda x: _dealt(x, parts), batch)
 
         def add(so_far: Any, part: Batch) -> tuple[Any, None]:
             return jax.tree.map(jnp.add, so_far, of_part(params, part)), None
@@ -80,6 +80,13 @@ def _gradient(model: Model, params: Params, batch: Batch, parts: int) -> tuple[j
         zero = ((jnp.zeros(()), jnp.zeros(())), jax.tree.map(jnp.zeros_like, params))
         ((nats, count), gradient), _ = jax.lax.scan(add, zero, split)
     return nats / count, jax.tree.map(lambda g: g / count, gradient)
+
+
+def _dealt(records: jax.Array, parts: int) -> jax.Array:
+    """[B, ...] to [parts, B / parts, ...], dealt like cards: each device has some of each."""
+    if len(records) % parts:
+        raise ValueError(f"a batch of {len(records)} records does not divide into {parts} parts")
+    return records.reshape(-1, parts, *records.shape[1:]).swapaxes(0, 1)
 
 
 def eval_step(model: Model) -> Callable[[Params, Batch], Losses]:

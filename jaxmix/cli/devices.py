@@ -1,0 +1,78 @@
+"""What commands that train share: all cores as devices, and a bar that says how it goes."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxmix.studies import Plan, Wave
+    from jaxmix.training import Moment
+
+
+def use_all_cores() -> None:
+    """One CPU device per core, so that a fleet's members train side by side.
+
+    Through the environment and before JAX is imported; a choice of the user's stands, and
+    accelerators are not touched.
+    """
+    os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count() or 1))
+
+
+@contextlib.contextmanager
+def bar(label: str) -> Iterator[Callable[[float, float, str], None]]:
+    """A bar on standard error, if that is a terminal; call with (done, total, what to say)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
+        task = it.add_task(label, total=None, note="")
+
+        def report(done: float, total: float, note: str) -> None:
+            it.update(task, completed=done, total=total, note=note)
+
+        yield report
+
+
+@contextlib.contextmanager
+def training_bar(plan: "Plan") -> "Iterator[Callable[[Wave, Moment], None]]":
+    """A bar over all waves of a plan, by FLOPs: tokens/s, loss, time left of the wave."""
+    runs = {wave.name: len(wave.runs) for wave in plan.waves}
+    of_preset: dict[str, int] = {}
+    for wave in plan.waves:
+        of_preset[wave.preset] = of_preset.get(wave.preset, 0) + runs[wave.name]
+    work = {w.name: plan.flops[w.preset] * runs[w.name] / of_preset[w.preset] for w in plan.waves}
+    done: dict[str, float] = {}
+    with bar("training") as report:
+
+        def tell(wave: "Wave", moment: "Moment") -> None:
+            done[wave.name] = work[wave.name] * moment.step / moment.steps
+            report(sum(done.values()), sum(work.values()), f"{wave.name}  {describe(moment)}")
+
+        yield tell
+
+
+def describe(moment: "Moment") -> str:
+    """``loss 4.210  68,000 tokens/s  1:05 left``, the loss being the members' mean.
+
+    Members that are not finite any more do not count.
+    """
+    sound = [float(x) for x in moment.losses if x == x and abs(x) != float("inf")]
+    loss = f"loss {sum(sound) / len(sound):.3f}" if sound else "no finite loss"
+    left = _clock(moment.seconds_left)
+    return f"{loss}  {moment.tokens_per_second:,.0f} tokens/s  {left} left"
+
+
+def _clock(seconds: Any) -> str:
+    if seconds != seconds:
+        return "-:--"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

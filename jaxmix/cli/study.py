@@ -1,0 +1,273 @@
+"""``jaxmix study``: many small runs, planned, trained, watched and merged into a run table."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+from jaxmix.cli.devices import training_bar, use_all_cores
+
+if TYPE_CHECKING:
+    from jaxmix.studies import Plan, Study
+
+
+class SizeType(click.ParamType):
+    """PRESET=TOKENS, as tiny-64=1M."""
+
+    name = "PRESET=TOKENS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
+        """Text to preset and tokens."""
+        preset, equals, tokens = str(value).partition("=")
+        if not equals or not preset.strip():
+            self.fail(f"'{value}' is not PRESET=TOKENS; write tiny-64=1M", param, ctx)
+        return preset.strip(), skin.Quantity().convert(tokens, param, ctx)
+
+
+class MixtureType(click.ParamType):
+    """NAME:domain=weight,..."""
+
+    name = "NAME:a=0.5,b=0.5"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, dict[str, float]]:
+        """Text to a name and weights."""
+        name, colon, weights = str(value).partition(":")
+        if not colon or not name.strip():
+            self.fail(f"'{value}' has no name; write best:web=0.7,code=0.3", param, ctx)
+        return name.strip(), skin.NamedNumbers().convert(weights, param, ctx)
+
+
+def corpus_options(command: Any) -> Any:
+    """Adds the options that say which data to train on."""
+    options = (
+        click.option(
+            "--corpus", required=True, metavar="NAME", help="A recipe or a prepared corpus."
+        ),
+        click.option(
+            "--tokenizer",
+            metavar="bytes|bpe-N",
+            help="Prepares the recipe with it.  [default: bpe-4096 for a recipe]",
+        ),
+        click.option("--max-bytes", type=skin.Quantity(), help="Cap of every domain's text."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def corpus_spec(corpus: str, tokenizer: str | None, max_bytes: float | None) -> Any:
+    """The corpus that the options name."""
+    from jaxmix.data import RECIPES
+    from jaxmix.studies import CorpusSpec
+
+    if corpus in RECIPES:
+        return CorpusSpec(corpus, tokenizer or "bpe-4096", int(max_bytes) if max_bytes else None)
+    if tokenizer or max_bytes:
+        raise ValueError(
+            f"--corpus {corpus}: is no recipe, so --tokenizer and --max-bytes do not apply; "
+            "prepare it first with jaxmix data prepare"
+        )
+    return CorpusSpec(corpus)
+
+
+@click.group("study", cls=skin.Group, no_args_is_help=False, short_help="Train many small runs.")
+def study_group() -> None:
+    """Plan a study of many small runs, train it, and get its run table.
+
+    A study lives in a folder: plan.json, one folder for every wave of runs, and runs.csv. Every
+    command may be stopped at any moment and given again.
+    """
+
+
+@study_group.command("plan")
+@click.argument("folder", metavar="FOLDER")
+@corpus_options
+@click.option(
+    "--size", "sizes", type=SizeType(), multiple=True, required=True, help="May be repeated."
+)
+@click.option(
+    "--design",
+    "designs",
+    multiple=True,
+    metavar="KIND[:COUNT]",
+    help="uniform, proportional, vertices, one-out, dirichlet:20, grid:4,minimum=0.1; repeat it.",
+)
+@click.option("--mixture", "mixtures", type=MixtureType(), multiple=True, help="One by hand.")
+@click.option("--domains", metavar="A,B", help="Training domains.  [default: all]")
+@click.option("--seeds", default="0", show_default=True, metavar="0,1,..")
+@click.option("--checkpoints", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--length", type=click.IntRange(min=2), default=128, show_default=True)
+@click.option("--held-windows", type=click.IntRange(min=2), default=64, show_default=True)
+@click.option(
+    "--schedule", type=click.Choice(["constant", "cosine"]), default="constant", show_default=True
+)
+@click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
+@click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice.")
+@skin.json_option
+def plan_command(folder: str, as_json: bool, **options: Any) -> None:
+    """Write FOLDER/plan.json and say what it will cost; nothing is trained."""
+    use_all_cores()
+    from jaxmix.studies import estimate, make_plan
+
+    study = _study(options)
+    corpus = _open(study)
+    plan = make_plan(study, corpus)
+    if options["forbid_repeat"]:
+        from jaxmix.studies import check_repeats
+
+        check_repeats(plan, corpus)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    plan.save(Path(folder, "plan.json"))
+    with skin.progress("measuring this machine"):
+        costs = estimate(plan, corpus)
+    rows = [
+        {
+            "preset": c.preset,
+            "n_params": c.n_params,
+            "runs": c.runs,
+            "waves": c.waves,
+            "tokens_per_run": c.tokens,
+            "flops": c.flops,
+            "seconds": c.seconds,
+        }
+        for c in costs
+    ]
+    if as_json:
+        skin.emit({"plan": str(Path(folder, "plan.json")), "runs": len(plan.runs), "sizes": rows})
+        return
+    columns = ("N", "runs", "waves", "tokens a run", "FLOPs", "minutes here")
+    made = skin.table(f"{len(plan.runs)} runs", "preset", *columns)
+    for c in costs:
+        minutes = f"{c.seconds / 60:.1f}"
+        numbers = (f"{c.n_params:,}", str(c.runs), str(c.waves), f"{c.tokens:.3g}")
+        made.add_row(c.preset, *numbers, f"{c.flops:.2e}", minutes)
+    total = sum(c.seconds for c in costs) / 60
+    skin.show(made, f"about {total:.0f} minutes; written to {Path(folder, 'plan.json')}")
+
+
+def _study(options: dict[str, Any]) -> "Study":
+    from jaxmix.studies import Size, Study, parse_design
+
+    try:
+        seeds = tuple(int(seed) for seed in options["seeds"].split(","))
+    except ValueError:
+        raise ValueError(f"--seeds {options['seeds']}: write whole numbers, as 0,1,2") from None
+    same = ("checkpoints", "batch", "length", "held_windows", "schedule", "fleet", "forbid_repeat")
+    return Study(
+        corpus_spec(options["corpus"], options["tokenizer"], options["max_bytes"]),
+        tuple(Size(preset, tokens) for preset, tokens in options["sizes"]),
+        tuple(parse_design(text) for text in options["designs"]),
+        dict(options["mixtures"]),
+        skin.split(options["domains"]),
+        seeds,
+        **{name: options[name] for name in same},
+    )
+
+
+def _open(study: "Study") -> Any:
+    with skin.progress(f"preparing {study.corpus.name}") as report:
+        return study.corpus.open(report)
+
+
+def _load(path: str) -> "tuple[Plan, Path]":
+    """A plan by its file or its folder, and the folder."""
+    from jaxmix.studies import load_plan
+
+    file = Path(path, "plan.json") if Path(path).is_dir() else Path(path)
+    return load_plan(file), file.parent
+
+
+class Shard(click.ParamType):
+    """I/N."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Text to (i, n)."""
+        if isinstance(value, tuple):
+            return value
+        first, _, second = str(value).partition("/")
+        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+            self.fail(f"'{value}' is not I/N with I from 1 to N; write 1/4", param, ctx)
+        return int(first), int(second)
+
+
+@study_group.command("run")
+@click.argument("plan", metavar="PLAN")
+@click.option(
+    "--shard",
+    type=Shard(),
+    default="1/1",
+    show_default=True,
+    help="Of N machines this is the I-th, from 1: train every N-th wave.",
+)
+def run_command(plan: str, shard: tuple[int, int]) -> None:
+    """Train what is not done yet of PLAN (its file or its folder), and write runs.csv beside it.
+
+    Machines that share the folder take a shard each; a wave that another process is training is
+    passed over.
+    """
+    use_all_cores()
+    from jaxmix.studies import run_plan, status, write_table
+
+    loaded, folder = _load(plan)
+    corpus = _open(loaded.study)
+    with training_bar(loaded) as report:
+        run_plan(loaded, folder, shard=shard, progress=report, corpus=corpus)
+    found = status(loaded, folder)
+    waiting = [s.wave.name for s in found if s.state != "done"]
+    if not any(s.rows for s in found):
+        skin.show(f"no rows yet; left to others: {', '.join(waiting)}")
+        return
+    table = write_table(loaded, folder, folder / "runs.csv")
+    left = f"; {len(waiting)} waves are not done" if waiting else ""
+    skin.show(f"{len(table)} rows written to {folder / 'runs.csv'}{left}")
+    skin.say(
+        f"{run} diverged at step {step}: it has no rows from there on"
+        for s in found
+        for run, step in s.diverged.items()
+    )
+
+
+@study_group.command("status")
+@click.argument("plan", metavar="PLAN")
+@skin.json_option
+def status_command(plan: str, as_json: bool) -> None:
+    """Show how far every wave of PLAN is, from its files alone."""
+    from jaxmix.studies import status
+
+    loaded, folder = _load(plan)
+    found = status(loaded, folder)
+    if as_json:
+        waves = [
+            {
+                "wave": s.wave.name,
+                "state": s.state,
+                "rows": s.rows,
+                "expected": s.expected,
+                "diverged": s.diverged,
+            }
+            for s in found
+        ]
+        skin.emit({"waves": waves})
+        return
+    made = skin.table(str(folder), "wave", "runs", "rows", "state", "diverged", text=("state",))
+    for s in found:
+        rows = f"{s.rows}/{s.expected}"
+        made.add_row(s.wave.name, str(len(s.wave.runs)), rows, s.state, str(len(s.diverged)))
+    skin.show(made)
+
+
+@study_group.command("table")
+@click.argument("plan", metavar="PLAN")
+@click.option("--out", required=True, metavar="RUNS.csv", help="Run table to write.")
+def table_command(plan: str, out: str) -> None:
+    """Write the run table of all rows that PLAN has so far."""
+    skin.check_out(out, plan)
+    from jaxmix.studies import write_table
+
+    loaded, folder = _load(plan)
+    table = write_table(loaded, folder, Path(out))
+    skin.show(f"{len(table)} rows written to {out}")

@@ -1,0 +1,102 @@
+"""``jaxmix train``: one run, small or large, by the same code as a study's fleets."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jaxmix.cli import skin
+from jaxmix.cli.devices import training_bar, use_all_cores
+from jaxmix.cli.study import corpus_options, corpus_spec
+
+
+@click.command("train", cls=skin.Command, short_help="Train one run.")
+@click.argument("preset", metavar="PRESET")
+@corpus_options
+@click.option(
+    "--weights",
+    type=skin.NamedNumbers(),
+    required=True,
+    help="The mixture; domains left out weigh nothing.",
+)
+@click.option("--tokens", type=skin.Quantity(), required=True, help="Training tokens, as 20B.")
+@click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
+@click.option("--checkpoints", type=click.IntRange(min=1), default=8, show_default=True)
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option("--length", type=click.IntRange(min=2), default=128, show_default=True)
+@click.option("--held-windows", type=click.IntRange(min=2), default=64, show_default=True)
+@click.option(
+    "--schedule", type=click.Choice(["constant", "cosine"]), default="constant", show_default=True
+)
+@click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--remat", type=click.Choice(["none", "dots", "full"]), help="Of the preset's.")
+@click.option("--fsdp", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice.")
+@click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well.")
+@click.option(
+    "--coordinator",
+    metavar="HOST:PORT|auto",
+    help="Join a group of processes; auto where the cluster says (Slurm, TPU, Kubernetes).",
+)
+@click.option("--processes", type=click.IntRange(min=1), help="In the group, with HOST:PORT.")
+@click.option("--process", type=click.IntRange(min=0), help="This one, from 0, with HOST:PORT.")
+def train_command(preset: str, weights: dict[str, float], **options: Any) -> None:
+    """Train PRESET on a mixture, over all devices; --out FOLDER gets runs.csv.
+
+    Stop it at any moment and give the same command again: it goes on where it was. Parameters are
+    spread over groups of --fsdp devices, records over all of them.
+    """
+    use_all_cores()
+    from jaxmix.studies import make_plan, run_wave, write_table
+    from jaxmix.training import initialize, single_layout
+
+    initialize(options["coordinator"], options["processes"], options["process"])
+    study = _study(preset, weights, options)
+    with skin.progress(f"preparing {study.corpus.name}") as report:
+        corpus = study.corpus.open(report)
+    layout = single_layout(options["fsdp"])
+    plan = make_plan(study, corpus)
+    folder = Path(options["out"])
+    with training_bar(plan) as tell:
+        (wave,) = plan.waves
+        listeners = [lambda moment: tell(wave, moment), *_tensorboard(options, wave)]
+        outcome = run_wave(study, wave, corpus, folder, _all(listeners), layout)
+    if layout.host[0] == 0:
+        if outcome.rows:
+            table = write_table(plan, folder, folder / "runs.csv")
+            skin.show(f"{len(table)} rows written to {folder / 'runs.csv'}")
+        skin.say(f"{run} diverged at step {step}" for run, step in outcome.diverged.items())
+
+
+def _study(preset: str, weights: dict[str, float], options: dict[str, Any]) -> Any:
+    from jaxmix.studies import Size, Study
+
+    same = ("checkpoints", "batch", "length", "held_windows", "schedule", "accumulate")
+    return Study(
+        corpus_spec(options["corpus"], options["tokenizer"], options["max_bytes"]),
+        (Size(preset, options["tokens"], learning_rate=options["learning_rate"]),),
+        mixtures={"given": weights},
+        domains=tuple(weights),
+        seeds=(options["seed"],),
+        forbid_repeat=options["forbid_repeat"],
+        overrides={"remat": options["remat"]} if options["remat"] else {},
+        **{name: options[name] for name in same},
+    )
+
+
+def _tensorboard(options: dict[str, Any], wave: Any) -> list[Any]:
+    if not options["tensorboard"]:
+        return []
+    from jaxmix.training import tensorboard
+
+    return [tensorboard(options["tensorboard"], [run.run for run in wave.runs])]
+
+
+def _all(listeners: list[Any]) -> Any:
+    def tell(moment: Any) -> None:
+        for listener in listeners:
+            listener(moment)
+
+    return tell

@@ -1,0 +1,4 @@
+"""Pictures of run tables, laws and mixtures."""
+
+from jaxmix.report.plots import plot_observed_predicted as plot_observed_predicted
+from jaxmix.report.plots import plot_optimum_over_scale as plot_optimum_over_scale

@@ -1,0 +1,75 @@
+"""Groups of processes: one program on the devices of many machines."""
+
+from __future__ import annotations
+
+import os
+
+import jax
+
+
+def initialize(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> bool:
+    """Joins this process to its group, before anything else of JAX is used.
+
+    Does nothing, and says so, where no group is asked for. What is not given here is read from
+    ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``; under Slurm, Open
+    MPI, Kubernetes and on Cloud TPUs "auto" for the coordinator is enough.
+
+    Args:
+        coordinator: host:port of process 0, or "auto".
+        processes: how many there are.
+        process: which one this is, from 0.
+
+    Returns:
+        Whether there is a group.
+
+    Raises:
+        ValueError: half of what a group needs, or "auto" where there is nothing to go by.
+
+    Example:
+        >>> initialize()
+        False
+    """
+    coordinator = coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS")
+    processes = _number("JAX_NUM_PROCESSES") if processes is None else processes
+    process = _number("JAX_PROCESS_ID") if process is None else process
+    if coordinator is None:
+        if processes is not None or process is not None:
+            raise ValueError("a group of processes needs a coordinator: host:port, or auto")
+        return False
+    if coordinator == "auto":
+        _auto(processes, process)
+    elif processes is None or process is None:
+        raise ValueError(
+            f"coordinator {coordinator}: say how many processes there are and which one this is"
+        )
+    else:
+        _check(processes, process)
+        jax.distributed.initialize(coordinator, processes, process)
+    return True
+
+
+def _auto(processes: int | None, process: int | None) -> None:
+    if os.environ.get("JAX_COORDINATOR_ADDRESS") == "auto":
+        del os.environ["JAX_COORDINATOR_ADDRESS"]  # JAX would take it for an address
+    try:
+        jax.distributed.initialize(num_processes=processes, process_id=process)
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"no group of processes found here ({error}); name the coordinator as host:port"
+        ) from error
+
+
+def _number(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise ValueError(f"{variable}={text} is not a number")
+    return int(text)
+
+
+def _check(processes: int, process: int) -> None:
+    if not 0 <= process < processes:
+        raise ValueError(f"process {process} of {processes}: they count from 0")

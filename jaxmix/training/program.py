@@ -1,0 +1,80 @@
+"""A fleet's compiled functions, and where their arrays lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmix.training.sharding import Layout, put
+from jaxmix.training.step import StepMetrics, TrainState, init_state, train_step
+from jaxmix.training.types import Fleet, Model
+
+
+class Program:
+    """Initialization and step of all members at once.
+
+    Args:
+        model: of all members.
+        fleet: seeds and learning rates.
+        layout: where arrays lie.
+
+    Raises:
+        ValueError: several members in a layout for one.
+    """
+
+    def __init__(self, model: Model, fleet: Fleet, layout: Layout) -> None:
+        self.layout, self.count = layout, len(fleet.members)
+        if self.count > 1 and not layout.is_fleet:
+            raise ValueError(
+                f"the layout holds one run and the fleet has {self.count}; use fleet_layout"
+            )
+        # Devices that would idle train the last member once more.
+        self._padding = np.minimum(np.arange(layout.padded(self.count)), self.count - 1)
+        members = [fleet.members[i] for i in self._padding]
+        rates = np.array([member.learning_rate for member in members], np.float32)
+        self._peaks = put(rates, layout.results)
+        self._keys = put(np.stack([_key(member.seed) for member in members]), layout.replicated)
+
+        def fresh(key: jax.Array) -> TrainState:
+            return init_state(model, fleet.optimizer, jax.random.wrap_key_data(key))
+
+        make = jax.vmap(fresh)
+        shapes = jax.eval_shape(make, self._keys)
+        self.shardings = layout.state(shapes)
+        lead: Any = jax.ShapeDtypeStruct(rates.shape, np.float32, sharding=layout.results)
+        # What a checkpoint holds of a fleet: its state and what its last step saw.
+        self.like = _abstract(shapes, self.shardings), StepMetrics(lead, lead)
+        self._init = jax.jit(make, out_shardings=self.shardings)
+        over = layout.over_members(train_step(model, fleet.optimizer), shared=(3,))
+        shardings = (self.shardings, layout.results)
+        self._step = jax.jit(over, donate_argnums=0, out_shardings=shardings)
+
+    def init(self) -> TrainState:
+        """The state of all members before the first step."""
+        return self._init(self._keys)
+
+    def place(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
+        """This process's part of a batch, on the devices."""
+        if len(self._padding) > self.count:
+            batch = {name: value[self._padding] for name, value in batch.items()}
+        return self.layout.put_batch(batch)
+
+    def step(
+        self, state: TrainState, batch: Mapping[str, jax.Array], number: int
+    ) -> tuple[TrainState, StepMetrics]:
+        """One step of all members, `number` steps being done; the old state is gone."""
+        return self._step(state, batch, self._peaks, np.int32(number))
+
+
+def _key(seed: int) -> np.ndarray:
+    return np.asarray(jax.random.key_data(jax.random.key(seed)))
+
+
+def _abstract(state: Any, shardings: Any) -> Any:
+    """Shapes, types and shardings of a state, to restore into."""
+    return jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings
+    )

@@ -1,0 +1,105 @@
+"""How fast training goes here, measured, and how that compares with what the hardware could do."""
+
+from __future__ import annotations
+
+import time
+
+import jax
+import numpy as np
+
+from jaxmix.training.optimizer import OptimizerConfig
+from jaxmix.training.program import Program
+from jaxmix.training.sharding import Layout, fleet_layout, single_layout
+from jaxmix.training.types import Fleet, Member, Model
+
+# Dense bfloat16 FLOP/s of one device by the start of its name, from the vendors' data sheets.
+PEAKS = {
+    "NVIDIA H100": 989e12,
+    "NVIDIA H200": 989e12,
+    "NVIDIA A100": 312e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5e": 197e12,
+    "TPU v5p": 459e12,
+    "TPU v5": 459e12,
+    "TPU v6 lite": 918e12,
+    "TPU v6e": 918e12,
+}
+
+
+def measure_rate(
+    model: Model,
+    members: int,
+    batch: int,
+    length: int,
+    vocabulary: int,
+    layout: Layout | None = None,
+    seconds: float = 2.0,
+) -> float:
+    """Trains a fleet on random tokens for a while and returns its tokens per second.
+
+    Data, evaluations and compilation are left out.
+
+    Args:
+        model: of a family that reads ``{"tokens": [B, T + 1]}``.
+        members: runs at once.
+        batch: records of a step of one member.
+        length: predicted tokens of a record.
+        vocabulary: tokens to draw from.
+        layout: as in `train`.
+        seconds: how long to measure, compilation not counted.
+
+    Returns:
+        Tokens per second of all members.
+    """
+    layout = layout or (fleet_layout(members) if members > 1 else single_layout())
+    runs = tuple(Member(str(i), i, 1e-4) for i in range(members))
+    fleet = Fleet(runs, (1,), batch * length, OptimizerConfig(1, 0))
+    program = Program(model, fleet, layout)
+    shape = (members, batch // layout.host[1], length + 1)
+    tokens = np.random.default_rng(0).integers(0, vocabulary, shape).astype(np.uint16)
+    steps, taken = _timed(program, {"tokens": tokens}, seconds)
+    return steps * members * batch * length / taken
+
+
+def _timed(program: Program, batch: dict[str, np.ndarray], seconds: float) -> tuple[int, float]:
+    """Steps done and the time they took, after two that compile and warm up."""
+    state = program.init()
+    for number in range(2):
+        state, metrics = program.step(state, program.place(batch), number)
+        jax.block_until_ready(metrics)
+    steps, begun = 0, time.monotonic()
+    while not steps or time.monotonic() - begun < seconds:
+        state, metrics = program.step(state, program.place(batch), steps)
+        jax.block_until_ready(metrics)
+        steps += 1
+    jax.block_until_ready(state)
+    return steps, time.monotonic() - begun
+
+
+def peak_flops(device_kind: str | None = None) -> float | None:
+    """Dense bfloat16 FLOP/s of a device, None where it is not known (a CPU's, for one).
+
+    Args:
+        device_kind: as JAX names it; None for this process's first device.
+
+    >>> peak_flops("NVIDIA H100 80GB HBM3")
+    989000000000000.0
+    """
+    kind = device_kind or jax.devices()[0].device_kind
+    names = [name for name in PEAKS if kind.startswith(name)]
+    return PEAKS[max(names, key=len)] if names else None
+
+
+def mfu(tokens_per_second: float, flops_per_token: float, peak: float | None) -> float | None:
+    """Share of the peak that training uses, its FLOPs counted as the model counts them.
+
+    Args:
+        tokens_per_second: of all devices together.
+        flops_per_token: of a training step; `jaxmix.models` counts causal attention as causal.
+        peak: FLOP/s of all devices together; None for unknown.
+
+    >>> mfu(1e6, 6e8, 989e12)
+    0.60667
+    """
+    return tokens_per_second * flops_per_token / peak if peak else None

@@ -1,0 +1,64 @@
+"""``jaxmix data``: prepare, list and show, on a small folder."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("JAXMIX_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "mine"
+    path.mkdir()
+    for name in ("web", "code", "odd"):
+        lines = (json.dumps({"text": f"{name} {i} " + "word " * 30}) for i in range(40))
+        (path / f"{name}.jsonl").write_text("\n".join(lines))
+    return path
+
+
+def test_prepare_then_show_then_list(run, folder):
+    made = run("data", "prepare", folder, "--tokenizer", "bytes", "--target-only", "odd")
+    assert made.status == 0 and made.err == ""
+    assert "target only" in made.out and "web" in made.out
+    again = run("data", "prepare", folder, "--tokenizer", "bytes", "--target-only", "odd", "--json")
+    assert again.status == 0 and again.err.endswith("nothing was done\n")
+    assert again.json["made"] is False and again.json["name"] == "mine"
+    shown = run("data", "show", "mine", "--json").json
+    assert shown["hash"] == again.json["hash"]
+    assert shown["tokenizer"]["vocab_size"] == 257
+    assert list(shown["domains"]) == ["code", "web", "odd"]
+    odd = shown["domains"]["odd"]
+    assert odd["train_tokens"] == 0 and odd["documents"] == 40 and odd["role"] == "target only"
+    assert odd["bytes_per_token"] == pytest.approx(1, abs=0.01)
+    listed = run("data", "list", "--json").json
+    assert listed["prepared"] == [shown["path"]]
+    assert "mine-bytes-" in run("data", "list").out
+
+
+def test_list_knows_the_recipes(run, folder):
+    listed = run("data", "list", "--json").json
+    recipes = {one["name"]: one for one in listed["recipes"]}
+    assert set(recipes) >= {"text-mini", "text"} and listed["prepared"] == []
+    mini = recipes["text-mini"]
+    assert mini["prepared"] == [] and 50 < mini["megabytes"] < 60
+    roles = {domain["name"]: domain["role"] for domain in mini["domains"]}
+    assert roles["scripture"] == "target only" and roles["world_facts"] == "train, scarce"
+    assert all(domain["license"] for domain in mini["domains"])
+    text = run("data", "list").out
+    assert "GPL-3.0" in text and "No corpus is prepared yet" in text
+
+
+def test_cap_is_read_with_its_unit(run, folder):
+    arguments = ("data", "prepare", folder, "--tokenizer", "bytes", "--json", "--max-bytes")
+    capped = run(*arguments, "1K").json["domains"]
+    assert capped["web"]["train_tokens"] < 1100
+
+
+def test_bad_input_is_refused_in_one_line(refused, folder):
+    assert "nearest: text-mini" in refused("data", "prepare", "text-mni")
+    assert "nearest: code" in refused("data", "prepare", folder, "--target-only", "cod")
+    assert "jaxmix data prepare nothing" in refused("data", "show", "nothing")
+    assert "leave it out" in refused("data", "prepare", folder, "--max-bytes", "inf")
+    assert "name bytes, or bpe-N" in refused("data", "prepare", folder, "--tokenizer", "gpt2")
+    (folder / "web.jsonl").write_text("{}")
+    assert "web.jsonl:1" in refused("data", "prepare", folder, "--tokenizer", "bytes")

@@ -1,0 +1,240 @@
+"""Stopped at any moment, in any way, a run goes on to the rows that it would have had."""
+
+import dataclasses
+import json
+import pathlib
+import random
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from jaxmix.training import append_rows, fleet_layout, read_rows, single_layout, train
+from tests.training import toys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Stop(Exception):
+    pass
+
+
+def stopping(feed, after: int, started: list[int]):
+    """The same data, which fails once so many batches were taken; notes where it was begun."""
+
+    def start(step: int):
+        started.append(step)
+        for taken, batch in enumerate(feed.batches(step)):
+            if taken == after:
+                raise Stop
+            yield batch
+
+    return dataclasses.replace(feed, batches=start)
+
+
+AT = (3, 6, 9, 12)
+
+
+def fleet(members: int = 3, **changes):
+    return toys.fleet(members, AT, schedule="cosine", **changes)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    return train(toys.Toy(), fleet(), toys.feed(3), folder, layout=fleet_layout(2)).rows
+
+
+def go_on(folder, feed=None, **options):
+    options = {"layout": fleet_layout(2), "checkpoint_seconds": 0.0} | options
+    return train(toys.Toy(), fleet(), feed or toys.feed(3), folder, **options)
+
+
+@pytest.mark.parametrize(("after", "resumed"), [(1, 0), (5, 3), (11, 9)])
+def test_stopped_by_its_data(tmp_path, unbroken, after, resumed):
+    started: list[int] = []
+    with pytest.raises(Stop):
+        go_on(tmp_path, stopping(toys.feed(3), after, started))
+    outcome = go_on(tmp_path, stopping(toys.feed(3), 100, started))
+    assert started == [0, resumed]
+    assert outcome.rows == unbroken
+    assert read_rows(tmp_path / "rows.jsonl") == unbroken
+
+
+def test_stopped_by_its_listener_again_and_again(tmp_path, unbroken):
+    for stop_at in (3, 6, 6, 12):
+
+        def tell(moment, stop_at=stop_at):
+            if moment.step >= stop_at:
+                raise Stop
+
+        with pytest.raises(Stop):
+            go_on(tmp_path, progress=tell)
+    assert go_on(tmp_path).rows == unbroken
+
+
+def test_a_single_run_over_many_devices_resumes(tmp_path):
+    layout = single_layout(2)
+    work = toys.Toy(vocabulary=64), toys.fleet(1, (2, 4))
+    feed = toys.feed(1, vocabulary=64, length=8)
+    expected = train(*work, feed, tmp_path / "unbroken", layout=layout).rows
+    started: list[int] = []
+    with pytest.raises(Stop):
+        cut = stopping(feed, 3, started)
+        train(*work, cut, tmp_path / "cut", layout=layout, checkpoint_seconds=0.0)
+    found = train(*work, stopping(feed, 9, started), tmp_path / "cut", layout=layout).rows
+    assert started == [0, 2]
+    assert found == expected
+
+
+def stopped(folder, after: int = 8) -> pathlib.Path:
+    """A run that was stopped after its checkpoint at step 6; returns its rows' file."""
+    with pytest.raises(Stop):
+        go_on(folder, stopping(toys.feed(3), after, []))
+    return folder / "rows.jsonl"
+
+
+@pytest.mark.parametrize("cut", [1, 20, 700])
+def test_rows_cut_off_at_their_end(tmp_path, unbroken, cut):
+    rows = stopped(tmp_path)
+    rows.write_bytes(rows.read_bytes()[:-cut])
+    started: list[int] = []
+    outcome = go_on(tmp_path, stopping(toys.feed(3), 100, started))
+    assert started == [6]
+    assert not outcome.diverged
+    assert outcome.rows == unbroken
+
+
+def test_rows_lost_from_before_the_checkpoint_are_an_error(tmp_path):
+    rows = stopped(tmp_path)
+    rows.write_bytes(b"".join(rows.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(ValueError, match="lacks rows from before its checkpoint"):
+        go_on(tmp_path)
+
+
+def test_a_member_that_diverged_stays_so(tmp_path):
+    wild = fleet(3, rates=(0.02, 1e38, 0.06))
+    work = {"layout": fleet_layout(2), "checkpoint_seconds": 0.0}
+    expected = train(toys.Toy(), wild, toys.feed(3), tmp_path / "whole", **work)
+    with pytest.raises(Stop):
+        train(toys.Toy(), wild, stopping(toys.feed(3), 8, []), tmp_path / "cut", **work)
+    found = train(toys.Toy(), wild, toys.feed(3), tmp_path / "cut", **work)
+    assert found.diverged == expected.diverged == {"r1": 3}
+    assert found.rows == expected.rows
+
+
+def test_a_finished_run_is_only_read(tmp_path, unbroken):
+    outcome = go_on(tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
+
+    def never(step: int):
+        raise AssertionError("no batch is needed")
+
+    again = go_on(tmp_path, dataclasses.replace(toys.feed(3), batches=never))
+    assert again.rows == outcome.rows == unbroken
+    assert again.tokens_per_second == 0.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [({"rates": (0.1, 0.2, 0.3)}, "members"), ({"b1": 0.5}, "optimizer")],
+)
+def test_a_folder_of_another_fleet_is_refused(tmp_path, changes, names):
+    stopped(tmp_path, 1)
+    with pytest.raises(ValueError, match=f"holds a run with other {names}; name another") as error:
+        train(toys.Toy(), fleet(**changes), toys.feed(3), tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_number_among_the_columns_is_no_other_fleet(tmp_path):
+    given = fleet()
+    members = tuple(dataclasses.replace(m, columns={"x": float("nan")}) for m in given.members)
+    given = dataclasses.replace(given, members=members)
+    with pytest.raises(Stop):
+        train(toys.Toy(), given, stopping(toys.feed(3), 1, []), tmp_path)
+    assert len(train(toys.Toy(), given, toys.feed(3), tmp_path).rows) == 12
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    stopped(tmp_path)
+    with pytest.raises(ValueError, match="does not fit this run"):
+        train(toys.Toy(vocabulary=20), fleet(), toys.feed(3), tmp_path, layout=fleet_layout(2))
+
+
+def test_rows_are_read_once_each_and_the_last_counts(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    assert read_rows(path) == []
+    append_rows(path, [{"run": "a", "tokens": 1, "x": 1}, {"run": "b", "tokens": 1, "x": 1}])
+    with path.open("a") as file:
+        file.write('{"run": "a", "tokens": 2, "x"')
+    append_rows(path, [{"run": "a", "tokens": 1, "x": 2}, {"run": "a", "tokens": 2, "x": 3}])
+    assert read_rows(path) == [
+        {"run": "a", "tokens": 1, "x": 2},
+        {"run": "b", "tokens": 1, "x": 1},
+        {"run": "a", "tokens": 2, "x": 3},
+    ]
+
+
+def command(folder: pathlib.Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "tests.training.toys", str(folder), *options]
+
+
+def killed(folder: pathlib.Path, when) -> bool:
+    """Starts the script and kills it once `when()` holds; False where it came to its end."""
+    process = subprocess.Popen(command(folder, "--slow", "0.02"), cwd=ROOT)
+    try:
+        while process.poll() is None:
+            if when():
+                process.kill()
+            time.sleep(0.005)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode in (0, -9)
+    return process.returncode == -9
+
+
+def has_rows(folder: pathlib.Path, n: int):
+    return lambda: len(read_rows(folder / "rows.jsonl")) >= n
+
+
+def expected(folder: pathlib.Path):
+    """Rows of the script's fleet, trained here: on as many devices, since that rounds alike."""
+    work = toys.fleet(3, tuple(range(5, 45, 5)))
+    return train(toys.Toy(), work, toys.feed(3), folder, layout=fleet_layout(2)).rows
+
+
+def test_killed_once(tmp_path):
+    folder = tmp_path / "killed"
+    assert killed(folder, has_rows(folder, 9))
+    assert not (folder / "done.json").exists()
+    assert not killed(folder, lambda: False)
+    assert json.loads((folder / "done.json").read_text())["diverged"] == {}
+    assert read_rows(folder / "rows.jsonl") == expected(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_killed_again_and_again(tmp_path, seed):
+    folder, draw = tmp_path / "killed", random.Random(seed)
+    kills = 0
+    while kills < 6:
+        # Some time after the first new rows: in a step, an evaluation or a checkpoint.
+        done = len(read_rows(folder / "rows.jsonl"))
+        armed, pause = has_rows(folder, done + 1), draw.uniform(0, 0.4)
+
+        def when(armed=armed, pause=pause):
+            return armed() and (time.sleep(pause) or True)
+
+        if not killed(folder, when):
+            break
+        kills += 1
+    assert kills > 1
+    while killed(folder, lambda: False):
+        pass
+    rows = read_rows(folder / "rows.jsonl")
+    whole = expected(tmp_path / "whole")
+    assert rows == whole
+    assert np.isfinite([row["loss_a"] for row in rows]).all()

@@ -1,0 +1,46 @@
+"""Rates as measured, and as a share of what the hardware could do."""
+
+import pytest
+
+from jaxmix.training import fleet_layout, measure_rate, mfu, peak_flops, single_layout
+from tests.training import toys
+
+
+@pytest.mark.parametrize(
+    ("members", "layout"),
+    [(3, None), (3, fleet_layout(2, "vmap")), (1, single_layout(2))],
+    ids=["default", "vmap", "fsdp"],
+)
+def test_a_rate_is_measured(members, layout):
+    rate = measure_rate(toys.Toy(), members, 8, 16, toys.VOCABULARY, layout, seconds=0.05)
+    assert 100 < rate < 1e9
+
+
+def test_members_count(tmp_path):
+    layout = fleet_layout(1)
+    one = measure_rate(toys.Toy(), 1, 2, 2, toys.VOCABULARY, layout, seconds=0.3)
+    many = measure_rate(toys.Toy(), 16, 2, 2, toys.VOCABULARY, layout, seconds=0.3)
+    assert many > 2 * one  # such small steps are all overhead
+
+
+@pytest.mark.parametrize(
+    ("kind", "peak"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("TPU v4", 275e12),
+        ("TPU v5 lite", 197e12),
+        ("TPU v5p", 459e12),
+        ("TPU v6 lite", 918e12),
+        ("cpu", None),
+        (None, None),
+    ],
+)
+def test_peaks_by_the_name_of_the_device(kind, peak):
+    assert peak_flops(kind) == peak
+
+
+def test_mfu():
+    assert mfu(1e6, 1e6, 4e12) == pytest.approx(0.25)
+    assert mfu(1e6, 1e6, None) is None
