@@ -81,7 +81,7 @@ def text_model(config: TextConfig) -> Model:
     Example:
         >>> model = text_model(TextConfig(vocab_size=257, width=32, depth=2, heads=2))
         >>> model.count()
-        ParameterCount(n_params=24640, n_params_total=41088)
+        ParameterCount(n_params=24864, n_params_total=41312)
     """
     definition, abstract = nnx.split(nnx.eval_shape(lambda: TextLM(config, nnx.Rngs(0))))
 

@@ -34,6 +34,7 @@ class TextConfig:
         style: "llama" (RoPE, SwiGLU, RMSNorm, no biases) or "gpt2" (learned positions, GELU,
             LayerNorm, biases).
         qk_norm: RMSNorm of queries and keys.
+        tied: the head is the embedding itself, as in GPT-2.
         max_length: longest window in tokens; only "gpt2" has parameters for it.
         compute: type of the products, "float32" or "bfloat16"; parameters are float32.
         remat: what the backward pass computes again: "none", "full" (every block), or "dots"
@@ -48,6 +49,7 @@ class TextConfig:
     heads: int = 16
     style: Literal["llama", "gpt2"] = "llama"
     qk_norm: bool = False
+    tied: bool = False
     max_length: int = 1024
     compute: Literal["float32", "bfloat16"] = "float32"
     remat: Remat = "none"
@@ -98,15 +100,21 @@ class TextLM(nnx.Module):
 
     def __init__(self, config: TextConfig, rngs: nnx.Rngs):
         self.config = config
+        # A small head: the loss starts at ln(vocab), whatever the width. Tied to it, the embedding
+        # is as small, and the first norm makes up for that.
+        small = 0.1 / config.width**0.5
+        scale = small if config.tied else 1.0
         shape = (config.vocab_size, config.width)
-        self.embedding = nnx.Param(jax.random.normal(rngs.params(), shape))
+        self.embedding = nnx.Param(scale * jax.random.normal(rngs.params(), shape))
         if config.style == "gpt2":
             places = (config.max_length, config.width)
-            self.positions = nnx.Param(0.1 * jax.random.normal(rngs.params(), places))
+            self.positions = nnx.Param(0.3 * scale * jax.random.normal(rngs.params(), places))
         self.blocks = _stacked(config, rngs)
         self.norm = RMSNorm(config.width) if config.style == "llama" else LayerNorm(config.width)
-        # A small head: the loss starts at ln(vocab), whatever the width.
-        self.head = Linear(config.width, config.vocab_size, bias=False, init=fan_in(0.1), rngs=rngs)
+        self.head = nnx.data(None)
+        if not config.tied:
+            shape = (config.width, config.vocab_size)
+            self.head = Linear(*shape, bias=False, init=fan_in(0.1), rngs=rngs)
 
     def __call__(self, tokens_BxT: jax.Array) -> jax.Array:
         """Logits in float32, [B, T, vocab]."""
@@ -115,7 +123,10 @@ class TextLM(nnx.Module):
         if config.style == "gpt2":
             x = x + self.positions[...][: tokens_BxT.shape[1]]
         x = run_blocks(self.blocks, x.astype(config.compute), config.remat, config.scan)
-        return self.head(self.norm(x)).astype(jnp.float32)
+        x = self.norm(x)
+        if self.head is None:
+            return (x @ self.embedding[...].astype(x.dtype).T).astype(jnp.float32)
+        return self.head(x).astype(jnp.float32)
 
 
 def _stacked(config: TextConfig, rngs: nnx.Rngs) -> Block:

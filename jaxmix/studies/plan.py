@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxmix.data import Corpus
+from jaxmix.models import learning_rate
 from jaxmix.studies.families import Built, CorpusSpec, get_family
 from jaxmix.studies.mixtures import Design, named_mixtures
 from jaxmix.training import OptimizerConfig, write_json
@@ -210,17 +211,12 @@ def _runs(
     study: Study, size: Size, built: Built, mixtures: Mapping[str, Mapping[str, float]]
 ) -> list[PlannedRun]:
     chosen = list(mixtures.items())[: size.mixtures]
-    rate = size.learning_rate or paper_learning_rate(built.width)
+    rate = size.learning_rate or learning_rate(built.width)
     return [
         PlannedRun(f"{size.preset}-{name}-s{seed}", name, dict(weights), seed, rate)
         for seed in study.seeds
         for name, weights in chosen
     ]
-
-
-def paper_learning_rate(width: int) -> float:
-    """Peak learning rate of a width: .614 / width, which table 5 of the paper follows."""
-    return 0.614 / width
 
 
 def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:

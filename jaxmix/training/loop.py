@@ -69,7 +69,8 @@ def train(
             of processes saves at every recorded step.
 
     Raises:
-        ValueError: the folder holds another fleet, or lost rows; or a layout of some processes only.
+        ValueError: the folder holds another fleet, or lost rows; or the layout leaves out
+            some processes of a group.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)

@@ -97,7 +97,7 @@ def test_every_parameter_of_a_transformer_decays_unless_it_is_a_gain_or_bias():
         shapes = jax.eval_shape(toys.transformer(style=style, qk_norm=True).init, jax.random.key(0))
         params = jax.tree.map(lambda x: np.ones(x.shape, np.float32), shapes)
         still = jax.tree.map(np.zeros_like, params)
-        moved = move(config, params, still, jnp.float32(1), jnp.int32(0))
+        moved = jax.jit(move, static_argnums=0)(config, params, still, 1.0, jnp.int32(0))
         for path, value in jax.tree_util.tree_leaves_with_path(moved):
             vector = path[-1].key in ("gain", "bias")
             assert np.all(np.asarray(value) == (1.0 if vector else 0.5)), path

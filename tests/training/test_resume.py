@@ -52,7 +52,7 @@ def go_on(folder, feed=None, **options):
     return train(toys.Toy(), fleet(), feed or toys.feed(3), folder, **options)
 
 
-@pytest.mark.parametrize(("after", "resumed"), [(1, 0), (5, 3), (11, 9)])
+@pytest.mark.parametrize(("after", "resumed"), [(1, 0), (8, 6)])
 def test_stopped_by_its_data(tmp_path, unbroken, after, resumed):
     started: list[int] = []
     with pytest.raises(Stop):
@@ -64,7 +64,7 @@ def test_stopped_by_its_data(tmp_path, unbroken, after, resumed):
 
 
 def test_stopped_by_its_listener_again_and_again(tmp_path, unbroken):
-    for stop_at in (3, 6, 6, 12):
+    for stop_at in (6, 12):
 
         def tell(moment, stop_at=stop_at):
             if moment.step >= stop_at:
@@ -96,7 +96,7 @@ def stopped(folder, after: int = 8) -> pathlib.Path:
     return folder / "rows.jsonl"
 
 
-@pytest.mark.parametrize("cut", [1, 20, 700])
+@pytest.mark.parametrize("cut", [20, 700])
 def test_rows_cut_off_at_their_end(tmp_path, unbroken, cut):
     rows = stopped(tmp_path)
     rows.write_bytes(rows.read_bytes()[:-cut])

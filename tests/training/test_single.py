@@ -26,10 +26,23 @@ def plain(tmp_path_factory):
     return trained(folder, toys.transformer(), single_layout(devices=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fsdp", [1, 2, 8])
-def test_many_devices_train_as_one(tmp_path, plain, fsdp):
+def test_many_devices_train_a_transformer_as_one(tmp_path, plain, fsdp):
     found = trained(tmp_path, toys.transformer(), single_layout(fsdp))
     np.testing.assert_allclose(found, plain, rtol=2e-4)
+
+
+@pytest.fixture(scope="module")
+def plain_toy(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("plain_toy")
+    return trained(folder, toys.Toy(64), single_layout(devices=1))
+
+
+@pytest.mark.parametrize("fsdp", [1, 2, 8])
+def test_many_devices_train_as_one(tmp_path, plain_toy, fsdp):
+    found = trained(tmp_path, toys.Toy(64), single_layout(fsdp))
+    np.testing.assert_allclose(found, plain_toy, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +74,7 @@ def test_parameters_and_moments_are_cut_over_fsdp_devices():
 
 
 def test_a_step_keeps_its_arrays_where_they_are():
-    program = Program(toys.transformer(), toys.fleet(1), single_layout(2))
+    program = Program(toys.Toy(64), toys.fleet(1), single_layout(2))
     batch = {"tokens": toys.records(0, 1, 8, **SOURCE)}
     before = program.init()
     lying = jax.tree.map(lambda x: x.sharding, before)
