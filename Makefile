@@ -38,7 +38,7 @@ $(STAMP):
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-demo: install  ## the whole way on this machine (QUICK=1: a shorter one)
+demo: install  ## the whole way on real text, under ten minutes (QUICK=1: under three)
 	@$(VENV)/bin/jaxmix demo $(if $(QUICK),--quick,)
 
 lint: install  ## style and types

@@ -39,11 +39,14 @@ def main(work: pathlib.Path, smoke: bool) -> None:
     both = runs_from_frame(joined(ladder, larger))
     write_runs(both, out / "runs.csv")
     seen, unseen = halves(ladder)
-    scored = scores(seen, unseen, larger)
+    scored = list(scores(seen, unseen, larger))
     write_csv(out / "scores.csv", scored)
     laws = {name: fit(ladder, name, residual="log") for name in ("additive", "joint")}
     write_csv(out / "larger.csv", by_target(laws, larger))
-    found = proposals(laws, larger)
+    # The law that proposes is chosen on unseen mixtures of the ladder, not on the larger size.
+    error = {row["law"]: float(row["unseen_mixtures"]) for row in scored}
+    chosen = min(laws, key=error.__getitem__)
+    found = proposals(chosen, laws[chosen], larger)
     (out / "optimum.json").write_text(json.dumps(found, indent=1) + "\n")
     mixtures = {name: one["weights"] for name, one in found.items()}
     proof = trained(config.proof(mixtures), work / "proof")
@@ -98,20 +101,19 @@ def by_target(laws, larger):
             }
 
 
-def proposals(laws, larger):
+def proposals(law, fits, larger):
     """Best mixtures for the mean of the training domains and for the target-only text."""
     n, found = float(larger.n_params[0]), {}
-    for law, fits in laws.items():
-        for goal in ("mean", config.TARGET):
-            targets = config.DOMAINS if goal == "mean" else (goal,)
-            best = optimize(fits, n, config.TOKENS, target_weights=dict.fromkeys(targets, 1.0))
-            found[f"{law}-{goal}"] = {
-                "weights": best.mixture,
-                "predicted": best.objective,
-                "gap": best.gap,
-                "hull_distance": best.hull_distance,
-                "goal": list(targets),
-            }
+    for goal, targets in {"mean": config.DOMAINS, config.TARGET: (config.TARGET,)}.items():
+        best = optimize(fits, n, config.TOKENS, target_weights=dict.fromkeys(targets, 1.0))
+        found[f"best-{goal}"] = {
+            "law": law,
+            "weights": best.mixture,
+            "predicted": best.objective,
+            "gap": best.gap,
+            "hull_distance": best.hull_distance,
+            "goal": list(targets),
+        }
     return found
 
 
@@ -119,7 +121,7 @@ def gains(laws, found, proof):
     """Predicted and measured advantage over uniform and proportional mixtures."""
     n, d = float(proof.n_params[0]), float(proof.tokens.max())
     for name, one in found.items():
-        fits = [f for f in laws[name.partition("-")[0]] if f.target in one["goal"]]
+        fits = [f for f in laws[one["law"]] if f.target in one["goal"]]
         losses = final_losses(proof, one["goal"])
         for baseline in ("uniform", "proportional"):
             weights = weights_of(proof, baseline)
@@ -130,6 +132,7 @@ def gains(laws, found, proof):
             measured = gain(losses, name, baseline)
             yield {
                 "mixture": name,
+                "law": one["law"],
                 "baseline": baseline,
                 "predicted_gain": f"{predicted['baseline'] - predicted['best']:.4f}",
                 "measured_gain": f"{measured.mean:.4f}",

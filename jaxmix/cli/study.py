@@ -7,68 +7,18 @@ import click
 
 from jaxmix.cli import skin
 from jaxmix.cli.devices import training_bar, use_all_cores
+from jaxmix.cli.options import (
+    RUN_SETTINGS,
+    MixtureType,
+    Shard,
+    SizeType,
+    corpus_options,
+    corpus_spec,
+    run_options,
+)
 
 if TYPE_CHECKING:
     from jaxmix.studies import Plan, Study
-
-
-class SizeType(click.ParamType):
-    """PRESET=TOKENS, as tiny-64=1M."""
-
-    name = "PRESET=TOKENS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
-        """Text to preset and tokens."""
-        preset, equals, tokens = str(value).partition("=")
-        if not equals or not preset.strip():
-            self.fail(f"'{value}' is not PRESET=TOKENS; write tiny-64=1M", param, ctx)
-        return preset.strip(), skin.Quantity().convert(tokens, param, ctx)
-
-
-class MixtureType(click.ParamType):
-    """NAME:domain=weight,..."""
-
-    name = "NAME:a=0.5,b=0.5"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, dict[str, float]]:
-        """Text to a name and weights."""
-        name, colon, weights = str(value).partition(":")
-        if not colon or not name.strip():
-            self.fail(f"'{value}' has no name; write best:web=0.7,code=0.3", param, ctx)
-        return name.strip(), skin.NamedNumbers().convert(weights, param, ctx)
-
-
-def corpus_options(command: Any) -> Any:
-    """Adds the options that say which data to train on."""
-    options = (
-        click.option(
-            "--corpus", required=True, metavar="NAME", help="A recipe or a prepared corpus."
-        ),
-        click.option(
-            "--tokenizer",
-            metavar="bytes|bpe-N",
-            help="Prepares the recipe with it.  [default: bpe-4096 for a recipe]",
-        ),
-        click.option("--max-bytes", type=skin.Quantity(), help="Cap of every domain's text."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def corpus_spec(corpus: str, tokenizer: str | None, max_bytes: float | None) -> Any:
-    """The corpus that the options name."""
-    from jaxmix.data import RECIPES
-    from jaxmix.studies import CorpusSpec
-
-    if corpus in RECIPES:
-        return CorpusSpec(corpus, tokenizer or "bpe-4096", int(max_bytes) if max_bytes else None)
-    if tokenizer or max_bytes:
-        raise ValueError(
-            f"--corpus {corpus}: is no recipe, so --tokenizer and --max-bytes do not apply; "
-            "prepare it first with jaxmix data prepare"
-        )
-    return CorpusSpec(corpus)
 
 
 @click.group("study", cls=skin.Group, no_args_is_help=False, short_help="Train many small runs.")
@@ -96,15 +46,8 @@ def study_group() -> None:
 @click.option("--mixture", "mixtures", type=MixtureType(), multiple=True, help="One by hand.")
 @click.option("--domains", metavar="A,B", help="Training domains.  [default: all]")
 @click.option("--seeds", default="0", show_default=True, metavar="0,1,..")
-@click.option("--checkpoints", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--length", type=click.IntRange(min=2), default=128, show_default=True)
-@click.option("--held-windows", type=click.IntRange(min=2), default=64, show_default=True)
-@click.option(
-    "--schedule", type=click.Choice(["constant", "cosine"]), default="constant", show_default=True
-)
+@run_options
 @click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
-@click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice.")
 @skin.json_option
 def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     """Write FOLDER/plan.json and say what it will cost; nothing is trained."""
@@ -154,7 +97,6 @@ def _study(options: dict[str, Any]) -> "Study":
         seeds = tuple(int(seed) for seed in options["seeds"].split(","))
     except ValueError:
         raise ValueError(f"--seeds {options['seeds']}: write whole numbers, as 0,1,2") from None
-    same = ("checkpoints", "batch", "length", "held_windows", "schedule", "fleet", "forbid_repeat")
     return Study(
         corpus_spec(options["corpus"], options["tokenizer"], options["max_bytes"]),
         tuple(Size(preset, tokens) for preset, tokens in options["sizes"]),
@@ -162,7 +104,7 @@ def _study(options: dict[str, Any]) -> "Study":
         dict(options["mixtures"]),
         skin.split(options["domains"]),
         seeds,
-        **{name: options[name] for name in same},
+        **{name: options[name] for name in (*RUN_SETTINGS, "fleet")},
     )
 
 
@@ -177,21 +119,6 @@ def _load(path: str) -> "tuple[Plan, Path]":
 
     file = Path(path, "plan.json") if Path(path).is_dir() else Path(path)
     return load_plan(file), file.parent
-
-
-class Shard(click.ParamType):
-    """I/N."""
-
-    name = "I/N"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        """Text to (i, n)."""
-        if isinstance(value, tuple):
-            return value
-        first, _, second = str(value).partition("/")
-        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-            self.fail(f"'{value}' is not I/N with I from 1 to N; write 1/4", param, ctx)
-        return int(first), int(second)
 
 
 @study_group.command("run")

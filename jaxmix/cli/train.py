@@ -7,7 +7,7 @@ import click
 
 from jaxmix.cli import skin
 from jaxmix.cli.devices import training_bar, use_all_cores
-from jaxmix.cli.study import corpus_options, corpus_spec
+from jaxmix.cli.options import RUN_SETTINGS, corpus_options, corpus_spec, run_options
 
 
 @click.command("train", cls=skin.Command, short_help="Train one run.")
@@ -23,17 +23,10 @@ from jaxmix.cli.study import corpus_options, corpus_spec
 @click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
-@click.option("--checkpoints", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True)
-@click.option("--length", type=click.IntRange(min=2), default=128, show_default=True)
-@click.option("--held-windows", type=click.IntRange(min=2), default=64, show_default=True)
-@click.option(
-    "--schedule", type=click.Choice(["constant", "cosine"]), default="constant", show_default=True
-)
+@run_options
 @click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--remat", type=click.Choice(["none", "dots", "full"]), help="Of the preset's.")
 @click.option("--fsdp", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice.")
 @click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well.")
 @click.option(
     "--coordinator",
@@ -50,7 +43,7 @@ def train_command(preset: str, weights: dict[str, float], **options: Any) -> Non
     """
     use_all_cores()
     from jaxmix.studies import make_plan, run_wave, write_table
-    from jaxmix.training import initialize, single_layout
+    from jaxmix.training import all_of, initialize, single_layout
 
     initialize(options["coordinator"], options["processes"], options["process"])
     study = _study(preset, weights, options)
@@ -62,7 +55,7 @@ def train_command(preset: str, weights: dict[str, float], **options: Any) -> Non
     with training_bar(plan) as tell:
         (wave,) = plan.waves
         listeners = [lambda moment: tell(wave, moment), *_tensorboard(options, wave)]
-        outcome = run_wave(study, wave, corpus, folder, _all(listeners), layout)
+        outcome = run_wave(study, wave, corpus, folder, all_of(*listeners), layout)
     if layout.host[0] == 0:
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")
@@ -73,16 +66,15 @@ def train_command(preset: str, weights: dict[str, float], **options: Any) -> Non
 def _study(preset: str, weights: dict[str, float], options: dict[str, Any]) -> Any:
     from jaxmix.studies import Size, Study
 
-    same = ("checkpoints", "batch", "length", "held_windows", "schedule", "accumulate")
     return Study(
         corpus_spec(options["corpus"], options["tokenizer"], options["max_bytes"]),
         (Size(preset, options["tokens"], learning_rate=options["learning_rate"]),),
         mixtures={"given": weights},
         domains=tuple(weights),
         seeds=(options["seed"],),
-        forbid_repeat=options["forbid_repeat"],
+        accumulate=options["accumulate"],
         overrides={"remat": options["remat"]} if options["remat"] else {},
-        **{name: options[name] for name in same},
+        **{name: options[name] for name in RUN_SETTINGS},
     )
 
 
@@ -92,11 +84,3 @@ def _tensorboard(options: dict[str, Any], wave: Any) -> list[Any]:
     from jaxmix.training import tensorboard
 
     return [tensorboard(options["tensorboard"], [run.run for run in wave.runs])]
-
-
-def _all(listeners: list[Any]) -> Any:
-    def tell(moment: Any) -> None:
-        for listener in listeners:
-            listener(moment)
-
-    return tell

@@ -85,7 +85,7 @@ def train(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
-    _claim(folder, fleet, writes)
+    _claim(folder, fleet, model, writes)
     clock, diverged = _Run(model, fleet, feed, folder, layout).to_the_end(
         progress, checkpoint_seconds
     )
@@ -97,17 +97,19 @@ def train(
     return dataclasses.replace(_finished(folder), tokens_per_second=rate, data_wait=wait)
 
 
-def _claim(folder: Path, fleet: Fleet, writes: bool) -> None:
+def _claim(folder: Path, fleet: Fleet, model: Model, writes: bool) -> None:
     """Marks a folder as this fleet's; refuses one that holds another."""
     mark = folder / "fleet.json"
-    ours = json.loads(json.dumps(dataclasses.asdict(fleet)))
+    shapes = jax.tree_util.tree_leaves_with_path(jax.eval_shape(model.init, jax.random.key(0)))
+    parameters = {jax.tree_util.keystr(path): leaf.shape for path, leaf in shapes}
+    ours = json.loads(json.dumps(dataclasses.asdict(fleet) | {"parameters": parameters}))
     if not mark.exists():
         if writes:
             write_json(mark, ours)
         return
     theirs = json.loads(mark.read_text(encoding="utf-8"))
     # As text, in which an unknown number (NaN) equals itself.
-    changed = [n for n in ours if json.dumps(ours[n]) != json.dumps(theirs.get(n))]
+    changed = [n for n in ours if json.dumps(ours[n]) != json.dumps(theirs.get(n, ours[n]))]
     if changed:
         raise ValueError(
             f"{folder}: holds a run with other {', '.join(sorted(changed))}; name another folder "

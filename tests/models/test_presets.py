@@ -9,7 +9,9 @@ VOCABULARY = {"llama": 50_432, "gpt2": 32_000}
 LEARNING_RATES = {1024: 6e-4, 1792: 3.4e-4, 2048: 3e-4, 3072: 2e-4, 4864: 1.2e-4}
 
 
-@pytest.mark.parametrize("preset", [p for p in PRESETS.values() if p.parameters], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "preset", [p for p in PRESETS.values() if p.parameters], ids=lambda p: p.name
+)
 def test_counts_agree_with_the_tables(preset):
     config = get_preset(preset.name, VOCABULARY[preset.style])
     count = text_model(config).count()

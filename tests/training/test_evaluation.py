@@ -47,7 +47,7 @@ def direct(params, held: Held) -> float:
     return float(found.sums.sum() / found.counts.sum())
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 16, 38, 64])
+@pytest.mark.parametrize("chunk", [5, 64])
 @pytest.mark.parametrize("layout", ["one", "fleet", "single"])
 def test_chunks_and_devices_do_not_change_losses(chunk, layout):
     lies = {

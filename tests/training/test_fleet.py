@@ -68,7 +68,7 @@ def test_layout_on_a_cpu_takes_members_one_by_one():
     assert fleet_layout(2).host == (0, 1)
 
 
-@pytest.mark.parametrize("members", ["map", "vmap"])
+@pytest.mark.parametrize("members", ["vmap", pytest.param("map", marks=pytest.mark.slow)])
 def test_accumulation_in_a_fleet(tmp_path, members):
     def run(parts: int):
         fleet = toys.fleet(3, accumulate=parts)
@@ -140,6 +140,7 @@ def test_loss_falls_to_the_entropy_of_its_source(tmp_path):
     assert toys.entropy() < math.log(toys.VOCABULARY - 1)
 
 
+@pytest.mark.slow
 def test_a_transformer_learns_one_batch_by_heart(tmp_path):
     tokens = toys.records(0, 1, 4, vocabulary=64, length=8)
 

@@ -157,10 +157,10 @@ def test_an_unknown_number_among_the_columns_is_no_other_fleet(tmp_path):
     assert len(train(toys.Toy(), given, toys.feed(3), tmp_path).rows) == 12
 
 
-def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    stopped(tmp_path)
-    with pytest.raises(ValueError, match="does not fit this run"):
-        train(toys.Toy(vocabulary=20), fleet(), toys.feed(3), tmp_path, layout=fleet_layout(2))
+def test_a_folder_of_another_model_is_refused(tmp_path):
+    stopped(tmp_path, 1)
+    with pytest.raises(ValueError, match="holds a run with other parameters; name another"):
+        train(toys.Toy(vocabulary=20), fleet(), toys.feed(3), tmp_path)
 
 
 def test_rows_are_read_once_each_and_the_last_counts(tmp_path):

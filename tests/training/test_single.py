@@ -45,12 +45,15 @@ def test_many_devices_train_as_one(tmp_path, plain_toy, fsdp):
     np.testing.assert_allclose(found, plain_toy, rtol=1e-5)
 
 
+def test_accumulation_over_many_devices(tmp_path, plain_toy):
+    found = trained(tmp_path, toys.Toy(64), single_layout(2), accumulate=2)
+    np.testing.assert_allclose(found, plain_toy, rtol=1e-5)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
-    [
-        toys.transformer(remat="full"),
-        pytest.param(toys.transformer(remat="dots", scan=False), marks=pytest.mark.slow),
-    ],
+    [toys.transformer(remat="full"), toys.transformer(remat="dots", scan=False)],
     ids=["full-scan", "dots-unrolled"],
 )
 def test_accumulation_and_remat_over_many_devices(tmp_path, plain, model):

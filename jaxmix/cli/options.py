@@ -1,0 +1,106 @@
+"""Options that the commands which train share, and the types of their values."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from jaxmix.cli import skin
+
+
+class SizeType(click.ParamType):
+    """PRESET=TOKENS, as tiny-64=1M."""
+
+    name = "PRESET=TOKENS"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
+        """Text to preset and tokens."""
+        preset, equals, tokens = str(value).partition("=")
+        if not equals or not preset.strip():
+            self.fail(f"'{value}' is not PRESET=TOKENS; write tiny-64=1M", param, ctx)
+        return preset.strip(), skin.Quantity().convert(tokens, param, ctx)
+
+
+class MixtureType(click.ParamType):
+    """NAME:domain=weight,..."""
+
+    name = "NAME:a=0.5,b=0.5"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, dict[str, float]]:
+        """Text to a name and weights."""
+        name, colon, weights = str(value).partition(":")
+        if not colon or not name.strip():
+            self.fail(f"'{value}' has no name; write best:web=0.7,code=0.3", param, ctx)
+        return name.strip(), skin.NamedNumbers().convert(weights, param, ctx)
+
+
+class Shard(click.ParamType):
+    """I/N."""
+
+    name = "I/N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        """Text to (i, n)."""
+        if isinstance(value, tuple):
+            return value
+        first, _, second = str(value).partition("/")
+        if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+            self.fail(f"'{value}' is not I/N with I from 1 to N; write 1/4", param, ctx)
+        return int(first), int(second)
+
+
+def corpus_options(command: Any) -> Any:
+    """Adds the options that say which data to train on."""
+    options = (
+        click.option(
+            "--corpus", required=True, metavar="NAME", help="A recipe or a prepared corpus."
+        ),
+        click.option(
+            "--tokenizer",
+            metavar="bytes|bpe-N",
+            help="Prepares the recipe with it.  [default: bpe-4096 for a recipe]",
+        ),
+        click.option("--max-bytes", type=skin.Quantity(), help="Cap of every domain's text."),
+    )
+    return _with(command, options)
+
+
+RUN_SETTINGS = ("checkpoints", "batch", "length", "held_windows", "schedule", "forbid_repeat")
+
+
+def run_options(command: Any) -> Any:
+    """Adds the options that every run has; RUN_SETTINGS names them."""
+    count = click.IntRange(min=1)
+    schedules = click.Choice(["constant", "cosine"])
+    options = (
+        click.option("--checkpoints", type=count, default=8, show_default=True),
+        click.option("--batch", type=count, default=16, show_default=True, help="Windows a step."),
+        click.option(
+            "--length", type=click.IntRange(min=2), default=128, show_default=True, help="Tokens."
+        ),
+        click.option("--held-windows", type=click.IntRange(min=2), default=64, show_default=True),
+        click.option("--schedule", type=schedules, default="constant", show_default=True),
+        click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
+    )
+    return _with(command, options)
+
+
+def _with(command: Any, options: Sequence[Any]) -> Any:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def corpus_spec(corpus: str, tokenizer: str | None, max_bytes: float | None) -> Any:
+    """The corpus that the options name."""
+    from jaxmix.data import RECIPES
+    from jaxmix.studies import CorpusSpec
+
+    if corpus in RECIPES:
+        return CorpusSpec(corpus, tokenizer or "bpe-4096", int(max_bytes) if max_bytes else None)
+    if tokenizer or max_bytes:
+        raise ValueError(
+            f"--corpus {corpus}: is no recipe, so --tokenizer and --max-bytes do not apply; "
+            "prepare it first with jaxmix data prepare"
+        )
+    return CorpusSpec(corpus)

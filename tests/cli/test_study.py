@@ -1,0 +1,91 @@
+"""``jaxmix study`` and ``jaxmix train``: the way from a folder of text to a run table."""
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxmix.runs import read_runs
+
+SMALL = ("--checkpoints", "2", "--batch", "8", "--length", "32", "--held-windows", "8")
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Name of a prepared corpus of two domains; JAXMIX_CACHE points at it while this file runs."""
+    root = tmp_path_factory.mktemp("text")
+    rng = np.random.default_rng(0)
+    for name, letters in {"low": "abcde ", "high": "vwxyz "}.items():
+        (root / "mine" / name).mkdir(parents=True)
+        for i in range(200):
+            text = "".join(rng.choice(list(letters), 200))
+            (root / "mine" / name / f"{i}.txt").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXMIX_CACHE", str(root / "cache"))
+        from jaxmix.data import prepare
+
+        prepare(root / "mine", tokenizer="bytes")
+        yield "mine"
+
+
+def plan(run, corpus, folder, *more):
+    designs = ("--design", "uniform", "--mixture", "most:low=0.8,high=0.2")
+    size = ("--size", "tiny-16=1024")
+    return run("study", "plan", folder, "--corpus", corpus, *size, *designs, *SMALL, *more)
+
+
+def test_a_study_from_plan_to_table(run, corpus, tmp_path):
+    folder = tmp_path / "study"
+    planned = plan(run, corpus, folder, "--json")
+    assert planned.status == 0 and planned.json["runs"] == 2
+    (size,) = planned.json["sizes"]
+    assert size["preset"] == "tiny-16" and size["flops"] > 0 and size["seconds"] > 0
+    (wave,) = run("study", "status", folder, "--json").json["waves"]
+    assert (wave["state"], wave["rows"], wave["expected"]) == ("waiting", 0, 4)
+    done = run("study", "run", folder)
+    assert done.status == 0 and "4 rows written" in done.out
+    table = read_runs(folder / "runs.csv")
+    assert table.domains == ("high", "low") and len(table) == 4
+    (wave,) = run("study", "status", folder / "plan.json", "--json").json["waves"]
+    assert (wave["state"], wave["rows"]) == ("done", 4)
+    assert "4 rows" in run("study", "table", folder, "--out", tmp_path / "again.csv").out
+    assert (tmp_path / "again.csv").read_text() == (folder / "runs.csv").read_text()
+    assert "tiny-16-0" in run("study", "status", folder).out
+
+
+def test_one_run_by_the_same_code(run, corpus, tmp_path):
+    options = ("--corpus", corpus, "--weights", "low=0.8,high=0.2", "--tokens", "1024")
+    done = run("train", "tiny-16", *options, *SMALL, "--out", tmp_path / "one")
+    assert done.status == 0, done.err
+    table = read_runs(tmp_path / "one" / "runs.csv")
+    assert table.tokens.tolist() == [512, 1024]
+    assert dict(zip(table.domains, table.weights[0], strict=True)) == {"low": 0.8, "high": 0.2}
+    assert json.loads((tmp_path / "one" / "waves" / "tiny-16-0" / "done.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--size", "tiny-16"), "is not PRESET=TOKENS; write tiny-64=1M"),
+        (("--size", "tiny-15=1M"), "unknown preset 'tiny-15'; nearest: tiny-16"),
+        (("--size", "tiny-16=1M", "--seeds", "a"), "--seeds a: write whole numbers"),
+        (("--size", "tiny-16=1M", "--mixture", "low=1"), "has no name"),
+        (("--size", "tiny-16=1M", "--domains", "lo"), "no training domain 'lo'"),
+        (("--size", "tiny-16=1M", "--tokenizer", "bytes"), "is no recipe"),
+        (("--size", "tiny-16=10"), "are fewer than 8 checkpoints"),
+        (("--size", "tiny-16=9M", "--forbid-repeat"), "it would repeat"),
+    ],
+)
+def test_bad_plans_are_refused_and_leave_nothing(refused, corpus, tmp_path, options, message):
+    folder = tmp_path / "study"
+    said = refused("study", "plan", folder, "--corpus", corpus, "--design", "uniform", *options)
+    assert message in said and not folder.exists()
+
+
+def test_other_mistakes(refused, corpus, tmp_path):
+    assert "no such plan" in refused("study", "run", tmp_path / "absent.json")
+    assert "is not I/N" in refused("study", "run", tmp_path, "--shard", "3/2")
+    options = ("--corpus", corpus, "--tokens", "1024", *SMALL, "--out", tmp_path / "one")
+    assert "sum to" in refused("train", "tiny-16", "--weights", "low=0.8", *options)
+    assert "known: high, low" in refused("train", "tiny-16", "--weights", "lw=1", *options)
+    assert not (tmp_path / "one").exists()

@@ -1,0 +1,107 @@
+"""Running plans: the run table they give, running twice, sharing, and pairing by seed."""
+
+import dataclasses
+import fcntl
+
+import numpy as np
+import pytest
+
+from jaxmix.runs import read_runs
+from jaxmix.studies import (
+    Size,
+    final_losses,
+    gain,
+    make_plan,
+    merged,
+    run_plan,
+    status,
+    write_table,
+)
+from jaxmix.studies.run import wave_folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, request):
+    """A plan that was run, and its folder."""
+    corpus = request.getfixturevalue("corpus")
+    from jaxmix.studies import CorpusSpec, Design, Study
+
+    study = Study(
+        CorpusSpec(str(corpus.path)),
+        (Size("tiny-16", 4 * 8 * 32),),
+        designs=(Design("uniform"),),
+        mixtures={"only-low": {"low": 1.0}},
+        seeds=(0, 1),
+        checkpoints=2,
+        batch=8,
+        length=32,
+        held_windows=8,
+    )
+    plan, folder = make_plan(study, corpus), tmp_path_factory.mktemp("trained")
+    run_plan(plan, folder, corpus=corpus)
+    return plan, folder
+
+
+def test_a_study_gives_a_run_table(trained, corpus, tmp_path):
+    plan, folder = trained
+    table = write_table(plan, folder, tmp_path / "runs.csv")
+    back = read_runs(tmp_path / "runs.csv")
+    np.testing.assert_array_equal(back.losses(), table.losses())
+    assert back.domains == ("high", "low") and back.targets == ("high", "low", "mixed")
+    assert len(back) == 8 and sorted(set(back.tokens)) == [512, 1024]
+    assert (back.frame["n_params"] < back.frame["n_params_total"]).all()
+    assert back.sems().min() > 0
+    row = back.frame.iloc[0]
+    assert row["unique_low"] == corpus.train_tokens["low"]
+    windows = len(corpus.train("low", 32))
+    assert row["epochs_low"] == pytest.approx(8 / windows)
+    assert row["tokenizer"].startswith("bytes")
+    # In bits per byte each token of the byte tokenizer is a byte; ends of text have none.
+    assert back.frame["bpb_low"].to_numpy() == pytest.approx(
+        back.losses(["low"])[0] / np.log(2), rel=0.02
+    )
+
+
+def test_what_is_done_is_not_run_again(trained, corpus):
+    plan, folder = trained
+    (outcome,) = run_plan(plan, folder, corpus=corpus, progress=lambda *_: pytest.fail("trained"))
+    assert len(outcome.rows) == 8
+    (found,) = status(plan, folder)
+    assert (found.state, found.rows, found.expected, found.diverged) == ("done", 8, 8, {})
+
+
+def test_runs_that_share_a_seed_are_paired(trained):
+    plan, folder = trained
+    table = merged(plan, folder)
+    last = table.select(table.tokens == table.tokens.max())
+    losses = final_losses(last, ["low"])
+    found = gain(losses, "only-low", "uniform")
+    assert found.seeds == 2 and found.mean == pytest.approx(
+        np.mean([losses["uniform", s] - losses["only-low", s] for s in (0, 1)])
+    )
+    with pytest.raises(ValueError, match="no seed has runs of both"):
+        gain(losses, "only-low", "absent")
+
+
+def test_shards_share_the_waves_out(study, corpus, tmp_path):
+    plan = make_plan(dataclasses.replace(study, fleet=1), corpus)
+    run_plan(plan, tmp_path, shard=(2, 4), corpus=corpus)
+    assert [s.state for s in status(plan, tmp_path)] == ["waiting", "done", "waiting", "waiting"]
+    assert set(merged(plan, tmp_path).frame["run"]) == {plan.waves[1].runs[0].run}
+
+
+def test_a_wave_that_another_process_trains_is_passed_over(study, corpus, tmp_path):
+    plan = make_plan(study, corpus)
+    here = wave_folder(tmp_path, plan.waves[0])
+    here.mkdir(parents=True)
+    with (here / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert run_plan(plan, tmp_path, corpus=corpus) == []
+    with pytest.raises(ValueError, match="no rows yet"):
+        merged(plan, tmp_path)
+
+
+def test_other_data_than_planned_is_refused(study, corpus, tmp_path):
+    plan = dataclasses.replace(make_plan(study, corpus), corpus_hash="0" * 16)
+    with pytest.raises(ValueError, match="is not the data of this plan"):
+        run_plan(plan, tmp_path, corpus=corpus)
