@@ -21,7 +21,7 @@ and how many units (searches, starts, chains, batches) reached it:
     SciPy basinhopping                22           6/20     16            1/20
     jaxopt LBFGS                      250          1/1      not in 92 s   0/1
 
-256 solves is the default of ``fit``: against it SciPy's multi-start takes 1.8 and 3.3 times as long,
+256 solves is the default of ``fit``: against it SciPy multi-start takes 1.8 and 3.3 times as long,
 optimistix BFGS .6 and 1.6 times. With 1 or 2 arrivals a time is known within a factor of 4 down and
 far more up; SciPy's 31 s is 8.5 to 250 s. The load of others was not even: the row of 256 had .9
 cores, that of 64 had 1.7, the peers .8 to 1.4. Of the two sizes of search tried, 64 was seen to be
