@@ -15,8 +15,8 @@ DOMAINS = (
     "music",
 )
 TARGET = "scripture"  # never trained on
-LADDER = ("tiny-32", "tiny-48", "tiny-64", "tiny-96")
-LARGER = "tiny-128"
+LADDER = ("tiny-24", "tiny-32", "tiny-48", "tiny-64")
+LARGER = "tiny-96"
 TOKENS = 400_000
 LARGER_TOKENS = 500_000
 SEEDS = (0, 1, 2, 3)

@@ -36,7 +36,7 @@ from jaxmix.cli.options import RUN_SETTINGS, corpus_options, corpus_spec, run_op
 @click.option("--processes", type=click.IntRange(min=1), help="In the group, with HOST:PORT.")
 @click.option("--process", type=click.IntRange(min=0), help="This one, from 0, with HOST:PORT.")
 def train_command(preset: str, weights: dict[str, float], **options: Any) -> None:
-    """Train PRESET on a mixture, over all devices; --out FOLDER gets runs.csv.
+    """Train PRESET on a mixture, over all devices; --out FOLDER gets runs.csv and the parameters.
 
     Stop it at any moment and give the same command again: it goes on where it was. Parameters are
     spread over groups of --fsdp devices, records over all of them.
@@ -55,7 +55,8 @@ def train_command(preset: str, weights: dict[str, float], **options: Any) -> Non
     with training_bar(plan) as tell:
         (wave,) = plan.waves
         listeners = [lambda moment: tell(wave, moment), *_tensorboard(options, wave)]
-        outcome = run_wave(study, wave, corpus, folder, all_of(*listeners), layout)
+        tell_all = all_of(*listeners)
+        outcome = run_wave(study, wave, corpus, folder, tell_all, layout, keep_final=True)
     if layout.host[0] == 0:
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")

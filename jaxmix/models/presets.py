@@ -68,7 +68,7 @@ _ALL = (
     _gpt2("700m", 1536, 700e6),
     _gpt2("1.3b", 2048, 1.3e9),
     _gpt2("3b", 3072, 3e9),
-    *(_tiny(width) for width in (16, 32, 48, 64, 96, 128, 192, 256)),
+    *(_tiny(width) for width in (16, 24, 32, 48, 64, 96, 128, 192, 256)),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
 

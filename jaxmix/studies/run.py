@@ -99,6 +99,7 @@ def run_wave(
     folder: Path,
     progress: Callable[[Moment], None] | None = None,
     layout: Layout | None = None,
+    keep_final: bool = False,
 ) -> Outcome:
     """Trains one wave to its end, from wherever it was stopped.
 
@@ -109,6 +110,7 @@ def run_wave(
         folder: of the study's results.
         progress: called about twice a second.
         layout: where arrays lie; None for a fleet over this process's devices.
+        keep_final: leave the final parameters in the wave's folder.
     """
     family = get_family(study.family)
     built = build(study, wave.preset, corpus)
@@ -132,7 +134,9 @@ def run_wave(
         consumed,
     )
     here = wave_folder(folder, wave)
-    return train(built.model, fleet, feed, here, layout=layout, progress=progress)
+    return train(
+        built.model, fleet, feed, here, layout=layout, progress=progress, keep_final=keep_final
+    )
 
 
 def sources_of(

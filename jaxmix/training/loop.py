@@ -17,6 +17,7 @@ import numpy as np
 
 from jaxmix.training.checkpoints import Checkpoints
 from jaxmix.training.evaluation import Evaluator, Measured
+from jaxmix.training.final import save_final
 from jaxmix.training.moments import Clock, Moment, Progress
 from jaxmix.training.program import Program
 from jaxmix.training.recording import append_rows, read_rows, write_json
@@ -52,6 +53,7 @@ def train(
     layout: Layout | None = None,
     progress: Progress | None = None,
     checkpoint_seconds: float = 20.0,
+    keep_final: bool = False,
 ) -> Outcome:
     """Trains a fleet to its end, from wherever an earlier call was stopped.
 
@@ -67,6 +69,7 @@ def train(
         progress: called about twice a second.
         checkpoint_seconds: least time between two checkpoints, which lie at recorded steps; a group
             of processes saves at every recorded step.
+        keep_final: leave the final parameters in the folder, for `load_final`.
 
     Raises:
         ValueError: the folder holds another fleet, or lost rows; or the layout leaves out
@@ -87,7 +90,7 @@ def train(
         )
     _claim(folder, fleet, model, writes)
     clock, diverged = _Run(model, fleet, feed, folder, layout).to_the_end(
-        progress, checkpoint_seconds
+        progress, checkpoint_seconds, keep_final
     )
     rate, wait = clock.tokens_per_second, clock.data_wait
     if writes:
@@ -136,7 +139,7 @@ class _Run:
         self.diverged: dict[str, int] = {}
 
     def to_the_end(
-        self, progress: Progress | None, checkpoint_seconds: float
+        self, progress: Progress | None, checkpoint_seconds: float, keep_final: bool
     ) -> tuple[Clock, dict[str, int]]:
         clock = Clock(self.fleet.tokens_per_step * self.count)
         checkpoints = Checkpoints(self.folder / "checkpoints")
@@ -152,6 +155,9 @@ class _Run:
                 if due and goal < self.fleet.steps:
                     checkpoints.save(goal, (state, last, self._marks()))
                     saved = time.monotonic()
+            if keep_final:
+                params = jax.tree.map(lambda x: x[: self.count], state.params)
+                save_final(self.folder, self.fleet.steps, params)
         finally:
             checkpoints.close()
         return clock, self.diverged
