@@ -25,6 +25,7 @@ from jaxmix.studies import final_losses, gain, make_plan, run_plan, write_table
 
 HERE = pathlib.Path(__file__).resolve().parent
 LAWS = ("simple", "additive", "joint", "full")
+RESTARTS = 48
 CACHE = pathlib.Path(os.environ.get("JAXMIX_CACHE") or pathlib.Path.home() / ".cache/jaxmix")
 
 
@@ -41,7 +42,7 @@ def main(work: pathlib.Path, smoke: bool) -> None:
     seen, unseen = halves(ladder)
     scored = list(scores(seen, unseen, larger))
     write_csv(out / "scores.csv", scored)
-    laws = {name: fit(ladder, name, residual="log") for name in ("additive", "joint")}
+    laws = {name: fit(ladder, name, restarts=RESTARTS, residual="log") for name in ("additive", "joint")}
     write_csv(out / "larger.csv", by_target(laws, larger))
     # The law that proposes is chosen on unseen mixtures of the ladder, not on the larger size.
     error = {row["law"]: float(row["unseen_mixtures"]) for row in scored}
@@ -81,13 +82,14 @@ def halves(ladder):
 def scores(seen, unseen, larger):
     """Mean relative error in percent: law by law, the same splits."""
     for name in LAWS:
-        fits = fit(seen, name, residual="log")
+        fits = fit(seen, name, restarts=RESTARTS, residual="log")
         errors = {
             "fitted": mean_mre(score(fits, seen)),
             "unseen_mixtures": mean_mre(score(fits, unseen)),
             "larger_size": mean_mre(score(fits, larger)),
         }
         yield {"law": name, **{k: f"{v:.3f}" for k, v in errors.items()}}
+        print(name, errors, flush=True)
 
 
 def by_target(laws, larger):

@@ -15,7 +15,7 @@ from jaxmix.data import Corpus
 from jaxmix.models import learning_rate
 from jaxmix.studies.families import Built, CorpusSpec, get_family
 from jaxmix.studies.mixtures import Design, named_mixtures
-from jaxmix.training import OptimizerConfig, write_json
+from jaxmix.training import OptimizerConfig, fleet_memory, write_json
 
 Schedule = Literal["constant", "cosine"]
 
@@ -177,7 +177,7 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
         runs = _runs(study, size, built, mixtures)
         per_run = built.model.flops_per_token(study.length) * size.tokens
         flops[size.preset] = flops.get(size.preset, 0.0) + per_run * len(runs)
-        waves += _waves(size, runs, study.fleet or fleet_size(study, built))
+        waves += _waves(size, runs, study.fleet or fleet_size(study, built, fleet_memory()))
     names = [run.run for wave in waves for run in wave.runs]
     if len(set(names)) != len(names):
         raise ValueError("two sizes of the study have one preset; give every size its own")
@@ -229,7 +229,7 @@ def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:
     ]
 
 
-def fleet_size(study: Study, built: Built, memory: float = 8e9) -> int:
+def fleet_size(study: Study, built: Built, memory: float) -> int:
     """Runs that fit into memory together, by a rough count of parameters and activations.
 
     Args:

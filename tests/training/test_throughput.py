@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxmix.training import fleet_layout, measure_rate, mfu, peak_flops, single_layout
+from jaxmix.training import fleet_layout, fleet_memory, measure_rate, mfu, peak_flops, single_layout
 from tests.training import toys
 
 
@@ -44,3 +44,7 @@ def test_peaks_by_the_name_of_the_device(kind, peak):
 def test_mfu():
     assert mfu(1e6, 1e6, 4e12) == pytest.approx(0.25)
     assert mfu(1e6, 1e6, None) is None
+
+
+def test_a_fleet_may_take_part_of_the_memory():
+    assert 1e8 < fleet_memory() < 1e14
