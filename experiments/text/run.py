@@ -42,7 +42,8 @@ def main(work: pathlib.Path, smoke: bool) -> None:
     seen, unseen = halves(ladder)
     scored = list(scores(seen, unseen, larger))
     write_csv(out / "scores.csv", scored)
-    laws = {name: fit(ladder, name, restarts=RESTARTS, residual="log") for name in ("additive", "joint")}
+    both_laws = ("additive", "joint")
+    laws = {name: fit(ladder, name, restarts=RESTARTS, residual="log") for name in both_laws}
     write_csv(out / "larger.csv", by_target(laws, larger))
     # The law that proposes is chosen on unseen mixtures of the ladder, not on the larger size.
     error = {row["law"]: float(row["unseen_mixtures"]) for row in scored}
