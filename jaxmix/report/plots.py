@@ -85,7 +85,8 @@ def plot_optimum_over_scale(
         axes.set_xscale("log")
         if i == 0:
             axes.set_ylabel("optimal weight")
-            figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
+            lines = axes.get_legend_handles_labels()
+            figure.legend(*lines, loc="outside right upper", frameon=False)
     _save(figure, path)
 
 
