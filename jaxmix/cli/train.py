@@ -24,7 +24,11 @@ from jaxmix.cli.options import RUN_SETTINGS, corpus_options, corpus_spec, run_op
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
 @run_options
-@click.option("--accumulate", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--accumulate",
+    type=click.IntRange(min=1),
+    help="Parts of a batch, one after the other.  [default: 1; on a CPU what is fastest]",
+)
 @click.option("--remat", type=click.Choice(["none", "dots", "full"]), help="Of the preset's.")
 @click.option("--fsdp", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well.")

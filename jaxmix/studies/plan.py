@@ -60,7 +60,8 @@ class Study:
         fleet: most runs that train as one program; None for as many as memory allows.
         unique_tokens: cap of a domain's training tokens, by domain, to study repetition.
         forbid_repeat: refuse runs that would read a record twice.
-        accumulate: parts of a batch that are computed one after the other, to save memory.
+        accumulate: parts of a batch that are computed one after the other; None for one on
+            accelerators and for what is fastest on a CPU.
         overrides: of the presets' settings, such as ``{"remat": "full"}``.
     """
 
@@ -80,7 +81,7 @@ class Study:
     fleet: int | None = None
     unique_tokens: Mapping[str, int] = field(default_factory=dict)
     forbid_repeat: bool = False
-    accumulate: int = 1
+    accumulate: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,7 +109,7 @@ class Study:
         """How a run of that many tokens is trained."""
         steps = self.record_at(tokens)
         warmup = round(self.warmup * steps[0])
-        return OptimizerConfig(steps[-1], warmup, self.schedule, accumulate=self.accumulate)
+        return OptimizerConfig(steps[-1], warmup, self.schedule, accumulate=self.accumulate or 1)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,18 @@ from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.runs import RunTable, runs_from_columns, write_runs
 from jaxmix.studies.families import Built, get_family
 from jaxmix.studies.plan import Plan, Study, Wave, build, config_hash
-from jaxmix.training import Feed, Fleet, Layout, Member, Moment, Outcome, read_rows, train
+from jaxmix.training import (
+    Feed,
+    Fleet,
+    Layout,
+    Member,
+    Moment,
+    Outcome,
+    default_parts,
+    fleet_layout,
+    read_rows,
+    train,
+)
 
 WaveProgress = Callable[[Wave, Moment], None]
 
@@ -122,7 +134,10 @@ def run_wave(
         Member(run.run, run.seed, run.learning_rate, _columns(study, wave, run, corpus, built))
         for run in wave.runs
     )
-    fleet = Fleet(members, steps, study.tokens_per_step, study.optimizer(wave.tokens))
+    layout = layout or fleet_layout(len(members))
+    parts = study.accumulate or default_parts(layout, study.batch, study.length)
+    optimizer = dataclasses.replace(study.optimizer(wave.tokens), accumulate=parts)
+    fleet = Fleet(members, steps, study.tokens_per_step, optimizer)
 
     def consumed(member: int, step: int) -> dict[str, float]:
         epochs = sources[member].consumed(step).epochs

@@ -19,6 +19,7 @@ from jaxmix.training.sharding import Layout as Layout
 from jaxmix.training.sharding import fleet_layout as fleet_layout
 from jaxmix.training.sharding import single_layout as single_layout
 from jaxmix.training.tensorboard import tensorboard as tensorboard
+from jaxmix.training.throughput import default_parts as default_parts
 from jaxmix.training.throughput import fleet_memory as fleet_memory
 from jaxmix.training.throughput import measure_rate as measure_rate
 from jaxmix.training.throughput import mfu as mfu

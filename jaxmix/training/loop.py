@@ -111,6 +111,8 @@ def _claim(folder: Path, fleet: Fleet, model: Model, writes: bool) -> None:
             write_json(mark, ours)
         return
     theirs = json.loads(mark.read_text(encoding="utf-8"))
+    for held in (ours, theirs):  # another machine may cut batches otherwise
+        held["optimizer"].pop("accumulate", None)
     # As text, in which an unknown number (NaN) equals itself.
     changed = [n for n in ours if json.dumps(ours[n]) != json.dumps(theirs.get(n, ours[n]))]
     if changed:

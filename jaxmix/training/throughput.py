@@ -37,6 +37,24 @@ def fleet_memory() -> float:
     return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def default_parts(layout: Layout, batch: int, length: int) -> int:
+    """Into how many parts a batch is best cut, each computed after the other.
+
+    One on accelerators. A CPU is up to twice as fast on parts of about 256 tokens, whose arrays
+    stay in its caches; only the order of summation changes.
+
+    Args:
+        layout: where records lie.
+        batch: records of a step.
+        length: tokens of a record.
+    """
+    if layout.mesh.devices.flat[0].platform != "cpu":
+        return 1
+    share = batch // layout.record_parts
+    fits = [p for p in range(1, share + 1) if share % p == 0 and share // p * length >= 256]
+    return max(fits, default=1)
+
+
 def measure_rate(
     model: Model,
     members: int,
@@ -45,6 +63,7 @@ def measure_rate(
     vocabulary: int,
     layout: Layout | None = None,
     seconds: float = 2.0,
+    parts: int | None = None,
 ) -> float:
     """Trains a fleet on random tokens for a while and returns its tokens per second.
 
@@ -58,13 +77,15 @@ def measure_rate(
         vocabulary: tokens to draw from.
         layout: as in `train`.
         seconds: how long to measure, compilation not counted.
+        parts: of a batch, one after the other; None for `default_parts`.
 
     Returns:
         Tokens per second of all members.
     """
     layout = layout or (fleet_layout(members) if members > 1 else single_layout())
     runs = tuple(Member(str(i), i, 1e-4) for i in range(members))
-    fleet = Fleet(runs, (1,), batch * length, OptimizerConfig(1, 0))
+    parts = parts or default_parts(layout, batch, length)
+    fleet = Fleet(runs, (1,), batch * length, OptimizerConfig(1, 0, accumulate=parts))
     program = Program(model, fleet, layout)
     shape = (members, batch // layout.host[1], length + 1)
     tokens = np.random.default_rng(0).integers(0, vocabulary, shape).astype(np.uint16)

@@ -2,7 +2,15 @@
 
 import pytest
 
-from jaxmix.training import fleet_layout, fleet_memory, measure_rate, mfu, peak_flops, single_layout
+from jaxmix.training import (
+    default_parts,
+    fleet_layout,
+    fleet_memory,
+    measure_rate,
+    mfu,
+    peak_flops,
+    single_layout,
+)
 from tests.training import toys
 
 
@@ -48,3 +56,10 @@ def test_mfu():
 
 def test_a_fleet_may_take_part_of_the_memory():
     assert 1e8 < fleet_memory() < 1e14
+
+
+def test_a_cpu_takes_batches_in_parts_of_a_few_hundred_tokens():
+    fleet, single = fleet_layout(2), single_layout(1, devices=4)
+    assert default_parts(fleet, 16, 128) == 8 and default_parts(fleet, 8, 128) == 4
+    assert default_parts(single, 16, 128) == 2 and default_parts(single, 8, 32) == 1
+    assert default_parts(fleet, 7, 100) == 1 and default_parts(fleet, 4, 1024) == 4
