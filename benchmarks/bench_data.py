@@ -12,8 +12,8 @@ second:
     1 member               8.7         67         54         347
     16 members              17        140        101         597
 
-The fastest consumer of bench_train.json on this machine is 72 times slower than the slowest of
-these, and 137 times slower than that with 16 members. Disks and the other core's training are not
+The fastest trainer on this machine (bench_train.py, 136,295) is 64 times slower than the slowest of
+these, and 125 times slower than that with 16 members. Disks and the other core's training are not
 in these figures.
 """
 

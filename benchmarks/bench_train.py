@@ -2,26 +2,27 @@
 
     python benchmarks/bench_train.py --torch-python DIR/bin/python [--smoke] [--widths 32 64 96] ...
 
-Last result, 2026-11-25, two shared cores of an AMD EPYC (others used .09 of them), Python 3.11.7,
+Last result, 2026-11-25, two shared cores of an AMD EPYC (others used 0.01 of them), Python 3.11.7,
 JAX 0.10.2, PyTorch 2.13.0+cpu (all figures in ``results/bench_train.json``). Llama-style models of
-depth 3 and 1,024 tokens, 16 windows of 128 tokens a step, float32, AdamW and clipping. Tokens per
-second, medians of three rounds of 3 s in which all take turns:
+depth 3 and 1,024 tokens, 16 windows of 128 tokens a step, float32, AdamW and clipping; jaxmix works
+through a batch in parts of about 256 tokens, as it does by default on a CPU. Tokens per second,
+medians of three rounds of 3 s in which all take turns:
 
     width                                     32       64       96
-    PyTorch, one process on both cores    62,951   46,025   24,799
-    PyTorch, a process on each core      100,413   56,871   35,175
-    jaxmix, one run on both cores        120,631   37,110   24,423
-    jaxmix, a fleet of 8                  87,051   43,276   27,435
+    PyTorch, one process on both cores    49,729   40,494   28,396
+    PyTorch, a process on each core       91,782   53,635   34,257
+    jaxmix, one run on both cores        113,180   52,141   34,838
+    jaxmix, a fleet of 8                 136,295   63,251   36,092
 
-    one run / PyTorch's one process         1.90      .81      .94
-    fleet / PyTorch's one process           1.40      .96     1.08
-    fleet / PyTorch's process a core         .87      .76      .78
+    one run / PyTorch's one process         2.28     1.29     1.23
+    fleet / PyTorch's one process           2.74     1.56     1.27
+    fleet / PyTorch's process a core        1.48     1.18     1.05
 
-So on a CPU eager PyTorch is the faster from width 64 on, and whoever can keep its processes busy
-trains 1.1 to 1.3 times as much with them as with a fleet. A run ten minutes earlier (.03 cores of
-others) gave 2.50, .94, .78; 1.79, 1.13, .90; .93, .75, .79: PyTorch's one process is the unsteady
-part, and where another program holds a core its two threads can fall to a fiftieth of their speed,
-which is why a loaded run's ratios to it mean nothing. PyTorch chooses for itself, by a trial at
+With whole batches the last two rows were 1.40, .96, 1.08 and .87, .76, .78 half an hour earlier.
+Where another program holds a core, PyTorch's two threads can fall to a fiftieth of their speed:
+a loaded run's ratios to it mean nothing.
+
+PyTorch chooses for itself, by a trial at
 each width, between fused and written-out attention and between its two AdamWs. It is the same
 model: from one set of parameters both give the same loss within 2e-6, then and over five steps.
 
