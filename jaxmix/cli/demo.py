@@ -83,7 +83,7 @@ def demo_command(quick: bool, out: str) -> None:
     ladder = _trained(study, corpus, folder / "ladder")
     seen, unseen = _split(ladder)
     laws = {name: _fit(seen, name, demo) for name in _LAWS}
-    best = _optima(laws, corpus, demo, ladder)
+    best = _optima(laws, study, corpus, demo, ladder, unseen)
     proof = _trained(_proof(study, demo, best), corpus, folder / "proof")
     _, larger = _split(proof)
     _show_scores(laws, seen, unseen, larger)
@@ -170,14 +170,20 @@ class Best:
     goals: Mapping[str, tuple[str, ...]]
 
 
-def _optima(laws: Laws, corpus: "Corpus", demo: Demo, ladder: "RunTable") -> Best:
+def _optima(
+    laws: Laws,
+    study: "Study",
+    corpus: "Corpus",
+    demo: Demo,
+    ladder: "RunTable",
+    unseen: "RunTable",
+) -> Best:
     from jaxmix.fitting.scores import mean_mre, score
     from jaxmix.mixtures import optimize
     from jaxmix.studies import build
 
-    _, unseen = _split(ladder)
     law = min(laws, key=lambda name: mean_mre(score(laws[name], unseen)))
-    n = build(_study(demo), demo.largest, corpus).model.count().n_params
+    n = build(study, demo.largest, corpus).model.count().n_params
     targets = tuple(t for t in corpus.targets if t not in corpus.domains)
     goals = {"best-mean": corpus.domains, f"best-{targets[0]}": targets}
     tokens = float(ladder.tokens.max())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -216,18 +217,15 @@ def status(plan: Plan, folder: Path) -> list[WaveStatus]:
 
 
 def _diverged(done: Path) -> dict[str, int]:
-    import json
-
     return json.loads(done.read_text(encoding="utf-8"))["diverged"] if done.exists() else {}
 
 
-def merged(plan: Plan, folder: Path, where: str | None = None) -> RunTable:
+def merged(plan: Plan, folder: Path) -> RunTable:
     """The run table of all rows that a study has so far, waves merged by run and by name.
 
     Args:
         plan: whose runs.
         folder: of the results.
-        where: unused rows out, see `RunTable.where`.
 
     Raises:
         ValueError: there is no row yet.
@@ -237,8 +235,7 @@ def merged(plan: Plan, folder: Path, where: str | None = None) -> RunTable:
         raise ValueError(f"{folder}: no rows yet; run the plan first")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name, _missing(name)) for row in rows] for name in names}
-    table = runs_from_columns(columns, source=str(folder))
-    return table.where(where) if where else table
+    return runs_from_columns(columns, source=str(folder))
 
 
 def _missing(name: str) -> float:
