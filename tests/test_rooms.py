@@ -25,7 +25,7 @@ def room(packages: str = "", rooms: str = "") -> Room:
 
 
 ROOMS = {
-    "data": room("grain numpy PIL tokenizers"),
+    "data": room("array_record grain numpy PIL resvg_py tokenizers"),
     "models": room("flax jax"),
     "training": room("jax numpy optax orbax tensorboardX", "runs"),
     "runs": room("numpy pandas"),

@@ -1,10 +1,16 @@
 """Data: corpora of named domains, their token windows, and streams that mix them."""
 
+from .augment import Geometry as Geometry
+from .augment import image_of as image_of
+from .augment import patches_of as patches_of
 from .batching import batches as batches
+from .captioned import Captioned as Captioned
 from .corpus import Corpus as Corpus
 from .corpus import TokenWindows as TokenWindows
 from .corpus import open_corpus as open_corpus
 from .corpus import prepared as prepared
+from .documents import Document as Document
+from .documents import Picture as Picture
 from .errors import DataError as DataError
 from .mixture import Consumed as Consumed
 from .mixture import MixtureSource as MixtureSource
@@ -18,4 +24,10 @@ from .recipes import RECIPES as RECIPES
 from .recipes import Archive as Archive
 from .recipes import Domain as Domain
 from .recipes import Recipe as Recipe
+from .records import is_captioned as is_captioned
+from .records import open_captioned as open_captioned
+from .records import open_rows as open_rows
+from .rows import PackedRows as PackedRows
+from .rows import TextRows as TextRows
+from .store import Documents as Documents
 from .tokenizer import Tokenizer as Tokenizer

@@ -1,4 +1,4 @@
-"""A prepared corpus: token streams on disk, read as windows at random."""
+"""A prepared corpus on disk: token streams, read as windows, and documents with pictures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import numpy as np
 
 from .errors import DataError, hint
 from .places import corpora
+from .store import Documents
 from .tokenizer import Tokenizer, load_tokenizer, token_dtype
 
 SIDES = ("train", "heldout")
-FORMAT = 3  # raise when extraction, split or files change: corpora are then made anew
+FORMAT = 4  # raise when extraction, split or files change: corpora are then made anew
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class TokenWindows:
             np.asarray(self.tokens), shape, strides, writeable=False
         )
 
-    def take(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+    def take(self, indices: np.ndarray, draws: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The windows of these indices: `tokens` [n, length + 1], uint16 or uint32."""
         return {"tokens": self._windows[indices]}
 
@@ -62,6 +63,8 @@ class Corpus:
         tokenizer: see `Tokenizer`.
         domains: names of the training domains.
         targets: names of all domains with a held-out side: training domains, then target-only.
+        illustrated: names of the domains that have pictures; the others are token streams.
+        picture_size: shorter side of the pictures in pixels, None without any.
         train_tokens: tokens by training domain.
         heldout_tokens: tokens by target.
     """
@@ -72,6 +75,9 @@ class Corpus:
         held = info["domains"]
         self.domains = tuple(name for name in held if not held[name]["target_only"])
         self.targets = (*self.domains, *(name for name in held if held[name]["target_only"]))
+        self.illustrated = frozenset(name for name in held if held[name]["pictures"])
+        self.picture_size: int | None = info["picture_size"]
+        self._opened: dict[tuple[str, str], Documents] = {}
         self.train_tokens = self._counts("train", "tokens", self.domains)
         self.heldout_tokens = self._counts("heldout", "tokens", self.targets)
 
@@ -94,18 +100,8 @@ class Corpus:
         """Bytes of text behind every token id, int32 [vocab]; 0 for end-of-text."""
         return self.tokenizer.token_bytes
 
-    def _stream(self, name: str, side: str) -> np.ndarray:
-        kind = token_dtype(self.tokenizer.vocab_size)
-        count = self.info["domains"][name][side]["tokens"]
-        path = self.path / f"{name}.{side}.bin"
-        if not path.is_file() or path.stat().st_size != count * kind.itemsize:
-            raise DataError(
-                f"{path}: is missing or cut short; delete {self.path} and prepare it again"
-            )
-        return np.memmap(path, kind, "r")
-
     def train(self, domain: str, length: int, unique_tokens: int | None = None) -> TokenWindows:
-        """The training windows of a domain.
+        """The training windows of a domain of text.
 
         Args:
             domain: one of `domains`.
@@ -113,24 +109,12 @@ class Corpus:
             unique_tokens: only the first so many tokens, for studies of repetition.
 
         Raises:
-            DataError: there is no such domain, or not one whole window in it.
+            DataError: there is no such domain, it has pictures, or not one whole window.
         """
-        if domain not in self.domains:
-            also = " (it is target-only)" if domain in self.targets else ""
-            raise DataError(
-                f"corpus {self.name}: no training domain '{domain}'{also}; "
-                f"{hint(domain, self.domains)}"
-            )
-        tokens = self._stream(domain, "train")
-        if unique_tokens is not None and unique_tokens > tokens.size:
-            raise DataError(
-                f"corpus {self.name}: domain '{domain}' has {tokens.size} training tokens, not "
-                f"{unique_tokens}; ask for fewer unique tokens"
-            )
-        return self._windows(tokens[:unique_tokens], length, f"domain '{domain}'")
+        return self.windows(domain, "train", length, unique_tokens)
 
     def heldout(self, target: str, length: int, count: int) -> dict[str, np.ndarray]:
-        """Held-out windows of a target: evenly spaced, and the same ones every time.
+        """Held-out windows of a target of text: evenly spaced, and the same ones every time.
 
         Args:
             target: one of `targets`.
@@ -141,24 +125,80 @@ class Corpus:
             `tokens` [windows, length + 1].
 
         Raises:
-            DataError: there is no such target, or not one whole window in it.
+            DataError: there is no such target, it has pictures, or not one whole window.
         """
-        if target not in self.targets:
-            raise DataError(
-                f"corpus {self.name}: no target '{target}'; {hint(target, self.targets)}"
-            )
-        windows = self._windows(self._stream(target, "heldout"), length, f"target '{target}'")
+        windows = self.windows(target, "heldout", length)
         count = min(count, len(windows))
         return windows.take(np.arange(count) * len(windows) // max(count, 1))
 
-    def _windows(self, tokens: np.ndarray, length: int, what: str) -> TokenWindows:
-        windows = TokenWindows(tokens, length)
-        if not len(windows):
+    def windows(
+        self, name: str, side: str, length: int, unique_tokens: int | None = None
+    ) -> TokenWindows:
+        """The windows of one side of a domain of text; see `train`."""
+        self._known(name, side)
+        tokens = self._stream(name, side)
+        if unique_tokens is not None and unique_tokens > tokens.size:
             raise DataError(
-                f"corpus {self.name}: {what} has {tokens.size} tokens, and a window takes "
-                f"{length + 1}; choose a shorter one"
+                f"corpus {self.name}: domain '{name}' has {tokens.size} training tokens, not "
+                f"{unique_tokens}; ask for fewer unique tokens"
+            )
+        windows = TokenWindows(tokens[:unique_tokens], length)
+        if not len(windows):
+            what = "domain" if side == "train" else "target"
+            raise DataError(
+                f"corpus {self.name}: {what} '{name}' has {windows.tokens.size} tokens, and a "
+                f"window takes {length + 1}; choose a shorter one"
             )
         return windows
+
+    def documents(self, name: str, side: str) -> Documents:
+        """The documents of a domain with pictures; all callers share what was decoded.
+
+        Args:
+            name: one of `illustrated`.
+            side: "train" or "heldout".
+
+        Raises:
+            DataError: there is no such domain, or its files are missing.
+        """
+        self._known(name, side)
+        if (name, side) not in self._opened:
+            self._opened[name, side] = self._documents(name, side)
+        return self._opened[name, side]
+
+    def _known(self, name: str, side: str) -> None:
+        if side == "train" and name not in self.domains:
+            also = " (it is target-only)" if name in self.targets else ""
+            raise DataError(
+                f"corpus {self.name}: no training domain '{name}'{also}; {hint(name, self.domains)}"
+            )
+        if name not in self.targets:
+            raise DataError(f"corpus {self.name}: no target '{name}'; {hint(name, self.targets)}")
+
+    def _documents(self, name: str, side: str) -> Documents:
+        if name not in self.illustrated:
+            raise DataError(f"corpus {self.name}: domain '{name}' is text without pictures")
+        path = self.path / f"{name}.{side}.arrayrecord"
+        if not path.is_file() or not path.with_suffix(".index").is_file():
+            raise DataError(f"{path}: is missing; delete {self.path} and prepare it again")
+        found = Documents(path, token_dtype(self.tokenizer.vocab_size))
+        if len(found) != self.info["domains"][name][side]["documents"]:
+            raise DataError(f"{path}: is cut short; delete {self.path} and prepare it again")
+        return found
+
+    def _stream(self, name: str, side: str) -> np.ndarray:
+        if name in self.illustrated:
+            raise DataError(
+                f"corpus {self.name}: domain '{name}' has pictures, which text models cannot read"
+            )
+        kind = token_dtype(self.tokenizer.vocab_size)
+        count = self.info["domains"][name][side]["tokens"]
+        path = self.path / f"{name}.{side}.bin"
+        if not path.is_file() or path.stat().st_size != count * kind.itemsize:
+            raise DataError(
+                f"{path}: is missing or cut short; delete {self.path} and prepare it again"
+            )
+        return np.memmap(path, kind, "r")
 
 
 def open_corpus(corpus: str | Path) -> Corpus:

@@ -52,11 +52,11 @@ def dictionary(archive: zipfile.ZipFile) -> Iterator[str]:
     """The entries of GCIDE, 20 each. Etymologies, which the package misplaces, are left out."""
     names = members(archive, "dictionary/data/", ".json")
     files = (json.loads(archive.read(name)) for name in names)
-    entries = (_entry(word, entry) for words in files for word, entry in words.items())
+    entries = (entry_text(word, held) for words in files for word, held in words.items())
     yield from grouped(unique(entries), 20, between="\n\n")
 
 
-def _entry(word: str, entry: Mapping[str, Any]) -> str:
+def entry_text(word: str, entry: Mapping[str, Any]) -> str:
     """One word: headword, part of speech, definitions, quotations, phrases and synonyms."""
     lines: list[str] = []
     for sense in entry.get("pos") or ():
@@ -183,3 +183,9 @@ def _fact(name: str, text: str) -> str:
     """A line; a name that its text repeats is given once."""
     last = name.rpartition(": ")[2]
     return text if text.startswith(f"{last}:") else f"{name}: {text}"
+
+
+def api_docs_and_facts(botocore: zipfile.ZipFile, factbook: zipfile.ZipFile) -> Iterator[str]:
+    """The descriptions in botocore's service models, then the countries."""
+    yield from api_docs(botocore)
+    yield from world_facts(factbook)

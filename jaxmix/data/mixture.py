@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .draws import keyed
 from .errors import DataError, hint
 from .interleave import Interleave
 from .order import Order
@@ -23,8 +24,12 @@ class Records(Protocol):
         """How many there are."""
         ...
 
-    def take(self, indices: np.ndarray) -> Batch:
-        """Those of the indices [n], as arrays [n, ...] by name."""
+    def take(self, indices: np.ndarray, draws: np.ndarray | None = None) -> Batch:
+        """Those of the indices [n], as arrays [n, ...] by name.
+
+        `draws` are random numbers, uint64 [n], one for each visit of a record: what augments its
+        records takes all chance from them, and leaves the records as they are where there are none.
+        """
         ...
 
 
@@ -64,9 +69,10 @@ def checked_weights(weights: Mapping[str, float], domains: Mapping[str, object])
 class MixtureSource:
     """Batches of a mixture, by step and at random.
 
-    Every record of the stream is assigned to a domain by `Interleave`; inside a domain the order
-    depends on `seed` and the domain's name alone. Two mixtures with the same seed therefore walk
-    every domain in the same order, and differ in nothing but how fast.
+    Every record of the stream is assigned to a domain by `Interleave`; inside a domain the order,
+    and the chance that augments a record, depend on `seed` and the domain's name alone. Two
+    mixtures with the same seed therefore walk every domain in the same order, and differ in nothing
+    but how fast.
 
     Args:
         domains: records by name; all have arrays of the same names, shapes and dtypes.
@@ -83,7 +89,7 @@ class MixtureSource:
     >>> class Numbers:
     ...     def __init__(self, start): self.start = start
     ...     def __len__(self): return 4
-    ...     def take(self, indices): return {"x": self.start + indices}
+    ...     def take(self, indices, draws): return {"x": self.start + indices}
     >>> domains = {"a": Numbers(0), "b": Numbers(10)}
     >>> source = MixtureSource(domains, {"a": 0.75, "b": 0.25}, seed=0, batch=4)
     >>> sorted(int(x) // 10 for x in source[5]["x"])
@@ -139,12 +145,14 @@ class MixtureSource:
         last = first + rows.size
         if self.forbid_repeat and last > self._sizes[d]:
             self._refuse(d, last, "this step")
+        name = self.names[d]
         indices = self._orders[d](first, last)
+        draws = keyed(f"{self.seed}\0{name}\0visits", first, last)
         if self._hosts > 1:
             here = rows % self._hosts == self._host
-            indices, rows = indices[here], rows[here] // self._hosts
+            indices, draws, rows = indices[here], draws[here], rows[here] // self._hosts
         if rows.size:
-            self._scatter(out, self.names[d], self._records[d].take(indices), rows)
+            self._scatter(out, name, self._records[d].take(indices, draws), rows)
 
     def _scatter(self, out: Batch, name: str, taken: Batch, rows: np.ndarray) -> None:
         if not out:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import weakref
 
 import numpy as np
+
+from .draws import keyed
 
 _SHARED: weakref.WeakValueDictionary[tuple[int, str, int, int], np.ndarray] = (
     weakref.WeakValueDictionary()
@@ -23,22 +24,13 @@ def permutation(seed: int, name: str, count: int, epoch: int) -> np.ndarray:
     key = (seed, name, count, epoch)
     found = _SHARED.get(key)
     if found is None:
-        found = np.argsort(_mixed(seed, name, epoch, count), kind="stable")
+        draws = keyed(f"{seed}\0{name}\0{epoch}", 0, count)
+        found = np.argsort(draws, kind="stable")
         if count <= 1 << 32:
             found = found.astype(np.uint32)
         found.flags.writeable = False
         _SHARED[key] = found
     return found
-
-
-def _mixed(seed: int, name: str, epoch: int, count: int) -> np.ndarray:
-    """Pseudo-random 64-bit numbers, uint64 [count]."""
-    text = f"{seed}\0{name}\0{epoch}".encode()
-    key = int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
-    x = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 class Order:

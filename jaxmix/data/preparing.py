@@ -13,8 +13,9 @@ import numpy as np
 
 from .corpus import SIDES, Corpus, open_corpus
 from .errors import DataError
+from .illustrated import assign_sides, spool, spooled_texts, write_sides
 from .places import alone, corpora, digest, write_whole
-from .planning import Plan, Source, plan_corpus
+from .planning import PICTURE_SIZE, Plan, Source, plan_corpus
 from .split import split
 from .tokenizer import Tokenizer, load_tokenizer, token_dtype, train_tokenizer
 
@@ -32,18 +33,23 @@ def prepare(
     name: str | None = None,
     text_field: str = "text",
     target_only: Sequence[str] = (),
+    picture_size: int = PICTURE_SIZE,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Makes a corpus of token streams, or opens it where it was made before.
+    """Makes a corpus of token streams and pictures, or opens it where it was made before.
 
     Args:
-        source: a recipe's name, or a folder with one subfolder of text files, one
-            `<domain>.jsonl` or one `<domain>.txt` for each domain.
+        source: a recipe's name, or a folder. There every domain of text is a subfolder of text
+            files, a `<domain>.jsonl` or a `<domain>.txt`; a domain with pictures is a subfolder of
+            images with a captions.csv or captions.jsonl, a subfolder of WebDataset shards
+            (`*.tar`), or a `<domain>.jsonl` with texts and images in turn.
         tokenizer: `bytes`, or `bpe-N`, trained on equal bytes of every training domain.
-        max_bytes: cap of every domain's training side, for a quick try.
+        max_bytes: cap of every domain's training side, texts and pictures, for a quick try.
         name: of a corpus made from a folder; the default is the folder's name.
         text_field: where the text of a JSONL line is.
         target_only: domains of a folder to evaluate on and never train on.
+        picture_size: shorter side of every kept picture in pixels; a little more than a model's,
+            which sees crops of it.
         progress: called with (done, total) steps.
 
     Returns:
@@ -59,6 +65,7 @@ def prepare(
         name=name,
         text_field=text_field,
         target_only=target_only,
+        picture_size=picture_size,
     )
     return prepare_plan(plan, progress)
 
@@ -104,13 +111,20 @@ def _fill(plan: Plan, partial: Path, step: _Steps) -> None:
         source.fetch()
         step()
     for source in plan.sources:
-        _extract(source, partial, plan.max_bytes)
+        if source.pictures:
+            spool(source, partial, plan.picture_size or PICTURE_SIZE)
+        else:
+            _extract(source, partial, plan.max_bytes)
         step()
+    assign_sides([source for source in plan.sources if source.pictures], partial)
     tokenizer = _tokenizer(plan, partial)
     step()
     counts = {}
     for source in plan.sources:
-        counts[source.name] = _tokenize(source.name, tokenizer, partial)
+        if source.pictures:
+            counts[source.name] = write_sides(source, tokenizer, partial, plan.max_bytes)
+        else:
+            counts[source.name] = _tokenize(source.name, tokenizer, partial)
         step()
     _finish(plan, tokenizer, counts, partial)
 
@@ -139,11 +153,17 @@ def _documents(partial: Path, name: str, side: str) -> Iterator[str]:
 def _tokenizer(plan: Plan, partial: Path) -> Tokenizer:
     path = partial / "tokenizer.json"
     if not path.is_file():
-        names = [source.name for source in plan.sources if not source.target_only]
-        samples = (_documents(partial, name, "train") for name in names)
+        samples = (_training(partial, one) for one in plan.sources if not one.target_only)
         texts = (text for sample in samples for text in _first(sample, SAMPLE_BYTES))
         write_whole(path, train_tokenizer(plan.tokenizer, texts).dumps().encode())
     return load_tokenizer(path.read_text(encoding="utf-8"))
+
+
+def _training(partial: Path, source: Source) -> Iterator[str]:
+    """The training texts of a domain."""
+    if source.pictures:
+        return spooled_texts(partial, source.name)
+    return _documents(partial, source.name, "train")
 
 
 def _first(texts: Iterable[str], size: int) -> Iterator[str]:
@@ -217,7 +237,8 @@ def _finish(plan: Plan, tokenizer: Tokenizer, counts: dict[str, Any], partial: P
     content = {**plan.config, **about, "tokenizer": facts, "domains": domains}
     del content["sources"]
     _write_json(partial / "corpus.json", content)
-    for pattern in ("*.jsonl", "*.split.json", "*.counts.json", ".*.tmp"):
+    between = ("*.jsonl", "*.split.json", "*.counts.json", "*.spool", "*.spool.json", "sides.json")
+    for pattern in (*between, ".*.tmp"):
         for path in partial.glob(pattern):
             path.unlink()
     if plan.path.exists():

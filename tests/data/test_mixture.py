@@ -19,7 +19,7 @@ class Numbers:
     def __len__(self) -> int:
         return self.count
 
-    def take(self, indices):
+    def take(self, indices, draws=None):
         assert indices.max() < self.count
         return {"x": self.start + indices.astype(np.int64), "y": np.ones((indices.size, 2))}
 
@@ -239,7 +239,7 @@ def test_empty_domain_of_weight_zero_is_legal():
 
 def test_domains_of_different_shapes_are_refused():
     class Other(Numbers):
-        def take(self, indices):
+        def take(self, indices, draws=None):
             return {"x": np.zeros((indices.size, 3), np.int64), "y": np.ones((indices.size, 2))}
 
     domains = {"a": DOMAINS["a"], "o": Other(0, 10)}

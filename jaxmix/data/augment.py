@@ -1,0 +1,113 @@
+"""Pictures as patches: RandomResizedCrop and mirroring in training, a center crop without chance.
+
+Scale .4 to 1 and a mirror image at p = .5 are the paper's (table 6); aspect ratios 3/4 to 4/3 are
+torchvision's default. All chance comes from one number a picture, so that a visit of a record looks
+the same in every run that shares its seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from .draws import uniforms
+
+SCALE = (0.4, 1.0)
+ASPECT = (3 / 4, 4 / 3)
+
+Box = tuple[float, float, float, float]
+
+
+class Geometry(Protocol):
+    """How a model sees a picture: `jaxmix.models.PatchGrid`, or whatever has these four."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that it is resized to, in pixels."""
+        ...
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch in pixels."""
+        ...
+
+    @property
+    def patches(self) -> int:
+        """Patches of a picture."""
+        ...
+
+    @property
+    def patch_dim(self) -> int:
+        """Numbers of a patch: pixels x RGB."""
+        ...
+
+
+def patches_of(
+    pictures: Sequence[np.ndarray],
+    geometry: Geometry,
+    draws: np.ndarray | None = None,
+    flip: np.ndarray | None = None,
+) -> np.ndarray:
+    """Pictures as patches, row by row from the top left, uint8 [n, patches, patch_dim].
+
+    Args:
+        pictures: uint8 [H, W, 3] each, of any size.
+        geometry: of the model.
+        draws: uint64 [n], the chance of every crop and mirroring; None for center crops.
+        flip: bool [n], which of them may be mirrored.
+    """
+    size, p = geometry.image_size, geometry.patch_size
+    out = np.empty((len(pictures), size, size, 3), np.uint8)
+    boxes = _centers(pictures) if draws is None else _boxes(pictures, uniforms(draws, 5))
+    for i, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
+        resized = Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box)
+        out[i] = np.asarray(resized)
+    if draws is not None and flip is not None:
+        mirrored = flip & (uniforms(draws, 5)[:, 4] < 0.5)
+        out[mirrored] = out[mirrored, :, ::-1]
+    side = size // p
+    grid = out.reshape(-1, side, p, side, p, 3).swapaxes(2, 3)
+    return grid.reshape(len(pictures), geometry.patches, geometry.patch_dim)
+
+
+def image_of(patches: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Patches back to a picture.
+
+    Args:
+        patches: [patches, patch_dim].
+        geometry: that they were made with.
+
+    Returns:
+        [image_size, image_size, 3].
+    """
+    side, p = geometry.image_size // geometry.patch_size, geometry.patch_size
+    grid = patches.reshape(side, side, p, p, 3).swapaxes(1, 2)
+    return grid.reshape(geometry.image_size, geometry.image_size, 3)
+
+
+def _centers(pictures: Sequence[np.ndarray]) -> list[Box]:
+    """The largest centered square of each."""
+    boxes = []
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        side = min(height, width)
+        left, top = (width - side) / 2, (height - side) / 2
+        boxes.append((left, top, left + side, top + side))
+    return boxes
+
+
+def _boxes(pictures: Sequence[np.ndarray], chance: np.ndarray) -> list[Box]:
+    """Random crops: a share of the area, an aspect ratio, and a place; cut where they stick out."""
+    sizes = np.array([picture.shape[:2] for picture in pictures], np.float64).reshape(-1, 2)
+    area = sizes.prod(1) * (SCALE[0] + (SCALE[1] - SCALE[0]) * chance[:, 0])
+    low, high = np.log(ASPECT)
+    aspect = np.exp(low + (high - low) * chance[:, 1])
+    shape = np.stack([np.sqrt(area / aspect), np.sqrt(area * aspect)], axis=1)
+    shape = np.minimum(shape, sizes)
+    start = (sizes - shape) * chance[:, 2:4]
+    top_left, bottom_right = start[:, ::-1], (start + shape)[:, ::-1]
+    limits = np.concatenate([top_left, np.minimum(bottom_right, sizes[:, ::-1])], axis=1)
+    return [tuple(box) for box in limits.tolist()]

@@ -1,0 +1,211 @@
+"""Pictures as they are kept: decoded once, shrunk to one size, and written as plain PNG."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import resvg_py
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import DataError, clip
+
+MOST_PIXELS = 50_000_000  # by the header, before anything is decoded
+LEAST_SIDE = 8  # pixels
+MOST_RATIO = 10  # of the sides; a ruler or a divider is no picture
+KEPT_RATIO = 3  # of the sides of what is kept
+# Named, since Pillow's other readers start programs (EPS) or are for scientific data.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+_SKIPPED_SHARE = 0.05
+_SKIPPED_COUNT = 3
+_EXAMPLES = 5
+
+
+class UnreadablePicture(ValueError):
+    """Data that is no usable picture; the message is the reason, the same for all such data."""
+
+
+def shrunk(data: bytes, size: int) -> bytes:
+    """A picture as plain RGB PNG with a shorter side of `size` pixels.
+
+    Alpha is laid over white, of animations the first frame counts, and the orientation of EXIF is
+    applied. What is longer than 3 to 1 loses its ends.
+
+    Args:
+        data: an encoded picture: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM.
+        size: in pixels; smaller pictures are enlarged.
+
+    Raises:
+        UnreadablePicture: it is truncated or no picture, or its sides are absurd.
+    """
+    with _opened(data) as image:
+        image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at a fraction
+        plain = _opaque(ImageOps.exif_transpose(image))
+    return png(_resized(_cropped(plain), size))
+
+
+def measured(data: bytes) -> tuple[int, int]:
+    """Width and height of a picture in pixels, by its header.
+
+    Raises:
+        UnreadablePicture: it is no picture, or its sides are absurd.
+    """
+    with _opened(data) as image:
+        return image.size
+
+
+def render(svg: str | bytes, size: int) -> bytes:
+    """A vector graphic as plain RGB PNG [size, size]: whole, centered, on white.
+
+    Raises:
+        UnreadablePicture: it is no SVG.
+    """
+    try:
+        text = svg.decode() if isinstance(svg, bytes) else svg
+        made = resvg_py.svg_to_bytes(
+            svg_string=text, width=size, height=size, background="white", skip_system_fonts=True
+        )
+    except ValueError:
+        raise UnreadablePicture("is no SVG that can be drawn") from None
+    with Image.open(io.BytesIO(made)) as image:
+        drawn = image.convert("RGB")
+    if drawn.size == (size, size):
+        return png(drawn)
+    square = Image.new("RGB", (size, size), "white")
+    square.paste(drawn, ((size - drawn.width) // 2, (size - drawn.height) // 2))
+    return png(square)
+
+
+def png(image: Image.Image) -> bytes:
+    """An image as PNG, without metadata: equal pixels give equal bytes."""
+    image.info.clear()
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def is_blank(data: bytes) -> bool:
+    """Whether a readable picture has one color only, over white."""
+    with _opened(data) as image:
+        return all(low == high for low, high in _opaque(image).getextrema())  # type: ignore[misc]
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """A picture whose header is sound; what goes wrong inside is its own fault."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                _check_sides(*image.size)
+                yield image
+        except UnreadablePicture:
+            raise
+        except Image.DecompressionBombError:
+            raise UnreadablePicture(_TOO_LARGE) from None
+        except UnidentifiedImageError:
+            raise UnreadablePicture(f"is no picture ({', '.join(FORMATS)})") from None
+        except Exception as error:  # readers raise whatever damaged bytes lead them to
+            raise UnreadablePicture("is damaged or cut short") from error
+
+
+_TOO_LARGE = f"has more than {MOST_PIXELS // 1_000_000} megapixels"
+
+
+def _check_sides(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise UnreadablePicture(_TOO_LARGE)
+    if min(width, height) < LEAST_SIDE:
+        raise UnreadablePicture(f"has a side of less than {LEAST_SIDE} pixels")
+    if max(width, height) > MOST_RATIO * min(width, height):
+        raise UnreadablePicture(f"has sides of more than {MOST_RATIO} to 1")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """In RGB, over white where it is transparent."""
+    if image.has_transparency_data:
+        over = image.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        return Image.alpha_composite(white, over).convert("RGB")
+    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to white
+        high = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(high.clip(0, 255).astype(np.uint8)).convert("RGB")
+    return image.convert("RGB")
+
+
+def _cropped(image: Image.Image) -> Image.Image:
+    """The middle of an image, at most 3 to 1."""
+    most = KEPT_RATIO * min(image.size)
+    width, height = (min(side, most) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
+def _resized(image: Image.Image, size: int) -> Image.Image:
+    short = min(image.size)
+    if short == size:
+        return image
+    width, height = (round(side * size / short) for side in image.size)
+    kind = Image.Resampling.LANCZOS if short > size else Image.Resampling.BICUBIC
+    return image.resize((width, height), kind)
+
+
+class Skips:
+    """Documents that are left out, counted by reason.
+
+    >>> skips = Skips()
+    >>> skips.add("a.png", "is damaged or cut short")
+    >>> skips.count
+    1
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = defaultdict(int)
+        self._examples: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, name: str, reason: str) -> None:
+        """Notes that the document of this name is left out; few different reasons are best."""
+        self._counts[reason] += 1
+        if len(self._examples[reason]) < _EXAMPLES:
+            self._examples[reason].append(name)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(self._counts.values())
+
+    @property
+    def facts(self) -> dict[str, dict[str, Any]]:
+        """Number and first names by reason, the commonest first."""
+        order = sorted(self._counts, key=lambda reason: (-self._counts[reason], reason))
+        return {
+            reason: {"count": self._counts[reason], "examples": list(self._examples[reason])}
+            for reason in order
+        }
+
+    def check(self, where: str, total: int) -> None:
+        """Refuses a domain of which much is left out.
+
+        Args:
+            where: which domain, for the message.
+            total: documents that there were, with those left out.
+
+        Raises:
+            DataError: more than 5% are left out, and more than 3; or all.
+        """
+        if total == 0:
+            raise DataError(f"{where}: holds no documents; add some or remove it")
+        most = max(_SKIPPED_COUNT, _SKIPPED_SHARE * total)
+        if self.count <= most and self.count < total:
+            return
+        reason, held = next(iter(self.facts.items()))
+        raise DataError(
+            f"{where}: {self.count} of {total} documents are unusable, most often because one "
+            f"{clip(reason, 80)} (such as {clip(held['examples'][0])}); mend them or take them out"
+        )

@@ -1,0 +1,164 @@
+"""Documents with pictures on disk: an ArrayRecord file, and an index that says what is in it.
+
+A record is one document: the number of its parts, the length of each in bytes (negative for a
+picture), all as int32, and then the parts one after the other. The index is small enough to be held
+in memory, so that documents are packed into rows without reading any.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grain
+import numpy as np
+from array_record.python import array_record_module
+from PIL import Image
+
+PICTURE = -1  # stands for a picture among the lengths of a document's parts
+_DECODED = 512_000_000  # bytes of decoded documents that are kept
+
+
+@dataclass(frozen=True)
+class Part:
+    """Text (encoded somehow) or an encoded picture."""
+
+    data: bytes
+    is_picture: bool
+
+
+def pack(parts: Sequence[Part]) -> bytes:
+    """One document as one record."""
+    lengths = [-len(part.data) if part.is_picture else len(part.data) for part in parts]
+    head = np.array([len(parts), *lengths], np.int32).tobytes()
+    return head + b"".join(part.data for part in parts)
+
+
+def unpack(record: bytes) -> tuple[Part, ...]:
+    """The document of a record.
+
+    >>> unpack(pack([Part(b"a cat", False), Part(b"PNG", True)]))[1]
+    Part(data=b'PNG', is_picture=True)
+    """
+    count = int(np.frombuffer(record, np.int32, 1)[0])
+    lengths = np.frombuffer(record, np.int32, count, 4).tolist()
+    ends = itertools.accumulate((abs(n) for n in lengths), initial=4 * (count + 1))
+    return tuple(
+        Part(record[end : end + abs(n)], n < 0) for n, end in zip(lengths, ends, strict=False)
+    )
+
+
+def write_records(path: Path, records: Iterable[bytes]) -> None:
+    """Writes an ArrayRecord file beside its name and renames it."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        # Groups of one record: documents are read one by one and at random.
+        writer = array_record_module.ArrayRecordWriter(str(beside), "group_size:1")
+        for record in records:
+            writer.write(record)
+        writer.close()
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """All records of a file, in order."""
+    source = grain.sources.ArrayRecordDataSource([str(path)])
+    for start in range(0, len(source), 256):
+        yield from source.__getitems__(range(start, min(start + 256, len(source))))
+
+
+@dataclass(frozen=True)
+class Index:
+    """What a file of documents holds.
+
+    Attributes:
+        parts: tokens of every text part, PICTURE for a picture, all documents in turn, int32.
+        ends: where the parts of every document end, int64 [documents].
+        flip: whether a document's pictures may be mirrored, bool [documents].
+    """
+
+    parts: np.ndarray
+    ends: np.ndarray
+    flip: np.ndarray
+
+    @classmethod
+    def of(cls, documents: Sequence[Sequence[int]], flip: Sequence[bool]) -> Index:
+        """The index of documents, each given by its parts."""
+        ends = np.cumsum([len(parts) for parts in documents], dtype=np.int64)
+        flat = np.array([n for parts in documents for n in parts], np.int32)
+        return cls(flat, ends, np.array(flip, bool))
+
+    def save(self, path: Path) -> None:
+        """Writes it; the same index gives the same bytes."""
+        buffer = io.BytesIO()
+        for array in (self.parts, self.ends, self.flip):
+            np.save(buffer, array)
+        path.write_bytes(buffer.getvalue())
+
+    @classmethod
+    def load(cls, path: Path) -> Index:
+        """Reads it."""
+        with path.open("rb") as file:
+            return cls(*(np.load(file) for _ in range(3)))
+
+
+class Documents:
+    """Documents of one side of a domain, any one at any time; decoded ones are kept.
+
+    Args:
+        path: of the ArrayRecord file; its index lies beside it, as `.index`.
+        tokens: type of the tokens in it.
+    """
+
+    def __init__(self, path: Path, tokens: np.dtype) -> None:
+        self._tokens = tokens
+        self._source = grain.sources.ArrayRecordDataSource([str(path)])
+        self.index = Index.load(path.with_suffix(".index"))
+        self._kept: dict[int, tuple[np.ndarray, ...]] = {}
+        self._left = _DECODED
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.index.ends.size
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether every document is one picture and then its caption."""
+        parts, ends = self.index.parts, self.index.ends
+        even = parts.size == 2 * len(self) and bool((np.diff(ends, prepend=0) == 2).all())
+        return even and bool((parts[::2] == PICTURE).all() and (parts[1::2] != PICTURE).all())
+
+    def parts(self, i: int) -> list[int]:
+        """Tokens of every part of document i, PICTURE for a picture."""
+        start = int(self.index.ends[i - 1]) if i else 0
+        return self.index.parts[start : self.index.ends[i]].tolist()
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, ...]:
+        """The parts of document i: token ids [n], or pixels uint8 [H, W, 3]."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"document {i} of {len(self)}")
+        found = self._kept.get(i)
+        return self._read(i) if found is None else found
+
+    def _read(self, i: int) -> tuple[np.ndarray, ...]:
+        decoded = tuple(self._decoded(part) for part in unpack(self._source[i]))
+        size = sum(part.nbytes for part in decoded)
+        with self._lock:
+            if size <= self._left and i not in self._kept:
+                self._kept[i] = decoded
+                self._left -= size
+        return decoded
+
+    def _decoded(self, part: Part) -> np.ndarray:
+        if not part.is_picture:
+            return np.frombuffer(part.data, self._tokens)
+        with Image.open(io.BytesIO(part.data)) as image:
+            return np.asarray(image.convert("RGB"))
