@@ -1,19 +1,29 @@
-"""A model as two pure functions, which is all that a trainer sees of it."""
+"""A model as two pure functions, which is all that a trainer sees of it; one maker a family."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 
-from jaxmix.models.text import TextConfig, TextLM, token_losses
+from jaxmix.models.blocks import StackConfig
+from jaxmix.models.functional import Params, functional
+from jaxmix.models.multimodal import MultimodalConfig, early_fusion
+from jaxmix.models.pixels import standardized
+from jaxmix.models.ranges import KeyRanges
+from jaxmix.models.text import TextConfig, TextLM
+from jaxmix.models.vision import (
+    VisionConfig,
+    masked_mean,
+    predicted_patches,
+    record_flops,
+    vision_functional,
+)
 
-Params = Any  # a nested dict of float32 arrays
 Batch = Mapping[str, jax.Array]
 
 
@@ -23,14 +33,16 @@ class Losses:
 
     Attributes:
         sums: [B], nats, summed over the record.
-        counts: [B], tokens that were predicted.
+        counts: [B], tokens that were predicted; may be 0.
+        parts: further sums over the same counts by name, [B] each, that `sums` is made of.
     """
 
     sums: jax.Array
     counts: jax.Array
+    parts: Mapping[str, jax.Array] = field(default_factory=dict)
 
 
-jax.tree_util.register_dataclass(Losses, ["sums", "counts"], [])
+jax.tree_util.register_dataclass(Losses, ["sums", "counts", "parts"], [])
 
 
 @dataclass(frozen=True)
@@ -41,36 +53,36 @@ class Model:
         init: key to parameters; pure, so that fleets can vmap it.
         losses: parameters and a batch to the losses of its records.
         flops_per_token: of a training step's forward and backward pass with causal attention, as a
-            function of the window's length in tokens.
+            function of a record's length in positions: tokens, and patches of pictures.
+        outside: names of the parameters that `n_params` leaves out.
     """
 
     init: Callable[[jax.Array], Params]
     losses: Callable[[Params, Batch], Losses]
     flops_per_token: Callable[[int], float]
+    outside: tuple[str, ...] = ("embedding", "positions", "head")
 
     def count(self) -> ParameterCount:
         """Counts parameters without making any."""
-        return _count(jax.eval_shape(self.init, jax.random.key(0)))
+        shapes = jax.eval_shape(self.init, jax.random.key(0))
+        total = _size(shapes)
+        return ParameterCount(total - sum(_size(shapes.get(n, {})) for n in self.outside), total)
 
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """Parameters: `n_params` without embedding and head (the run table's N), and all of them."""
+    """Parameters: `n_params`, the run table's N, and all of them.
+
+    N is without embedding and head; of a vision model it is the encoder alone, which is what is
+    kept after training.
+    """
 
     n_params: int
     n_params_total: int
 
 
-_EMBEDDINGS = ("embedding", "positions", "head")
-
-
-def _count(shapes: Params) -> ParameterCount:
-    def size(tree: Any) -> int:
-        return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-
-    total = size(shapes)
-    outside = sum(size(shapes[name]) for name in _EMBEDDINGS if name in shapes)
-    return ParameterCount(total - outside, total)
+def _size(tree: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
 def text_model(config: TextConfig) -> Model:
@@ -83,23 +95,96 @@ def text_model(config: TextConfig) -> Model:
         >>> model.count()
         ParameterCount(n_params=24864, n_params_total=41312)
     """
-    definition, abstract = nnx.split(nnx.eval_shape(lambda: TextLM(config, nnx.Rngs(0))))
-
-    def init(key: jax.Array) -> Params:
-        return nnx.to_pure_dict(nnx.state(TextLM(config, nnx.Rngs(key))))
+    pure = functional(lambda rngs: TextLM(config, rngs))
 
     def losses(params: Params, batch: Batch) -> Losses:
-        state = jax.tree.unflatten(jax.tree.structure(abstract), jax.tree.leaves(params))
         tokens = batch["tokens"].astype(jnp.int32)
-        logits = nnx.merge(definition, state)(tokens[:, :-1])
-        nats = token_losses(logits, tokens[:, 1:])
+        nats = token_losses(pure.bind(params)(tokens[:, :-1]), tokens[:, 1:])
         return Losses(nats.sum(1), jnp.full(nats.shape[0], nats.shape[1], jnp.float32))
 
-    def flops_per_token(length: int) -> float:
-        matrices = _count(jax.eval_shape(init, jax.random.key(0))).n_params
-        matrices += config.width * config.vocab_size
-        # A causal row sees (length + 1) / 2 keys on average: scores and values, 2 products each.
-        attention = 2 * config.depth * config.width * (length + 1)
-        return 3.0 * (2 * matrices + attention)
+    return _language_model(pure.init, losses, config.stack, config.vocab_size)
 
-    return Model(init, losses, flops_per_token)
+
+def multimodal_model(config: MultimodalConfig) -> Model:
+    """An early-fusion model of text and pictures in packed rows.
+
+    Batches hold, for rows of T positions and patches of P numbers: `tokens` int [B, T], the input;
+    `targets` int [B, T], the text token that follows; `counted` [B, T], 1 where the loss counts;
+    `patches` uint8 [B, T, P], raw pixels; `is_patch` [B, T], 1 where they are the input;
+    `key_start` and `key_end` int [B, T], the keys that a position sees.
+
+    The loss is the cross-entropy of the text; pictures are not predicted.
+
+    Example:
+        >>> model = multimodal_model(MultimodalConfig(257, 32, depth=2, heads=2, patch_size=8))
+        >>> model.count()
+        ParameterCount(n_params=31072, n_params_total=47520)
+    """
+    pure = early_fusion(config)
+
+    def losses(params: Params, batch: Batch) -> Losses:
+        tokens, targets = (batch[name].astype(jnp.int32) for name in ("tokens", "targets"))
+        keys = KeyRanges(batch["key_start"], batch["key_end"])
+        logits = pure.bind(params)(tokens, batch["patches"], batch["is_patch"], keys)
+        counted = batch["counted"].astype(jnp.float32)
+        return Losses((token_losses(logits, targets) * counted).sum(1), counted.sum(1))
+
+    return _language_model(pure.init, losses, config.stack, config.vocab_size)
+
+
+def vision_model(config: VisionConfig) -> Model:
+    """A vision encoder with the decoder that trains it; records count 1 each.
+
+    Batches hold, for K patches of P numbers and captions of S tokens: `patches` uint8 [B, K, P],
+    raw pixels; `prefix` int [B], patches that see one another; `tokens` int [B, S], the caption
+    behind a start marker; `targets` int [B, S], the caption; `counted` [B, S], 1 where it counts.
+
+    A record's loss is AIMv2's, caption + alpha * image. Its parts are the mean cross-entropy of the
+    caption's tokens, in nats, and the mean squared error of standardized patches behind the prefix.
+
+    Example:
+        >>> config = VisionConfig(257, 32, depth=2, heads=2, decoder_width=32, decoder_depth=1)
+        >>> vision_model(config).count()
+        ParameterCount(n_params=43680, n_params_total=92416)
+    """
+    pure = vision_functional(config)
+    patches = config.grid.patches
+
+    def losses(params: Params, batch: Batch) -> Losses:
+        tokens, targets = (batch[name].astype(jnp.int32) for name in ("tokens", "targets"))
+        module = pure.bind(params)
+        found = module.decode(module.encode(batch["patches"], batch["prefix"]), tokens)
+        caption = masked_mean(token_losses(found.logits, targets), batch["counted"])
+        errors = ((found.patches - standardized(batch["patches"][:, 1:])) ** 2).mean(-1)
+        image = masked_mean(errors, predicted_patches(batch["prefix"], patches))
+        parts = {"caption": caption, "image": image}
+        return Losses(caption + config.alpha * image, jnp.ones_like(caption), parts)
+
+    def flops_per_token(length: int) -> float:
+        return record_flops(config, length - patches) / length
+
+    decoder = ("connector", "embedding", "decoder", "decoder_norm", "image_head", "text_head")
+    return Model(pure.init, losses, flops_per_token, decoder)
+
+
+def _language_model(
+    init: Callable[[jax.Array], Params],
+    losses: Callable[[Params, Batch], Losses],
+    stack: StackConfig,
+    vocab_size: int,
+) -> Model:
+    """A causal model of tokens, with the FLOPs of one."""
+
+    def flops_per_token(length: int) -> float:
+        matrices = model.count().n_params + stack.width * vocab_size
+        # A causal row sees (length + 1) / 2 keys on average.
+        return 3.0 * (2 * matrices + stack.attention_flops((length + 1) / 2))
+
+    model = Model(init, losses, flops_per_token)
+    return model
+
+
+def token_losses(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
+    """Cross-entropy of every token in nats, [B, T]."""
+    chosen = jnp.take_along_axis(logits_BxTxV, targets_BxT[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(logits_BxTxV, axis=-1) - chosen
