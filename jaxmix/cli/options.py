@@ -1,6 +1,6 @@
 """Options that the commands which train share, and the types of their values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -60,7 +60,12 @@ def corpus_options(command: Any) -> Any:
             metavar="bytes|bpe-N",
             help="Prepares the recipe with it.  [default: bpe-4096 for a recipe]",
         ),
-        click.option("--max-bytes", type=skin.Quantity(), help="Cap of every domain's text."),
+        click.option("--max-bytes", type=skin.Quantity(), help="Cap of every domain's data."),
+        click.option(
+            "--picture-size",
+            type=click.IntRange(16, 1024),
+            help="Of a recipe's kept pictures, in pixels.  [default: 48]",
+        ),
     )
     return _with(command, options)
 
@@ -74,9 +79,11 @@ def run_options(command: Any) -> Any:
     schedules = click.Choice(["constant", "cosine"])
     options = (
         click.option("--checkpoints", type=count, default=8, show_default=True),
-        click.option("--batch", type=count, default=16, show_default=True, help="Windows a step."),
+        click.option("--batch", type=count, default=16, show_default=True, help="Records a step."),
         click.option(
-            "--length", type=click.IntRange(min=2), default=128, show_default=True, help="Tokens."
+            "--length",
+            type=click.IntRange(min=2),
+            help="Tokens and patches of a record.  [default: 128; of vision models 32]",
         ),
         click.option("--held-windows", type=click.IntRange(min=2), default=64, show_default=True),
         click.option("--schedule", type=schedules, default="constant", show_default=True),
@@ -91,16 +98,27 @@ def _with(command: Any, options: Sequence[Any]) -> Any:
     return command
 
 
-def corpus_spec(corpus: str, tokenizer: str | None, max_bytes: float | None) -> Any:
+def corpus_spec(options: Mapping[str, Any]) -> Any:
     """The corpus that the options name."""
     from jaxmix.data import RECIPES
     from jaxmix.studies import CorpusSpec
 
+    corpus, tokenizer, most = (options[name] for name in ("corpus", "tokenizer", "max_bytes"))
+    size = options["picture_size"]
     if corpus in RECIPES:
-        return CorpusSpec(corpus, tokenizer or "bpe-4096", int(max_bytes) if max_bytes else None)
-    if tokenizer or max_bytes:
+        return CorpusSpec(corpus, tokenizer or "bpe-4096", int(most) if most else None, size)
+    if tokenizer or most or size:
         raise ValueError(
-            f"--corpus {corpus}: is no recipe, so --tokenizer and --max-bytes do not apply; "
-            "prepare it first with jaxmix data prepare"
+            f"--corpus {corpus}: is no recipe, so --tokenizer, --max-bytes and --picture-size do "
+            "not apply; prepare it first with jaxmix data prepare"
         )
     return CorpusSpec(corpus)
+
+
+def run_settings(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """What `run_options` say, for `Study`; the length is the family's where none is given."""
+    from jaxmix.models import family_of
+    from jaxmix.studies import get_family
+
+    found = {name: options[name] for name in RUN_SETTINGS}
+    return found | {"length": found["length"] or get_family(family_of(preset)).length}

@@ -8,13 +8,13 @@ import click
 from jaxmix.cli import skin
 from jaxmix.cli.devices import training_bar, use_all_cores
 from jaxmix.cli.options import (
-    RUN_SETTINGS,
     MixtureType,
     Shard,
     SizeType,
     corpus_options,
     corpus_spec,
     run_options,
+    run_settings,
 )
 
 if TYPE_CHECKING:
@@ -98,13 +98,14 @@ def _study(options: dict[str, Any]) -> "Study":
     except ValueError:
         raise ValueError(f"--seeds {options['seeds']}: write whole numbers, as 0,1,2") from None
     return Study(
-        corpus_spec(options["corpus"], options["tokenizer"], options["max_bytes"]),
+        corpus_spec(options),
         tuple(Size(preset, tokens) for preset, tokens in options["sizes"]),
         tuple(parse_design(text) for text in options["designs"]),
         dict(options["mixtures"]),
         skin.split(options["domains"]),
         seeds,
-        **{name: options[name] for name in (*RUN_SETTINGS, "fleet")},
+        fleet=options["fleet"],
+        **run_settings(options, options["sizes"][0][0]),
     )
 
 

@@ -7,7 +7,7 @@ import click
 
 from jaxmix.cli import skin
 from jaxmix.cli.devices import training_bar, use_all_cores
-from jaxmix.cli.options import RUN_SETTINGS, corpus_options, corpus_spec, run_options
+from jaxmix.cli.options import corpus_options, corpus_spec, run_options, run_settings
 
 
 @click.command("train", cls=skin.Command, short_help="Train one run.")
@@ -72,14 +72,14 @@ def _study(preset: str, weights: dict[str, float], options: dict[str, Any]) -> A
     from jaxmix.studies import Size, Study
 
     return Study(
-        corpus_spec(options["corpus"], options["tokenizer"], options["max_bytes"]),
+        corpus_spec(options),
         (Size(preset, options["tokens"], learning_rate=options["learning_rate"]),),
         mixtures={"given": weights},
         domains=tuple(weights),
         seeds=(options["seed"],),
         accumulate=options["accumulate"],
         overrides={"remat": options["remat"]} if options["remat"] else {},
-        **{name: options[name] for name in RUN_SETTINGS},
+        **run_settings(options, preset),
     )
 
 

@@ -6,9 +6,10 @@ together; then text becomes tokens.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +32,26 @@ _HANDED = re.compile(
 _TOKENIZED = 4096  # texts tokenized at a time
 
 
-def spool(source: Source, partial: Path, size: int) -> None:
+def spool(
+    name: str, read: Callable[[Skips], Iterable[Document]], partial: Path, size: int
+) -> None:
     """Reads the documents of a domain and keeps them with their pictures shrunk.
 
     Args:
-        source: of a domain with pictures.
+        name: of the domain.
+        read: its documents; those that it skips are counted.
         partial: folder of the corpus that is being made.
         size: shorter side of every kept picture in pixels.
 
     Raises:
         DataError: too many documents are unusable, or none is there.
     """
-    note = partial / f"{source.name}.spool.json"
+    note = partial / f"{name}.spool.json"
     if note.is_file():
         return
     skips, found = Skips(), []
-    records = _records(source.pictures(skips), size, skips, found)
-    write_records(partial / f"{source.name}.spool", records)
-    skips.check(f"domain '{source.name}'", len(found) + skips.count)
+    write_records(partial / f"{name}.spool", _records(read(skips), size, skips, found))
+    skips.check(f"domain '{name}'", len(found) + skips.count)
     content = {"documents": [vars(one) for one in found], "skipped": skips.facts}
     write_whole(note, json.dumps(content).encode())
 
@@ -173,7 +176,7 @@ def _handed(parts: Sequence[Part]) -> bool:
 
 def _counts(
     documents: Sequence[Sequence[Part]], lengths: Sequence[Sequence[int]], out: Path
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     texts = [part for parts in documents for part in parts if not part.is_picture]
     return {
         "documents": len(documents),
@@ -186,8 +189,6 @@ def _counts(
 
 def content_hash(path: Path) -> str:
     """Of the documents in a file: the file itself may differ with the library that wrote it."""
-    import hashlib
-
     content = hashlib.sha256(digest(path.with_suffix(".index")).encode())
     for record in read_records(path):
         content.update(hashlib.sha256(record).digest())

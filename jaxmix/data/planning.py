@@ -98,7 +98,7 @@ def plan_corpus(
     name: str | None = None,
     text_field: str = "text",
     target_only: Sequence[str] = (),
-    picture_size: int = PICTURE_SIZE,
+    picture_size: int | None = None,
 ) -> Plan:
     """What `prepare` with these arguments would make, and where.
 
@@ -108,6 +108,7 @@ def plan_corpus(
     vocab_of(tokenizer)
     if max_bytes is not None and max_bytes < 1:
         raise DataError(f"max_bytes is {max_bytes}; give at least 1, or none for everything")
+    picture_size = PICTURE_SIZE if picture_size is None else picture_size
     if picture_size not in _SIZES:
         raise DataError(
             f"picture_size is {picture_size}; give {_SIZES.start} to {_SIZES.stop - 1} pixels"

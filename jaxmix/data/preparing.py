@@ -33,7 +33,7 @@ def prepare(
     name: str | None = None,
     text_field: str = "text",
     target_only: Sequence[str] = (),
-    picture_size: int = PICTURE_SIZE,
+    picture_size: int | None = None,
     progress: Progress | None = None,
 ) -> Corpus:
     """Makes a corpus of token streams and pictures, or opens it where it was made before.
@@ -48,8 +48,8 @@ def prepare(
         name: of a corpus made from a folder; the default is the folder's name.
         text_field: where the text of a JSONL line is.
         target_only: domains of a folder to evaluate on and never train on.
-        picture_size: shorter side of every kept picture in pixels; a little more than a model's,
-            which sees crops of it.
+        picture_size: shorter side of every kept picture in pixels, a little more than a model's,
+            which sees crops of it; None for 48.
         progress: called with (done, total) steps.
 
     Returns:
@@ -112,7 +112,7 @@ def _fill(plan: Plan, partial: Path, step: _Steps) -> None:
         step()
     for source in plan.sources:
         if source.pictures:
-            spool(source, partial, plan.picture_size or PICTURE_SIZE)
+            spool(source.name, source.pictures, partial, plan.picture_size or PICTURE_SIZE)
         else:
             _extract(source, partial, plan.max_bytes)
         step()

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from .errors import DataError
 
-HELDOUT_SHARE = 0.03  # of a domain's documents,
-HELDOUT_DOCUMENTS = 400  # but at least so many,
-HELDOUT_MOST = 0.12  # unless that is more than this share
+HELDOUT_SHARE = 0.06  # of the families, whatever their domains: both sides are alike
 LABEL = 50  # a picture or text that more documents than this share is a label, not an identity
+
+
+Family = list[tuple[str, int]]  # domains and indices of documents that are twins
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ def split_twins(
 ) -> dict[str, Split]:
     """Splits the documents of all domains, family by family.
 
-    Families come in the order of a hash of their least content, and are held out until every domain
-    has its share; a domain that is a target only is held out whole, with every twin of it in the
-    others. The sides depend on the documents alone, not on their order.
+    A family is held out where a hash of its least content says so, and wherever a domain would have
+    no held-out document otherwise. A domain that is a target only is held out whole, with every
+    twin of it in the others. The sides depend on the documents alone, not on their order.
 
     Args:
         domains: identities of the documents, by domain.
@@ -70,18 +71,25 @@ def split_twins(
     """
     targets = set(target_only)
     fresh = {name: _unique(found) for name, found in domains.items()}
-    families = _families(domains, fresh)
-    quotas = {name: _quota(len(found)) for name, found in fresh.items()}
     held: set[tuple[str, int]] = set()
-    counts: Counter[str] = Counter()
-    for family in families:
-        sizes = Counter(name for name, _ in family)
-        open_to = all(counts[n] + s <= 1.5 * quotas[n] for n, s in sizes.items())
-        wanted = any(counts[n] < quotas[n] for n in sizes)
-        if targets & set(sizes) or (wanted and open_to):
+    families = _families(domains, fresh)
+    for least, family in families:
+        # Hashed again: the least of many contents is small, and large families are no likelier.
+        share = int(hashlib.sha256(least.encode()).hexdigest()[:12], 16) / 16**12
+        if share < HELDOUT_SHARE or targets & {name for name, _ in family}:
             held.update(family)
-            counts.update(sizes)
+    for name in domains:
+        if not any(held_name == name for held_name, _ in held):
+            held.update(_first_of(name, families, len(fresh[name])))
     return {name: _side(name, domains[name], fresh[name], held, targets) for name in domains}
+
+
+def _first_of(name: str, families: Sequence[tuple[str, Family]], count: int) -> Family:
+    """The first family of a domain that leaves something of it to train on."""
+    for _, family in families:
+        if 0 < sum(one == name for one, _ in family) < count:
+            return family
+    return []
 
 
 def _unique(found: Sequence[Identity]) -> list[int]:
@@ -90,15 +98,10 @@ def _unique(found: Sequence[Identity]) -> list[int]:
     return [first[content] for content in sorted(first)]
 
 
-def _quota(count: int) -> float:
-    share = max(HELDOUT_SHARE * count, HELDOUT_DOCUMENTS)
-    return max(1.0, min(share, HELDOUT_MOST * count))
-
-
 def _families(
     domains: Mapping[str, Sequence[Identity]], fresh: Mapping[str, Sequence[int]]
-) -> list[list[tuple[str, int]]]:
-    """Families of twins, in the order of their least contents."""
+) -> list[tuple[str, Family]]:
+    """Families of twins with their least contents, in the order of these."""
     uses = Counter(key for name in fresh for i in fresh[name] for key in domains[name][i].shared)
     parent: dict[str, str] = {}
 
@@ -114,7 +117,7 @@ def _families(
             one = domains[name][i]
             for key in (*one.keys, *(key for key in one.shared if uses[key] <= LABEL)):
                 parent[root(key)] = root(one.content)
-    families: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    families: dict[str, Family] = defaultdict(list)
     least: dict[str, str] = {}
     for name, indices in fresh.items():
         for i in indices:
@@ -122,7 +125,7 @@ def _families(
             top = root(content)
             families[top].append((name, i))
             least[top] = min(least.get(top, content), content)
-    return [families[top] for top in sorted(families, key=least.__getitem__)]
+    return [(least[top], families[top]) for top in sorted(families, key=least.__getitem__)]
 
 
 def _side(

@@ -15,10 +15,11 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grain
 import numpy as np
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore[attr-defined]
 from PIL import Image
 
 PICTURE = -1  # stands for a picture among the lengths of a document's parts
@@ -68,9 +69,13 @@ def write_records(path: Path, records: Iterable[bytes]) -> None:
         beside.unlink(missing_ok=True)
 
 
+def _source(path: Path) -> Any:  # it has more methods than it declares
+    return grain.sources.ArrayRecordDataSource([str(path)])
+
+
 def read_records(path: Path) -> Iterator[bytes]:
     """All records of a file, in order."""
-    source = grain.sources.ArrayRecordDataSource([str(path)])
+    source = _source(path)
     for start in range(0, len(source), 256):
         yield from source.__getitems__(range(start, min(start + 256, len(source))))
 
@@ -120,7 +125,7 @@ class Documents:
 
     def __init__(self, path: Path, tokens: np.dtype) -> None:
         self._tokens = tokens
-        self._source = grain.sources.ArrayRecordDataSource([str(path)])
+        self._source = _source(path)
         self.index = Index.load(path.with_suffix(".index"))
         self._kept: dict[int, tuple[np.ndarray, ...]] = {}
         self._left = _DECODED

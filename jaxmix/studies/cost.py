@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxmix.data import Corpus
-from jaxmix.studies.plan import Plan, Size, Wave, build
+from jaxmix.data import Corpus, batches
+from jaxmix.studies.plan import Plan, Size, Wave, build, targets_of
 from jaxmix.studies.run import sources_of
 from jaxmix.training import measure_rate
 
@@ -34,7 +34,7 @@ class Cost:
 
 
 def estimate(plan: Plan, corpus: Corpus) -> list[Cost]:
-    """Costs of all sizes; trains a few steps of each on random tokens to learn its speed."""
+    """Costs of all sizes; trains a few steps of each to learn its speed."""
     return [_cost(plan, corpus, size) for size in plan.study.sizes]
 
 
@@ -43,10 +43,11 @@ def _cost(plan: Plan, corpus: Corpus, size: Size) -> Cost:
     waves = [wave for wave in plan.waves if wave.preset == size.preset]
     runs = sum(len(wave.runs) for wave in waves)
     model = build(study, size.preset, corpus).model
-    members = max(len(wave.runs) for wave in waves)
-    vocabulary = corpus.tokenizer.vocab_size
-    rate = measure_rate(model, members, study.batch, study.length, vocabulary)
-    held = study.held_windows * len(corpus.targets) * study.length * study.checkpoints
+    largest = max(waves, key=lambda wave: len(wave.runs))
+    batch = next(batches(sources_of(study, largest, corpus)))
+    rate = measure_rate(model, batch, study.length)
+    targets = targets_of(study, corpus)
+    held = study.held_windows * len(targets) * study.length * study.checkpoints
     # A forward pass alone is a third of a training step.
     tokens = runs * (size.tokens + held / 3)
     n_params = model.count().n_params

@@ -5,25 +5,35 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from jaxmix.data import Corpus, open_corpus, prepare
-from jaxmix.models import Model, get_preset, text_model
+from jaxmix.data import (
+    Captioned,
+    Corpus,
+    PackedRows,
+    Records,
+    TextRows,
+    is_captioned,
+    open_captioned,
+    open_corpus,
+    open_rows,
+    prepare,
+)
+from jaxmix.models import (
+    PRESETS,
+    Model,
+    MultimodalConfig,
+    PatchGrid,
+    TextConfig,
+    VisionConfig,
+    get_preset,
+    multimodal_model,
+    text_model,
+    vision_model,
+)
 from jaxmix.training import Held
-
-
-class Records(Protocol):
-    """Training records of one domain, by index."""
-
-    def __len__(self) -> int:
-        """Records in an epoch."""
-        ...
-
-    def take(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Arrays of the records at `indices`, [n, ...]."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -33,19 +43,25 @@ class CorpusSpec:
     Attributes:
         name: a recipe, such as text-mini, or the name or folder of a prepared corpus.
         tokenizer: "bytes" or "bpe-N"; None for a corpus that is prepared already.
-        max_bytes: cap of every domain's text, in bytes; None for all of it.
+        max_bytes: cap of every domain's training side, in bytes; None for all of it.
+        picture_size: shorter side of the kept pictures in pixels; None for the default.
     """
 
     name: str
     tokenizer: str | None = None
     max_bytes: int | None = None
+    picture_size: int | None = None
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Corpus:
         """Opens the corpus, preparing it first where a recipe asks for that."""
         if self.tokenizer is None:
             return open_corpus(self.name)
         return prepare(
-            self.name, tokenizer=self.tokenizer, max_bytes=self.max_bytes, progress=progress
+            self.name,
+            tokenizer=self.tokenizer,
+            max_bytes=self.max_bytes,
+            picture_size=self.picture_size,
+            progress=progress,
         )
 
 
@@ -55,13 +71,18 @@ class Built:
 
     Attributes:
         model: its two functions.
-        config: everything that decides it, for hashes and records.
-        width: latent dimension.
+        config: everything that decides it.
+        learning_rate: its preset's peak.
     """
 
     model: Model
-    config: Mapping[str, Any]
-    width: int
+    config: TextConfig | MultimodalConfig | VisionConfig
+    learning_rate: float
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration by name, for hashes and records."""
+        return dataclasses.asdict(self.config)
 
 
 @dataclass(frozen=True)
@@ -69,34 +90,95 @@ class Family:
     """How a family's models and records are made of a corpus.
 
     Attributes:
-        name: "text".
-        build: preset, corpus, window length and overrides of the preset to a model.
-        records: corpus, domain, window length and unique tokens to training records.
-        held: corpus, target, window length and count to held-out records.
+        name: "text", "multimodal" or "vision".
+        length: positions of a record where nobody says.
+        model: of a configuration.
+        reads: whether the family can read a domain of a corpus.
+        records: model, corpus, domain, length and unique tokens to training records.
+        held: model, corpus, target, length and count to held-out records.
     """
 
     name: str
-    build: Callable[[str, Corpus, int, Mapping[str, Any]], Built]
-    records: Callable[[Corpus, str, int, int | None], Records]
-    held: Callable[[Corpus, str, int, int], Held]
+    length: int
+    model: Callable[[Any], Model]
+    reads: Callable[[Corpus, str], bool]
+    records: Callable[[Built, Corpus, str, int, int | None], Records]
+    held: Callable[[Built, Corpus, str, int, int], Held]
+
+    def build(
+        self, preset: str, corpus: Corpus, length: int, overrides: Mapping[str, Any]
+    ) -> Built:
+        """The model of a preset for a corpus; `length` and `overrides` as of a study."""
+        config = get_preset(preset, corpus.tokenizer.vocab_size, length=length, **overrides)
+        return Built(self.model(config), config, PRESETS[preset].learning_rate)
 
 
-def _build_text(preset: str, corpus: Corpus, length: int, overrides: Mapping[str, Any]) -> Built:
-    config = get_preset(preset, corpus.tokenizer.vocab_size, length=length, **overrides)
-    return Built(text_model(config), dataclasses.asdict(config), config.width)
-
-
-def _text_records(corpus: Corpus, domain: str, length: int, unique: int | None) -> Records:
+def _text_records(
+    built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
+) -> Records:
     return corpus.train(domain, length, unique_tokens=unique)
 
 
-def _held_text(corpus: Corpus, target: str, length: int, count: int) -> Held:
+def _held_text(built: Built, corpus: Corpus, target: str, length: int, count: int) -> Held:
     batch = corpus.heldout(target, length, count)
     return Held(batch, int(corpus.token_bytes[batch["tokens"][:, 1:]].sum()))
 
 
-TEXT = Family("text", _build_text, _text_records, _held_text)
-FAMILIES: dict[str, Family] = {TEXT.name: TEXT}
+def _grid(built: Built) -> PatchGrid:
+    assert not isinstance(built.config, TextConfig)
+    return built.config.grid
+
+
+def _rows(
+    built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
+) -> PackedRows | TextRows:
+    return open_rows(corpus, domain, "train", length, _grid(built), unique)
+
+
+def _held_rows(built: Built, corpus: Corpus, target: str, length: int, count: int) -> Held:
+    batch = _spaced(open_rows(corpus, target, "heldout", length, _grid(built)), count)
+    counted = batch["counted"].astype(bool)
+    return Held(batch, int(corpus.token_bytes[batch["targets"][counted]].sum()))
+
+
+def _captioned(
+    built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
+) -> Captioned:
+    return open_captioned(corpus, domain, "train", length, _grid(built), unique)
+
+
+def _held_captioned(built: Built, corpus: Corpus, target: str, length: int, count: int) -> Held:
+    return Held(_spaced(open_captioned(corpus, target, "heldout", length, _grid(built)), count))
+
+
+def _spaced(records: Records, count: int) -> dict[str, np.ndarray]:
+    """Evenly spaced records, the same ones every time; all where there are fewer."""
+    count = min(count, len(records))
+    return records.take(np.arange(count) * len(records) // count, None)
+
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Family(
+            "text",
+            128,
+            text_model,
+            lambda corpus, name: name not in corpus.illustrated,
+            _text_records,
+            _held_text,
+        ),
+        Family("multimodal", 128, multimodal_model, lambda *_: True, _rows, _held_rows),
+        Family(
+            "vision",
+            32,
+            vision_model,
+            is_captioned,
+            _captioned,
+            _held_captioned,
+        ),
+    )
+}
 
 
 def get_family(name: str) -> Family:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxmix.data import Corpus
-from jaxmix.models import learning_rate
-from jaxmix.studies.families import Built, CorpusSpec, get_family
+from jaxmix.models import family_of
+from jaxmix.studies.families import Built, CorpusSpec, Family, get_family
 from jaxmix.studies.mixtures import Design, named_mixtures
 from jaxmix.training import OptimizerConfig, fleet_memory, write_json
 
@@ -28,7 +28,7 @@ class Size:
         preset: of the model.
         tokens: of every run.
         mixtures: how many of the study's mixtures, from the first; None for all.
-        learning_rate: the peak; None for the paper's rule, .614 / width.
+        learning_rate: the peak; None for the preset's own, by the paper's rule .614 / width.
     """
 
     preset: str
@@ -51,10 +51,9 @@ class Study:
         seeds: each mixture is run with each; runs that share one start from the same parameters
             and read every domain in the same order.
         checkpoints: evenly spaced token counts at which losses are recorded.
-        family: of models and data.
-        batch: windows per step.
-        length: tokens per window.
-        held_windows: held-out windows per target.
+        batch: records per step: windows of text, packed rows, captioned pictures.
+        length: positions of a record: tokens, and patches of pictures.
+        held_windows: held-out records per target.
         schedule: "constant" makes every checkpoint a run of its own length.
         warmup: share of the run's first checkpoint.
         fleet: most runs that train as one program; None for as many as memory allows.
@@ -72,7 +71,6 @@ class Study:
     domains: tuple[str, ...] | None = None
     seeds: tuple[int, ...] = (0,)
     checkpoints: int = 8
-    family: str = "text"
     batch: int = 16
     length: int = 128
     held_windows: int = 64
@@ -87,6 +85,10 @@ class Study:
     def __post_init__(self) -> None:
         if not self.sizes or not (self.designs or self.mixtures) or not self.seeds:
             raise ValueError("a study needs at least one size, one mixture and one seed")
+        families = {size.preset: family_of(size.preset) for size in self.sizes}
+        if len(set(families.values())) > 1:
+            named = ", ".join(f"{preset} ({family})" for preset, family in families.items())
+            raise ValueError(f"sizes of one study are of one family, not {named}")
         for size in self.sizes:
             if size.tokens < self.tokens_per_step * self.checkpoints:
                 least = self.tokens_per_step * self.checkpoints
@@ -94,6 +96,11 @@ class Study:
                     f"{size.preset}: {size.tokens:g} tokens are fewer than {self.checkpoints} "
                     f"checkpoints of one step each, {least:g}; give it more tokens"
                 )
+
+    @property
+    def family(self) -> Family:
+        """That its presets are of."""
+        return get_family(family_of(self.sizes[0].preset))
 
     @property
     def tokens_per_step(self) -> int:
@@ -187,16 +194,45 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
 
 def build(study: Study, preset: str, corpus: Corpus) -> Built:
     """The model of one size of a study."""
-    return get_family(study.family).build(preset, corpus, study.length, study.overrides)
+    return study.family.build(preset, corpus, study.length, study.overrides)
+
+
+def targets_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
+    """The targets of a study: all of the corpus that its family can read."""
+    return tuple(name for name in corpus.targets if study.family.reads(corpus, name))
+
+
+def domains_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
+    """The training domains of a study.
+
+    Raises:
+        ValueError: a name is not a domain, or the family cannot read it.
+    """
+    family = study.family
+    known = tuple(name for name in corpus.domains if family.reads(corpus, name))
+    for name in [*(study.domains or ()), *study.unique_tokens]:
+        if name not in known:
+            raise ValueError(
+                f"{corpus.name} has no training domain '{name}' for {family.name} models; known: "
+                f"{', '.join(known) or 'none'}"
+            )
+    if not known:
+        raise ValueError(f"{corpus.name} has no domain that {family.name} models can read")
+    return study.domains or known
+
+
+def epoch_tokens(study: Study, corpus: Corpus, built: Built) -> dict[str, int]:
+    """Tokens of an epoch of every training domain, patches of pictures included."""
+    return {
+        d: len(study.family.records(built, corpus, d, study.length, None)) * study.length
+        for d in domains_of(study, corpus)
+    }
 
 
 def _mixtures(study: Study, corpus: Corpus) -> dict[str, dict[str, float]]:
-    domains = study.domains or corpus.domains
-    for name in [*domains, *study.unique_tokens]:
-        if name not in corpus.domains:
-            known = ", ".join(corpus.domains)
-            raise ValueError(f"{corpus.name} has no training domain '{name}'; known: {known}")
-    found = named_mixtures(study.designs, {d: corpus.train_tokens[d] for d in domains})
+    sizes = epoch_tokens(study, corpus, build(study, study.sizes[0].preset, corpus))
+    domains = tuple(sizes)
+    found = named_mixtures(study.designs, sizes)
     for name, weights in study.mixtures.items():
         unknown = sorted(set(weights) - set(domains))
         if unknown:
@@ -212,7 +248,7 @@ def _runs(
     study: Study, size: Size, built: Built, mixtures: Mapping[str, Mapping[str, float]]
 ) -> list[PlannedRun]:
     chosen = list(mixtures.items())[: size.mixtures]
-    rate = size.learning_rate or learning_rate(built.width)
+    rate = size.learning_rate or built.learning_rate
     return [
         PlannedRun(f"{size.preset}-{name}-s{seed}", name, dict(weights), seed, rate)
         for seed in study.seeds
@@ -239,9 +275,9 @@ def fleet_size(study: Study, built: Built, memory: float) -> int:
         memory: bytes that a fleet may take.
     """
     state = 16.0 * built.model.count().n_params_total
-    depth = int(built.config.get("depth", 1))
-    vocabulary = int(built.config.get("vocab_size", 1))
-    activations = 4.0 * study.tokens_per_step * (20 * depth * built.width + 3 * vocabulary)
+    config = built.config
+    per_token = 20 * config.depth * config.width + 3 * config.vocab_size
+    activations = 4.0 * study.tokens_per_step * per_token
     return max(1, min(64, int(memory / (state + activations))))
 
 

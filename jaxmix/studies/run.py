@@ -14,8 +14,17 @@ from typing import Any
 
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.runs import RunTable, runs_from_columns, write_runs
-from jaxmix.studies.families import Built, get_family
-from jaxmix.studies.plan import Plan, Study, Wave, build, config_hash
+from jaxmix.studies.families import Built
+from jaxmix.studies.plan import (
+    Plan,
+    PlannedRun,
+    Study,
+    Wave,
+    build,
+    config_hash,
+    epoch_tokens,
+    targets_of,
+)
 from jaxmix.training import (
     Feed,
     Fleet,
@@ -50,6 +59,7 @@ def run_plan(
     shard: tuple[int, int] = (1, 1),
     progress: WaveProgress | None = None,
     corpus: Corpus | None = None,
+    keep_final: bool = False,
 ) -> list[Outcome]:
     """Trains the waves of a plan that are not done.
 
@@ -60,6 +70,7 @@ def run_plan(
         shard: (i, n): of n machines this is the i-th, from 1, and takes every n-th wave.
         progress: called with the wave and where it stands.
         corpus: the plan's corpus, where it is open already.
+        keep_final: leave the final parameters of every run, for `finished_run`.
 
     Returns:
         Outcomes of the waves of this shard that this call saw done.
@@ -79,7 +90,8 @@ def run_plan(
         with _claimed(wave_folder(folder, wave)) as ours:
             if ours:
                 tell = None if progress is None else _telling(progress, wave)
-                outcomes.append(run_wave(plan.study, wave, corpus, folder, tell))
+                run = run_wave(plan.study, wave, corpus, folder, tell, keep_final=keep_final)
+                outcomes.append(run)
     return outcomes
 
 
@@ -125,16 +137,14 @@ def run_wave(
         layout: where arrays lie; None for a fleet over this process's devices.
         keep_final: leave the final parameters in the wave's folder.
     """
-    family = get_family(study.family)
+    family = study.family
     built = build(study, wave.preset, corpus)
     sources = sources_of(study, wave, corpus, (0, 1) if layout is None else layout.host)
     steps = study.record_at(wave.tokens)
     for source in sources:
         source.check(steps[-1])
-    members = tuple(
-        Member(run.run, run.seed, run.learning_rate, _columns(study, wave, run, corpus, built))
-        for run in wave.runs
-    )
+    columns = _columns(study, wave, corpus, built)
+    members = tuple(Member(run.run, run.seed, run.learning_rate, columns(run)) for run in wave.runs)
     layout = layout or fleet_layout(len(members))
     parts = study.accumulate or default_parts(layout, study.batch, study.length)
     optimizer = dataclasses.replace(study.optimizer(wave.tokens), accumulate=parts)
@@ -146,7 +156,10 @@ def run_wave(
 
     feed = Feed(
         lambda start: batches(sources, start=start),
-        {t: family.held(corpus, t, study.length, study.held_windows) for t in corpus.targets},
+        {
+            target: family.held(built, corpus, target, study.length, study.held_windows)
+            for target in targets_of(study, corpus)
+        },
         consumed,
     )
     here = wave_folder(folder, wave)
@@ -159,48 +172,51 @@ def sources_of(
     study: Study, wave: Wave, corpus: Corpus, host: tuple[int, int] = (0, 1)
 ) -> list[MixtureSource]:
     """The mixture of every run of a wave; `host` is (index, count) of the processes that share."""
-    return [_source(study, corpus, run.weights, run.seed, host) for run in wave.runs]
-
-
-def _source(
-    study: Study, corpus: Corpus, weights: Mapping[str, float], seed: int, host: tuple[int, int]
-) -> MixtureSource:
-    family = get_family(study.family)
+    built = build(study, wave.preset, corpus)
+    named = dict.fromkeys(domain for run in wave.runs for domain in run.weights)
+    unique = study.unique_tokens
     records = {
-        d: family.records(corpus, d, study.length, study.unique_tokens.get(d)) for d in weights
+        d: study.family.records(built, corpus, d, study.length, unique.get(d)) for d in named
     }
     index, count = host
-    return MixtureSource(
-        records,
-        weights,
-        seed,
-        study.batch,
-        forbid_repeat=study.forbid_repeat,
-        host=index,
-        hosts=count,
-    )
+    return [
+        MixtureSource(
+            {d: records[d] for d in run.weights},
+            run.weights,
+            run.seed,
+            study.batch,
+            forbid_repeat=study.forbid_repeat,
+            host=index,
+            hosts=count,
+        )
+        for run in wave.runs
+    ]
 
 
-def _columns(study: Study, wave: Wave, run: Any, corpus: Corpus, built: Built) -> dict[str, Any]:
+def _columns(
+    study: Study, wave: Wave, corpus: Corpus, built: Built
+) -> Callable[[PlannedRun], dict[str, Any]]:
     """What every row of a run carries besides its losses."""
-    count = built.model.count()
-    unique = {
-        f"unique_{d}": min(study.unique_tokens.get(d, math.inf), corpus.train_tokens[d])
-        for d in run.weights
-    }
-    decides = (built.config, study.optimizer(wave.tokens), study.batch, study.length)
-    return {
-        "n_params": count.n_params,
-        "n_params_total": count.n_params_total,
-        **{f"w_{d}": w for d, w in run.weights.items()},
-        **unique,
-        "family": study.family,
-        "preset": wave.preset,
-        "mixture": run.mixture,
-        "schedule": study.schedule,
-        "tokenizer": f"{corpus.tokenizer.name}-{corpus.tokenizer.hash[:12]}",
-        "config_hash": config_hash(*decides, corpus.hash, run.learning_rate),
-    }
+    count, most = built.model.count(), study.unique_tokens
+    epochs = epoch_tokens(study, corpus, built)
+    unique = {f"unique_{d}": min(most.get(d, math.inf), n) for d, n in epochs.items()}
+    decides = (built.settings, study.optimizer(wave.tokens), study.batch, study.length)
+
+    def of(run: PlannedRun) -> dict[str, Any]:
+        return {
+            "n_params": count.n_params,
+            "n_params_total": count.n_params_total,
+            **{f"w_{d}": w for d, w in run.weights.items()},
+            **unique,
+            "family": study.family.name,
+            "preset": wave.preset,
+            "mixture": run.mixture,
+            "schedule": study.schedule,
+            "tokenizer": f"{corpus.tokenizer.name}-{corpus.tokenizer.hash[:12]}",
+            "config_hash": config_hash(*decides, corpus.hash, run.learning_rate),
+        }
+
+    return of
 
 
 def status(plan: Plan, folder: Path) -> list[WaveStatus]:

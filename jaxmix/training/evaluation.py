@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxmix.training.sharding import Layout
 from jaxmix.training.step import eval_step
-from jaxmix.training.types import Held, Model
+from jaxmix.training.types import Held, Losses, Model
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class Measured:
         loss: nats per token.
         sem: its standard error over records.
         bits_per_byte: of the text; NaN where bytes are not known.
+        parts: means of the loss's parts, by name.
     """
 
     loss: float
     sem: float
     bits_per_byte: float
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -60,28 +62,38 @@ class Evaluator:
     def __call__(self, params: Any) -> list[dict[str, Measured]]:
         """Returns the losses of every member, by target; `params` lead with members."""
         found = [self._run(params, chunk) for chunk in self._chunks]
-        sums, counts = (
-            np.concatenate([np.asarray(getattr(f, name)) for f in found], axis=1)
-            for name in ("sums", "counts")
-        )
-        return [self._by_target(s, c) for s, c in zip(sums, counts, strict=True)]
+        whole = jax.tree.map(lambda *chunks: np.concatenate(chunks, axis=1), *map(_fetched, found))
+        members = len(whole["sums"])
+        return [self._by_target(jax.tree.map(lambda x, i=i: x[i], whole)) for i in range(members)]
 
-    def _by_target(self, sums: np.ndarray, counts: np.ndarray) -> dict[str, Measured]:
-        ends = np.cumsum(self._sizes)
-        slices = [slice(end - size, end) for end, size in zip(ends, self._sizes, strict=True)]
-        return {
-            name: measure(sums[at], counts[at], held.bytes)
-            for at, (name, held) in zip(slices, self._held.items(), strict=True)
-        }
+    def _by_target(self, losses: Mapping[str, Any]) -> dict[str, Measured]:
+        """The losses of one member, arrays over all records, by target."""
+        found, start = {}, 0
+        for (name, held), size in zip(self._held.items(), self._sizes, strict=True):
+            of = jax.tree.map(lambda x, at=slice(start, start + size): x[at], losses)
+            found[name] = measure(of["sums"], of["counts"], held.bytes, of["parts"])
+            start += size
+        return found
 
 
-def measure(sums: np.ndarray, counts: np.ndarray, text_bytes: int = 0) -> Measured:
+def _fetched(losses: Losses) -> dict[str, Any]:
+    found = {"sums": losses.sums, "counts": losses.counts, "parts": dict(losses.parts)}
+    return jax.tree.map(np.asarray, found)
+
+
+def measure(
+    sums: np.ndarray,
+    counts: np.ndarray,
+    text_bytes: int = 0,
+    parts: Mapping[str, np.ndarray] | None = None,
+) -> Measured:
     """Mean loss of records and its standard error, the records being a sample of the domain.
 
     Args:
         sums: [n] nats of each record.
         counts: [n] tokens of each record.
         text_bytes: that all these tokens stand for.
+        parts: [n] sums of parts of the loss, by name.
     """
     sums, counts = sums.astype(np.float64), counts.astype(np.float64)
     loss = sums.sum() / counts.sum()
@@ -90,7 +102,8 @@ def measure(sums: np.ndarray, counts: np.ndarray, text_bytes: int = 0) -> Measur
     spread = np.sqrt(np.sum((sums - loss * counts) ** 2) / max(n - 1, 1))
     sem = spread * math.sqrt(n) / counts.sum()
     bits = sums.sum() / math.log(2) / text_bytes if text_bytes else math.nan
-    return Measured(float(loss), float(sem), float(bits))
+    means = {name: float(part.sum() / counts.sum()) for name, part in (parts or {}).items()}
+    return Measured(float(loss), float(sem), float(bits), means)
 
 
 def _chunks(batch: Mapping[str, np.ndarray], size: int) -> list[dict[str, np.ndarray]]:

@@ -250,5 +250,6 @@ class _Run:
         row |= {"seed": member.seed, "learning_rate": member.learning_rate, "train_loss": trained}
         row |= {f"loss_{name}": m.loss for name, m in measured.items()}
         row |= {f"sem_{name}": m.sem for name, m in measured.items()}
+        row |= {f"{part}_{n}": v for n, m in measured.items() for part, v in m.parts.items()}
         row |= {f"bpb_{n}": m.bits_per_byte for n, m in measured.items() if m.bits_per_byte > 0}
         return row | dict(self.feed.consumed(i, step))

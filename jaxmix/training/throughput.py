@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -57,24 +58,21 @@ def default_parts(layout: Layout, batch: int, length: int) -> int:
 
 def measure_rate(
     model: Model,
-    members: int,
-    batch: int,
+    batch: Mapping[str, np.ndarray],
     length: int,
-    vocabulary: int,
     layout: Layout | None = None,
     seconds: float = 2.0,
     parts: int | None = None,
 ) -> float:
-    """Trains a fleet on random tokens for a while and returns its tokens per second.
+    """Trains a fleet on one batch for a while and returns its tokens per second.
 
     Data, evaluations and compilation are left out.
 
     Args:
-        model: of a family that reads ``{"tokens": [B, T + 1]}``.
-        members: runs at once.
-        batch: records of a step of one member.
-        length: predicted tokens of a record.
-        vocabulary: tokens to draw from.
+        model: of the fleet's members.
+        batch: of a step, arrays [M, B, ...] for M members; in a group of processes, this process's
+            share of B.
+        length: tokens of a record.
         layout: as in `train`.
         seconds: how long to measure, compilation not counted.
         parts: of a batch, one after the other; None for `default_parts`.
@@ -82,18 +80,17 @@ def measure_rate(
     Returns:
         Tokens per second of all members.
     """
+    members, share = next(iter(batch.values())).shape[:2]
     layout = layout or (fleet_layout(members) if members > 1 else single_layout())
+    records = share * layout.host[1]
     runs = tuple(Member(str(i), i, 1e-4) for i in range(members))
-    parts = parts or default_parts(layout, batch, length)
-    fleet = Fleet(runs, (1,), batch * length, OptimizerConfig(1, 0, accumulate=parts))
-    program = Program(model, fleet, layout)
-    shape = (members, batch // layout.host[1], length + 1)
-    tokens = np.random.default_rng(0).integers(0, vocabulary, shape).astype(np.uint16)
-    steps, taken = _timed(program, {"tokens": tokens}, seconds)
-    return steps * members * batch * length / taken
+    parts = parts or default_parts(layout, records, length)
+    fleet = Fleet(runs, (1,), records * length, OptimizerConfig(1, 0, accumulate=parts))
+    steps, taken = _timed(Program(model, fleet, layout), batch, seconds)
+    return steps * members * records * length / taken
 
 
-def _timed(program: Program, batch: dict[str, np.ndarray], seconds: float) -> tuple[int, float]:
+def _timed(program: Program, batch: Mapping[str, np.ndarray], seconds: float) -> tuple[int, float]:
     """Steps done and the time they took, after two that compile and warm up."""
     state = program.init()
     for number in range(2):

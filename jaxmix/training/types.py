@@ -16,7 +16,7 @@ Batch = Mapping[str, Any]
 
 
 class Losses(Protocol):
-    """Losses by record: sums in nats and counts of tokens, [B] each."""
+    """Losses by record: sums in nats and counts of tokens, [B] each, and parts of the sums."""
 
     @property
     def sums(self) -> jax.Array:
@@ -26,6 +26,11 @@ class Losses(Protocol):
     @property
     def counts(self) -> jax.Array:
         """[B]."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, jax.Array]:
+        """Sums of the parts of a loss that has several, [B] each, over the same counts."""
         ...
 
 

@@ -159,7 +159,7 @@ def test_captioned_pictures(corpus):
 
 def test_held_out_records_never_change(corpus):
     records = open_captioned(corpus, "captions", "heldout", 16, GRID)
-    one, two = (records.take(np.arange(5)) for _ in range(2))
+    one, two = (records.take(np.arange(len(records))) for _ in range(2))
     assert all(np.array_equal(one[k], two[k]) for k in one)
 
 

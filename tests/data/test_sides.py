@@ -16,8 +16,13 @@ def held(domains, **options):
 
 def test_shares_are_held_out():
     sides = split_twins({"a": [one(i) for i in range(2000)]})["a"]
-    assert 200 <= len(sides.heldout) <= 260  # 12%, as 400 would be more
+    assert 90 <= len(sides.heldout) <= 150  # 6%, give or take three standard deviations
     assert sorted(sides.heldout + sides.train) == list(range(2000))
+
+
+def test_large_families_are_no_likelier_to_be_held_out():
+    documents = [one(i, "", f"family {i // 20}") for i in range(8000)]
+    assert 0.03 < len(held({"a": documents})["a"]) / 8000 < 0.09
 
 
 def test_the_sides_do_not_depend_on_the_order():

@@ -62,13 +62,14 @@ def test_a_fleet_fits_into_memory(study, corpus):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"domains": ("low", "lower")}, "no training domain 'lower'; known: high, low"),
+        ({"domains": ("low", "lower")}, "no training domain 'lower' for text models; known: high, low"),
         ({"domains": ("low", "mixed")}, "no training domain 'mixed'"),
         ({"mixtures": {"x": {"mixed": 1.0}}}, "mixture 'x': 'mixed' is not a domain"),
         ({"mixtures": {"x": {"low": 0.7}}}, "mixture 'x': weights sum to 0.7"),
         ({"sizes": (Size("tiny-17", 1e4),)}, "unknown preset 'tiny-17'; nearest"),
         ({"sizes": (Size("tiny-16", 1e4), Size("tiny-16", 2e4))}, "one preset"),
-        ({"family": "sound"}, "unknown family 'sound'; known: text"),
+        ({"sizes": (Size("tiny-16", 1e4), Size("nmm-tiny-16", 1e4))}, "of one family, not tiny-16"),
+        ({"sizes": (Size("lvm-tiny-16", 1e4),)}, "mine has no domain that vision models can read"),
     ],
 )
 def test_what_does_not_fit_the_corpus_is_refused(study, corpus, change, message):

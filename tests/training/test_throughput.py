@@ -20,14 +20,17 @@ from tests.training import toys
     ids=["default", "vmap", "fsdp"],
 )
 def test_a_rate_is_measured(members, layout):
-    rate = measure_rate(toys.Toy(), members, 8, 16, toys.VOCABULARY, layout, seconds=0.05)
+    batch = {"tokens": toys.records(0, members, 8)}
+    rate = measure_rate(toys.Toy(), batch, toys.LENGTH, layout, seconds=0.05)
     assert 100 < rate < 1e9
 
 
 def test_members_count(tmp_path):
     layout = fleet_layout(1)
-    one = measure_rate(toys.Toy(), 1, 2, 2, toys.VOCABULARY, layout, seconds=0.2)
-    many = measure_rate(toys.Toy(), 16, 2, 2, toys.VOCABULARY, layout, seconds=0.2)
+    one, many = (
+        measure_rate(toys.Toy(), {"tokens": toys.records(0, n, 2, length=2)}, 2, layout, 0.2)
+        for n in (1, 16)
+    )
     assert many > one  # such small steps are all overhead
 
 

@@ -24,9 +24,10 @@ BATCH = 8
 class Nats:
     sums: jax.Array
     counts: jax.Array
+    parts: Mapping[str, jax.Array] = dataclasses.field(default_factory=dict)
 
 
-jax.tree_util.register_dataclass(Nats, ["sums", "counts"], [])
+jax.tree_util.register_dataclass(Nats, ["sums", "counts", "parts"], [])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,17 @@
+"""The multimodal study: trains the ladder and the larger size, fits laws, and tests their mixtures.
+
+    python experiments/multimodal/run.py [--work FOLDER] [--smoke]
+
+Every stage is resumed where it was stopped; results go to results/.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import config
+import stages
+
+if __name__ == "__main__":
+    stages.main(config, __doc__)

@@ -1,0 +1,186 @@
+"""What the studies of all families do with their configuration: train, fit, propose, prove, plot.
+
+Each folder's `config.py` says what is trained: the studies `ladder` and `larger`,
+`proof(mixtures)`, `smoke(study)`, the targets of every goal (GOALS), and the random mixtures that
+are kept from the scored fits (HELD). Every stage is resumed where it was stopped; the waves of runs
+lie in the cache, the results beside the configuration.
+"""
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+from typing import Any
+
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count() or 1))
+
+import numpy as np
+import pandas as pd
+
+from jaxmix.fitting import fit, score
+from jaxmix.fitting.scores import mean_mre
+from jaxmix.mixtures import optimize
+from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
+from jaxmix.runs import runs_from_frame, write_runs
+from jaxmix.studies import final_losses, gain, make_plan, run_plan, write_table
+
+LAWS = ("simple", "additive", "joint", "full")
+PROPOSING = ("additive", "joint")
+RESTARTS = 48
+CACHE = pathlib.Path(os.environ.get("JAXMIX_CACHE") or pathlib.Path.home() / ".cache/jaxmix")
+
+
+def main(config: Any, description: str) -> tuple[pathlib.Path, pathlib.Path] | None:
+    """Runs a study from the command line.
+
+    Returns:
+        The folders of the waves and of the results; None after a smoke test.
+    """
+    here = pathlib.Path(config.__file__).resolve().parent
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=pathlib.Path, default=CACHE / "studies" / here.name)
+    parser.add_argument("--smoke", action="store_true", help="seconds, on tiny data")
+    given = parser.parse_args()
+    if given.smoke:  # too few rows for a law: the trainers are what is tried
+        for name in ("ladder", "larger"):
+            trained(config.smoke(getattr(config, name)), given.work / "smoke" / name)
+        return None
+    out = here / "results"
+    out.mkdir(parents=True, exist_ok=True)
+    study(config, given.work, out)
+    return given.work, out
+
+
+def study(config: Any, work: pathlib.Path, out: pathlib.Path) -> None:
+    ladder = trained(config.ladder, work / "ladder")
+    larger = trained(config.larger, work / "larger")
+    write_runs(
+        runs_from_frame(pd.concat([ladder.frame, larger.frame], ignore_index=True)),
+        out / "runs.csv",
+    )
+    seen, unseen = halves(ladder, config.HELD)
+    tables = {"fitted": seen, "unseen_mixtures": unseen, "larger_size": larger}
+    errors = {law: errors_of(law, seen, tables) for law in LAWS}
+    write_csv(out / "scores.csv", [{"law": law, **means(found)} for law, found in errors.items()])
+    laws = {law: fit(ladder, law, restarts=RESTARTS, residual="log") for law in PROPOSING}
+    write_csv(out / "targets.csv", by_target(laws, ladder, larger))
+    # The law that proposes is chosen on unseen mixtures of the ladder, not on the larger size.
+    chosen = min(laws, key=lambda law: float(means(errors[law])["unseen_mixtures"]))
+    found = proposals(config, chosen, laws[chosen], larger)
+    (out / "optimum.json").write_text(json.dumps(found, indent=1) + "\n")
+    proof = trained(
+        config.proof({name: one["weights"] for name, one in found.items()}), work / "proof", True
+    )
+    write_runs(proof, out / "proof.csv")
+    write_csv(out / "gains.csv", gains(laws[chosen], found, proof))
+    plot_observed_predicted(
+        laws, {"fitted": ladder, "larger size": larger}, out / "observed-predicted.png"
+    )
+    sizes = np.geomspace(ladder.n_params.min(), 10 * larger.n_params.max(), 13)
+    mean = dict.fromkeys(config.GOALS["mean"], 1.0)
+    plot_optimum_over_scale(laws, sizes, config.TOKENS, out / "optimum-over-scale.png", mean)
+
+
+def trained(study, folder, keep_final=False):
+    """The run table of a study, trained first where it is not."""
+    corpus = study.corpus.open()
+    plan = make_plan(study, corpus)
+    folder.mkdir(parents=True, exist_ok=True)
+    plan.save(folder / "plan.json")
+    run_plan(plan, folder, corpus=corpus, keep_final=keep_final)
+    return write_table(plan, folder, folder / "runs.csv")
+
+
+def halves(ladder, held):
+    """Rows to fit and rows of the mixtures that are kept from the fit."""
+    apart = ladder.frame["mixture"].astype(str).isin(held).to_numpy()
+    return ladder.select(~apart), ladder.select(apart)
+
+
+def errors_of(law, seen, tables):
+    """Mean relative error in percent on every table, of laws fitted on `seen`."""
+    fits = fit(seen, law, restarts=RESTARTS, residual="log")
+    print(
+        law,
+        {name: round(mean_mre(score(fits, table)), 3) for name, table in tables.items()},
+        flush=True,
+    )
+    return {name: score(fits, table) for name, table in tables.items()}
+
+
+def means(found):
+    return {name: f"{mean_mre(scores):.3f}" for name, scores in found.items()}
+
+
+def by_target(laws, ladder, larger):
+    """The paper's table 2: error on the fitted and on the larger sizes, target by target."""
+    for law, fits in laws.items():
+        fitted, beyond = score(fits, ladder), score(fits, larger)
+        for target in fitted:
+            yield {
+                "law": law,
+                "target": target,
+                "fitted_mre": f"{fitted[target].mre:.3f}",
+                "larger_mre": f"{beyond[target].mre:.3f}",
+                "larger_spearman": f"{beyond[target].spearman:.4f}",
+            }
+
+
+def proposals(config, law, fits, larger):
+    """The best mixture for every goal at the larger size."""
+    n, found = float(larger.n_params[0]), {}
+    for goal, targets in config.GOALS.items():
+        best = optimize(fits, n, config.TOKENS, target_weights=dict.fromkeys(targets, 1.0))
+        found[f"best-{goal}"] = {
+            "law": law,
+            "weights": best.mixture,
+            "predicted": best.objective,
+            "gap": best.gap,
+            "hull_distance": best.hull_distance,
+            "goal": list(targets),
+        }
+    return found
+
+
+def gains(fits, found, proof):
+    """Predicted and measured advantage over uniform and proportional mixtures."""
+    n, d = float(proof.n_params[0]), float(proof.tokens.max())
+    for name, one in found.items():
+        losses = final_losses(proof, one["goal"])
+        measured_loss = np.mean([v for (m, _), v in losses.items() if m == name])
+        best = predicted(fits, one["goal"], n, d, list(one["weights"].values()))
+        for baseline in ("uniform", "proportional"):
+            base = predicted(fits, one["goal"], n, d, weights_of(proof, baseline))
+            measured = gain(losses, name, baseline)
+            yield {
+                "mixture": name,
+                "law": one["law"],
+                "baseline": baseline,
+                "predicted_gain": f"{base - best:.4f}",
+                "measured_gain": f"{measured.mean:.4f}",
+                "sem": f"{measured.sem:.4f}",
+                "seeds": measured.seeds,
+                "unpaired_sd": f"{measured.noise:.4f}",
+                "predicted_loss": f"{best:.4f}",
+                "measured_loss": f"{measured_loss:.4f}",
+            }
+
+
+def predicted(fits, goal, n, d, weights):
+    return float(np.mean([f.predict(n, d, weights) for f in fits if f.target in goal]))
+
+
+def weights_of(table, mixture):
+    row = table.frame.loc[table.frame["mixture"] == mixture].iloc[0]
+    return [float(row[f"w_{domain}"]) for domain in table.domains]
+
+
+def write_csv(path, rows):
+    rows = list(rows)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
