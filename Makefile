@@ -38,8 +38,8 @@ $(STAMP):
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 
-demo: install  ## the whole way on real text, under ten minutes (QUICK=1: under three)
-	@$(VENV)/bin/jaxmix demo $(if $(QUICK),--quick,)
+demo: install  ## the whole way on real data (QUICK=1: under three minutes; FAMILY=nmm or lvm)
+	@$(VENV)/bin/jaxmix demo $(if $(QUICK),--quick,) $(if $(FAMILY),--family $(FAMILY),)
 
 lint: install  ## style and types
 	@$(PY) -m ruff check .

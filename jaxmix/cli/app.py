@@ -22,6 +22,7 @@ from jaxmix.cli.demo import demo_command
 from jaxmix.cli.fit import fit_command
 from jaxmix.cli.imports import import_group
 from jaxmix.cli.laws import laws_command
+from jaxmix.cli.look import look_command
 from jaxmix.cli.optimize import optimize_command
 from jaxmix.cli.predict import predict_command
 from jaxmix.cli.score import score_command
@@ -33,6 +34,7 @@ from jaxmix.cli.train import train_command
 _COMMANDS = (
     data_group,
     train_command,
+    look_command,
     study_group,
     fit_command,
     score_command,

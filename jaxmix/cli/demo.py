@@ -1,4 +1,4 @@
-"""``jaxmix demo``: the whole way on real text, from raw files to a mixture put to the test."""
+"""``jaxmix demo``: the whole way on real data, from raw files to a mixture put to the test."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -24,109 +24,154 @@ _LAWS = ("additive", "joint")
 
 @dataclass(frozen=True)
 class Demo:
-    """How large the demo is.
+    """What the demo of a family trains, and how much of it.
 
     Attributes:
-        ladder: presets whose runs are fitted.
-        largest: the preset that is predicted.
+        recipe: of the data.
+        goal: a target for which a mixture is proposed as well as for the mean.
+        prefix: of the family's presets.
+        batch: records a step.
+        length: positions of a record.
+        held: held-out records of every target.
+        max_bytes: of every domain's data; None for all.
+        ladder: widths whose runs are fitted.
+        largest: the width that is predicted.
         tokens: of every run.
         mixtures: random ones beside the vertices and the uniform one.
         seeds: of the last proof.
         checkpoints: of every run.
-        max_bytes: of every domain's text.
         restarts: of every fit.
     """
 
-    ladder: tuple[str, ...] = ("tiny-24", "tiny-32", "tiny-48")
-    largest: str = "tiny-64"
+    recipe: str
+    goal: str
+    prefix: str = ""
+    batch: int = 8
+    length: int = 128
+    held: int = 32
+    max_bytes: int | None = None
+    ladder: tuple[int, ...] = (24, 32, 48)
+    largest: int = 64
     tokens: float = 200_000
     mixtures: int = 6
     seeds: tuple[int, ...] = (0, 1, 2)
     checkpoints: int = 5
-    max_bytes: int | None = 8_000_000
     restarts: int = 32
 
+    def preset(self, width: int) -> str:
+        """The preset of a width."""
+        return f"{self.prefix}tiny-{width}"
 
-_QUICK = Demo(
-    ladder=("tiny-16", "tiny-24", "tiny-32"),
-    largest="tiny-48",
-    tokens=90_000,
-    mixtures=4,
-    seeds=(0, 1),
-    checkpoints=4,
-    max_bytes=2_000_000,
-    restarts=16,
+
+# Scripture is never trained on.
+_DEMOS = {
+    "text": Demo("text-mini", "scripture", max_bytes=8_000_000),
+    "nmm": Demo("nmm-mini", "image_caption", "nmm-", held=96),
+    "lvm": Demo("lvm-mini", "emoji", "lvm-", batch=32, length=32, held=192),
+}
+_QUICK = {
+    "ladder": (16, 24, 32),
+    "largest": 48,
+    "tokens": 90_000,
+    "mixtures": 4,
+    "seeds": (0, 1),
+    "checkpoints": 4,
+    "restarts": 16,
+}
+
+
+@click.command("demo", cls=skin.Command, short_help="The whole way on real data.")
+@click.option(
+    "--family",
+    type=click.Choice(list(_DEMOS)),
+    default="text",
+    show_default=True,
+    help="Text, early-fusion multimodal (nmm), or vision models (lvm).",
 )
-
-
-@click.command("demo", cls=skin.Command, short_help="The whole way on real text.")
 @click.option("--quick", is_flag=True, help="A smaller study, about two minutes.")
 @click.option(
     "--out", default="jaxmix-demo", show_default=True, metavar="FOLDER", help="For all results."
 )
-def demo_command(quick: bool, out: str) -> None:
-    """Train a ladder of tiny models on real text, fit laws, and test the mixture they propose.
+def demo_command(family: str, quick: bool, out: str) -> None:
+    """Train a ladder of tiny models on real data, fit laws, and test the mixture they propose.
 
-    Prepares a corpus of five domains, trains many mixtures at several sizes, fits the additive and
-    the joint law, scores them on unseen mixtures and an unseen larger size, finds the best mixtures
-    for the mean loss and for a text that is never trained on, and trains those at the larger size
-    beside the uniform one. Stopped and called again, it goes on where it was.
+    Prepares a corpus, trains many mixtures at several sizes, fits the additive and the joint law,
+    scores them on unseen mixtures and an unseen larger size, finds the best mixtures for the mean
+    loss and for one target, and trains those at the larger size beside the uniform one. Models that
+    see pictures end with a contact sheet of what they saw and wrote. Stopped and called again, it
+    goes on where it was.
     """
     use_all_cores()
-    demo = _QUICK if quick else Demo()
-    folder = Path(out, "quick" if quick else "full")
+    demo = _DEMOS[family]
+    if quick:
+        most = 2_000_000 if demo.max_bytes else None
+        demo = dataclasses.replace(demo, max_bytes=most, **_QUICK)
+    folder = Path(out, ("" if family == "text" else f"{family}-") + ("quick" if quick else "full"))
     folder.mkdir(parents=True, exist_ok=True)
     study = _study(demo)
-    with skin.progress("preparing text-mini") as report:
+    with skin.progress(f"preparing {demo.recipe}") as report:
         corpus = study.corpus.open(report)
-    _introduce(demo, corpus)
+    _introduce(demo, study, corpus)
     ladder = _trained(study, corpus, folder / "ladder")
     seen, unseen = _split(ladder)
     laws = {name: _fit(seen, name, demo) for name in _LAWS}
     best = _optima(laws, study, corpus, demo, ladder, unseen)
-    proof = _trained(_proof(study, demo, best), corpus, folder / "proof")
+    proof = _trained(_proof(study, demo, best), corpus, folder / "proof", family != "text")
     _, larger = _split(proof)
     _show_scores(laws, seen, unseen, larger)
     _show_proof(laws[best.law], best, proof, corpus)
     _plot(laws, seen, unseen, proof, folder)
+    if family != "text":
+        _show_pictures(folder, corpus, demo)
 
 
 def _study(demo: Demo) -> "Study":
     from jaxmix.studies import CorpusSpec, Size, Study, parse_design
 
+    designs = ("uniform", "vertices,minimum=0.04", f"dirichlet:{demo.mixtures}")
     return Study(
-        CorpusSpec("text-mini", "bpe-1024", demo.max_bytes),
-        tuple(Size(preset, demo.tokens) for preset in demo.ladder),
-        designs=tuple(
-            parse_design(text)
-            for text in ("uniform", "vertices,minimum=0.04", f"dirichlet:{demo.mixtures}")
-        ),
-        mixtures=_unseen_mixtures(),
+        CorpusSpec(demo.recipe, "bpe-1024", demo.max_bytes),
+        tuple(Size(demo.preset(width), demo.tokens) for width in demo.ladder),
+        designs=tuple(parse_design(text) for text in designs),
+        mixtures=_unseen_mixtures(demo),
         checkpoints=demo.checkpoints,
-        batch=8,
-        held_windows=32,
+        batch=demo.batch,
+        length=demo.length,
+        held_windows=demo.held,
     )
 
 
-def _unseen_mixtures() -> dict[str, dict[str, float]]:
+def _unseen_mixtures(demo: Demo) -> dict[str, dict[str, float]]:
     """Mixtures that no fit sees."""
-    first = {"api_docs": 0.3, "dictionary": 0.1, "code_python": 0.3, "code_cpp": 0.2}
-    second = {"api_docs": 0.1, "dictionary": 0.4, "code_python": 0.1, "code_cpp": 0.1}
-    rest = [{**m, "world_facts": 1 - sum(m.values())} for m in (first, second)]
-    return dict(zip(_UNSEEN, rest, strict=True))
+    from jaxmix.data import RECIPES
+    from jaxmix.studies import Design, named_mixtures
+
+    domains = [one.name for one in RECIPES[demo.recipe].domains if not one.target_only]
+    random = Design("dirichlet", len(_UNSEEN), minimum=0.1, seed=1)
+    found = named_mixtures((random,), dict.fromkeys(domains, 1))
+    return dict(zip(_UNSEEN, found.values(), strict=True))
 
 
-def _introduce(demo: Demo, corpus: "Corpus") -> None:
-    counts = ", ".join(f"{d} {corpus.train_tokens[d] / 1e6:.1f}M" for d in corpus.domains)
+def _introduce(demo: Demo, study: "Study", corpus: "Corpus") -> None:
+    from jaxmix.studies import build, epoch_tokens
+
+    built = build(study, study.sizes[0].preset, corpus)
+    tokens = epoch_tokens(study, corpus, built)
+    counts = ", ".join(f"{domain} {count / 1e6:.2f}M" for domain, count in tokens.items())
     targets = [t for t in corpus.targets if t not in corpus.domains]
+    patches = ", patches of pictures included" if corpus.illustrated else ""
+    more = f"; and {targets[0]}, which is a target only" if targets else ""
     skin.show(
-        f"Real text, tokens by domain: {counts}; and {targets[0]}, which is a target only. Models "
-        f"{', '.join(demo.ladder)} train on {demo.mixtures + 8} mixtures, {demo.tokens:,.0f} "
-        f"tokens each; {demo.largest} is to be predicted."
+        f"Real data, tokens by domain{patches}: {counts}{more}. Models "
+        f"{', '.join(map(demo.preset, demo.ladder))} train on "
+        f"{demo.mixtures + len(corpus.domains) + 3} mixtures, {demo.tokens:,.0f} tokens each; "
+        f"{demo.preset(demo.largest)} is to be predicted."
     )
 
 
-def _trained(study: "Study", corpus: "Corpus", folder: Path) -> "RunTable":
+def _trained(
+    study: "Study", corpus: "Corpus", folder: Path, keep_final: bool = False
+) -> "RunTable":
     """Trains what is not trained yet, and returns the run table."""
     from jaxmix.studies import make_plan, run_plan, write_table
 
@@ -134,7 +179,7 @@ def _trained(study: "Study", corpus: "Corpus", folder: Path) -> "RunTable":
     folder.mkdir(exist_ok=True)
     plan.save(folder / "plan.json")
     with training_bar(plan) as report:
-        run_plan(plan, folder, progress=report, corpus=corpus)
+        run_plan(plan, folder, progress=report, corpus=corpus, keep_final=keep_final)
     return write_table(plan, folder, folder / "runs.csv")
 
 
@@ -183,9 +228,8 @@ def _optima(
     from jaxmix.studies import build
 
     law = min(laws, key=lambda name: mean_mre(score(laws[name], unseen)))
-    n = build(study, demo.largest, corpus).model.count().n_params
-    targets = tuple(t for t in corpus.targets if t not in corpus.domains)
-    goals = {"best-mean": corpus.domains, f"best-{targets[0]}": targets}
+    n = build(study, demo.preset(demo.largest), corpus).model.count().n_params
+    goals = {"best-mean": corpus.domains, f"best-{demo.goal}": (demo.goal,)}
     tokens = float(ladder.tokens.max())
     # No law knows what lies beyond the weights that were run.
     most = dict(zip(ladder.domains, ladder.weights.max(0).tolist(), strict=True))
@@ -206,9 +250,9 @@ def _proof(study: "Study", demo: Demo, best: Best) -> "Study":
     uniform = dict.fromkeys(next(iter(best.mixtures.values())), 1 / k)
     return dataclasses.replace(
         study,
-        sizes=(Size(demo.largest, demo.tokens),),
+        sizes=(Size(demo.preset(demo.largest), demo.tokens),),
         designs=(),
-        mixtures={**_unseen_mixtures(), "uniform": uniform, **best.mixtures},
+        mixtures={**_unseen_mixtures(demo), "uniform": uniform, **best.mixtures},
         seeds=demo.seeds,
     )
 
@@ -288,3 +332,20 @@ def _plot(
     tokens = float(proof.tokens.max())
     plot_optimum_over_scale(laws, sizes, tokens, folder / "optimum-over-scale.png", domains)
     skin.show(f"Run tables and plots are in {folder}.")
+
+
+def _show_pictures(folder: Path, corpus: "Corpus", demo: Demo) -> None:
+    """What the model of the mixture that is best for the mean makes of held-out pictures."""
+    from jaxmix.report import plot_contact_sheet
+    from jaxmix.studies import finished_run, look
+
+    run = f"{demo.preset(demo.largest)}-best-mean-s0"
+    looks = look(finished_run(folder / "proof", run, corpus))
+    plot_contact_sheet(looks, folder / "contact-sheet.png", f"{run}: held-out pictures")
+    skin.show(
+        f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:",
+        *(
+            f"  {one.target}: {one.caption!r} -> {one.written!r}"
+            for one in looks[:: len(looks) // 4]
+        ),
+    )

@@ -46,7 +46,7 @@ class Geometry(Protocol):
 
 
 def patches_of(
-    pictures: Sequence[np.ndarray],
+    pictures: Sequence[Image.Image],
     geometry: Geometry,
     draws: np.ndarray | None = None,
     flip: np.ndarray | None = None,
@@ -54,7 +54,7 @@ def patches_of(
     """Pictures as patches, row by row from the top left, uint8 [n, patches, patch_dim].
 
     Args:
-        pictures: uint8 [H, W, 3] each, of any size.
+        pictures: in RGB, of any size.
         geometry: of the model.
         draws: uint64 [n], the chance of every crop and mirroring; None for center crops.
         flip: bool [n], which of them may be mirrored.
@@ -63,8 +63,7 @@ def patches_of(
     out = np.empty((len(pictures), size, size, 3), np.uint8)
     boxes = _centers(pictures) if draws is None else _boxes(pictures, uniforms(draws, 5))
     for i, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
-        resized = Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR, box)
-        out[i] = np.asarray(resized)
+        out[i] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box))
     if draws is not None and flip is not None:
         mirrored = flip & (uniforms(draws, 5)[:, 4] < 0.5)
         out[mirrored] = out[mirrored, :, ::-1]
@@ -88,20 +87,20 @@ def image_of(patches: np.ndarray, geometry: Geometry) -> np.ndarray:
     return grid.reshape(geometry.image_size, geometry.image_size, 3)
 
 
-def _centers(pictures: Sequence[np.ndarray]) -> list[Box]:
+def _centers(pictures: Sequence[Image.Image]) -> list[Box]:
     """The largest centered square of each."""
     boxes = []
     for picture in pictures:
-        height, width = picture.shape[:2]
+        width, height = picture.size
         side = min(height, width)
         left, top = (width - side) / 2, (height - side) / 2
         boxes.append((left, top, left + side, top + side))
     return boxes
 
 
-def _boxes(pictures: Sequence[np.ndarray], chance: np.ndarray) -> list[Box]:
+def _boxes(pictures: Sequence[Image.Image], chance: np.ndarray) -> list[Box]:
     """Random crops: a share of the area, an aspect ratio, and a place; cut where they stick out."""
-    sizes = np.array([picture.shape[:2] for picture in pictures], np.float64).reshape(-1, 2)
+    sizes = np.array([picture.size[::-1] for picture in pictures], np.float64).reshape(-1, 2)
     area = sizes.prod(1) * (SCALE[0] + (SCALE[1] - SCALE[0]) * chance[:, 0])
     low, high = np.log(ASPECT)
     aspect = np.exp(low + (high - low) * chance[:, 1])

@@ -32,9 +32,7 @@ _HANDED = re.compile(
 _TOKENIZED = 4096  # texts tokenized at a time
 
 
-def spool(
-    name: str, read: Callable[[Skips], Iterable[Document]], partial: Path, size: int
-) -> None:
+def spool(name: str, read: Callable[[Skips], Iterable[Document]], partial: Path, size: int) -> None:
     """Reads the documents of a domain and keeps them with their pictures shrunk.
 
     Args:

@@ -127,7 +127,7 @@ class Documents:
         self._tokens = tokens
         self._source = _source(path)
         self.index = Index.load(path.with_suffix(".index"))
-        self._kept: dict[int, tuple[np.ndarray, ...]] = {}
+        self._kept: dict[int, tuple[Any, ...]] = {}
         self._left = _DECODED
         self._lock = threading.Lock()
 
@@ -146,24 +146,29 @@ class Documents:
         start = int(self.index.ends[i - 1]) if i else 0
         return self.index.parts[start : self.index.ends[i]].tolist()
 
-    def __getitem__(self, i: int) -> tuple[np.ndarray, ...]:
-        """The parts of document i: token ids [n], or pixels uint8 [H, W, 3]."""
+    def __getitem__(self, i: int) -> tuple[Any, ...]:
+        """The parts of document i: token ids [n], or an image in RGB."""
         if not 0 <= i < len(self):
             raise IndexError(f"document {i} of {len(self)}")
         found = self._kept.get(i)
         return self._read(i) if found is None else found
 
-    def _read(self, i: int) -> tuple[np.ndarray, ...]:
+    def _read(self, i: int) -> tuple[Any, ...]:
         decoded = tuple(self._decoded(part) for part in unpack(self._source[i]))
-        size = sum(part.nbytes for part in decoded)
+        size = sum(map(_bytes, decoded))
         with self._lock:
             if size <= self._left and i not in self._kept:
                 self._kept[i] = decoded
                 self._left -= size
         return decoded
 
-    def _decoded(self, part: Part) -> np.ndarray:
+    def _decoded(self, part: Part) -> np.ndarray | Image.Image:
         if not part.is_picture:
             return np.frombuffer(part.data, self._tokens)
         with Image.open(io.BytesIO(part.data)) as image:
-            return np.asarray(image.convert("RGB"))
+            return image.convert("RGB")
+
+
+def _bytes(part: np.ndarray | Image.Image) -> int:
+    """Memory that it takes; Pillow gives every pixel four bytes."""
+    return 4 * part.width * part.height if isinstance(part, Image.Image) else part.nbytes

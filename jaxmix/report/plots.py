@@ -44,7 +44,7 @@ def plot_observed_predicted(
         if i == 0:
             axes.set_ylabel("predicted mean loss, nats per token")
         axes.legend(frameon=False, title="mean relative error of the mean")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _mean_losses(fits: Sequence[FittedLaw], table: RunTable) -> tuple[np.ndarray, np.ndarray]:
@@ -87,10 +87,10 @@ def plot_optimum_over_scale(
             axes.set_ylabel("optimal weight")
             lines = axes.get_legend_handles_labels()
             figure.legend(*lines, loc="outside right upper", frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> None:
+def save(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Writes beside the name and renames, so that no half picture is left."""
     path = Path(path)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")

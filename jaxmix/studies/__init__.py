@@ -10,6 +10,10 @@ from jaxmix.studies.families import get_family as get_family
 from jaxmix.studies.gains import Gain as Gain
 from jaxmix.studies.gains import final_losses as final_losses
 from jaxmix.studies.gains import gain as gain
+from jaxmix.studies.looking import FinishedRun as FinishedRun
+from jaxmix.studies.looking import Look as Look
+from jaxmix.studies.looking import finished_run as finished_run
+from jaxmix.studies.looking import look as look
 from jaxmix.studies.mixtures import Design as Design
 from jaxmix.studies.mixtures import named_mixtures as named_mixtures
 from jaxmix.studies.mixtures import parse_design as parse_design
@@ -19,6 +23,7 @@ from jaxmix.studies.plan import Size as Size
 from jaxmix.studies.plan import Study as Study
 from jaxmix.studies.plan import Wave as Wave
 from jaxmix.studies.plan import build as build
+from jaxmix.studies.plan import epoch_tokens as epoch_tokens
 from jaxmix.studies.plan import load_plan as load_plan
 from jaxmix.studies.plan import make_plan as make_plan
 from jaxmix.studies.run import WaveStatus as WaveStatus

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxmix.data import image_of, patches_of
 from jaxmix.data.augment import SCALE
@@ -16,25 +17,25 @@ def draws(n: int) -> np.ndarray:
     return keyed("test", 0, n)
 
 
-def ramp(height: int, width: int) -> np.ndarray:
+def ramp(height: int, width: int) -> Image.Image:
     """Red is the column and green the row."""
     out = np.zeros((height, width, 3), np.uint8)
     out[..., 0] = np.arange(width)
     out[..., 1] = np.arange(height)[:, None]
-    return out
+    return Image.fromarray(out)
 
 
 def test_patches_are_read_row_by_row_and_come_back():
     picture = ramp(16, 16)
     (patches,) = patches_of([picture], GRID)
     assert patches.shape == (16, 48)
-    assert np.array_equal(patches[1].reshape(4, 4, 3), picture[:4, 4:8])
+    assert np.array_equal(patches[1].reshape(4, 4, 3), np.asarray(picture)[:4, 4:8])
     assert np.array_equal(image_of(patches, GRID), picture)
 
 
 def test_without_chance_the_middle_is_seen():
     (patches,) = patches_of([ramp(16, 48)], GRID)
-    assert np.array_equal(image_of(patches, GRID), ramp(16, 48)[:, 16:32])
+    assert np.array_equal(image_of(patches, GRID), np.asarray(ramp(16, 48))[:, 16:32])
 
 
 def test_the_same_chance_gives_the_same_crops_and_another_another():

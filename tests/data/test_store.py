@@ -57,7 +57,7 @@ def test_a_failure_leaves_no_file(tmp_path):
 def test_documents_are_read_at_random(documents):
     assert len(documents) == 20
     picture, text = documents[13]
-    assert picture.shape == (20, 20, 3) and text.tolist() == list(range(14))
+    assert picture.size == (20, 20) and text.tolist() == list(range(14))
     assert documents.parts(13) == [PICTURE, 14] and documents.parts(0) == [PICTURE, 1]
     assert documents.index.flip.tolist() == [True, False] * 10
 

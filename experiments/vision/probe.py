@@ -1,0 +1,113 @@
+"""A linear probe on the encoder's features: what the trained encoder tells apart, and a new one.
+
+    python experiments/vision/probe.py [--work FOLDER]
+
+Ridge regression from features to classes, fitted on training pictures and scored on held-out ones,
+the penalty chosen on a fifth of the training pictures. Features are means over patches of the
+encoder that the study left (`best-mean`, seed 0, whose domains do not include digits), of the same
+encoder before training, and, for comparison, the pixels themselves. Writes results/probe.csv.
+"""
+
+import argparse
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import config
+import jax
+import numpy as np
+import stages
+
+from jaxmix.data import patches_of
+from jaxmix.models import features
+from jaxmix.studies import finished_run
+
+RUN = f"{config.LARGER}-best-mean-s0"
+PENALTIES = 10.0 ** np.arange(-3, 5)
+
+
+def main(work: pathlib.Path) -> None:
+    found = finished_run(work / "proof", RUN)
+    fresh = jax.tree.map(np.asarray, found.built.model.init(jax.random.key(1)))
+    rows = []
+    for task, domain, label in (("digit", "digits", str), ("kind of emoji", "emoji", kind)):
+        train, test = (labelled(found, domain, side, label) for side in ("train", "heldout"))
+        views = {
+            "trained encoder": lambda patches: pooled(found, found.params, patches),
+            "untrained encoder": lambda patches: pooled(found, fresh, patches),
+            "pixels": lambda patches: patches.reshape(len(patches), -1) / 255.0,
+        }
+        for name, view in views.items():
+            right = accuracy(view(train[0]), train[1], view(test[0]), test[1])
+            rows.append(
+                {
+                    "task": task,
+                    "classes": len(set(train[1])),
+                    "features": name,
+                    "train_pictures": len(train[1]),
+                    "heldout_pictures": len(test[1]),
+                    "commonest_class": f"{100 * commonest(test[1]):.1f}",
+                    "accuracy": f"{100 * right:.1f}",
+                    "standard_error": f"{100 * np.sqrt(right * (1 - right) / len(test[1])):.1f}",
+                }
+            )
+            print(rows[-1], flush=True)
+    stages.write_csv(pathlib.Path(__file__).parent / "results" / "probe.csv", rows)
+
+
+def kind(caption: str) -> str | None:
+    """Of an emoji, by its name: flags, and who is shown with a skin tone or a hair style."""
+    words = caption.split()
+    for one in ("flag", "family", "kiss", "couple", "woman", "man", "person"):
+        if one in words:
+            return one
+    return "thing"
+
+
+def labelled(found, domain, side, label):
+    """Patches of all pictures of one side, [n, K, P], and their classes."""
+    documents = found.corpus.documents(domain, side)
+    pairs = [documents[i] for i in range(len(documents))]
+    patches = patches_of([picture for picture, _ in pairs], found.built.config.grid)
+    return patches, np.array([label(found.corpus.tokenizer.decode(ids)) for _, ids in pairs])
+
+
+def pooled(found, params, patches):
+    """Mean features over patches, [n, D]."""
+    parts = np.array_split(patches, max(1, len(patches) // 512))
+    seen = [features(found.built.config, params, part).mean(1) for part in parts]
+    return np.concatenate(seen).astype(np.float64)
+
+
+def accuracy(train, classes, test, truth):
+    """Share of right answers of the probe whose penalty is best on a fifth of the training data."""
+    last = len(train) * 4 // 5
+    penalty = max(
+        PENALTIES,
+        key=lambda p: np.mean(
+            answers(train[:last], classes[:last], train[last:], p) == classes[last:]
+        ),
+    )
+    return float(np.mean(answers(train, classes, test, penalty) == truth))
+
+
+def answers(train, classes, test, penalty):
+    names, which = np.unique(classes, return_inverse=True)
+    mean, scale = train.mean(0), train.std(0) + 1e-6
+    x, z = ((part - mean) / scale for part in (train, test))
+    y = np.eye(len(names))[which] - np.bincount(which) / len(which)
+    weights = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
+    return names[(z @ weights + np.bincount(which) / len(which)).argmax(1)]
+
+
+def commonest(truth):
+    return np.unique(truth, return_counts=True)[1].max() / len(truth)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--work", type=pathlib.Path, default=stages.CACHE / "studies" / "vision")
+    main(parser.parse_args().work)
