@@ -1,9 +1,7 @@
 """What the studies of all families do with their configuration: train, fit, propose, prove, plot.
 
-Each folder's `config.py` says what is trained: the studies `ladder` and `larger`,
-`proof(mixtures)`, `smoke(study)`, the targets of every goal (GOALS), and the random mixtures that
-are kept from the scored fits (HELD). Every stage is resumed where it was stopped; the waves of runs
-lie in the cache, the results beside the configuration.
+Every stage is resumed where it was stopped; the waves of runs lie in the cache, the results beside
+the configuration.
 """
 
 import argparse
@@ -11,12 +9,12 @@ import csv
 import json
 import os
 import pathlib
-from typing import Any
 
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count() or 1))
 
 import numpy as np
 import pandas as pd
+from design import FamilyStudy
 
 from jaxmix.fitting import fit, score
 from jaxmix.fitting.scores import mean_mre
@@ -31,13 +29,9 @@ RESTARTS = 48
 CACHE = pathlib.Path(os.environ.get("JAXMIX_CACHE") or pathlib.Path.home() / ".cache/jaxmix")
 
 
-def main(config: Any, description: str) -> tuple[pathlib.Path, pathlib.Path] | None:
-    """Runs a study from the command line.
-
-    Returns:
-        The folders of the waves and of the results; None after a smoke test.
-    """
-    here = pathlib.Path(config.__file__).resolve().parent
+def main(config: FamilyStudy, script: str, description: str) -> None:
+    """Runs a study from the command line; `script` is its file."""
+    here = pathlib.Path(script).resolve().parent
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -47,21 +41,20 @@ def main(config: Any, description: str) -> tuple[pathlib.Path, pathlib.Path] | N
     if given.smoke:  # too few rows for a law: the trainers are what is tried
         for name in ("ladder", "larger"):
             trained(config.smoke(getattr(config, name)), given.work / "smoke" / name)
-        return None
+        return
     out = here / "results"
     out.mkdir(parents=True, exist_ok=True)
     study(config, given.work, out)
-    return given.work, out
 
 
-def study(config: Any, work: pathlib.Path, out: pathlib.Path) -> None:
+def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:
     ladder = trained(config.ladder, work / "ladder")
     larger = trained(config.larger, work / "larger")
     write_runs(
         runs_from_frame(pd.concat([ladder.frame, larger.frame], ignore_index=True)),
         out / "runs.csv",
     )
-    seen, unseen = halves(ladder, config.HELD)
+    seen, unseen = halves(ladder, config.unseen)
     tables = {"fitted": seen, "unseen_mixtures": unseen, "larger_size": larger}
     errors = {law: errors_of(law, seen, tables) for law in LAWS}
     write_csv(out / "scores.csv", [{"law": law, **means(found)} for law, found in errors.items()])
@@ -80,8 +73,8 @@ def study(config: Any, work: pathlib.Path, out: pathlib.Path) -> None:
         laws, {"fitted": ladder, "larger size": larger}, out / "observed-predicted.png"
     )
     sizes = np.geomspace(ladder.n_params.min(), 10 * larger.n_params.max(), 13)
-    mean = dict.fromkeys(config.GOALS["mean"], 1.0)
-    plot_optimum_over_scale(laws, sizes, config.TOKENS, out / "optimum-over-scale.png", mean)
+    mean = dict.fromkeys(config.goals["mean"], 1.0)
+    plot_optimum_over_scale(laws, sizes, config.tokens, out / "optimum-over-scale.png", mean)
 
 
 def trained(study, folder, keep_final=False):
@@ -132,8 +125,8 @@ def by_target(laws, ladder, larger):
 def proposals(config, law, fits, larger):
     """The best mixture for every goal at the larger size."""
     n, found = float(larger.n_params[0]), {}
-    for goal, targets in config.GOALS.items():
-        best = optimize(fits, n, config.TOKENS, target_weights=dict.fromkeys(targets, 1.0))
+    for goal, targets in config.goals.items():
+        best = optimize(fits, n, config.tokens, target_weights=dict.fromkeys(targets, 1.0))
         found[f"best-{goal}"] = {
             "law": law,
             "weights": best.mixture,

@@ -10,8 +10,8 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-import config
 import stages
+from config import STUDY
 
 if __name__ == "__main__":
-    stages.main(config, __doc__)
+    stages.main(STUDY, __file__, __doc__)

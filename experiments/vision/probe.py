@@ -14,16 +14,16 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-import config
 import jax
 import numpy as np
 import stages
+from config import STUDY
 
 from jaxmix.data import patches_of
 from jaxmix.models import features
 from jaxmix.studies import finished_run
 
-RUN = f"{config.LARGER}-best-mean-s0"
+RUN = f"{STUDY.largest}-best-mean-s0"
 PENALTIES = 10.0 ** np.arange(-3, 5)
 
 

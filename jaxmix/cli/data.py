@@ -130,7 +130,7 @@ def _recipe_table(recipes: list[dict[str, Any]]) -> Any:
 def _domain_table(recipes: list[dict[str, Any]]) -> Any:
     words = ("what", "role", "source", "license")
     made = skin.table("their domains", "name", *words, "MB", text=words)
-    found = {domain["name"]: domain for one in recipes for domain in one["domains"]}
+    found = {(d["name"], d["source"]): d for one in recipes for d in one["domains"]}
     for d in found.values():
         cells = (d["name"], d["about"], d["role"], d["source"], d["license"])
         made.add_row(*cells, f"{d['megabytes']:.1f}")

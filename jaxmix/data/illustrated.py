@@ -7,13 +7,13 @@ together; then text becomes tokens.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .documents import Document, Picture
 from .pictures import Skips, UnreadablePicture, shrunk
@@ -29,7 +29,7 @@ _HANDED = re.compile(
     r"|alpha\w*|numeric|numbers?|letters?)\b",
     re.IGNORECASE,
 )
-_TOKENIZED = 4096  # texts tokenized at a time
+_CHUNK = 512  # documents tokenized at a time
 
 
 def spool(name: str, read: Callable[[Skips], Iterable[Document]], partial: Path, size: int) -> None:
@@ -100,10 +100,8 @@ def _identities(partial: Path, name: str) -> list[Identity]:
 def spooled_texts(partial: Path, name: str) -> Iterator[str]:
     """The texts of a domain's training documents."""
     side = json.loads((partial / "sides.json").read_text())[name]["train"]
-    records = list(read_records(partial / f"{name}.spool"))
-    for i in side:
-        texts = [part.data.decode() for part in unpack(records[i]) if not part.is_picture]
-        yield "\n".join(texts)
+    for record in read_records(partial / f"{name}.spool", side):
+        yield "\n".join(_texts(unpack(record)))
 
 
 def write_sides(
@@ -121,68 +119,71 @@ def write_sides(
     if not path.is_file():
         side = json.loads((partial / "sides.json").read_text())[source.name]
         note = json.loads((partial / f"{source.name}.spool.json").read_text())
-        records = list(read_records(partial / f"{source.name}.spool"))
         counts: dict[str, Any] = {"repeats": side["repeats"], "skipped": note["skipped"]}
         for name in ("train", "heldout"):
             capped = name == "train" or source.target_only
-            chosen = _capped([records[i] for i in side[name]], max_bytes if capped else None)
+            records = read_records(partial / f"{source.name}.spool", side[name])
+            chosen = _capped(records, max_bytes if capped else None)
             out = partial / f"{source.name}.{name}.arrayrecord"
             counts[name] = _write(chosen, tokenizer, out, flip=bool(source.facts["flip"]))
         write_whole(path, json.dumps(counts).encode())
     return json.loads(path.read_text())
 
 
-def _capped(records: list[bytes], most: int | None) -> list[bytes]:
-    if most is None:
-        return records
-    fits = int(np.searchsorted(np.cumsum([len(record) for record in records]), most, "right"))
-    return records[: max(fits, 1)]
+def _capped(records: Iterable[bytes], most: int | None) -> Iterator[bytes]:
+    """The first records of up to so many bytes, at least one."""
+    size = 0
+    for i, record in enumerate(records):
+        size += len(record)
+        if most is not None and size > most and i:
+            return
+        yield record
 
 
-def _write(records: list[bytes], tokenizer: Tokenizer, out: Path, *, flip: bool) -> dict[str, Any]:
-    """One side as an ArrayRecord file of tokens and pictures with its index."""
-    documents = [unpack(record) for record in records]
-    texts = [part.data.decode() for parts in documents for part in parts if not part.is_picture]
-    ids = iter(_encoded(tokenizer, texts))
-    made = [
-        tuple(part if part.is_picture else Part(next(ids), False) for part in parts)
-        for parts in documents
-    ]
-    write_records(out, map(pack, made))
-    width = token_dtype(tokenizer.vocab_size).itemsize
-    lengths = [
-        [PICTURE if part.is_picture else len(part.data) // width for part in parts]
-        for parts in made
-    ]
-    Index.of(lengths, [flip and not _handed(parts) for parts in documents]).save(
-        out.with_suffix(".index")
-    )
-    return _counts(documents, lengths, out)
-
-
-def _encoded(tokenizer: Tokenizer, texts: list[str]) -> Iterator[bytes]:
-    kind = token_dtype(tokenizer.vocab_size)
-    for start in range(0, len(texts), _TOKENIZED):
-        for ids in tokenizer.encode_many(texts[start : start + _TOKENIZED]):
-            yield ids.astype(kind, copy=False).tobytes()
-
-
-def _handed(parts: Sequence[Part]) -> bool:
-    """Whether the words of a document say which side is which."""
-    return any(_HANDED.search(part.data.decode()) for part in parts if not part.is_picture)
-
-
-def _counts(
-    documents: Sequence[Sequence[Part]], lengths: Sequence[Sequence[int]], out: Path
+def _write(
+    records: Iterable[bytes], tokenizer: Tokenizer, out: Path, *, flip: bool
 ) -> dict[str, Any]:
-    texts = [part for parts in documents for part in parts if not part.is_picture]
-    return {
-        "documents": len(documents),
-        "pictures": sum(part.is_picture for parts in documents for part in parts),
-        "bytes": sum(len(part.data) for part in texts),
-        "tokens": sum(n for parts in lengths for n in parts if n != PICTURE),
-        "sha256": content_hash(out),
-    }
+    """One side as an ArrayRecord file of tokens and pictures with its index; returns its counts."""
+    lengths: list[list[int]] = []
+    may_flip: list[bool] = []
+    counts: Counter[str] = Counter()
+    width = token_dtype(tokenizer.vocab_size).itemsize
+
+    def tokenized() -> Iterator[bytes]:
+        for texts, parts in _tokenized(records, tokenizer):
+            sizes = [PICTURE if p.is_picture else len(p.data) // width for p in parts]
+            lengths.append(sizes)
+            may_flip.append(flip and not any(map(_HANDED.search, texts)))
+            counts["pictures"] += sizes.count(PICTURE)
+            counts["bytes"] += sum(len(text.encode()) for text in texts)
+            counts["tokens"] += sum(n for n in sizes if n != PICTURE)
+            yield pack(parts)
+
+    write_records(out, tokenized())
+    Index.of(lengths, may_flip).save(out.with_suffix(".index"))
+    return {"documents": len(lengths), **counts, "sha256": content_hash(out)}
+
+
+def _tokenized(
+    records: Iterable[bytes], tokenizer: Tokenizer
+) -> Iterator[tuple[list[str], list[Part]]]:
+    """Documents by their texts and by their parts, whose texts are tokens."""
+    kind, waiting = token_dtype(tokenizer.vocab_size), iter(records)
+    while chunk := [unpack(record) for record in itertools.islice(waiting, _CHUNK)]:
+        texts = [_texts(parts) for parts in chunk]
+        ids = iter(tokenizer.encode_many([text for held in texts for text in held]))
+        for held, parts in zip(texts, chunk, strict=True):
+            yield (
+                held,
+                [
+                    part if part.is_picture else Part(next(ids).astype(kind).tobytes(), False)
+                    for part in parts
+                ],
+            )
+
+
+def _texts(parts: Sequence[Part]) -> list[str]:
+    return [part.data.decode() for part in parts if not part.is_picture]
 
 
 def content_hash(path: Path) -> str:

@@ -73,11 +73,12 @@ def _source(path: Path) -> Any:  # it has more methods than it declares
     return grain.sources.ArrayRecordDataSource([str(path)])
 
 
-def read_records(path: Path) -> Iterator[bytes]:
-    """All records of a file, in order."""
+def read_records(path: Path, indices: Sequence[int] | None = None) -> Iterator[bytes]:
+    """Records of a file, a few hundred in memory: all in order, or those of the indices."""
     source = _source(path)
-    for start in range(0, len(source), 256):
-        yield from source.__getitems__(range(start, min(start + 256, len(source))))
+    wanted = range(len(source)) if indices is None else indices
+    for start in range(0, len(wanted), 256):
+        yield from source.__getitems__(wanted[start : start + 256])
 
 
 @dataclass(frozen=True)
