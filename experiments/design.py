@@ -28,6 +28,7 @@ class FamilyStudy:
         batch: records a step.
         length: positions of a record.
         seeds: of the proof.
+        scored: targets by whose errors laws are compared; None for all.
     """
 
     corpus: CorpusSpec
@@ -45,6 +46,7 @@ class FamilyStudy:
     batch: int = 8
     length: int = 128
     seeds: tuple[int, ...] = (0, 1, 2, 3)
+    scored: tuple[str, ...] | None = None
 
     @property
     def ladder(self) -> Study:

@@ -56,7 +56,7 @@ def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:
     )
     seen, unseen = halves(ladder, config.unseen)
     tables = {"fitted": seen, "unseen_mixtures": unseen, "larger_size": larger}
-    errors = {law: errors_of(law, seen, tables) for law in LAWS}
+    errors = {law: errors_of(law, seen, tables, config.scored) for law in LAWS}
     write_csv(out / "scores.csv", [{"law": law, **means(found)} for law, found in errors.items()])
     laws = {law: fit(ladder, law, restarts=RESTARTS, residual="log") for law in PROPOSING}
     write_csv(out / "targets.csv", by_target(laws, ladder, larger))
@@ -93,9 +93,9 @@ def halves(ladder, held):
     return ladder.select(~apart), ladder.select(apart)
 
 
-def errors_of(law, seen, tables):
+def errors_of(law, seen, tables, targets):
     """Mean relative error in percent on every table, of laws fitted on `seen`."""
-    fits = fit(seen, law, restarts=RESTARTS, residual="log")
+    fits = fit(seen, law, targets=targets, restarts=RESTARTS, residual="log")
     print(
         law,
         {name: round(mean_mre(score(fits, table)), 3) for name, table in tables.items()},

@@ -1,16 +1,18 @@
-"""A linear probe on the encoder's features: what the trained encoder tells apart, and a new one.
+"""A linear probe on an encoder's features: what it tells apart after training, and before.
 
     python experiments/vision/probe.py [--work FOLDER]
 
-Ridge regression from features to classes, fitted on training pictures and scored on held-out ones,
-the penalty chosen on a fifth of the training pictures. Features are means over patches of the
-encoder that the study left (`best-mean`, seed 0, whose domains do not include digits), of the same
-encoder before training, and, for comparison, the pixels themselves. Writes results/probe.csv.
+Trains one encoder on all six domains alike (it resumes where it was stopped). Ridge regression from
+features to classes is fitted on training pictures and scored on held-out ones, the penalty chosen
+on a fifth of the training pictures. Features are means over patches, of the trained encoder and of
+the same one before training; the pixels themselves are there for comparison. Writes
+results/probe.csv and results/contact-sheet.png, which shows what the model sees and writes.
 """
 
 import argparse
 import pathlib
 import sys
+from dataclasses import replace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
@@ -21,14 +23,23 @@ from config import STUDY
 
 from jaxmix.data import patches_of
 from jaxmix.models import features
-from jaxmix.studies import finished_run
+from jaxmix.report import plot_contact_sheet
+from jaxmix.studies import Design, Size, finished_run, look
 
-RUN = f"{STUDY.largest}-best-mean-s0"
+DOMAINS = ("emoji", "icons", "brands", "digits", "paths", "glyphs")
+TRAINED = replace(
+    STUDY.ladder,
+    sizes=(Size("lvm-tiny-64", 4_000_000),),
+    designs=(Design("uniform"),),
+    domains=DOMAINS,
+    checkpoints=8,
+)
 PENALTIES = 10.0 ** np.arange(-3, 5)
 
 
 def main(work: pathlib.Path) -> None:
-    found = finished_run(work / "proof", RUN)
+    stages.trained(TRAINED, work, keep_final=True)
+    found = finished_run(work)
     fresh = jax.tree.map(np.asarray, found.built.model.init(jax.random.key(1)))
     rows = []
     for task, domain, label in (("digit", "digits", str), ("kind of emoji", "emoji", kind)):
@@ -53,7 +64,10 @@ def main(work: pathlib.Path) -> None:
                 }
             )
             print(rows[-1], flush=True)
-    stages.write_csv(pathlib.Path(__file__).parent / "results" / "probe.csv", rows)
+    out = pathlib.Path(__file__).parent / "results"
+    stages.write_csv(out / "probe.csv", rows)
+    title = f"{found.run} after {found.study.sizes[0].tokens:,.0f} positions: held-out pictures"
+    plot_contact_sheet(look(found, 8), out / "contact-sheet.png", title)
 
 
 def kind(caption: str) -> str | None:
@@ -109,5 +123,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--work", type=pathlib.Path, default=stages.CACHE / "studies" / "vision")
+    parser.add_argument(
+        "--work", type=pathlib.Path, default=stages.CACHE / "studies" / "vision-probe"
+    )
     main(parser.parse_args().work)

@@ -81,7 +81,8 @@ def plot_optimum_over_scale(
             axes.plot(
                 n_params, found.weights[:, d], color=COLORS[d % 8], marker="o", ms=3, label=domain
             )
-        axes.set(title=f"{title} law, D = {tokens:.3g}", xlabel="parameters N", ylim=(0, None))
+        axes.set(title=f"{title} law, D = {tokens:.3g}", xlabel="parameters N")
+        axes.set_ylim(0, 1.08 * float(found.weights.max()))
         axes.set_xscale("log")
         if i == 0:
             axes.set_ylabel("optimal weight")
