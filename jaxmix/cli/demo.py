@@ -30,6 +30,7 @@ class Demo:
         recipe: of the data.
         goal: a target for which a mixture is proposed as well as for the mean.
         prefix: of the family's presets.
+        shown: whose model's contact sheet is drawn at the end; None for a text model's.
         batch: records a step.
         length: positions of a record.
         held: held-out records of every target.
@@ -46,6 +47,7 @@ class Demo:
     recipe: str
     goal: str
     prefix: str = ""
+    shown: str | None = None
     batch: int = 8
     length: int = 128
     held: int = 32
@@ -66,8 +68,8 @@ class Demo:
 # Scripture is never trained on.
 _DEMOS = {
     "text": Demo("text-mini", "scripture", max_bytes=8_000_000),
-    "nmm": Demo("nmm-mini", "image_caption", "nmm-", held=96),
-    "lvm": Demo("lvm-mini", "emoji", "lvm-", batch=32, length=32, held=192),
+    "nmm": Demo("nmm-mini", "image_caption", "nmm-", "best-image_caption", held=96),
+    "lvm": Demo("lvm-mini", "emoji", "lvm-", "best-mean", batch=32, length=32, held=192),
 }
 _QUICK = {
     "ladder": (16, 24, 32),
@@ -116,13 +118,13 @@ def demo_command(family: str, quick: bool, out: str) -> None:
     seen, unseen = _split(ladder)
     laws = {name: _fit(seen, name, demo) for name in _LAWS}
     best = _optima(laws, study, corpus, demo, ladder, unseen)
-    proof = _trained(_proof(study, demo, best), corpus, folder / "proof", family != "text")
+    proof = _trained(_proof(study, demo, best), corpus, folder / "proof", demo.shown is not None)
     _, larger = _split(proof)
     _show_scores(laws, seen, unseen, larger)
     _show_proof(laws[best.law], best, proof, corpus)
     _plot(laws, seen, unseen, proof, folder)
-    if family != "text":
-        _show_pictures(folder, corpus, demo)
+    if demo.shown:
+        _show_pictures(folder, corpus, f"{demo.preset(demo.largest)}-{demo.shown}-s0")
 
 
 def _study(demo: Demo) -> "Study":
@@ -334,18 +336,14 @@ def _plot(
     skin.show(f"Run tables and plots are in {folder}.")
 
 
-def _show_pictures(folder: Path, corpus: "Corpus", demo: Demo) -> None:
-    """What the model of the mixture that is best for the mean makes of held-out pictures."""
+def _show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
+    """What the model of a run makes of held-out pictures."""
     from jaxmix.report import plot_contact_sheet
     from jaxmix.studies import finished_run, look
 
-    run = f"{demo.preset(demo.largest)}-best-mean-s0"
-    looks = look(finished_run(folder / "proof", run, corpus))
+    looks = look(finished_run(folder / "proof", run, corpus), 16)
     plot_contact_sheet(looks, folder / "contact-sheet.png", f"{run}: held-out pictures")
-    skin.show(
-        f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:",
-        *(
-            f"  {one.target}: {one.caption!r} -> {one.written!r}"
-            for one in looks[:: len(looks) // 4]
-        ),
-    )
+    some = looks[:: len(looks) // 4]
+    lines = [f"  {one.target}: {one.caption!r} -> {one.written!r}" for one in some]
+    where = f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:"
+    skin.show("\n".join([where, *lines]))

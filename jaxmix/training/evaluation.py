@@ -21,7 +21,7 @@ class Measured:
 
     Attributes:
         loss: nats per token.
-        sem: its standard error over records.
+        sem: its standard error over records; NaN of one record.
         bits_per_byte: of the text; NaN where bytes are not known.
         parts: means of the loss's parts, by name.
     """
@@ -99,7 +99,7 @@ def measure(
     loss = sums.sum() / counts.sum()
     n = len(sums)
     # The variance of a ratio of means, to first order.
-    spread = np.sqrt(np.sum((sums - loss * counts) ** 2) / max(n - 1, 1))
+    spread = np.sqrt(np.sum((sums - loss * counts) ** 2) / (n - 1)) if n > 1 else math.nan
     sem = spread * math.sqrt(n) / counts.sum()
     bits = sums.sum() / math.log(2) / text_bytes if text_bytes else math.nan
     means = {name: float(part.sum() / counts.sum()) for name, part in (parts or {}).items()}

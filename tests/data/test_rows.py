@@ -127,7 +127,6 @@ def test_a_mixture_of_all_three_is_paired(corpus):
         MixtureSource(domains, dict(zip(corpus.domains, w, strict=True)), seed=5, batch=8)
         for w in ((0.2, 0.5, 0.3), (0.2, 0.3, 0.5))
     )
-    assert all(np.array_equal(one[4][k], one[4][k]) for k in one[4])
     seen = [{s[i]["patches"][r].tobytes() for i in range(10) for r in range(8)} for s in (one, two)]
     assert len(seen[0] & seen[1]) > 20  # the same crops of the same rows
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 
 from jaxmix.data import (
     Corpus,
@@ -23,8 +24,9 @@ from jaxmix.data import (
     prepare_plan,
 )
 from jaxmix.models import Model, get_preset, multimodal_model, vision_model
-from jaxmix.training import Feed, Fleet, Held, Member, OptimizerConfig
+from jaxmix.training import Feed, Fleet, Held, Member, OptimizerConfig, fleet_layout, train
 from tests.data import pictures
+from tests.training.toys import slowly
 
 BATCH = 16
 ALPHA = 0.4
@@ -109,7 +111,7 @@ def feed(
 ) -> Feed:
     mixed = sources(family, records or family.records(corpus), members)
     held = {
-        name: Held(found.take(range(min(len(found), 6))), 1000 * (family.length == 64))
+        name: Held(found.take(np.arange(min(len(found), 6))))
         for name, found in family.records(corpus, "heldout").items()
     }
     return Feed(lambda start: batches(mixed, start=start), held)
@@ -124,7 +126,12 @@ def fleet(
     return Fleet(runs, at, BATCH * family.length, config)
 
 
-SCRIPT_AT = tuple(range(2, 26, 2))
+def compile_quickly(quickly: bool) -> None:
+    """Half the time for programs that run a few steps only."""
+    jax.config.update("jax_disable_most_optimizations", quickly)
+
+
+SCRIPT_AT = tuple(range(2, 22, 2))
 
 
 def main() -> None:
@@ -134,8 +141,7 @@ def main() -> None:
     parser.add_argument("family", choices=FAMILIES)
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", 2)
-    from jaxmix.training import fleet_layout, train
-    from tests.training.toys import slowly
+    compile_quickly(True)
 
     family, corpus = FAMILIES[options.family], open_corpus(options.corpus)
     train(
