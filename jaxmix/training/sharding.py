@@ -15,6 +15,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 
+STACKS = ("blocks", "encoder", "decoder")  # in a model's parameters, they lead with layers
+
+
 @dataclass(frozen=True)
 class Layout:
     """A mesh and how a fleet's arrays lie on it.
@@ -58,7 +61,7 @@ class Layout:
         if self.is_fleet:
             return NamedSharding(self.mesh, P("fleet"))
         # Axis 0 counts members and, in stacked blocks, axis 1 counts layers: neither is cut.
-        first = 2 if any(getattr(key, "key", None) == "blocks" for key in path) else 1
+        first = 2 if any(getattr(key, "key", None) in STACKS for key in path) else 1
         spec = fsdp_spec(leaf.shape, self.mesh.shape["fsdp"], first)
         return NamedSharding(self.mesh, spec)
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec as P
 
+from jaxmix.models import get_preset, vision_model
 from jaxmix.training import fleet_layout, single_layout, train
 from jaxmix.training.program import Program
 from jaxmix.training.sharding import fsdp_spec
@@ -74,6 +75,16 @@ def test_parameters_and_moments_are_cut_over_fsdp_devices():
             layered = any(getattr(key, "key", None) == "blocks" for key in path)
             assert part.shape[: 1 + layered] == leaf.shape[: 1 + layered], path
     assert ours < 0.3 * whole
+
+
+def test_layers_of_a_vision_model_are_not_cut():
+    settings = {"width": 252, "heads": 6, "decoder_width": 250, "decoder_heads": 5}
+    config = get_preset("lvm-gpu-256", 257, **settings, depth=4, decoder_depth=4)
+    program = Program(vision_model(config), toys.fleet(1), single_layout(4))
+    params = program.shardings.params
+    for stack in ("encoder", "decoder"):
+        for found in jax.tree.leaves(params[stack]):
+            assert all(axis is None for axis in found.spec[:2]), found
 
 
 def test_a_step_keeps_its_arrays_where_they_are():
