@@ -14,7 +14,6 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-
 STACKS = ("blocks", "encoder", "decoder")  # in a model's parameters, they lead with layers
 
 
