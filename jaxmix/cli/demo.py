@@ -1,14 +1,14 @@
 """``jaxmix demo``: the whole way on real data, from raw files to a mixture put to the test."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from jaxmix.cli import skin
+from jaxmix.cli.demo_output import Best, Laws, plot_all, show_pictures, show_proof, show_scores
 from jaxmix.cli.devices import training_bar, use_all_cores
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from jaxmix.runs import RunTable
     from jaxmix.studies import Study
 
-Laws = Mapping[str, "Sequence[FittedLaw]"]
 _UNSEEN = ("unseen0", "unseen1")
 _LAWS = ("additive", "joint")
 
@@ -120,11 +119,11 @@ def demo_command(family: str, quick: bool, out: str) -> None:
     best = _optima(laws, study, corpus, demo, ladder, unseen)
     proof = _trained(_proof(study, demo, best), corpus, folder / "proof", demo.shown is not None)
     _, larger = _split(proof)
-    _show_scores(laws, seen, unseen, larger)
-    _show_proof(laws[best.law], best, proof, corpus)
-    _plot(laws, seen, unseen, proof, folder)
+    show_scores(laws, seen, unseen, larger)
+    show_proof(laws[best.law], best, proof, corpus)
+    plot_all(laws, seen, unseen, proof, folder)
     if demo.shown:
-        _show_pictures(folder, corpus, f"{demo.preset(demo.largest)}-{demo.shown}-s0")
+        show_pictures(folder, corpus, f"{demo.preset(demo.largest)}-{demo.shown}-s0")
 
 
 def _study(demo: Demo) -> "Study":
@@ -202,21 +201,6 @@ def _fit(table: "RunTable", law: str, demo: Demo) -> "tuple[FittedLaw, ...]":
         return fit(table, law, restarts=demo.restarts, residual="log", progress=report)
 
 
-@dataclass(frozen=True)
-class Best:
-    """The mixtures that a law proposes for the larger size.
-
-    Attributes:
-        law: the one with the lower error on unseen mixtures of the ladder.
-        mixtures: by name.
-        goals: by name of the mixture, the targets whose mean it minimizes.
-    """
-
-    law: str
-    mixtures: Mapping[str, dict[str, float]]
-    goals: Mapping[str, tuple[str, ...]]
-
-
 def _optima(
     laws: Laws,
     study: "Study",
@@ -257,93 +241,3 @@ def _proof(study: "Study", demo: Demo, best: Best) -> "Study":
         mixtures={**_unseen_mixtures(demo), "uniform": uniform, **best.mixtures},
         seeds=demo.seeds,
     )
-
-
-def _show_scores(laws: Laws, seen: "RunTable", unseen: "RunTable", larger: "RunTable") -> None:
-    from jaxmix.fitting.scores import mean_mre, score
-
-    made = skin.table(
-        "mean relative error, %", "law", "fitted rows", "unseen mixtures", "unseen larger size"
-    )
-    for name, fits in laws.items():
-        errors = [mean_mre(score(fits, table)) for table in (seen, unseen, larger)]
-        made.add_row(name, *(f"{e:.2f}" for e in errors))
-    _show(made)
-
-
-def _show(*parts: Any) -> None:
-    click.echo()
-    skin.show(*parts)
-
-
-def _show_proof(
-    fits: "Sequence[FittedLaw]", best: Best, proof: "RunTable", corpus: "Corpus"
-) -> None:
-    """Predicted beside measured losses at the larger size, and what that says."""
-    from jaxmix.studies import final_losses, gain
-
-    uniform = dict.fromkeys(corpus.domains, 1 / len(corpus.domains))
-    n, tokens = float(proof.n_params.max()), float(proof.tokens.max())
-    verdicts = []
-    for name, goal in best.goals.items():
-        losses = final_losses(proof, goal)
-        title = f"{name}, proposed by the {best.law} law: mean loss of {', '.join(goal)}"
-        made = skin.table(title, "mixture", *corpus.domains, "predicted", "measured", "seed SD")
-        for which, weights in {"uniform": uniform, name: best.mixtures[name]}.items():
-            values = [v for (mixture, _), v in losses.items() if mixture == which]
-            shares = [f"{weights[d]:.3f}" for d in corpus.domains]
-            predicted = _predicted(fits, goal, n, tokens, list(weights.values()))
-            mean, sd = _mean_sd(values)
-            made.add_row(which, *shares, f"{predicted:.4f}", f"{mean:.4f}", f"{sd:.4f}")
-        _show(made)
-        verdicts.append(_verdict(name, gain(losses, name, "uniform")))
-    _show(" ".join(verdicts))
-
-
-def _predicted(
-    fits: "Sequence[FittedLaw]", goal: Sequence[str], n: float, d: float, h: Sequence[float]
-) -> float:
-    chosen = [f for f in fits if f.target in goal]
-    return sum(float(f.predict(n, d, h)) for f in chosen) / len(chosen)
-
-
-def _mean_sd(values: Sequence[float]) -> tuple[float, float]:
-    import statistics
-
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else float("nan")
-
-
-def _verdict(name: str, found: Any) -> str:
-    size = f"{abs(found.mean):.4f} ± {found.sem:.4f} nats ({found.seeds} seeds)"
-    if abs(found.mean) <= 2 * found.sem:
-        return f"At the larger size {name} and uniform differ by {size}: within the noise."
-    verb = "gains" if found.mean > 0 else "loses"
-    return f"At the larger size {name} clearly {verb} {size} against uniform."
-
-
-def _plot(
-    laws: Laws, seen: "RunTable", unseen: "RunTable", proof: "RunTable", folder: Path
-) -> None:
-    from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
-
-    tables = {"fitted": seen, "unseen mixtures": unseen, "larger size": proof}
-    plot_observed_predicted(laws, tables, folder / "observed-predicted.png")
-    low, high = float(seen.n_params.min()), 10 * float(proof.n_params.max())
-    sizes = [low * (high / low) ** (i / 12) for i in range(13)]
-    domains = dict.fromkeys(laws["joint"][0].domains, 1.0)
-    tokens = float(proof.tokens.max())
-    plot_optimum_over_scale(laws, sizes, tokens, folder / "optimum-over-scale.png", domains)
-    skin.show(f"Run tables and plots are in {folder}.")
-
-
-def _show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
-    """What the model of a run makes of held-out pictures."""
-    from jaxmix.report import plot_contact_sheet
-    from jaxmix.studies import finished_run, look
-
-    looks = look(finished_run(folder / "proof", run, corpus), 16)
-    plot_contact_sheet(looks, folder / "contact-sheet.png", f"{run}: held-out pictures")
-    some = looks[:: len(looks) // 4]
-    lines = [f"  {one.target}: {one.caption!r} -> {one.written!r}" for one in some]
-    where = f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:"
-    skin.show("\n".join([where, *lines]))

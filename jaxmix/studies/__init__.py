@@ -3,6 +3,7 @@
 from jaxmix.studies.cost import Cost as Cost
 from jaxmix.studies.cost import check_repeats as check_repeats
 from jaxmix.studies.cost import estimate as estimate
+from jaxmix.studies.domains import epoch_tokens as epoch_tokens
 from jaxmix.studies.families import FAMILIES as FAMILIES
 from jaxmix.studies.families import CorpusSpec as CorpusSpec
 from jaxmix.studies.families import Family as Family
@@ -23,7 +24,6 @@ from jaxmix.studies.plan import Size as Size
 from jaxmix.studies.plan import Study as Study
 from jaxmix.studies.plan import Wave as Wave
 from jaxmix.studies.plan import build as build
-from jaxmix.studies.plan import epoch_tokens as epoch_tokens
 from jaxmix.studies.plan import load_plan as load_plan
 from jaxmix.studies.plan import make_plan as make_plan
 from jaxmix.studies.run import WaveStatus as WaveStatus

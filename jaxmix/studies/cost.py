@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxmix.data import Corpus, batches
-from jaxmix.studies.plan import Plan, Size, Wave, build, targets_of
+from jaxmix.studies.domains import targets_of
+from jaxmix.studies.plan import Plan, Size, Wave, build
 from jaxmix.studies.run import sources_of
 from jaxmix.training import measure_rate
 

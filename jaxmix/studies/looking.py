@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxmix.data import Corpus, image_of, patches_of
 from jaxmix.models import TextConfig, VisionConfig, predict_patches, write_captions
+from jaxmix.studies.domains import targets_of
 from jaxmix.studies.families import Built
-from jaxmix.studies.plan import Study, build, load_plan, targets_of
+from jaxmix.studies.plan import Study, build, load_plan
 from jaxmix.studies.run import wave_folder
 from jaxmix.training import load_final
 

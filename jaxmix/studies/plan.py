@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from jaxmix.data import Corpus
 from jaxmix.models import family_of
+from jaxmix.studies.domains import mixtures_of
 from jaxmix.studies.families import Built, CorpusSpec, Family, get_family
-from jaxmix.studies.mixtures import Design, named_mixtures
+from jaxmix.studies.mixtures import Design
 from jaxmix.training import OptimizerConfig, fleet_memory, write_json
 
 Schedule = Literal["constant", "cosine"]
@@ -177,7 +178,8 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
         ValueError: a domain, preset or mixture that does not fit the corpus.
     """
     corpus = corpus or study.corpus.open()
-    mixtures = _mixtures(study, corpus)
+    first = build(study, study.sizes[0].preset, corpus)
+    mixtures = mixtures_of(study, corpus, first)
     waves: list[Wave] = []
     flops: dict[str, float] = {}
     for size in study.sizes:
@@ -195,53 +197,6 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
 def build(study: Study, preset: str, corpus: Corpus) -> Built:
     """The model of one size of a study."""
     return study.family.build(preset, corpus, study.length, study.overrides)
-
-
-def targets_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
-    """The targets of a study: all of the corpus that its family can read."""
-    return tuple(name for name in corpus.targets if study.family.reads(corpus, name))
-
-
-def domains_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
-    """The training domains of a study.
-
-    Raises:
-        ValueError: a name is not a domain, or the family cannot read it.
-    """
-    family = study.family
-    known = tuple(name for name in corpus.domains if family.reads(corpus, name))
-    for name in [*(study.domains or ()), *study.unique_tokens]:
-        if name not in known:
-            raise ValueError(
-                f"{corpus.name} has no training domain '{name}' for {family.name} models; known: "
-                f"{', '.join(known) or 'none'}"
-            )
-    if not known:
-        raise ValueError(f"{corpus.name} has no domain that {family.name} models can read")
-    return study.domains or known
-
-
-def epoch_tokens(study: Study, corpus: Corpus, built: Built) -> dict[str, int]:
-    """Tokens of an epoch of every training domain, patches of pictures included."""
-    return {
-        d: len(study.family.records(built, corpus, d, study.length, None)) * study.length
-        for d in domains_of(study, corpus)
-    }
-
-
-def _mixtures(study: Study, corpus: Corpus) -> dict[str, dict[str, float]]:
-    sizes = epoch_tokens(study, corpus, build(study, study.sizes[0].preset, corpus))
-    domains = tuple(sizes)
-    found = named_mixtures(study.designs, sizes)
-    for name, weights in study.mixtures.items():
-        unknown = sorted(set(weights) - set(domains))
-        if unknown:
-            raise ValueError(f"mixture '{name}': '{unknown[0]}' is not a domain of the study")
-        if abs(sum(weights.values()) - 1) > 0.005 or min(weights.values()) < 0:
-            total = sum(weights.values())
-            raise ValueError(f"mixture '{name}': weights sum to {total:g}; they must sum to 1")
-        found[name] = {d: float(weights.get(d, 0.0)) for d in domains}
-    return found
 
 
 def _runs(

@@ -14,6 +14,7 @@ from typing import Any
 
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.runs import RunTable, runs_from_columns, write_runs
+from jaxmix.studies.domains import epoch_tokens, targets_of
 from jaxmix.studies.families import Built
 from jaxmix.studies.plan import (
     Plan,
@@ -22,8 +23,6 @@ from jaxmix.studies.plan import (
     Wave,
     build,
     config_hash,
-    epoch_tokens,
-    targets_of,
 )
 from jaxmix.training import (
     Feed,

@@ -21,7 +21,7 @@ from jaxmix.studies import (
     run_plan,
     write_table,
 )
-from jaxmix.studies.plan import domains_of, epoch_tokens, targets_of
+from jaxmix.studies.domains import domains_of, epoch_tokens, targets_of
 from jaxmix.studies.run import sources_of
 from tests.data import pictures
 from tests.training import pictures_toys as toys

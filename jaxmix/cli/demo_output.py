@@ -1,0 +1,124 @@
+"""What the demo shows of its laws, its mixtures and its models."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+
+if TYPE_CHECKING:
+    from jaxmix.data import Corpus
+    from jaxmix.fitting import FittedLaw
+    from jaxmix.runs import RunTable
+
+Laws = Mapping[str, "Sequence[FittedLaw]"]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The mixtures that a law proposes for the larger size.
+
+    Attributes:
+        law: the one with the lower error on unseen mixtures of the ladder.
+        mixtures: by name.
+        goals: by name of the mixture, the targets whose mean it minimizes.
+    """
+
+    law: str
+    mixtures: Mapping[str, dict[str, float]]
+    goals: Mapping[str, tuple[str, ...]]
+
+
+def show_scores(laws: Laws, seen: "RunTable", unseen: "RunTable", larger: "RunTable") -> None:
+    """Errors of the laws on the rows they saw, on unseen mixtures and on the larger size."""
+    from jaxmix.fitting.scores import mean_mre, score
+
+    made = skin.table(
+        "mean relative error, %", "law", "fitted rows", "unseen mixtures", "unseen larger size"
+    )
+    for name, fits in laws.items():
+        errors = [mean_mre(score(fits, table)) for table in (seen, unseen, larger)]
+        made.add_row(name, *(f"{e:.2f}" for e in errors))
+    _show(made)
+
+
+def _show(*parts: Any) -> None:
+    click.echo()
+    skin.show(*parts)
+
+
+def show_proof(
+    fits: "Sequence[FittedLaw]", best: Best, proof: "RunTable", corpus: "Corpus"
+) -> None:
+    """Predicted beside measured losses at the larger size, and what that says."""
+    from jaxmix.studies import final_losses, gain
+
+    uniform = dict.fromkeys(corpus.domains, 1 / len(corpus.domains))
+    n, tokens = float(proof.n_params.max()), float(proof.tokens.max())
+    verdicts = []
+    for name, goal in best.goals.items():
+        losses = final_losses(proof, goal)
+        title = f"{name}, proposed by the {best.law} law: mean loss of {', '.join(goal)}"
+        made = skin.table(title, "mixture", *corpus.domains, "predicted", "measured", "seed SD")
+        for which, weights in {"uniform": uniform, name: best.mixtures[name]}.items():
+            values = [v for (mixture, _), v in losses.items() if mixture == which]
+            shares = [f"{weights[d]:.3f}" for d in corpus.domains]
+            predicted = _predicted(fits, goal, n, tokens, list(weights.values()))
+            mean, sd = _mean_sd(values)
+            made.add_row(which, *shares, f"{predicted:.4f}", f"{mean:.4f}", f"{sd:.4f}")
+        _show(made)
+        verdicts.append(_verdict(name, gain(losses, name, "uniform")))
+    _show(" ".join(verdicts))
+
+
+def _predicted(
+    fits: "Sequence[FittedLaw]", goal: Sequence[str], n: float, d: float, h: Sequence[float]
+) -> float:
+    chosen = [f for f in fits if f.target in goal]
+    return sum(float(f.predict(n, d, h)) for f in chosen) / len(chosen)
+
+
+def _mean_sd(values: Sequence[float]) -> tuple[float, float]:
+    import statistics
+
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else float("nan")
+
+
+def _verdict(name: str, found: Any) -> str:
+    size = f"{abs(found.mean):.4f} ± {found.sem:.4f} nats ({found.seeds} seeds)"
+    if abs(found.mean) <= 2 * found.sem:
+        return f"At the larger size {name} and uniform differ by {size}: within the noise."
+    verb = "gains" if found.mean > 0 else "loses"
+    return f"At the larger size {name} clearly {verb} {size} against uniform."
+
+
+def plot_all(
+    laws: Laws, seen: "RunTable", unseen: "RunTable", proof: "RunTable", folder: Path
+) -> None:
+    """Observed against predicted losses, and the optimum over sizes."""
+    from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
+
+    tables = {"fitted": seen, "unseen mixtures": unseen, "larger size": proof}
+    plot_observed_predicted(laws, tables, folder / "observed-predicted.png")
+    low, high = float(seen.n_params.min()), 10 * float(proof.n_params.max())
+    sizes = [low * (high / low) ** (i / 12) for i in range(13)]
+    domains = dict.fromkeys(laws["joint"][0].domains, 1.0)
+    tokens = float(proof.tokens.max())
+    plot_optimum_over_scale(laws, sizes, tokens, folder / "optimum-over-scale.png", domains)
+    skin.show(f"Run tables and plots are in {folder}.")
+
+
+def show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
+    """What the model of a run makes of held-out pictures."""
+    from jaxmix.report import plot_contact_sheet
+    from jaxmix.studies import finished_run, look
+
+    looks = look(finished_run(folder / "proof", run, corpus), 16)
+    plot_contact_sheet(looks, folder / "contact-sheet.png", f"{run}: held-out pictures")
+    some = looks[:: len(looks) // 4]
+    lines = [f"  {one.target}: {one.caption!r} -> {one.written!r}" for one in some]
+    where = f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:"
+    skin.show("\n".join([where, *lines]))

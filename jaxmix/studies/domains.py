@@ -1,0 +1,64 @@
+"""What a study reads: which domains and targets, how much there is of them, and its mixtures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jaxmix.data import Corpus
+from jaxmix.studies.families import Built
+from jaxmix.studies.mixtures import named_mixtures
+
+if TYPE_CHECKING:
+    from jaxmix.studies.plan import Study
+
+
+def targets_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
+    """The targets of a study: all of the corpus that its family can read."""
+    return tuple(name for name in corpus.targets if study.family.reads(corpus, name))
+
+
+def domains_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
+    """The training domains of a study.
+
+    Raises:
+        ValueError: a name is not a domain, or the family cannot read it.
+    """
+    family = study.family
+    known = tuple(name for name in corpus.domains if family.reads(corpus, name))
+    for name in [*(study.domains or ()), *study.unique_tokens]:
+        if name not in known:
+            raise ValueError(
+                f"{corpus.name} has no training domain '{name}' for {family.name} models; known: "
+                f"{', '.join(known) or 'none'}"
+            )
+    if not known:
+        raise ValueError(f"{corpus.name} has no domain that {family.name} models can read")
+    return study.domains or known
+
+
+def epoch_tokens(study: Study, corpus: Corpus, built: Built) -> dict[str, int]:
+    """Tokens of an epoch of every training domain, patches of pictures included."""
+    return {
+        d: len(study.family.records(built, corpus, d, study.length, None)) * study.length
+        for d in domains_of(study, corpus)
+    }
+
+
+def mixtures_of(study: Study, corpus: Corpus, built: Built) -> dict[str, dict[str, float]]:
+    """Weights of every mixture of a study, by name.
+
+    Raises:
+        ValueError: a mixture by hand names another domain, or its weights do not sum to 1.
+    """
+    sizes = epoch_tokens(study, corpus, built)
+    domains = tuple(sizes)
+    found = named_mixtures(study.designs, sizes)
+    for name, weights in study.mixtures.items():
+        unknown = sorted(set(weights) - set(domains))
+        if unknown:
+            raise ValueError(f"mixture '{name}': '{unknown[0]}' is not a domain of the study")
+        if abs(sum(weights.values()) - 1) > 0.005 or min(weights.values()) < 0:
+            total = sum(weights.values())
+            raise ValueError(f"mixture '{name}': weights sum to {total:g}; they must sum to 1")
+        found[name] = {d: float(weights.get(d, 0.0)) for d in domains}
+    return found
