@@ -22,6 +22,6 @@ STUDY = FamilyStudy(
     tiny=("lvm-tiny-16", CorpusSpec("lvm-mini", "bpe-1024"), ("emoji", "icons", "brands")),
     batch=32,
     length=32,  # 16 patches and 16 places for a caption
-    # Losses of digits and glyphs, which no model is trained on, rise with training: no law's shape.
+    # Losses of digits and glyphs, which no model is trained on, mostly rise: no law has that shape.
     scored=_DOMAINS,
 )

@@ -40,7 +40,7 @@ PENALTIES = 10.0 ** np.arange(-3, 5)
 def main(work: pathlib.Path) -> None:
     stages.trained(TRAINED, work, keep_final=True)
     found = finished_run(work)
-    fresh = jax.tree.map(np.asarray, found.built.model.init(jax.random.key(1)))
+    fresh = jax.tree.map(np.asarray, found.built.model.init(jax.random.key(found.study.seeds[0])))
     rows = []
     for task, domain, label in (("digit", "digits", str), ("kind of emoji", "emoji", kind)):
         train, test = (labelled(found, domain, side, label) for side in ("train", "heldout"))

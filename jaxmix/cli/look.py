@@ -27,6 +27,7 @@ def look_command(
 
     if Path(out).suffix not in (".png", ".svg", ".pdf"):
         raise ValueError(f"--out {out}: end the name in .png, .svg or .pdf")
+    skin.check_out(out)
     found = finished_run(Path(folder), run)
     looks = look(found, count, skin.split(targets))
     plot_contact_sheet(looks, out, f"{found.run}: held-out pictures")

@@ -83,7 +83,7 @@ def run_options(command: Any) -> Any:
         click.option(
             "--length",
             type=click.IntRange(min=2),
-            help="Tokens and patches of a record.  [default: 128; of vision models 32]",
+            help="Tokens and patches of a record.  [default: 128; with pictures what they take]",
         ),
         click.option("--held-windows", type=click.IntRange(min=2), default=64, show_default=True),
         click.option("--schedule", type=schedules, default="constant", show_default=True),
@@ -116,9 +116,8 @@ def corpus_spec(options: Mapping[str, Any]) -> Any:
 
 
 def run_settings(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
-    """What `run_options` say, for `Study`; the length is the family's where none is given."""
-    from jaxmix.models import family_of
-    from jaxmix.studies import get_family
+    """What `run_options` say, for `Study`; the length is the preset's where none is given."""
+    from jaxmix.studies import default_length
 
     found = {name: options[name] for name in RUN_SETTINGS}
-    return found | {"length": found["length"] or get_family(family_of(preset)).length}
+    return found | {"length": found["length"] or default_length(preset)}

@@ -56,15 +56,13 @@ def train_command(preset: str, weights: dict[str, float], **options: Any) -> Non
     layout = single_layout(options["fsdp"])
     plan = make_plan(study, corpus)
     folder = Path(options["out"])
-    if layout.host[0] == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        plan.save(folder / "plan.json")  # by which `jaxmix look` finds model and data
     with training_bar(plan) as tell:
         (wave,) = plan.waves
         listeners = [lambda moment: tell(wave, moment), *_tensorboard(options, wave)]
         tell_all = all_of(*listeners)
         outcome = run_wave(study, wave, corpus, folder, tell_all, layout, keep_final=True)
     if layout.host[0] == 0:
+        plan.save(folder / "plan.json")  # by which `jaxmix look` finds model and data
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")
             skin.show(f"{len(table)} rows written to {folder / 'runs.csv'}")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .documents import Document, Picture
+from .documents import Document
 from .pictures import Skips, UnreadablePicture, shrunk
 from .places import digest, write_whole
 from .planning import Source
@@ -60,9 +60,12 @@ def _records(
     """Usable documents as records of text in UTF-8 and shrunk pictures."""
     for document in documents:
         try:
-            parts = [_part(part, size) for part in document.parts]
+            parts = _parts(document, size)
         except UnreadablePicture as error:
             skips.add(document.name, str(error))
+            continue
+        except UnicodeEncodeError:
+            skips.add(document.name, "has text with half a surrogate pair")
             continue
         if not document.text.strip():
             skips.add(document.name, "has no text")
@@ -72,10 +75,12 @@ def _records(
         yield pack(parts)
 
 
-def _part(part: str | Picture, size: int) -> Part:
-    if isinstance(part, str):
-        return Part(part.encode(errors="replace"), False)
-    return Part(shrunk(part.data, size), True)
+def _parts(document: Document, size: int) -> list[Part]:
+    """Text in UTF-8 and shrunk pictures."""
+    return [
+        Part(part.encode(), False) if isinstance(part, str) else Part(shrunk(part.data, size), True)
+        for part in document.parts
+    ]
 
 
 def assign_sides(sources: Sequence[Source], partial: Path) -> None:

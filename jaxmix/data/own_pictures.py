@@ -227,10 +227,10 @@ def _items(where: str, record: dict[str, Any]) -> list[tuple[str, str]]:
     for number, pair in enumerate(pairs):
         if len(pair) != 1 or pair[0][0] not in ("text", "image") or not isinstance(pair[0][1], str):
             raise DataError(f"{where}: part {number} is not one text or one image; {remedy}")
-        if pair[0][0] == "image" and "://" in pair[0][1]:
+        if pair[0][0] == "image" and ("://" in pair[0][1] or pair[0][1].startswith("data:")):
             raise DataError(
-                f"{where}: part {number} is an address on the web; download the picture and give "
-                "its path from the folder of this file"
+                f"{where}: part {number} is an address and no file; save the picture and give its "
+                "path from the folder of this file"
             )
     return [pair[0] for pair in pairs if pair[0][0] == "image" or pair[0][1].strip()]
 

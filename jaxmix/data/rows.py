@@ -29,6 +29,7 @@ from .packing import Piece, cut, packed
 from .store import Documents
 
 Row = dict[str, np.ndarray]
+_KEPT = 65_536  # rows without their patches, about ten bytes a position
 
 
 def _empty(length: int, kind: np.dtype) -> Row:
@@ -159,8 +160,10 @@ class PackedRows:
         return {}
 
     def _row(self, i: int) -> tuple[Row, tuple[_Placed, ...]]:
-        """All but the patches of a row, and where they belong; kept, as they are small."""
+        """All but the patches of a row, and where they belong; many are kept, as they are small."""
         if i not in self._made:
+            if len(self._made) >= _KEPT:
+                self._made.clear()
             self._made[i] = self._make(i)
         return self._made[i]
 

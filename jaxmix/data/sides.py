@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from .errors import DataError
 
 HELDOUT_SHARE = 0.06  # of the families, whatever their domains: both sides are alike
-LABEL = 50  # a picture or text that more documents than this share is a label, not an identity
+# A picture or text that more documents share is a label, not an identity: more than 50 do, or 5 in
+# a small corpus, whose hundredth part is less.
+LABEL, LEAST_LABEL = 50, 5
 
 
 Family = list[tuple[str, int]]  # domains and indices of documents that are twins
@@ -103,6 +105,7 @@ def _families(
 ) -> list[tuple[str, Family]]:
     """Families of twins with their least contents, in the order of these."""
     uses = Counter(key for name in fresh for i in fresh[name] for key in domains[name][i].shared)
+    label = min(LABEL, max(LEAST_LABEL, sum(map(len, fresh.values())) // 100))
     parent: dict[str, str] = {}
 
     def root(key: str) -> str:
@@ -115,7 +118,7 @@ def _families(
     for name, indices in fresh.items():
         for i in indices:
             one = domains[name][i]
-            for key in (*one.keys, *(key for key in one.shared if uses[key] <= LABEL)):
+            for key in (*one.keys, *(key for key in one.shared if uses[key] <= label)):
                 parent[root(key)] = root(one.content)
     families: dict[str, Family] = defaultdict(list)
     least: dict[str, str] = {}

@@ -23,7 +23,7 @@ from array_record.python import array_record_module  # type: ignore[attr-defined
 from PIL import Image
 
 PICTURE = -1  # stands for a picture among the lengths of a document's parts
-_DECODED = 512_000_000  # bytes of decoded documents that are kept
+_DECODED = 512_000_000  # bytes of decoded documents that are kept, of a side of a domain
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from jaxmix.studies.domains import epoch_tokens as epoch_tokens
 from jaxmix.studies.families import FAMILIES as FAMILIES
 from jaxmix.studies.families import CorpusSpec as CorpusSpec
 from jaxmix.studies.families import Family as Family
+from jaxmix.studies.families import default_length as default_length
 from jaxmix.studies.families import get_family as get_family
 from jaxmix.studies.gains import Gain as Gain
 from jaxmix.studies.gains import final_losses as final_losses

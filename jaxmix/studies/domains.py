@@ -44,6 +44,16 @@ def epoch_tokens(study: Study, corpus: Corpus, built: Built) -> dict[str, int]:
     }
 
 
+def check_targets(study: Study, corpus: Corpus, built: Built) -> None:
+    """Refuses a study whose held-out records cannot be made, before anything is trained.
+
+    Raises:
+        ValueError: a record is too short for a picture, or a target has not one whole record.
+    """
+    for target in targets_of(study, corpus):
+        study.family.held(built, corpus, target, study.length, 1)
+
+
 def mixtures_of(study: Study, corpus: Corpus, built: Built) -> dict[str, dict[str, float]]:
     """Weights of every mixture of a study, by name.
 

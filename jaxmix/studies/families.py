@@ -28,6 +28,7 @@ from jaxmix.models import (
     PatchGrid,
     TextConfig,
     VisionConfig,
+    family_of,
     get_preset,
     multimodal_model,
     text_model,
@@ -91,7 +92,6 @@ class Family:
 
     Attributes:
         name: "text", "multimodal" or "vision".
-        length: positions of a record where nobody says.
         model: of a configuration.
         reads: whether the family can read a domain of a corpus.
         records: model, corpus, domain, length and unique tokens to training records.
@@ -99,7 +99,6 @@ class Family:
     """
 
     name: str
-    length: int
     model: Callable[[Any], Model]
     reads: Callable[[Corpus, str], bool]
     records: Callable[[Built, Corpus, str, int, int | None], Records]
@@ -162,16 +161,14 @@ FAMILIES: dict[str, Family] = {
     for family in (
         Family(
             "text",
-            128,
             text_model,
             lambda corpus, name: name not in corpus.illustrated,
             _text_records,
             _held_text,
         ),
-        Family("multimodal", 128, multimodal_model, lambda *_: True, _rows, _held_rows),
+        Family("multimodal", multimodal_model, lambda *_: True, _rows, _held_rows),
         Family(
             "vision",
-            32,
             vision_model,
             is_captioned,
             _captioned,
@@ -179,6 +176,22 @@ FAMILIES: dict[str, Family] = {
         ),
     )
 }
+
+
+def default_length(preset: str) -> int:
+    """Positions of a record of a preset's models where nobody says.
+
+    Text: 128. Early fusion: at least 128, and four pictures, which is the paper's 1,024. Vision: a
+    picture and 16 places for its caption.
+
+    >>> [default_length(name) for name in ("tiny-64", "nmm-275m", "lvm-tiny-64")]
+    [128, 1024, 32]
+    """
+    family = family_of(preset)
+    if family == "text":
+        return 128
+    patches = get_preset(preset, 2).grid.patches
+    return max(128, 4 * patches) if family == "multimodal" else patches + 16
 
 
 def get_family(name: str) -> Family:

@@ -105,6 +105,8 @@ def look(found: FinishedRun, count: int = 8, targets: Sequence[str] | None = Non
         for name in targets_of(found.study, corpus)
         if name in corpus.illustrated and corpus.documents(name, "heldout").are_pairs
     ]
+    if not known:
+        raise ValueError(f"{corpus.name} has no captioned pictures that run {found.run} could read")
     for name in targets or ():
         if name not in known:
             raise ValueError(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from jaxmix.data import Corpus
 from jaxmix.models import family_of
-from jaxmix.studies.domains import mixtures_of
+from jaxmix.studies.domains import check_targets, mixtures_of
 from jaxmix.studies.families import Built, CorpusSpec, Family, get_family
 from jaxmix.studies.mixtures import Design
 from jaxmix.training import OptimizerConfig, fleet_memory, write_json
@@ -184,6 +184,7 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
     flops: dict[str, float] = {}
     for size in study.sizes:
         built = build(study, size.preset, corpus)
+        check_targets(study, corpus, built)
         runs = _runs(study, size, built, mixtures)
         per_run = built.model.flops_per_token(study.length) * size.tokens
         flops[size.preset] = flops.get(size.preset, 0.0) + per_run * len(runs)

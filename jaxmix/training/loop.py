@@ -78,11 +78,12 @@ def train(
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "done.json"
-    if done.exists():
-        return _finished(folder)
     several = len(fleet.members) > 1
     layout = layout or (fleet_layout(len(fleet.members)) if several else single_layout())
     writes = layout.host[0] == 0
+    if done.exists():
+        _claim(folder, fleet, model, writes)
+        return _finished(folder)
     if layout.host[1] < jax.process_count():
         raise ValueError(
             "a group of processes trains one run over all of its devices (single_layout); train "

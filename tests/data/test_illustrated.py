@@ -54,6 +54,14 @@ def test_bad_documents_are_counted_and_named(cache):
     assert total == 100
 
 
+def test_text_that_is_no_unicode_is_skipped(cache):
+    broken = Document((Picture(pictures.noise(1), "x"), "half \ud83d"), frozenset(), "x.jsonl:3")
+    good = [pictures.pair(i) for i in range(50)]
+    corpus = prepare_plan(pictures.plan(pictures.source("a", [broken, *good])))
+    (skipped,) = corpus.info["domains"]["a"]["skipped"].items()
+    assert "surrogate" in skipped[0] and skipped[1]["examples"] == ["x.jsonl:3"]
+
+
 def test_too_many_bad_documents_stop_it(cache):
     broken = [Document((Picture(b"x", ""), f"{i}"), frozenset(), f"{i}.png") for i in range(20)]
     plan = pictures.plan(pictures.source("a", [pictures.pair(i) for i in range(100)] + broken))

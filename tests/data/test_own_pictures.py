@@ -197,7 +197,10 @@ def test_pages_without_text_or_with_missing_pictures_are_skipped(folder):
         ({"texts": [None], "images": [None]}, r"part 0 is not one"),
         ({"texts": "x", "images": []}, r"is no page of texts and images; give \"texts\""),
         ({"text": "x"}, r"is no page of texts and images"),
-        ({"parts": [{"image": "https://a.b/c.png"}]}, r"part 0 is an address .*; download the pic"),
+        (
+            {"parts": [{"image": "https://a.b/c.png"}]},
+            r"part 0 is an address and no file; save the pic",
+        ),
         ([1], r"pages.jsonl:2: is no JSON object"),
     ],
 )

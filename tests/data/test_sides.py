@@ -58,6 +58,13 @@ def test_a_label_makes_no_twins():
     assert {i % 3 for i in sides.train} == {0, 1, 2}
 
 
+def test_a_few_labels_of_a_small_corpus_make_no_twins():
+    """Else all cats might be held out, and all dogs trained on."""
+    animals = [one(i, "cat" if i < 30 else "dog") for i in range(60)]
+    sides = split_twins({"animals": animals})["animals"]
+    assert {i // 30 for i in sides.train} == {0, 1}
+
+
 def test_copies_are_dropped_and_counted():
     sides = split_twins({"a": [one(i % 50) for i in range(70)]})["a"]
     assert len(sides.train) + len(sides.heldout) == 50 and sides.repeats == 20

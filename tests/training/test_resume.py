@@ -238,3 +238,10 @@ def test_killed_again_and_again(tmp_path, seed):
     whole = expected(tmp_path / "whole")
     assert rows == whole
     assert np.isfinite([row["loss_a"] for row in rows]).all()
+
+
+def test_a_finished_folder_of_another_fleet_is_refused(tmp_path):
+    train(toys.Toy(), toys.fleet(1, (2, 4)), toys.feed(1), tmp_path)
+    assert len(train(toys.Toy(), toys.fleet(1, (2, 4)), toys.feed(1), tmp_path).rows) == 2
+    with pytest.raises(ValueError, match="holds a run with other optimizer, record_at; name"):
+        train(toys.Toy(), toys.fleet(1, (2, 6)), toys.feed(1), tmp_path)
