@@ -30,8 +30,22 @@ within 2e-6, then and over five steps.
 Batches of the image families are even mixtures of the prepared corpora `nmm` and `lvm` (bpe-1024),
 or of made pictures where there are none. Early fusion: 8 packed rows of 128 positions; vision: 32
 records of 16 patches and 16 places for a caption, whose positions all count as tokens. From one
-set of parameters and one such batch of real pictures PyTorch's losses are ours within 2e-6, at
-widths 32 and 96, then and over five steps. Rates are not measured yet: others held both cores.
+set of parameters and one such batch of real pictures PyTorch's losses are ours within 2e-6 at all
+three widths, then and over five steps. Early fusion, the same day (others used .17 cores on
+average; at width 32 the first of three rounds was disturbed, and medians are of all three):
+
+    width                                     32       64       96
+    PyTorch, one process on both cores    35,793   36,108   21,282
+    PyTorch, a process on each core       65,203   44,798   28,352
+    jaxmix, one run on both cores         70,159   39,567   25,935
+    jaxmix, a fleet of 8                 103,291   47,374   29,227
+
+    one run / PyTorch's one process         2.07     1.04     1.15
+    fleet / PyTorch's one process           2.89     1.30     1.28
+    one run / PyTorch's process a core      1.13      .88      .93
+    fleet / PyTorch's process a core        1.62     1.06      .99
+
+Vision has no figures to quote yet: others disturbed rounds at widths 64 and 96.
 
 The GPU's sections have not met a GPU yet: MFU of llama-412m, of nmm-275m with attention counted by
 its ranges of keys, and of three vision encoders; packed captions against padded ones; 64 proxies
