@@ -61,11 +61,12 @@ def patches_of(
     """
     size, p = geometry.image_size, geometry.patch_size
     out = np.empty((len(pictures), size, size, 3), np.uint8)
-    boxes = _centers(pictures) if draws is None else _boxes(pictures, uniforms(draws, 5))
+    chance = None if draws is None else uniforms(draws, 5)
+    boxes = _centers(pictures) if chance is None else _boxes(pictures, chance)
     for i, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
         out[i] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box))
-    if draws is not None and flip is not None:
-        mirrored = flip & (uniforms(draws, 5)[:, 4] < 0.5)
+    if chance is not None and flip is not None:
+        mirrored = flip & (chance[:, 4] < 0.5)
         out[mirrored] = out[mirrored, :, ::-1]
     side = size // p
     grid = out.reshape(-1, side, p, side, p, 3).swapaxes(2, 3)
