@@ -45,7 +45,18 @@ average; at width 32 the first of three rounds was disturbed, and medians are of
     one run / PyTorch's process a core      1.13      .88      .93
     fleet / PyTorch's process a core        1.62     1.06      .99
 
-Vision has no figures to quote yet: others disturbed rounds at widths 64 and 96.
+Vision, the same day (others used .00 cores):
+
+    width                                     32       64       96
+    PyTorch, one process on both cores    57,485   38,121   27,397
+    PyTorch, a process on each core       83,416   50,343   34,964
+    jaxmix, one run on both cores         64,376   42,142   25,795
+    jaxmix, a fleet of 8                 135,845   61,579   31,039
+
+    one run / PyTorch's one process         1.12     1.08      .93
+    fleet / PyTorch's one process           2.48     1.53     1.12
+    one run / PyTorch's process a core       .78      .84      .76
+    fleet / PyTorch's process a core        1.67     1.17      .91
 
 The GPU's sections have not met a GPU yet: MFU of llama-412m, of nmm-275m with attention counted by
 its ranges of keys, and of three vision encoders; packed captions against padded ones; 64 proxies
