@@ -32,9 +32,20 @@ A second thread does not help. Decoded for the first time it is 2,220 images/s w
 times what 16 members of nmm-tiny-24 consume. Of the positions of `nmm`'s packed captions (rows of
 128) 97% are used and 34% predict text; in rows of 41, the longest caption's, with one picture each,
 56% and 20%. Packed, a fleet of 16 trains on 1.58 times as many predicted tokens per second (1.55 to
-1.61). Of a vision record's places for a caption 40% are used. Vision's rates have no figures to
-quote yet: others held a core, and two runs gave 2.2 and 6.6 for lvm-tiny-24 with 16 members and one
-thread.
+1.61).
+
+Vision, the corpus `lvm`, the same day (others used .00 cores):
+
+    members, threads     images/s    times what is consumed by lvm-tiny-
+                                       24      32      48      64
+     1, 1                  12,670     5.3     5.6     7.5     9.6
+     1, 2                   7,470     3.0     3.2     4.5     5.7
+    16, 1                  15,440     2.5     3.3     6.0     8.4
+    16, 2                   8,576     1.4     1.8     3.4     4.8
+
+One thread, which is the default, falls short of 3 for 16 members of the narrowest model; two
+hinder each other. Decoded for the first time it is 4,128 images/s with one thread. Of a record's
+places for a caption 40% are used.
 """
 
 import argparse
