@@ -15,6 +15,7 @@ from .errors import DataError as DataError
 from .mixture import Consumed as Consumed
 from .mixture import MixtureSource as MixtureSource
 from .mixture import Records as Records
+from .order import spaced as spaced
 from .own import write_texts as write_texts
 from .planning import Plan as Plan
 from .planning import plan_corpus as plan_corpus

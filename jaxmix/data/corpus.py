@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DataError, hint
+from .order import spaced
 from .places import corpora
 from .store import Documents
 from .tokenizer import Tokenizer, load_tokenizer, token_dtype
@@ -128,8 +129,7 @@ class Corpus:
             DataError: there is no such target, it has pictures, or not one whole window.
         """
         windows = self.windows(target, "heldout", length)
-        count = min(count, len(windows))
-        return windows.take(np.arange(count) * len(windows) // max(count, 1))
+        return windows.take(spaced(count, len(windows)))
 
     def windows(
         self, name: str, side: str, length: int, unique_tokens: int | None = None

@@ -33,6 +33,16 @@ def permutation(seed: int, name: str, count: int, epoch: int) -> np.ndarray:
     return found
 
 
+def spaced(count: int, total: int) -> np.ndarray:
+    """Indices of `count` of `total` records, evenly spaced, or of all where there are fewer.
+
+    >>> spaced(3, 10).tolist()
+    [0, 3, 6]
+    """
+    count = min(count, total)
+    return np.arange(count) * total // max(count, 1)
+
+
 class Order:
     """Where record j of a domain's endless walk lies: epoch j // n, permuted within it.
 

@@ -11,6 +11,7 @@ from .augment import Geometry
 from .captioned import Captioned
 from .corpus import Corpus
 from .errors import DataError
+from .order import spaced
 from .rows import PackedRows, TextRows
 from .store import Documents
 from .tokenizer import token_dtype
@@ -46,8 +47,8 @@ def open_rows(
     rows = _packed(corpus.documents(name, side), geometry, length, end, kind)
     wanted = _records(corpus, name, len(rows), length, unique_tokens)
     # Evenly spaced: packing puts long documents into the first rows.
-    chosen = (i * len(rows) // wanted for i in range(wanted))
-    return dataclasses.replace(rows, rows=tuple(rows.rows[i] for i in chosen))
+    chosen = tuple(rows.rows[i] for i in spaced(wanted, len(rows)))
+    return dataclasses.replace(rows, rows=chosen)
 
 
 def open_captioned(

@@ -20,6 +20,7 @@ from jaxmix.data import (
     open_corpus,
     open_rows,
     prepare,
+    spaced,
 )
 from jaxmix.models import (
     PRESETS,
@@ -152,8 +153,7 @@ def _held_captioned(built: Built, corpus: Corpus, target: str, length: int, coun
 
 def _spaced(records: Records, count: int) -> dict[str, np.ndarray]:
     """Evenly spaced records, the same ones every time; all where there are fewer."""
-    count = min(count, len(records))
-    return records.take(np.arange(count) * len(records) // count, None)
+    return records.take(spaced(count, len(records)), None)
 
 
 FAMILIES: dict[str, Family] = {

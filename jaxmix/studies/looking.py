@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmix.data import Corpus, image_of, patches_of
+from jaxmix.data import Corpus, image_of, patches_of, spaced
 from jaxmix.models import TextConfig, VisionConfig, predict_patches, write_captions
 from jaxmix.studies.domains import targets_of
 from jaxmix.studies.families import Built
@@ -119,8 +119,8 @@ def _of_target(found: FinishedRun, target: str, count: int) -> list[Look]:
     config, corpus = found.built.config, found.corpus
     assert not isinstance(config, TextConfig)
     documents, tokenizer = corpus.documents(target, "heldout"), corpus.tokenizer
-    count = min(count, len(documents))
-    pairs = [documents[i * len(documents) // count] for i in range(count)]
+    pairs = [documents[int(i)] for i in spaced(count, len(documents))]
+    count = len(pairs)
     patches = patches_of([picture for picture, _ in pairs], config.grid)
     written = write_captions(config, found.params, patches, tokenizer.end, CAPTION)
     expected: Sequence[np.ndarray | None] = [None] * count
