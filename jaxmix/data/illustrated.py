@@ -151,7 +151,7 @@ def _write(
     """One side as an ArrayRecord file of tokens and pictures with its index; returns its counts."""
     lengths: list[list[int]] = []
     may_flip: list[bool] = []
-    counts: Counter[str] = Counter()
+    counts = Counter(pictures=0, bytes=0, tokens=0)
     width = token_dtype(tokenizer.vocab_size).itemsize
 
     def tokenized() -> Iterator[bytes]:

@@ -91,6 +91,14 @@ def test_the_same_data_gives_the_same_corpus(cache, tmp_path, monkeypatch):
     assert prepare_plan(pictures.three_domains()).hash == first
 
 
+def test_a_target_has_an_empty_training_side_with_all_its_counts(cache):
+    target = pictures.source("t", [pictures.pair(i + 500) for i in range(20)], target_only=True)
+    plan = pictures.plan(pictures.source("a", [pictures.pair(i) for i in range(40)]), target)
+    facts = prepare_plan(plan).info["domains"]["t"]
+    assert [facts["train"][k] for k in ("documents", "pictures", "bytes", "tokens")] == [0] * 4
+    assert facts["heldout"]["documents"] == 20
+
+
 def test_words_that_say_left_or_right_forbid_mirroring(cache):
     captions = ["an arrow left", "a cat", "turn Right now", "rotate counterclockwise", "brightness"]
     documents = [pictures.pair(i, f"{captions[i % 5]} {i}") for i in range(100)]
