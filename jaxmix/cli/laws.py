@@ -8,7 +8,10 @@ from jaxmix.cli import skin
 @click.command("laws", cls=skin.Command, short_help="List the laws there are.")
 @skin.json_option
 def laws_command(as_json: bool) -> None:
-    """List the laws: formula, number of parameters for k domains, source."""
+    """List the laws: formula, number of parameters for k domains, source.
+
+    NAME+repetition is the law NAME at the effective tokens of repeated data.
+    """
     from jaxmix.laws import LAWS
 
     if as_json:
@@ -24,7 +27,12 @@ def laws_command(as_json: bool) -> None:
     for law in LAWS.values():
         made.add_row(law.name, law.count_formula(), f"{law.formula}\n{law.source}")
         made.add_section()
-    skin.show(made)
+    skin.show(
+        made,
+        "NAME+repetition: the law at effective tokens and weights, where rows repeat data "
+        "(columns unique_<domain>); one more parameter, R_D_star (chinchilla: R_N_star as well). "
+        "Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6)",
+    )
 
 
 def _entry(law) -> dict[str, object]:

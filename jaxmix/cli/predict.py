@@ -17,14 +17,20 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="FILE.csv", help="Write the CSV there, not to standard output.")
 @skin.json_option
 def predict_command(law: str, points: str, out: str | None, as_json: bool) -> None:
-    """Predict losses at POINTS: its columns and pred_<target>, in its order."""
+    """Predict losses at POINTS: its columns and pred_<target>, in its order.
+
+    Laws that know repetition look at its columns unique_<domain>; where there is none, the domain
+    never repeats.
+    """
     if out is not None:
         _check_csv(out, law, points)
     from jaxmix.fitting.saving import load_laws, write_text
+    from jaxmix.fitting.scores import unique_for
 
     laws = load_laws(law)
     table, weights = read_points_for(laws[0], points)
-    predicted = {f"pred_{f.target}": f.predict(table.n_params, table.tokens, weights) for f in laws}
+    at = (table.n_params, table.tokens, weights, unique_for(laws[0], table.frame, points))
+    predicted = {f"pred_{f.target}": f.predict(*at) for f in laws}
     if out is not None or not as_json:
         text = table.frame.assign(**predicted).to_csv(index=False, lineterminator="\n")
         write_text(out, text) if out is not None else click.echo(text, nl=False)

@@ -50,6 +50,12 @@ _Options = Mapping[str, Any]
 )
 @click.option("--replicates", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--unique",
+    multiple=True,
+    type=skin.NamedNumbers(),
+    help="Unique tokens of domains, for a law NAME+repetition: d1=1e9.",
+)
 @click.option("--out", required=True, metavar="RUNS.csv", help="Run table to write.")
 @click.option("--truth", metavar="LAW.json", help="Law file of the true parameters to write.")
 @skin.json_option
@@ -64,7 +70,9 @@ def simulate_command(out: str, truth: str | None, as_json: bool, **options: Any)
 
     laws, mixtures = _given(options) if options["source"] else _drawn(options)
     names = ("n_params", "tokens", "noise", "seed", "replicates")
-    table = simulate_laws(laws, mixtures=mixtures, **{name: options[name] for name in names})
+    unique = skin.merged(options["unique"], "--unique")
+    settings = {name: options[name] for name in names}
+    table = simulate_laws(laws, mixtures=mixtures, unique=unique, **settings)
     if truth is not None:
         reference = options["law"] if ".py:" in options["law"] else None
         save_laws(truth, laws, {"simulated": options}, law_ref=reference)

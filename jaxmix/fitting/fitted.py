@@ -96,21 +96,23 @@ class FittedLaw:
         """The same law with fields of its report replaced."""
         return replace(self, report=replace(self.report, **changes))
 
-    def loss(self, n_params: Any, tokens: Any, weights: Any) -> Array:
+    def loss(self, n_params: Any, tokens: Any, weights: Any, unique: Any = None) -> Array:
         """Predicted loss as a pure JAX function in the ambient precision.
 
         Args:
             n_params: N, any shape that broadcasts with ``tokens``; ``inf`` is the limit.
             tokens: D.
             weights: [..., k] in the order of ``domains``.
+            unique: [..., k] unique tokens available, for a law that knows repetition; without
+                them nothing repeats. Laws that do not look at them take no notice.
         """
-        return stack([self]).losses(n_params, tokens, weights)[0]
+        return stack([self]).losses(n_params, tokens, weights, unique)[0]
 
-    def predict(self, n_params: Any, tokens: Any, weights: Any) -> np.ndarray:
-        """Predicted loss in float64, whatever the global precision."""
+    def predict(self, n_params: Any, tokens: Any, weights: Any, unique: Any = None) -> np.ndarray:
+        """Predicted loss in float64, whatever the global precision; arguments as for ``loss``."""
         with jax.enable_x64(True):
-            arrays = [jnp.asarray(x, jnp.float64) for x in (n_params, tokens, weights)]
-            return np.asarray(self.loss(*arrays))
+            points = [n_params, tokens, weights, *([] if unique is None else [unique])]
+            return np.asarray(self.loss(*(jnp.asarray(x, jnp.float64) for x in points)))
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["params", "own"], meta_fields=["law"])
@@ -128,16 +130,19 @@ class StackedLaws:
     own: Array | None
     law: Law
 
-    def losses(self, n_params: Any, tokens: Any, weights: Any) -> Array:
-        """Predicted losses [m, ...] at N, D [...] and weights [..., k]."""
+    def losses(self, n_params: Any, tokens: Any, weights: Any, unique: Any = None) -> Array:
+        """Predicted losses [m, ...] at N, D [...], weights and unique tokens [..., k]."""
         weights = jnp.asarray(weights)
         # A law that does not look at N, D or h still answers once per point.
         points = (jnp.shape(n_params), jnp.shape(tokens), weights.shape[:-1])
         shape = jnp.broadcast_shapes(*points)
+        given = {} if unique is None or "unique" not in self.law.uses else {"unique": unique}
 
         def one(params: dict[str, Array], own: Array | None) -> Array:
             seen = weights if own is None else jnp.take(weights, own[None], axis=-1)
-            return jnp.broadcast_to(self.law.loss(params, n_params, tokens, seen), shape)
+            return jnp.broadcast_to(
+                self.law.loss({**params, **given}, n_params, tokens, seen), shape
+            )
 
         return jax.vmap(one, in_axes=(0, None if self.own is None else 0))(self.params, self.own)
 

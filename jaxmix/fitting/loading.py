@@ -11,7 +11,8 @@ import numpy as np
 
 from jaxmix.fitting.files import LawFileError
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
-from jaxmix.laws import LAWS, Law, get_law
+from jaxmix.laws import LAWS, Law, get_law, law_from_recipe
+from jaxmix.laws.repetition import SUFFIX
 
 FORMAT = "jaxmix-law"
 VERSION = 1
@@ -47,9 +48,12 @@ def load_laws(path: str | os.PathLike[str], law: Law | None = None) -> tuple[Fit
 def _find_law(reader: "_Reader", entry: dict[str, Any], path: Path) -> Law:
     name = reader.get(entry, "name", str)
     if "defined_in" not in entry:
-        if name not in LAWS:
+        if name.removesuffix(SUFFIX) not in LAWS:
             raise reader.fail(f"unknown law '{name}'", f"known: {', '.join(LAWS)}")
-        return LAWS[name]
+        try:
+            return law_from_recipe(entry)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise reader.fail(str(error)) from error
     reference = entry["defined_in"]
     if not isinstance(reference, str) or ".py:" not in reference:
         remedy = "pass it: load_laws(path, law=...), or save with law_ref='FILE.py:VARIABLE'"

@@ -1,5 +1,6 @@
 """The objective of a fit, eq. (6): the mean Huber loss of the residuals, and its derivatives."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ class Rows(NamedTuple):
         weights: [1 or m, p, k] mixture weights.
         losses: [m, p] observed losses, nats; anything where ``row_weights`` is 0.
         row_weights: [m, p], non-negative, each fit's sum is 1.
+        unique: [p, k] unique tokens available, in the units of ``tokens``, for a law that knows
+            repetition; else None.
     """
 
     n_params: Array
@@ -32,6 +35,7 @@ class Rows(NamedTuple):
     weights: Array
     losses: Array
     row_weights: Array
+    unique: Array | None = None
 
     def of_fit(self, fit: Array) -> "Rows":
         """The rows of one fit: ``weights`` [p, k], ``losses`` and ``row_weights`` [p]."""
@@ -60,7 +64,7 @@ class Objective:
 
     def predict(self, z: Array, rows: Rows) -> Array:
         """Predicted losses [p]."""
-        params = self.law.from_working(z, self.k)
+        params = _available(self.law.from_working(z, self.k), rows.unique)
         return self.law.loss(params, rows.n_params, rows.tokens, rows.weights)
 
     def residuals(self, z: Array, rows: Rows) -> Array:
@@ -89,12 +93,13 @@ class Objective:
             lambda v: self.law.flatten(self.law.from_working(v, self.k)), (z,), (jnp.ones_like(z),)
         )
 
-        def row(theta: Array, n: Array, d: Array, h: Array) -> Array:
-            loss = self.law.loss(self.law.unflatten(theta, self.k), n, d, h)
+        def row(theta: Array, n: Array, d: Array, h: Array, unique: Array | None) -> Array:
+            loss = self.law.loss(_available(self.law.unflatten(theta, self.k), unique), n, d, h)
             return jnp.log(loss) if self.residual == "log" else loss
 
-        gradient = jax.vmap(jax.value_and_grad(row), in_axes=(None, 0, 0, 0), out_axes=(0, 1))
-        fitted, jacobian = gradient(natural, rows.n_params, rows.tokens, rows.weights)
+        per_row = (rows.n_params, rows.tokens, rows.weights, rows.unique)
+        gradient = jax.vmap(jax.value_and_grad(row), in_axes=(None, 0, 0, 0, 0), out_axes=(0, 1))
+        fitted, jacobian = gradient(natural, *per_row)
         observed = jnp.log(rows.losses) if self.residual == "log" else rows.losses
         used = rows.row_weights > 0
         residuals = jnp.where(used, observed - fitted, 0.0)
@@ -106,3 +111,8 @@ class Objective:
         else:
             difference = rows.losses - predicted
         return jnp.where(rows.row_weights > 0, difference, 0.0)
+
+
+def _available(params: Mapping[str, Array], unique: Array | None) -> Mapping[str, Array]:
+    """The parameters, and beside them the unique tokens of the rows, if the law looks at them."""
+    return params if unique is None else {**params, "unique": unique}

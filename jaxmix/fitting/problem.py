@@ -10,7 +10,9 @@ import numpy as np
 
 from jaxmix.fitting.fitted import DataRange
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.laws import Law, Scales
+from jaxmix.fitting.scores import unique_tokens
+from jaxmix.laws import Law, Scales, is_bound
+from jaxmix.laws.repetition import SUFFIX
 from jaxmix.runs import RunTable
 
 Array = jax.Array
@@ -99,7 +101,7 @@ def make_problem(
     Raises:
         FitError: the law needs columns that are missing, or more rows than there are.
     """
-    weights = _weights(runs, law, targets)
+    weights, unique = _weights(runs, law, targets), _unique(runs, law)
     losses = runs.losses(targets)
     used = np.isfinite(losses)
     notes = [[] for _ in targets]
@@ -112,6 +114,7 @@ def make_problem(
         weights=jnp.asarray(weights),
         losses=jnp.asarray(np.where(used, losses, 1.0)),
         row_weights=jnp.asarray(row_weights(runs, targets, used, weighting)),
+        unique=None if unique is None else jnp.asarray(unique / d_unit),
     )
     divergent = used & ~_finite(objective, rows, scales)
     if divergent.any():
@@ -123,6 +126,7 @@ def make_problem(
         if count:
             note.append(f"{count} rows left out where the {law.name} law is infinite")
         note.extend(_unidentified(runs, law))
+        note.extend(_unlimited(runs, law))
     return Problem(runs, targets, objective, rows, scales, used, tuple(map(tuple, notes)))
 
 
@@ -140,6 +144,39 @@ def _weights(runs: RunTable, law: Law, targets: tuple[str, ...]) -> np.ndarray:
         )
     columns = [runs.domains.index(t) for t in targets]
     return runs.weights.T[columns][:, :, None]
+
+
+def _unique(runs: RunTable, law: Law) -> np.ndarray | None:
+    """[p, k] unique tokens of each domain, for a law that knows repetition; else None.
+
+    Raises:
+        FitError: nothing repeats in these rows, or the law is bound to one availability.
+    """
+    if is_bound(law):
+        raise FitError(
+            f"{runs.source}: the unique tokens of the {law.name} law are given, not fitted; "
+            "fit repeated(law)"
+        )
+    if "unique" not in law.uses:
+        return None
+    unique = unique_tokens(runs.frame, runs.domains, runs.source)
+    if not (runs.weights * runs.tokens[:, None] > unique).any():
+        missing = not any(f"unique_{d}" in runs.frame.columns for d in runs.domains)
+        why = "there is no column unique_<domain>" if missing else "no row repeats any domain"
+        raise FitError(
+            f"{runs.source}: the {law.name} law needs rows that repeat data, but {why}; fit "
+            f"'{law.name.removesuffix(SUFFIX)}' and assume a decay (assume_repetition, or "
+            "--unique of jaxmix budget)"
+        )
+    return unique
+
+
+def _unlimited(runs: RunTable, law: Law) -> list[str]:
+    """A note on domains whose unique tokens are not given, for a law that knows repetition."""
+    absent = [d for d in runs.domains if f"unique_{d}" not in runs.frame.columns]
+    if "unique" not in law.uses or not absent:
+        return []
+    return [f"no column of unique tokens, so taken as never repeated: {', '.join(absent)}"]
 
 
 def _finite(objective: Objective, rows: Rows, scales: Scales) -> np.ndarray:

@@ -12,7 +12,7 @@ from jaxmix.fitting.files import to_json, write_text
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.loading import FORMAT, VERSION
 from jaxmix.fitting.loading import load_laws as load_laws
-from jaxmix.laws import LAWS, Parameter
+from jaxmix.laws import Parameter, law_recipe
 
 
 def save_laws(
@@ -53,10 +53,9 @@ def save_laws(
 
 def _law_to_json(fit: FittedLaw, law_ref: str | None) -> dict[str, Any]:
     law = fit.law
-    known = LAWS.get(law.name) == law
+    recipe = law_recipe(law)
     return {
-        "name": law.name,
-        **({} if known else {"defined_in": law_ref}),
+        **(recipe or {"name": law.name, "defined_in": law_ref}),
         "formula": law.formula,
         "source": law.source,
         "parameters": law.count(len(fit.domains)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,45 @@ def weights_for(law: FittedLaw, runs: RunTable) -> np.ndarray:
     return align_weights(runs, law.domains)
 
 
+def unique_tokens(frame: Any, domains: Sequence[str], source: str) -> np.ndarray:
+    """Unique tokens [p, k] by the columns ``unique_<domain>``; inf where none is given.
+
+    Args:
+        frame: a data frame of p rows.
+        domains: bare names, the order of the result.
+        source: what messages call the table.
+
+    Raises:
+        RunTableError: a number is not above 0.
+    """
+    found = np.full((len(frame), len(domains)), np.inf)
+    for i, domain in enumerate(domains):
+        column = f"unique_{domain}"
+        if column not in frame.columns:
+            continue
+        try:
+            values = frame[column].to_numpy(dtype=np.float64)
+        except ValueError:
+            raise RunTableError(
+                f"{source}: column '{column}' holds text; write the unique tokens as numbers"
+            ) from None
+        if (values <= 0).any():
+            row = int(np.argmax(values <= 0))
+            raise RunTableError(
+                f"{source}: column '{column}', row {row + 1}: {values[row]:g} unique tokens; give "
+                "a number above 0, or leave it empty where data never runs out"
+            )
+        found[:, i] = np.where(np.isnan(values), np.inf, values)
+    return found
+
+
+def unique_for(law: FittedLaw, frame: Any, source: str) -> np.ndarray | None:
+    """Unique tokens [p, k] as a law needs them; None where it does not look at them."""
+    if "unique" not in law.law.uses:
+        return None
+    return unique_tokens(frame, law.domains, source)
+
+
 def score(laws: Sequence[FittedLaw], runs: RunTable) -> dict[str, Score]:
     """Scores each law on the rows of ``runs`` that have a loss of its target.
 
@@ -66,7 +106,8 @@ def score(laws: Sequence[FittedLaw], runs: RunTable) -> dict[str, Score]:
         key = law.domains if "weights" in law.law.uses else ("", *law.domains)
         if key not in aligned:
             aligned[key] = weights_for(law, runs)
-        predicted = law.predict(runs.n_params, runs.tokens, aligned[key])
+        unique = unique_for(law, runs.frame, runs.source)
+        predicted = law.predict(runs.n_params, runs.tokens, aligned[key], unique)
         scores[law.target] = score_arrays(predicted, observed)
     return scores
 

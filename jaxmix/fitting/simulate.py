@@ -28,6 +28,7 @@ def simulate(
     noise: float = 0.0,
     seed: int = 0,
     replicates: int = 1,
+    unique: Mapping[str, float] | None = None,
 ) -> RunTable:
     """Draws a study: every size on every mixture, evaluated at every token count.
 
@@ -42,6 +43,8 @@ def simulate(
         noise: relative standard deviation of each loss (log-normal, independent).
         seed: of the noise.
         replicates: runs per size and mixture; the ``seed`` column tells them apart.
+        unique: unique tokens available by domain, for a law that knows repetition; domains left
+            out never repeat.
 
     Returns:
         The run table; losses where the law diverges are missing.
@@ -66,6 +69,7 @@ def simulate(
         noise=noise,
         seed=seed,
         replicates=replicates,
+        unique=unique,
     )
 
 
@@ -78,12 +82,14 @@ def simulate_laws(
     noise: float = 0.0,
     seed: int = 0,
     replicates: int = 1,
+    unique: Mapping[str, float] | None = None,
 ) -> RunTable:
     """Draws a study, as ``simulate`` does, from laws that are taken to be true."""
     if noise < 0 or replicates < 1:
         raise ValueError("noise must be at least 0 and replicates at least 1")
     domains = truth[0].domains
     mixtures = _mixtures(mixtures, domains)
+    available = _available(unique, domains)
     shape = (len(n_params), len(mixtures), replicates, len(tokens))
     size, mixture, replicate, step = (axis.ravel() for axis in np.indices(shape))
     sizes, budgets = np.asarray(n_params, np.float64)[size], np.asarray(tokens, np.float64)[step]
@@ -95,9 +101,10 @@ def simulate_laws(
         "tokens": budgets,
         "seed": replicate,
         **{f"w_{d}": weights[:, i] for i, d in enumerate(domains)},
+        **{f"unique_{d}": np.full(len(sizes), u) for d, u in (unique or {}).items()},
     }
     for law in truth:
-        exact = law.predict(sizes, budgets, weights)
+        exact = law.predict(sizes, budgets, weights, available)
         noisy = exact * np.exp(noise * rng.standard_normal(len(exact)))
         columns[f"loss_{law.target}"] = np.where(np.isfinite(exact), noisy, np.nan)
     return runs_from_columns(columns, source="<simulated>")
@@ -200,7 +207,7 @@ def _implausibility(losses: np.ndarray, law: Law) -> np.ndarray:
     axes = {"n_params": 1, "tokens": 2, "weights": 3}
     low, high = losses.min((1, 2, 3)), losses.max((1, 2, 3))
     badness = np.maximum(_LOSSES[0] - low, 0) + np.maximum(high - _LOSSES[1], 0)
-    for name in law.uses:
+    for name in (name for name in law.uses if name in axes):
         spread = np.ptp(losses, axis=axes[name]).min((1, 2))
         badness = badness + np.maximum(_EFFECT - spread, 0)
     return np.nan_to_num(badness, nan=np.inf)
@@ -218,6 +225,19 @@ def _mixtures(mixtures: Any, domains: Sequence[str]) -> np.ndarray:
             f"{', '.join(domains)}, not {list(found.shape)}"
         )
     return found
+
+
+def _available(unique: Mapping[str, float] | None, domains: Sequence[str]) -> np.ndarray | None:
+    """Unique tokens [k]; None where none are given."""
+    if unique is None:
+        return None
+    unknown = set(unique) - set(domains)
+    if unknown or not all(u > 0 for u in unique.values()):
+        raise ValueError(
+            f"unique tokens must be numbers above 0 by domain ({', '.join(domains)}), not "
+            f"{dict(unique)}"
+        )
+    return np.array([unique.get(d, np.inf) for d in domains])
 
 
 def _natural(law: Law, params: Mapping[str, Any], target: str, k: int) -> dict[str, np.ndarray]:

@@ -47,6 +47,8 @@ class Parameter:
         low: smallest value a fit may give it, in the units of ``Law.rescale``; None for a wide
             default. A parameter that ends at its edge is reported.
         high: largest value, likewise.
+        fitted: False for what is given and never fitted, as the unique tokens of a law that
+            ``bound`` ties to an availability.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Parameter:
     support: Support = "positive"
     low: float | None = None
     high: float | None = None
+    fitted: bool = True
 
     def size(self, k: int) -> int:
         """Number of values for k domains."""
@@ -97,7 +100,9 @@ class Law:
         rescale: ``rescale(params, n_unit, d_unit)`` returns the parameters p' for which
             ``loss(p', N / n_unit, D / d_unit, h) == loss(params, N, D, h)``. With it fits run on
             normalized N and D; without it (None) they run in natural units.
-        uses: which of ``n_params``, ``tokens``, ``weights`` the law depends on.
+        uses: which of ``n_params``, ``tokens``, ``weights`` the law depends on, and ``unique``
+            where it knows repetition: ``params["unique"]`` [..., k] then holds the unique tokens
+            available of each domain, in the units of ``tokens``; without it nothing repeats.
         own_weight: True where the law sees only the weight of the domain that its target is
             (``weights`` then has a last axis of length 1).
         formula: the law in one line, for people.

@@ -1,10 +1,14 @@
 """Laws by name."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jaxmix.laws import prior, scaling
+from jaxmix.laws.fixed import FixedLoss, fixed
 from jaxmix.laws.law import Law
+from jaxmix.laws.repetition import SUFFIX, bound, is_bound, repeated, unbound
 
 LAWS: dict[str, Law] = {
     law.name: law
@@ -29,8 +33,9 @@ def get_law(name: str) -> Law:
     """The law called ``name``, or the one that a Python file defines.
 
     Args:
-        name: a key of ``LAWS`` (case and ``_`` against ``-`` do not matter), or
-            ``path/to/file.py:VARIABLE`` for a law of one's own.
+        name: a key of ``LAWS`` (case and ``_`` against ``-`` do not matter), such a key with
+            ``+repetition`` behind it for ``repeated(law)``, or ``path/to/file.py:VARIABLE`` for a
+            law of one's own.
 
     Raises:
         ValueError: no such law; the message lists those there are.
@@ -38,15 +43,51 @@ def get_law(name: str) -> Law:
     Example:
         >>> get_law("Additive_Fixed_N").name
         'additive-fixed-n'
+        >>> get_law("joint+repetition").count_formula()
+        '6 + 4k'
     """
     if ".py:" in name:
         return _law_from_file(*name.rsplit(":", 1))
-    law = LAWS.get(name.lower().replace("_", "-"))
+    key = name.lower().replace("_", "-")
+    law = LAWS.get(key.removesuffix(SUFFIX))
+    if law is not None and key.endswith(SUFFIX):
+        return repeated(law)
     if law is None:
         raise ValueError(
-            f"unknown law '{name}': choose one of {', '.join(LAWS)}, or give FILE.py:VARIABLE"
+            f"unknown law '{name}': choose one of {', '.join(LAWS)} "
+            f"(with {SUFFIX} for repeated data), or give FILE.py:VARIABLE"
         )
     return law
+
+
+def law_recipe(law: Law) -> dict[str, Any] | None:
+    """How to make a law again from its name, for files; None for a law of one's own.
+
+    Returns:
+        ``name`` as ``get_law`` takes it, with ``fixed`` (parameters that are given) and ``bound``
+        (unique tokens are among its parameters) where they apply.
+    """
+    core, recipe = unbound(law), {}
+    if isinstance(core.loss, FixedLoss):
+        recipe["fixed"] = {n: list(v) if isinstance(v, tuple) else v for n, v in core.loss.values}
+        core = core.loss.base
+    if is_bound(law):
+        recipe["bound"] = True
+    recipe = {"name": core.name, **recipe}
+    known = core.name.removesuffix(SUFFIX) in LAWS
+    return recipe if known and law_from_recipe(recipe) == law else None
+
+
+def law_from_recipe(recipe: Mapping[str, Any]) -> Law:
+    """The inverse of ``law_recipe``.
+
+    Raises:
+        ValueError: an unknown name, or parameters that the law does not have.
+    """
+    law = get_law(recipe["name"])
+    if "fixed" in recipe:
+        law = fixed(law, recipe["fixed"])
+    return bound(law) if recipe.get("bound") else law
 
 
 def _law_from_file(path: str, variable: str) -> Law:

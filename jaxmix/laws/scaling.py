@@ -25,14 +25,15 @@ _SOURCE = "Shukor et al. 2025, Scaling Laws for Optimal Data Mixtures"
 # Ranges, wide for real data: an exponent below them is no longer told apart from a step at
 # h = 0, one above from no dependence at all.
 _RANGES = {"gamma": (1e-9, 30.0), "alpha": (1e-2, 5.0), "beta": (1e-2, 5.0)}
+_ANYWHERE = (None, None)
 
 
 def _domain(*names: str) -> tuple[Parameter, ...]:
-    return tuple(Parameter(n, "domain", "positive", *_RANGES.get(n, ())) for n in names)
+    return tuple(Parameter(n, "domain", "positive", *_RANGES.get(n, _ANYWHERE)) for n in names)
 
 
 def _scalar(*names: str) -> tuple[Parameter, ...]:
-    return tuple(Parameter(n, "scalar", "positive", *_RANGES.get(n, ())) for n in names)
+    return tuple(Parameter(n, "scalar", "positive", *_RANGES.get(n, _ANYWHERE)) for n in names)
 
 
 def _exponent(*names: str) -> tuple[Parameter, ...]:

@@ -1,0 +1,53 @@
+"""``jaxmix budget``, and unique tokens in predict and simulate."""
+
+import pytest
+
+from jaxmix.runs import read_runs
+
+
+def test_plans_as_json(run, study):
+    result = run("budget", study.law, "--flops", "1e18,1e20", "--json")
+    assert result.status == 0
+    first, second = result.json["plans"]
+    assert 6 * first["n_params"] * first["tokens"] == pytest.approx(1e18)
+    assert second["objective"] < first["objective"] and sum(first["weights"].values()) == 1
+    assert first["epochs"] == {} and first["tokens_per_param"] > 1
+
+
+def test_scarce_data_is_assumed_and_said_and_drawn(run, study, tmp_path):
+    picture = tmp_path / "frontier.png"
+    given = ("--unique", "web=1e9", "--max", "code=0.6", "--plot", picture)
+    result = run("budget", study.law, "--flops", "1e20,1e21", *given)
+    assert result.status == 0
+    assert "assumed, not fitted" in result.err and "R_D_star = 15.39" in result.err
+    assert "tokens D" in result.out and "mixtures (epochs)" in result.out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--flops", "lots"), "is not a positive number"),
+        (("--flops", "1e21", "--unique", "wob=1e9"), "unknown domain 'wob'; nearest: web"),
+        (("--flops", "1e21", "--r-star", "4"), "takes --unique as well"),
+        (("--flops", "1e21", "--plot", "x.txt"), "draws PNG, SVG or PDF"),
+        (("--flops", "1e21", "--sizes", "1e9"), "smallest and the largest N"),
+        (("--flops", "1e21", "--min", "web=0.7,code=0.7"), "the minima .* sum to 1.4, 0.4 over 1"),
+    ],
+)
+def test_wrong_input_is_one_line(refused, study, arguments, message):
+    import re
+
+    assert re.search(message, refused("budget", study.law, *arguments))
+
+
+def test_a_study_with_repetition_through_the_command_line(run, tmp_path):
+    runs, law = tmp_path / "runs.csv", tmp_path / "law.json"
+    drawn = ("--law", "additive+repetition", "--domains", "2", "--targets", "1", "--mixtures", "4")
+    result = run("simulate", *drawn, "--unique", "d1=2e8", "--out", runs, "--truth", law)
+    assert result.status == 0, result.err
+    table = read_runs(runs)
+    assert (table.frame["unique_d1"] == 2e8).all()
+    assert run("score", law, runs, "--json").json["mean_mre"] < 1e-9
+    predicted = run("predict", law, runs, "--json").json["rows"]
+    assert [row["pred_t1"] for row in predicted] == pytest.approx(table.losses()[0].tolist())
