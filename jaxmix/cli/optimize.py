@@ -1,20 +1,14 @@
 """``jaxmix optimize``: the mixture that minimizes a fitted law at a budget."""
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import skin
+from jaxmix.cli.limits import Parts, limit_options, load_mixture_laws, read_limits
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Optimum
-
-_Parts = Sequence[Mapping[str, float]]
-
-
-def _bound(name: str, text: str) -> Any:
-    return click.option(f"--{name}", f"{name}_", multiple=True, type=skin.NamedNumbers(), help=text)
 
 
 @click.command("optimize", cls=skin.Command, short_help="Find the best mixture for a budget.")
@@ -27,9 +21,13 @@ def _bound(name: str, text: str) -> Any:
     type=skin.NamedNumbers(),
     help="Weights of the targets in the sum to minimize; the default is their mean.",
 )
-@_bound("min", "Smallest weights of domains.")
-@_bound("max", "Largest weights of domains.")
-@_bound("pin", "Weights of domains that are given.")
+@click.option(
+    "--worst-case",
+    type=click.Choice(["loss", "gap"]),
+    help="Minimize the largest loss of any target, or its largest gap to --reference.",
+)
+@click.option("--pull", type=float, default=0.0, help="Add PULL times KL(mixture‖prior).")
+@limit_options
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of the search.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @skin.json_option
@@ -37,31 +35,31 @@ def optimize_command(
     law: str,
     n_params: float,
     tokens: float,
-    target_weights: _Parts,
-    min_: _Parts,
-    max_: _Parts,
-    pin_: _Parts,
+    target_weights: Parts,
+    worst_case: Any,
+    pull: float,
     starts: int | None,
     seed: int,
     as_json: bool,
+    **given: Any,
 ) -> None:
-    """Find the mixture that minimizes the laws in the file LAW for a model of N and D."""
-    from jaxmix.fitting.saving import load_laws
+    """Find the mixture that minimizes the laws in the file LAW for a model of N and D.
 
-    laws = load_laws(law)
-    if "weights" not in laws[0].law.uses or not laws[0].domains:
-        name = laws[0].law.name
-        raise ValueError(f"{law}: law '{name}' does not look at the mixture; fit one that does")
-    minimum, maximum = _bounds(min_, max_, pin_, laws[0].domains)
-    from jaxmix.mixtures import optimize
+    Constraints are checked first: those that clash are named, with what they must give. Those
+    that bind are listed with what loosening them is worth.
+    """
+    laws = load_mixture_laws(law)
+    limits = read_limits(laws[0].domains, [fit.target for fit in laws], given)
+    from jaxmix.mixtures import optimize_within
 
-    optimum = optimize(
+    optimum = optimize_within(
         laws,
         n_params,
         tokens,
+        limits,
         target_weights=skin.merged(target_weights, "--target-weights"),
-        minimum=minimum,
-        maximum=maximum,
+        worst_case=worst_case,
+        pull=pull,
         starts=starts,
         key=seed,
     )
@@ -72,48 +70,35 @@ def optimize_command(
     skin.say(optimum.notes)
 
 
-def _bounds(
-    minimum: _Parts, maximum: _Parts, pin: _Parts, domains: tuple[str, ...]
-) -> tuple[dict[str, float] | None, dict[str, float] | None]:
-    """Minima and maxima by bare name; a pinned weight is both."""
-    options = (("--min", minimum), ("--max", maximum), ("--pin", pin))
-    low, high, pinned = (_bare(skin.merged(parts, name), domains) for name, parts in options)
-    for name in pinned:
-        if name in low or name in high:
-            raise ValueError(f"--pin: '{name}' has a minimum or maximum as well; give one of them")
-    return {**low, **pinned} or None, {**high, **pinned} or None
-
-
-def _bare(values: Mapping[str, float] | None, domains: tuple[str, ...]) -> dict[str, float]:
-    from jaxmix.runs import resolve_names
-
-    given = values or {}
-    bare = [resolve_names([name], domains, "w_", "domain")[0] for name in given]
-    if len(set(bare)) != len(bare):
-        raise ValueError(f"a domain is named in both spellings: {', '.join(given)}")
-    return dict(zip(bare, given.values(), strict=True))
-
-
 def as_dict(optimum: "Optimum") -> dict[str, Any]:
     """The five keys of the contract, and what else an optimum says of itself."""
-    names = ("predicted", "objective", "gap", "active", "multipliers", "target_weights", "proven")
-    more = ("reason", "converged", "starts", "agreeing", "hull_distance", "notes")
+    names = ("predicted", "objective", "gap", "active", "multipliers", "worth", "target_weights")
+    more = ("proven", "reason", "converged", "starts", "agreeing", "hull_distance", "notes")
     return {"weights": optimum.mixture, **{n: getattr(optimum, n) for n in (*names, *more)}}
 
 
 def show_optimum(optimum: "Optimum") -> None:
-    """The mixture, what it predicts, and how good it is known to be."""
+    """The mixture, what it predicts, what holds it, and how good it is known to be."""
     title = f"mixture for N = {optimum.n_params:.4g}, D = {optimum.tokens:.4g}"
-    mixture = skin.table(
-        title, "domain", "weight", "held by", "price, nats per unit", text=("held by",)
-    )
+    mixture = skin.table("", "domain", "weight")
+    mixture.title = None
     for name, weight in optimum.mixture.items():
-        held = [label for label in optimum.active if label.startswith((f"{name}>=", f"{name}<="))]
-        price = [skin.number(optimum.multipliers[label], 3) for label in held]
-        mixture.add_row(name, f"{weight:.4f}", " ".join(held), " ".join(price))
+        mixture.add_row(name, f"{weight:.4f}")
     losses = skin.table("predicted losses", "target", "weight", "nats per token")
     for name, value in optimum.predicted.items():
         losses.add_row(name, f"{optimum.target_weights[name]:.3f}", f"{value:.4f}")
     proof = "proven optimal" if optimum.proven else "best found, not proven"
     gap = skin.number(optimum.gap, 2)
-    skin.show(mixture, losses, f"objective {optimum.objective:.6g}, duality gap {gap}: {proof}")
+    held = [_binding(optimum)] if optimum.active else []
+    summary = f"objective {optimum.objective:.6g}, duality gap {gap}: {proof}"
+    skin.show(title, mixture, losses, *held, summary)
+
+
+def _binding(optimum: "Optimum") -> Any:
+    table = skin.table(
+        "constraints that bind", "constraint", "price, nats per unit", "that is", text=("that is",)
+    )
+    for label in optimum.active:
+        worth = optimum.worth_of.get(label, "")
+        table.add_row(label, skin.number(optimum.multipliers[label], 3), worth)
+    return table

@@ -1,6 +1,6 @@
 """Answers: the optimal mixture at one budget or many, with what proves it and what limits it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,6 +34,9 @@ class Optimum:
         hull_distance: Euclidean distance of h* to the convex hull of the mixtures that the laws
             were fitted on; 0 inside; None where these are unknown.
         notes: what a reader should know before training with h*, one sentence each.
+        worth_of: by entry of ``active``, its multiplier in words, such as "one more epoch of books
+            is worth 0.003 nats"; those of ``h >= 0`` have none.
+        residual: largest part of a weight's cost that the multipliers leave unexplained, nats.
     """
 
     domains: tuple[str, ...]
@@ -53,6 +56,13 @@ class Optimum:
     agreeing: int
     hull_distance: float | None
     notes: tuple[str, ...]
+    worth_of: dict[str, str] = field(default_factory=dict)
+    residual: float = 0.0
+
+    @property
+    def worth(self) -> tuple[str, ...]:
+        """``worth_of`` as sentences."""
+        return tuple(self.worth_of.values())
 
     @property
     def mixture(self) -> dict[str, float]:
