@@ -1,0 +1,18 @@
+"""Honest selection: laws and rows chosen by how they will be used, and scored apart from that."""
+
+from jaxmix.fitting.selection.candidates import Candidate as Candidate
+from jaxmix.fitting.selection.candidates import make_candidates as make_candidates
+from jaxmix.fitting.selection.choice import Difference as Difference
+from jaxmix.fitting.selection.choice import Nested as Nested
+from jaxmix.fitting.selection.choice import OuterPick as OuterPick
+from jaxmix.fitting.selection.pull import STRENGTHS as STRENGTHS
+from jaxmix.fitting.selection.pull import Pull as Pull
+from jaxmix.fitting.selection.pull import PullRow as PullRow
+from jaxmix.fitting.selection.pull import choose_pull as choose_pull
+from jaxmix.fitting.selection.pull import reference_weights as reference_weights
+from jaxmix.fitting.selection.reasons import SelectionRow as SelectionRow
+from jaxmix.fitting.selection.selecting import Selection as Selection
+from jaxmix.fitting.selection.selecting import select as select
+from jaxmix.fitting.selection.trials import FitSettings as FitSettings
+from jaxmix.fitting.selection.trials import Trials as Trials
+from jaxmix.fitting.selection.trials import run_trials as run_trials

@@ -1,0 +1,138 @@
+"""Candidates: a law, the residual it is fitted on, and which rows it trusts."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from jaxmix.fitting.loading import resolve_law
+from jaxmix.fitting.splits import any_target, trajectory_share
+from jaxmix.laws import Law
+from jaxmix.runs import RunTable
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to fit.
+
+    Attributes:
+        law: the law.
+        residual: ``"loss"`` or ``"log"``.
+        burn_in: rows before this share of their trajectory's tokens are not fitted.
+        size_floor: rows of models with fewer parameters are not fitted.
+    """
+
+    law: Law
+    residual: str = "loss"
+    burn_in: float = 0.0
+    size_floor: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """For people.
+
+        >>> from jaxmix.laws import ADDITIVE
+        >>> Candidate(ADDITIVE, "log", 0.25).name
+        'additive, log, burn-in 0.25'
+        """
+        parts = [self.law.name, self.residual]
+        parts += [f"burn-in {self.burn_in:g}"] if self.burn_in else []
+        parts += [f"n_params >= {self.size_floor:.4g}"] if self.size_floor else []
+        return ", ".join(parts)
+
+    def trusted(self, runs: RunTable, rows: np.ndarray) -> np.ndarray:
+        """Which of ``rows``, bool [m, p], are fitted; trajectories end where those rows do."""
+        kept = trajectory_share(runs, any_target(rows)) >= self.burn_in
+        return rows & kept & (runs.n_params >= self.size_floor)
+
+    def count(self, k: int) -> int:
+        """Free parameters per target for k domains."""
+        return self.law.count(1 if self.law.own_weight else k)
+
+
+def make_candidates(
+    laws: Sequence[Law | str],
+    residuals: Sequence[str] = ("loss", "log"),
+    burn_in: Sequence[float] = (0.0,),
+    size_floors: Sequence[float] = (0.0,),
+) -> tuple[Candidate, ...]:
+    """Every combination, in the order given.
+
+    Raises:
+        ValueError: an unknown law or one named twice, or a setting out of its range.
+    """
+    resolved = [resolve_law(law) for law in laws]
+    names = [law.name for law in resolved]
+    if not names or len(set(names)) != len(names):
+        raise ValueError("name at least one law, and each law once")
+    wrong = [r for r in residuals if r not in ("loss", "log")]
+    if wrong or not residuals:
+        raise ValueError(f"residual '{(*wrong, '')[0]}' is unknown: name loss, log or both")
+    if not burn_in or not all(0 <= share < 1 for share in burn_in):
+        raise ValueError(f"burn-in must be shares from 0 to below 1, not {list(burn_in)}")
+    if not size_floors or not all(0 <= floor < np.inf for floor in size_floors):
+        raise ValueError(f"size floors must be numbers of parameters, not {list(size_floors)}")
+    settings = itertools.product(resolved, residuals, burn_in, size_floors)
+    return tuple(dict.fromkeys(Candidate(*s) for s in settings))
+
+
+def automatic_floors(runs: RunTable) -> tuple[float, ...]:
+    """No floor, and every size that leaves four sizes from it on.
+
+    Two of those are what a fit needs to see a trend in N, and two can be held out in turn.
+    """
+    sizes = np.unique(runs.n_params)
+    return (0.0, *(float(s) for s in sizes[1 : max(1, len(sizes) - 3)]))
+
+
+def resolve_floors(
+    runs: RunTable, size_floors: Sequence[float] | Literal["auto"]
+) -> tuple[float, ...]:
+    """Floors as numbers; those at or below the smallest size mean none."""
+    floors = automatic_floors(runs) if size_floors == "auto" else size_floors
+    smallest = float(runs.n_params.min())
+    return tuple(dict.fromkeys(0.0 if 0 <= f <= smallest else float(f) for f in floors))
+
+
+def where_expression(candidate: Candidate, runs: RunTable) -> str | None:
+    """The rows that a candidate trusts, as ``--where`` says it; None for all rows.
+
+    A burn-in is a threshold on the tokens where runs end together, one for each size where the
+    size says where they end, and one for each group of runs otherwise.
+    """
+    parts = [f"n_params >= {_number(candidate.size_floor)}"] if candidate.size_floor else []
+    if candidate.burn_in:
+        above = runs.n_params >= candidate.size_floor
+        parts += _burn_in(candidate.burn_in, runs.select(above) if parts else runs)
+    return " and ".join(parts) or None
+
+
+def _burn_in(burn_in: float, runs: RunTable) -> list[str]:
+    share = trajectory_share(runs)
+    last = runs.tokens / share
+    ids, sizes = runs.frame["run"].to_numpy().astype(str), runs.n_params
+    ends = [last[sizes == size] for size in np.unique(sizes)]
+    if np.allclose(last, last[0], rtol=1e-9):
+        return [f"tokens >= {_number(burn_in * last[0])}"]
+    if all(np.allclose(end, end[0], rtol=1e-9) for end in ends):
+        return [
+            f"(n_params != {_number(size)} or tokens >= {_number(burn_in * end[0])})"
+            for size, end in zip(np.unique(sizes), ends, strict=True)
+        ]
+    rounded = np.array([f"{end:.10g}" for end in last])
+    return [
+        f"(run not in {_listed(np.unique(ids[rounded == end]))} or "
+        f"tokens >= {_number(burn_in * float(end))})"
+        for end in np.unique(rounded)
+    ]
+
+
+def _listed(names: np.ndarray) -> str:
+    return f"({', '.join(repr(str(name)) for name in names)},)"
+
+
+def _number(value: float) -> str:
+    """A threshold: a shade lower than the value, so that a row at the value itself is kept."""
+    return f"{value:.0f}" if value == round(value) else f"{value * (1 - 1e-9):.12g}"

@@ -1,0 +1,264 @@
+"""Every candidate fitted on every split: one batch for each law and residual.
+
+The fits of a batch differ by the rows they use, so a split is a column of losses with gaps. Where a
+burn-in or a size floor takes rows away, the search starts from the optima of the fit with the most
+rows of the same split: the two share everything but those rows, and no held-out row is looked at.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmix.fitting.basin_hopping import kick
+from jaxmix.fitting.fit import DEFAULT_SOLVER
+from jaxmix.fitting.lanes import WARM, Jobs
+from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.problem import FitError, Problem, make_problem
+from jaxmix.fitting.search import SEARCHES, Pool, run_jobs, run_search
+from jaxmix.fitting.selection.candidates import Candidate
+from jaxmix.fitting.splits import Split
+from jaxmix.laws import Law, Scales
+from jaxmix.runs import RunTable
+
+Array = jax.Array
+Progress = Callable[[str, int, int], None]
+_WARM_STARTS = 8  # half of them optima of the parent, half kicks of those
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What all fits share; as in ``fit``."""
+
+    restarts: int = 16
+    seed: int = 0
+    delta: float = 1e-3
+    weighting: str = "equal"
+    solver: str = DEFAULT_SOLVER
+
+
+@dataclass(frozen=True, eq=False)
+class Trials:
+    """Predictions of C candidates from S splits, for m targets and p rows.
+
+    Attributes:
+        runs: the table.
+        targets: [m] bare names.
+        candidates: [C].
+        splits: [S].
+        predicted: [C, S, m, p] predicted losses, nats; NaN where a candidate could not be fitted.
+        faults: [C] by index of the split, why it could not.
+        fits: number of fits behind them.
+    """
+
+    runs: RunTable
+    targets: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    splits: tuple[Split, ...]
+    predicted: np.ndarray
+    faults: tuple[dict[int, str], ...]
+    fits: int
+
+    def take(self, candidates: Sequence[int], splits: Sequence[int]) -> "Trials":
+        """Those of some candidates and splits, in the order given."""
+        at = {s: i for i, s in enumerate(splits)}
+        faults = tuple(
+            {at[s]: why for s, why in self.faults[c].items() if s in at} for c in candidates
+        )
+        return replace(
+            self,
+            candidates=tuple(self.candidates[c] for c in candidates),
+            splits=tuple(self.splits[s] for s in splits),
+            predicted=self.predicted[np.ix_(candidates, splits)],
+            faults=faults,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One set of fitted rows of one split, bool [m, p], and who asks for it."""
+
+    split: int
+    rows: np.ndarray
+    candidates: tuple[int, ...]
+
+
+def run_trials(
+    runs: RunTable,
+    targets: Sequence[str],
+    candidates: Sequence[Candidate],
+    splits: Sequence[Split],
+    settings: FitSettings,
+    progress: Progress | None = None,
+) -> Trials:
+    """Fits every candidate on the training rows of every split and predicts all rows.
+
+    Args:
+        runs: the table.
+        targets: [m] bare names.
+        candidates: as ``make_candidates`` gives them.
+        splits: as ``make_splits`` gives them for these targets.
+        settings: of all fits.
+        progress: called with a label, the solves done and their total, for each batch.
+    """
+    shape = (len(candidates), len(splits), len(targets), len(runs))
+    predicted = np.full(shape, np.nan)
+    faults: list[dict[int, str]] = [{} for _ in candidates]
+    fits = 0
+    for law, residual in dict.fromkeys((c.law, c.residual) for c in candidates):
+        own = [i for i, c in enumerate(candidates) if (c.law, c.residual) == (law, residual)]
+        tasks = _tasks(runs, candidates, own, splits)
+        objective = Objective(law, 1 if law.own_weight else len(runs.domains), settings.delta)
+        objective = replace(objective, residual=residual)
+        report = partial(progress, f"{law.name}, {residual}") if progress else None
+        with jax.enable_x64(True):
+            found = _run_batch(runs, tuple(targets), objective, tasks, settings, report)
+        for task, outcome in zip(tasks, found, strict=True):
+            for i in task.candidates:
+                if isinstance(outcome, str):
+                    faults[i][task.split] = outcome
+                else:
+                    predicted[i, task.split] = outcome
+                    fits += len(targets)
+    return Trials(
+        runs, tuple(targets), tuple(candidates), tuple(splits), predicted, tuple(faults), fits
+    )
+
+
+def _tasks(
+    runs: RunTable, candidates: Sequence[Candidate], own: Sequence[int], splits: Sequence[Split]
+) -> list[_Task]:
+    """Distinct sets of rows, those of one split together, the largest first."""
+    tasks = []
+    for s, split in enumerate(splits):
+        asked: dict[bytes, list[int]] = {}
+        masks = {i: candidates[i].trusted(runs, split.train) for i in own}
+        for i, mask in masks.items():
+            asked.setdefault(mask.tobytes(), []).append(i)
+        found = [_Task(s, masks[who[0]], tuple(who)) for who in asked.values()]
+        tasks += sorted(found, key=lambda task: -int(task.rows.sum()))
+    return tasks
+
+
+def _run_batch(
+    runs: RunTable,
+    targets: tuple[str, ...],
+    objective: Objective,
+    tasks: Sequence[_Task],
+    settings: FitSettings,
+    report: Callable[[int, int], None] | None,
+) -> list[np.ndarray | str]:
+    """Predictions [m, p] of each task, or why it has none."""
+    made = [_problem(runs, targets, objective, task, settings.weighting) for task in tasks]
+    whole = {i: p for i, p in enumerate(made) if not isinstance(p, str)}
+    first: dict[int, int] = {}  # of each split, the task with the most rows
+    for i in whole:
+        first.setdefault(tasks[i].split, i)
+    bases, subs = list(first.values()), [i for i in whole if i not in first.values()]
+    found: list[np.ndarray | str] = [p if isinstance(p, str) else np.empty(0) for p in made]
+    if not bases:
+        return found
+    base, m = _joined([whole[i] for i in bases]), len(targets)
+    search = SEARCHES[settings.solver]
+    pool = run_search(search, base, settings.restarts, settings.seed, report)
+    results = dict(zip(bases, _predictions(base, pool, m), strict=True))
+    if subs:
+        parents = [bases.index(first[tasks[i].split]) for i in subs]
+        sub = _joined([whole[i] for i in subs])
+        results |= dict(zip(subs, _predictions(sub, _warm(sub, pool, parents, m), m), strict=True))
+    for i, losses in results.items():
+        found[i] = losses
+    return found
+
+
+def _problem(
+    runs: RunTable, targets: tuple[str, ...], objective: Objective, task: _Task, weighting: str
+) -> Problem | str:
+    """The fits of one task, m targets, or why they cannot be made."""
+    fault = _lacks_spread(runs, objective.law, task.rows)
+    if fault:
+        return fault
+    frame = runs.frame.copy()
+    for target, rows in zip(targets, task.rows, strict=True):
+        column = runs._loss_column(target)
+        frame[column] = frame[column].where(rows)
+    try:
+        return make_problem(
+            replace(runs, frame=frame), objective.law, targets, objective, weighting
+        )
+    except FitError as error:
+        return str(error)
+
+
+def _lacks_spread(runs: RunTable, law: Law, rows: np.ndarray) -> str | None:
+    columns = {"n_params": runs.n_params, "tokens": runs.tokens}
+    for target_rows in rows:
+        if not target_rows.any():
+            return "no row is left to fit"
+        for name, column in columns.items():
+            if name in law.uses and np.ptp(column[target_rows]) == 0:
+                return (
+                    f"the {law.name} law needs two values of {name} among the rows it is fitted on"
+                )
+    return None
+
+
+def _joined(problems: Sequence[Problem]) -> Problem:
+    """Problems over the same rows as one, their fits one after another."""
+    first = problems[0]
+    shared = first.rows.weights.shape[0] == 1
+    rows = first.rows._replace(
+        weights=first.rows.weights if shared else _together(p.rows.weights for p in problems),
+        losses=_together(p.rows.losses for p in problems),
+        row_weights=_together(p.rows.row_weights for p in problems),
+    )
+    return replace(
+        first,
+        targets=tuple(t for p in problems for t in p.targets),
+        rows=rows,
+        scales=Scales(*(_together(s) for s in zip(*(p.scales for p in problems), strict=True))),
+        used=np.concatenate([p.used for p in problems]),
+        notes=tuple(n for p in problems for n in p.notes),
+    )
+
+
+def _together(parts: Iterable[Array]) -> Array:
+    return jnp.concatenate(list(parts))
+
+
+def _warm(problem: Problem, parents: Pool, parent: Sequence[int], m: int) -> Pool:
+    """Local solves from the best optima of each fit's parent and from kicks of them."""
+    half = _WARM_STARTS // 2
+    fits = [p * m + t for p in parent for t in range(m)]
+    elite = np.stack([parents.elite(f, half) for f in fits], 1)  # [half, fits, P]
+    z = jnp.asarray(elite.reshape(-1, elite.shape[-1]))
+    keys = jax.random.split(jax.random.key(1), 2 * len(z))
+    kicked = jax.vmap(partial(kick, problem.objective))(keys[len(z) :], z)
+    count = len(fits)
+    jobs = Jobs(
+        jnp.concatenate([z, kicked]),
+        jnp.tile(jnp.arange(count), 2 * half),
+        keys,
+        jnp.full(2 * len(z), WARM),
+    )
+    solver = SEARCHES[DEFAULT_SOLVER].solver
+    results = run_jobs(solver, problem.objective, problem.rows, jobs)
+    return Pool.empty(count, elite.shape[-1]).add(results, count)
+
+
+def _predictions(problem: Problem, pool: Pool, m: int) -> np.ndarray:
+    """[tasks, m, p] losses that the best optimum of each fit predicts."""
+    fits = pool.value.shape[1]
+    best = pool.z[np.argmin(pool.value, 0), np.arange(fits)]
+    losses = _predict(problem.objective, jnp.asarray(best), problem.rows)
+    return np.asarray(losses).reshape(fits // m, m, -1)
+
+
+@partial(jax.jit, static_argnames="objective")
+def _predict(objective: Objective, z: Array, rows: Rows) -> Array:
+    """Predicted losses [F, p] at z [F, P]."""
+    one = lambda fit: objective.predict(z[fit], rows.of_fit(fit))  # noqa: E731
+    return jax.lax.map(one, jnp.arange(z.shape[0]), batch_size=min(16, z.shape[0]))

@@ -1,0 +1,88 @@
+"""``jaxmix select``: one JSON object, a command that applies the choice, one line for refusals."""
+
+import json
+import shlex
+
+import pytest
+
+FEW = ("--restarts", 1, "--folds", 2, "--residual", "log", "--by", "mixtures", "--outer", "none")
+LAWS = ("--laws", "chinchilla", "--targets", "web")
+
+
+@pytest.fixture(scope="module")
+def found(study, tmp_path_factory):
+    """The command run once: its exit status, what it printed, and the file it wrote."""
+    import contextlib
+    import io
+
+    from jaxmix.cli import main
+
+    out = tmp_path_factory.mktemp("choice") / "choice.json"
+    printed, said = io.StringIO(), io.StringIO()
+    more = ("--burn-in", "0,0.2", "--where", "n_params > 2e7", "--pull-to", "web=0.5,code=0.5")
+    words = ("select", study.runs, *LAWS, *FEW, *more, "--out", out, "--json")
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+        status = main([str(word) for word in words])
+    return status, printed.getvalue(), said.getvalue(), out
+
+
+def test_json_is_one_object_and_the_file_holds_the_same(found):
+    status, printed, said, out = found
+    assert status == 0 and printed.count("\n") == 1
+    summary = json.loads(printed)
+    assert summary == json.loads(out.read_text())
+    assert [r["law"] for r in summary["rows"]] == ["chinchilla", "chinchilla"]
+    assert {r["burn_in"] for r in summary["rows"]} == {0.0, 0.2}
+    first = summary["rows"][0]
+    assert set(first["error"]) == set(first["regret"]) == {"mixtures"}
+    assert first["mean_error"] > 0 and first["n_parameters"] == 5
+    assert {s["kind"] for s in summary["splits"]} == {"mixtures"}
+    assert summary["pull"]["reference"] == {"web": 0.5, "code": 0.5}
+    assert all(line.startswith("note: ") for line in said.splitlines())
+
+
+def test_the_command_fits_the_choice(found, run, study, tmp_path):
+    summary = json.loads(found[1])
+    words = shlex.split(summary["command"])
+    assert words[:3] == ["jaxmix", "fit", study.runs]
+    assert words[words.index("--residual") + 1] == "log"
+    assert words[words.index("--targets") + 1] == "web"
+    words[words.index("--out") + 1] = str(tmp_path / "law.json")
+    result = run(*words[1:], "--restarts", 1, "--json")
+    burn_in = summary["choice"]["burn_in"]
+    assert result.json["targets"]["web"]["rows"] == (45 if burn_in == 0 else 30)
+
+
+def test_people_get_tables_reasons_and_the_command_whole(run, study):
+    result = run("select", study.runs, "--laws", "chinchilla", *FEW, "--burn-in", "0,0.01")
+    assert result.status == 0
+    assert "picked chinchilla, log" in result.out and "the uniform mixture, no law" in result.out
+    last = result.out.splitlines()[-1]
+    assert last.startswith("jaxmix fit ") and last.endswith("--out law.json")
+    assert "note: left out: chinchilla, log, burn-in 0.01: fits the very rows" in result.err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--by", "sizes"), "unknown split 'sizes': choose among size, any-size"),
+        (("--by", ","), "--by: names nothing"),
+        (("--burn-in", "ten"), "--burn-in: 'ten' is not shares; write 0,0.1,0.25"),
+        (("--burn-in", "10"), "burn-in must be shares from 0 to below 1"),
+        (("--size-floor", "small"), "--size-floor: 'small' is not auto or sizes"),
+        (("--size-floor", "1B"), "cannot hold out by size"),
+        (("--residual", "square"), "residual 'square' is unknown"),
+        (("--laws", "additiv"), "unknown law 'additiv'"),
+        (("--targets", "wed"), "unknown target 'wed'"),
+        (("--pull-to", "even"), "unknown reference 'even'"),
+        (("--pull-to", "proportional"), "needs column unique_web"),
+        (("--pull-to", "webb=1"), "unknown domain 'webb'"),
+        (("--pull-to", "web=x"), "is not name=number"),
+        (("--by", "size", "--pull-to", "uniform"), "splits by mixtures or range; add one"),
+        (("--outer", "range", "--by", "size"), "outer split 'range' is not one of by"),
+        (("--where", "n_params < 2e7"), "it has 1 sizes at hand and needs three"),
+    ],
+)
+def test_bad_input_is_refused_before_any_fit(refused, study, more, message):
+    said = refused("select", study.runs, "--laws", "additive", *more)
+    assert message in said
