@@ -1,6 +1,10 @@
 """The run table, the seam between training and fitting: read, check, filter, write, import."""
 
 from .columns import runs_from_columns as runs_from_columns
+from .domains import add_domain as add_domain
+from .domains import merge_domains as merge_domains
+from .domains import remove_domain as remove_domain
+from .domains import split_domain as split_domain
 from .errors import RunTableError as RunTableError
 from .importers import import_olmix as import_olmix
 from .importers import import_regmix as import_regmix
