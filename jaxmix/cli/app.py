@@ -16,20 +16,29 @@ from types import FrameType
 import click
 
 from jaxmix import __version__
+from jaxmix.cli.budget import budget_command
 from jaxmix.cli.compare import compare_command
 from jaxmix.cli.data import data_group
 from jaxmix.cli.demo import demo_command
+from jaxmix.cli.domains import domains_group
+from jaxmix.cli.enough import enough_command
+from jaxmix.cli.export import export_command
 from jaxmix.cli.fit import fit_command
 from jaxmix.cli.imports import import_group
 from jaxmix.cli.laws import laws_command
 from jaxmix.cli.look import look_command
+from jaxmix.cli.next import next_command
 from jaxmix.cli.optimize import optimize_command
+from jaxmix.cli.pareto import pareto_command
 from jaxmix.cli.predict import predict_command
+from jaxmix.cli.report import report_command
 from jaxmix.cli.score import score_command
+from jaxmix.cli.select import select_command
 from jaxmix.cli.simulate import simulate_command
 from jaxmix.cli.skin import BadInput, Group, ReaderGone
 from jaxmix.cli.study import study_group
 from jaxmix.cli.train import train_command
+from jaxmix.cli.trust import trust_command
 
 _COMMANDS = (
     data_group,
@@ -40,9 +49,18 @@ _COMMANDS = (
     score_command,
     predict_command,
     optimize_command,
+    trust_command,
+    budget_command,
+    pareto_command,
     compare_command,
+    select_command,
+    next_command,
+    enough_command,
+    report_command,
+    export_command,
     simulate_command,
     import_group,
+    domains_group,
     laws_command,
     demo_command,
 )

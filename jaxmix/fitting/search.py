@@ -52,7 +52,8 @@ SEARCHES: dict[str, Search] = {
 
 
 @partial(jax.jit, static_argnames="objective")
-def _kick(objective: Objective, keys: Array, z: Array) -> Array:
+def kick_all(objective: Objective, keys: Array, z: Array) -> Array:
+    """Starts [J, P] in basins beside those of z [J, P]."""
     return jax.vmap(partial(kick, objective))(keys, z)
 
 
@@ -165,7 +166,7 @@ def run_search(
         if i >= cold:
             best = np.stack([pool.elite(f, search.elite) for f in range(fits)], 1)
             parents = best[np.arange(count) % search.elite].reshape(z.shape)
-            z = _kick(objective, keys, jnp.asarray(parents, z.dtype))
+            z = kick_all(objective, keys, jnp.asarray(parents, z.dtype))
         stage = jnp.full(count * fits, COLD if i < cold else WARM)
         jobs = Jobs(z, fit_of_job, keys, stage)
         pool = pool.add(run_jobs(search.solver, objective, problem.rows, jobs), fits)

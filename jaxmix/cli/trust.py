@@ -1,0 +1,223 @@
+"""``jaxmix trust``: how sure the proposed mixture is."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.cli import skin
+from jaxmix.cli.options import MixtureType
+
+if TYPE_CHECKING:
+    from jaxmix.fitting import Ensemble, Noise
+    from jaxmix.mixtures import Trust
+    from jaxmix.runs import RunTable
+
+_Parts = Sequence[Mapping[str, float]]
+
+
+class Baseline(MixtureType):
+    """A known mixture by name, or NAME:domain=weight,..."""
+
+    name = "uniform|proportional|NAME:a=0.5,b=0.5"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, dict[str, float] | None]:
+        """Text to a name and weights; None for a mixture that the table defines."""
+        if str(value) in ("uniform", "proportional"):
+            return str(value), None
+        return super().convert(value, param, ctx)
+
+
+@click.command("trust", cls=skin.Command, short_help="How sure a mixture is: sets and gains.")
+@click.argument("law")
+@click.argument("runs")
+@click.option("--n-params", type=skin.Quantity(), required=True, help="N of the big run: 7B.")
+@click.option("--tokens", type=skin.Quantity(), required=True, help="D of the big run: 150B.")
+@click.option(
+    "--target-weights",
+    multiple=True,
+    type=skin.NamedNumbers(),
+    help="Weights of the targets; the default is their mean.",
+)
+@click.option("--min", "min_", multiple=True, type=skin.NamedNumbers(), help="Smallest weights.")
+@click.option("--max", "max_", multiple=True, type=skin.NamedNumbers(), help="Largest weights.")
+@click.option(
+    "--baseline",
+    multiple=True,
+    type=Baseline(),
+    help="Mixture to compare with; proportional is to unique_<domain>. Default: uniform.",
+)
+@click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.9, show_default=True)
+@click.option("--resamples", type=click.IntRange(min=50), default=1000, show_default=True)
+@click.option(
+    "--unit",
+    type=click.Choice(["mixture", "run"]),
+    help="What is resampled together; by default mixtures where there are twelve or more.",
+)
+@click.option(
+    "--method",
+    type=click.Choice(["wild", "bayesian", "resample", "noise"]),
+    default="wild",
+    show_default=True,
+)
+@click.option("--probes", type=click.IntRange(min=0), default=0, help="Refits to check afresh.")
+@click.option("--where", metavar="EXPR", help="Rows of the fit, where its file does not say.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@skin.json_option
+def trust_command(
+    law: str,
+    runs: str,
+    n_params: float,
+    tokens: float,
+    target_weights: _Parts,
+    min_: _Parts,
+    max_: _Parts,
+    baseline: Sequence[tuple[str, dict[str, float] | None]],
+    level: float,
+    where: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Refit the laws in LAW on resampled rows of RUNS, and say how sure the best mixture is.
+
+    The confidence set of the best mixture, its gain over baselines with the optimism at the
+    optimum taken out, the chance that it beats them, and what noise the losses have.
+    """
+    from jaxmix.fitting import bootstrap, load_laws, measure_noise
+    from jaxmix.fitting.origin import read_fitted_rows
+    from jaxmix.mixtures import trust
+
+    laws = load_laws(law)
+    if "weights" not in laws[0].law.uses or not laws[0].domains:
+        raise ValueError(f"{law}: law '{laws[0].law.name}' does not look at the mixture")
+    table, weighting = read_fitted_rows(law, runs, where)
+    baselines = _baselines(baseline, table, laws[0].domains)
+    with skin.progress("refitting") as report:
+        ensemble = bootstrap(laws, table, weighting=weighting, progress=report, **options)
+    found = trust(
+        ensemble,
+        n_params,
+        tokens,
+        target_weights=skin.merged(target_weights, "--target-weights"),
+        minimum=skin.merged(min_, "--min"),
+        maximum=skin.merged(max_, "--max"),
+        baselines=baselines,
+        level=level,
+    )
+    noise = measure_noise(laws, table)
+    if as_json:
+        skin.emit(as_dict(found, ensemble, noise))
+    else:
+        _show(found, ensemble, noise)
+    skin.say([*table.notes, *found.notes])
+
+
+def _baselines(
+    given: Sequence[tuple[str, dict[str, float] | None]],
+    table: "RunTable",
+    domains: tuple[str, ...],
+) -> dict[str, dict[str, float]] | None:
+    """Baselines by name; None where none was asked for."""
+    found = {}
+    for name, weights in given:
+        if name in found:
+            raise ValueError(f"--baseline: '{name}' is given twice")
+        known = {"uniform": lambda: dict.fromkeys(domains, 1.0 / len(domains))}
+        known["proportional"] = lambda: _proportional(table, domains)
+        found[name] = known[name]() if weights is None else weights
+    return found or None
+
+
+def _proportional(table: "RunTable", domains: tuple[str, ...]) -> dict[str, float]:
+    """Weights in proportion to the unique tokens of the domains."""
+    import numpy as np
+
+    missing = [d for d in domains if f"unique_{d}" not in table.frame.columns]
+    if missing:
+        raise ValueError(
+            f"{table.source}: --baseline proportional needs column 'unique_{missing[0]}'; add it, "
+            "or give the mixture as NAME:domain=weight,..."
+        )
+    unique = {d: float(np.nanmax(table.frame[f"unique_{d}"].to_numpy(float))) for d in domains}
+    return {d: u / sum(unique.values()) for d, u in unique.items()}
+
+
+def as_dict(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> dict[str, Any]:
+    """What ``--json`` prints."""
+    return {
+        "weights": found.optimum.mixture,
+        "intervals": {d: [i.low, i.high] for d, i in found.intervals.items()},
+        "threshold": found.threshold,
+        "level": found.level,
+        "gains": {
+            g.baseline: {
+                "predicted": g.predicted,
+                "optimism": g.optimism,
+                "corrected": g.corrected,
+                "low": g.low,
+                "high": g.high,
+                "probability": g.probability,
+            }
+            for g in found.gains
+        },
+        "objective": found.objective._asdict(),
+        "losses": {t: i._asdict() for t, i in found.losses.items()},
+        "resampling": {
+            "method": ensemble.method,
+            "unit": ensemble.unit,
+            "units": ensemble.units,
+            "resamples": ensemble.resamples,
+            "elsewhere": None if ensemble.elsewhere is None else vars(ensemble.elsewhere),
+        },
+        "discrepancy": dict(zip(found.losses, ensemble.discrepancy.mixture.tolist(), strict=True)),
+        "noise": {n.target: {**vars(n), "floor": n.floor} for n in noise},
+        "notes": found.notes,
+    }
+
+
+def _show(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> None:
+    best, percent = found.optimum, f"{100 * found.level:.0f}%"
+    title = f"mixture for N = {best.n_params:.4g}, D = {best.tokens:.4g}"
+    mixture = skin.table(title, "domain", "weight", f"{percent} set, from", "to")
+    for name, i in found.intervals.items():
+        mixture.add_row(name, f"{i.estimate:.4f}", f"{i.low:.4f}", f"{i.high:.4f}")
+    gains = skin.table(
+        "gain, nats",
+        "over",
+        "predicted",
+        "optimism",
+        "corrected",
+        f"{percent}, from",
+        "to",
+        "chance",
+    )
+    for g in found.gains:
+        values = (g.predicted, g.optimism, g.corrected, g.low, g.high)
+        gains.add_row(g.baseline, *(f"{v:.4f}" for v in values), f"{100 * g.probability:.0f}%")
+    losses = skin.table(
+        "losses there, nats",
+        "target",
+        "predicted",
+        f"{percent}, from",
+        "to",
+        "noise",
+        "missed by the law",
+    )
+    for (name, i), n, missed in zip(
+        found.losses.items(), noise, ensemble.discrepancy.mixture, strict=True
+    ):
+        ends = (i.estimate, i.low, i.high)
+        losses.add_row(
+            name, *(f"{v:.4f}" for v in ends), skin.number(n.floor, 2), skin.number(missed, 2)
+        )
+    lines = [
+        f"{ensemble.resamples} {ensemble.method} refits over {ensemble.units} {ensemble.unit}s; "
+        f"the set holds mixtures predicted within {found.threshold:.3g} nats of the best"
+    ]
+    if ensemble.elsewhere:
+        e = ensemble.elsewhere
+        lines.append(
+            f"of {e.probed} refits, a fresh search of {e.restarts} starts ended lower in "
+            f"{100 * e.lower:.0f}% and higher in {100 * e.higher:.0f}%"
+        )
+    skin.show(mixture, gains, losses, "\n".join(lines))

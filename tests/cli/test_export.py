@@ -1,0 +1,53 @@
+"""``jaxmix export``: what it takes, what it writes, what it refuses."""
+
+import pytest
+import yaml
+
+from jaxmix.fitting.saving import load_laws
+from jaxmix.mixtures import optimize
+
+BUDGET = ("--n-params", "7B", "--tokens", "150B")
+
+
+def test_law_to_yaml_with_its_origin(run, study):
+    result = run("export", study.law, *BUDGET, "--format", "yaml", "--prefix", "w_web=/data/web")
+    found = yaml.safe_load(result.out)
+    want = optimize(load_laws(study.law), 7e9, 150e9).mixture
+    assert result.status == 0 and "note: " in result.err
+    assert found["weights"] == pytest.approx(want, abs=1e-6)
+    assert found["paths"] == {"web": "/data/web"} and found["tokens"] == 150e9
+    assert "sha256" in found["provenance"]["law"]
+
+
+def test_weights_on_the_command_line_and_from_optimize(run, study, tmp_path):
+    listed = run("export", "w_web=0.7,code=0.3", "--format", "megatron").out
+    assert listed.splitlines()[-1] == "0.700000 web 0.300000 code"
+    (tmp_path / "best.json").write_text(run("optimize", study.law, *BUDGET, "--json").out)
+    again = run("export", tmp_path / "best.json", "--format", "megatron").out
+    law = run("export", study.law, *BUDGET, "--format", "megatron").out
+    assert again.splitlines()[-1] == law.splitlines()[-1]
+
+
+def test_writes_a_file(run, tmp_path):
+    out = tmp_path / "mix.py"
+    result = run("export", "a=0.5,b=0.5", "--format", "hf", "--out", out)
+    assert result.out == "" and "interleave_datasets" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("LAW", "--format", "yaml"), "is a law; name the budget"),
+        (("LAW", "--format", "nemo"), "'nemo' is not one of"),
+        (("nothing.json", "--format", "yaml"), "no such file; give a law"),
+        (("a=0.5,b=0.4", "--format", "yaml"), "the weights sum to 0.9"),
+        (("a=x", "--format", "yaml"), "'a=x' is not name=number"),
+        (("a=1", "--format", "yaml", "--prefix", "b=/x"), "unknown domain 'b'"),
+        (("a=1", "--format", "yaml", "--prefix", "b"), "'b' is not domain=path"),
+        (("a=1", "--format", "yaml", "--out", "no/where.yaml"), "does not exist; make it first"),
+        (("RUNS", "--format", "yaml"), "is not JSON"),
+    ],
+)
+def test_refuses(refused, study, arguments, message):
+    known = {"LAW": study.law, "RUNS": study.runs}
+    assert message in refused("export", *(known.get(a, a) for a in arguments))

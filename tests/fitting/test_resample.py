@@ -1,0 +1,221 @@
+import numpy as np
+import pytest
+
+from jaxmix.fitting import bootstrap, fit, measure_noise, random_truth, simulate
+from jaxmix.fitting.units import default_unit, folds, labels
+from jaxmix.laws import Law, Parameter, get_law
+from jaxmix.mixtures import dirichlet_design
+from jaxmix.runs import RunTable, runs_from_frame
+
+DOMAINS = ("a", "b", "c")
+LINEAR = Law(
+    "linear",
+    (Parameter("c", "domain", "real"),),
+    loss=lambda p, n, d, h: h @ p["c"],
+    uses=("weights",),
+)
+
+
+def study(noise: float = 0.01, replicates: int = 1, q: int = 14, law: str = "additive") -> RunTable:
+    params = random_truth(get_law(law), 3, seed=3)[0]
+    return simulate(
+        get_law(law),
+        params,
+        domains=DOMAINS,
+        mixtures=dirichlet_design(3, q, seed=1, minimum=0.02),
+        n_params=[1e7, 1e8],
+        tokens=[4e9, 2e10],
+        targets=["t"],
+        noise=noise,
+        seed=5,
+        replicates=replicates,
+    )
+
+
+@pytest.fixture(scope="module")
+def table() -> RunTable:
+    return study()
+
+
+@pytest.fixture(scope="module")
+def linear(table):
+    # A threshold above every residual makes the fit least squares, which has closed forms.
+    return fit(table, LINEAR, delta=100.0, restarts=8)
+
+
+def test_units_are_whole_runs_or_mixtures(table):
+    mixture, run = labels(table, "mixture"), labels(table, "run")
+    assert mixture.max() + 1 == 14 and run.max() + 1 == 28
+    for key, name in ((mixture, "w_a"), (run, "run")):
+        groups = {k: set(table.frame[name][key == k]) for k in np.unique(key)}
+        assert all(len(found) == 1 for found in groups.values())
+    assert default_unit(table, True) == "mixture" and default_unit(table, False) == "run"
+    assert len(np.unique(folds(run, 0, count=5))) == 5
+
+
+def test_too_few_units_are_refused(table):
+    few = table.select(labels(table, "mixture") < 3)
+    with pytest.raises(ValueError, match="3 mixtures are too few to resample; at least 6"):
+        bootstrap(fit(few, LINEAR, restarts=4), few, unit="mixture", resamples=5)
+
+
+def test_other_rows_are_refused(table, linear):
+    with pytest.raises(ValueError, match="was fitted on other rows"):
+        bootstrap(linear, table.where("n_params > 5e7"), resamples=5)
+
+
+def test_wild_refits_scatter_as_the_cluster_sandwich_says(table, linear):
+    """Least squares: Cov = (X'X)^-1 sum_g X_g' r_g r_g' X_g (X'X)^-1, r of fits without g."""
+    found = bootstrap(linear, table, resamples=3000, unit="mixture", seed=1)
+    x, y, keys = table.weights, table.losses(["t"])[0], labels(table, "mixture")
+    bread, meat = np.linalg.inv(x.T @ x), np.zeros((3, 3))
+    for g in np.unique(keys):
+        out = keys == g
+        rest = np.linalg.lstsq(x[~out], y[~out], rcond=None)[0]
+        score = x[out].T @ (y[out] - x[out] @ rest)
+        meat += np.outer(score, score)
+    expected = bread @ meat @ bread
+    scatter = found.params["c"][0] - linear[0].params["c"]
+    assert np.cov(scatter.T) == pytest.approx(expected, rel=0.12, abs=0.03 * expected.max())
+    assert scatter.mean(0) == pytest.approx(np.zeros(3), abs=4 * np.sqrt(expected.max() / 3000))
+
+
+@pytest.mark.parametrize("method", ["bayesian", "resample"])
+def test_weighted_refits_scatter_alike(method, table, linear):
+    wild = bootstrap(linear, table, resamples=600, unit="mixture").params["c"][0].std(0)
+    other = bootstrap(linear, table, resamples=600, unit="mixture", method=method)
+    assert np.all(other.params["c"][0].std(0) / wild > 0.6)
+    assert np.all(other.params["c"][0].std(0) / wild < 1.5)
+
+
+def test_noise_refits_scatter_by_the_noise_of_repeats():
+    table = study(noise=0.01, replicates=4)
+    laws = fit(table, LINEAR, delta=100.0, restarts=8)
+    noise = measure_noise(laws, table)[0]
+    assert noise.seed_sd == pytest.approx(0.01 * table.losses()[0].mean(), rel=0.15)
+    assert noise.freedom == 14 * 4 * 3
+    assert noise.p_value > 0.05 and noise.slope == {}
+    assert 0.5 < noise.unexplained <= 1  # a straight line is no law of these losses
+    found = bootstrap(laws, table, resamples=1500, method="noise")
+    # Errors are those of whole runs: both checkpoints of a run move together.
+    x, keys = table.weights, labels(table, "run")
+    bread = np.linalg.inv(x.T @ x)
+    score = np.stack([x[keys == g].sum(0) for g in np.unique(keys)])
+    expected = noise.seed_sd**2 * bread @ (score.T @ score) @ bread
+    assert np.diag(np.cov(found.params["c"][0].T)) == pytest.approx(np.diag(expected), rel=0.15)
+    assert found.discrepancy.mixture.tolist() == [0.0]
+
+
+def test_method_noise_needs_to_know_of_noise(table, linear):
+    with pytest.raises(ValueError, match="needs repeats of runs with other seeds or a column"):
+        bootstrap(linear, table, method="noise", resamples=5)
+
+
+def test_noise_that_depends_on_the_mixture_is_seen():
+    table = study(noise=0.0, replicates=6)
+    rng = np.random.default_rng(0)
+    frame = table.frame.copy()
+    frame["loss_t"] += 0.03 * np.exp(2.0 * frame["w_a"]) * rng.standard_normal(len(frame))
+    frame["sem_t"] = 0.004
+    table = runs_from_frame(frame)
+    noise = measure_noise(fit(table, LINEAR, delta=100.0, restarts=4), table)[0]
+    assert noise.p_value < 0.05
+    assert noise.slope["a"] - noise.slope["b"] == pytest.approx(4.0, abs=1.5)
+    assert noise.evaluation_sd == pytest.approx(0.004)
+    sizes = noise.rows(table)
+    assert np.corrcoef(sizes, table.weights[:, 0])[0, 1] > 0.9
+    assert np.sqrt(np.mean(sizes**2)) == pytest.approx(noise.seed_sd)
+
+
+@pytest.fixture(scope="module")
+def additive(table):
+    return fit(table, "additive", restarts=32)
+
+
+@pytest.fixture(scope="module")
+def ensemble(additive, table):
+    return bootstrap(additive, table, resamples=60, probes=6, seed=2)
+
+
+def test_refits_end_where_fresh_searches_do(ensemble):
+    assert ensemble.elsewhere.probed == 6
+    assert ensemble.elsewhere.lower <= 1 / 6
+    assert ensemble.elsewhere.gap < 0.01
+
+
+def test_a_refit_on_the_rows_themselves_is_the_fit(additive, table):
+    import jax
+
+    from jaxmix.fitting.refit import make_refitters
+
+    with jax.enable_x64(True):
+        refitter = make_refitters(additive, table)[0]
+        refit = refitter.run(None, np.ones((2, len(table))))
+    # A least and a most favorable rounding: the polish of a fit goes a few digits further.
+    assert refit.value[0] == pytest.approx(additive[0].report.objective, rel=1e-4)
+    assert refit.value[0] == refit.value[1]
+
+
+def test_left_out_mixtures_are_predicted_by_fits_without_them(additive, table):
+    import jax
+
+    from jaxmix.fitting.leave_out import leave_out
+    from jaxmix.fitting.refit import make_refitters
+
+    keys = labels(table, "mixture")
+    with jax.enable_x64(True):
+        left = leave_out(make_refitters(additive, table)[0], keys, 0)
+    without = fit(table.select(keys != 5), "additive", restarts=32)[0]
+    rows = keys == 5
+    expected = without.predict(table.n_params[rows], table.tokens[rows], table.weights[rows])
+    assert left.predicted[rows] == pytest.approx(expected, abs=2e-3)
+    assert not np.allclose(left.predicted[rows], left.fitted[rows], atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_refits(additive, table, ensemble):
+    again = bootstrap(additive, table, resamples=60, seed=2)
+    assert all(np.array_equal(again.params[n], v) for n, v in ensemble.params.items())
+    other = bootstrap(additive, table, resamples=60, seed=3)
+    assert not np.array_equal(other.params["E"], ensemble.params["E"])
+
+
+def test_intervals_have_the_shape_of_the_question(ensemble, additive):
+    inside = ensemble.predict(1e8, 1e10, np.eye(3), level=0.9)
+    assert inside.low.shape == (1, 3)
+    assert np.all(inside.low < inside.high)
+    wider = ensemble.predict(1e8, 1e10, np.eye(3), level=0.99)
+    assert np.all(wider.high - wider.low >= inside.high - inside.low)
+    center = additive[0].predict(1e8, 1e10, np.eye(3))
+    assert inside.estimate[0] == pytest.approx(center)
+    intervals = ensemble.parameter_intervals()["t"]
+    assert list(intervals) == list(additive[0].law.names(DOMAINS))
+    assert all(i.low <= i.high for i in intervals.values())
+
+
+def test_own_weight_laws_are_refitted_by_name():
+    domains = ("x", "a", "b")
+    truth = {"E": 2.0, "B": 30.0, "beta": 0.2, "gamma": 0.05}
+    table = simulate(
+        get_law("ge"),
+        {"a": truth, "b": {**truth, "gamma": 0.1}},
+        domains=domains,
+        mixtures=dirichlet_design(3, 12, seed=1, minimum=0.05),
+        n_params=[1e8],
+        tokens=[1e9, 4e9, 2e10],
+        targets=["a", "b"],
+        noise=0.003,
+    )
+    laws = fit(table, "ge", restarts=16)
+    found = bootstrap(laws, table, resamples=40)
+    for target, gamma in (("a", 0.05), ("b", 0.1)):
+        low, _, high = found.only(target).parameter_intervals()[target]["gamma[own]"]
+        assert low - 0.01 < gamma < high + 0.01
+    grid = found.losses(1e8, np.array([1e9, 1e10]), np.array([0.2, 0.3, 0.5]))
+    assert grid.shape == (2, 40, 2)
+
+
+def test_log_residuals_are_resampled_on_their_scale(table):
+    laws = fit(table, "additive", residual="log", restarts=32)
+    found = bootstrap(laws, table, resamples=40)
+    spread = found.predict(1e8, 1e10, np.full(3, 1 / 3))
+    assert 0 < (spread.high - spread.low)[0] < 0.2

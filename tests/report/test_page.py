@@ -1,0 +1,151 @@
+"""The page in a real browser: what a reader sees, hears and does."""
+
+import re
+
+import numpy as np
+import pytest
+
+from jaxmix.laws import Law, Parameter
+from jaxmix.report import make_report, write_report
+from jaxmix.report.page import render
+from jaxmix.report.rows import Rows
+
+from .conftest import DOMAINS, EVIL, TARGETS, study
+
+
+def luminance(color: str) -> float:
+    parts = [float(x) / 255 for x in re.findall(r"[\d.]+", color)[:3]]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(first: str, second: str) -> float:
+    bright, dark = sorted((luminance(first), luminance(second)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_opens_alone_and_shows_every_figure(open_page):
+    page = open_page()
+    assert page.locator("[data-chart] svg").count() == 9
+    assert page.locator("section h2").count() >= 7
+    assert page.locator("#findings .card").count() == 3
+    assert page.locator("main table caption").count() == page.locator("main table").count()
+
+
+def test_names_are_text_and_never_run(open_page, page_file):
+    page = open_page()
+    assert page.evaluate("window.hacked") is None
+    body = page.inner_text("main")
+    assert all(name in body for name in (*DOMAINS, *TARGETS))
+    assert EVIL not in page_file.read_text()
+
+
+def test_sliders_move_by_keyboard_and_say_so(open_page):
+    page = open_page()
+    before = page.inner_text("output[for=slider-n]"), page.inner_text("#panel")
+    page.focus("#slider-n")
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    after = page.inner_text("output[for=slider-n]"), page.inner_text("#panel")
+    assert before[0] != after[0] and before[1] != after[1]
+    assert after[0] in page.get_attribute("#slider-n", "aria-valuetext")
+    assert "times the largest that was run" in page.inner_text("#flags")
+    page.click("text=Back to the report's budget")
+    assert page.inner_text("#panel") == before[1]
+
+
+def test_target_weights_move_the_mixture(open_page, report):
+    page = open_page()
+    page.focus("#slider-w0")
+    page.keyboard.press("Home")
+    last = page.evaluate("Explore.last")
+    assert last["w"] == [0, 1]
+    moved = np.abs(np.array(last["best"]["weights"]) - report.optimum.weights).max()
+    assert moved > 0.01
+    page.focus("#slider-w1")
+    page.keyboard.press("Home")
+    assert "count alike" in page.inner_text("#flags")
+
+
+def test_everything_interactive_is_reached_by_tab(open_page):
+    page = open_page()
+    seen = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert {"skip", "theme", "slider-n", "slider-d", "slider-w0", "slider-w1", "target"} <= seen
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(open_page, scheme):
+    page = open_page(color_scheme=scheme)
+    paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert (luminance(paper) < 0.1) == (scheme == "dark")
+    found = page.evaluate(
+        """() => [...document.querySelectorAll(`p, li, td, th, h1, h2, h3, a, summary, caption,
+        figcaption, button, output, svg text`)].filter(e => e.textContent.trim()).map(e => {
+          let at = e, back = 'rgba(0, 0, 0, 0)';
+          for (; at && /, 0\\)$/.test(back); at = at.parentElement)
+            back = getComputedStyle(at).backgroundColor;
+          const s = getComputedStyle(e);
+          return [e instanceof SVGElement ? s.fill : s.color, back, e.className];
+        })"""
+    )
+    poor = [
+        (ink, back, kind)
+        for ink, back, kind in found
+        if "rgba" not in back and contrast(ink, back) < 4.5
+    ]
+    assert len(found) > 100 and not poor, poor[:3]
+
+
+def test_button_turns_the_colors_over(open_page):
+    page = open_page(color_scheme="light")
+    back = "luminance => getComputedStyle(document.documentElement).backgroundColor"
+    before = page.evaluate(back)
+    page.click("#theme")
+    assert luminance(before) > 0.8 > 0.1 > luminance(page.evaluate(back))
+    assert page.inner_text("#theme") == "Light"
+
+
+def test_prints_without_controls(open_page):
+    page = open_page()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.locator(".control:visible, #panel:visible, input:visible").count()
+    assert page.locator("section:visible").count() >= 6
+    assert luminance(page.evaluate("getComputedStyle(document.body).color")) < 0.1
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_fits_a_phone(open_page):
+    page = open_page(viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_target_chooser_redraws(open_page):
+    page = open_page()
+    before = page.inner_html("[data-chart=observed]")
+    page.select_option("#target", "1")
+    assert page.inner_html("[data-chart=observed]") != before
+
+
+@pytest.mark.slow
+def test_a_law_of_ones_own_gets_a_page_without_sliders(open_page, tmp_path):
+    own = Law(
+        "own",
+        (Parameter("E"), Parameter("B"), Parameter("C", "domain")),
+        lambda p, n, d, h: p["E"] + p["B"] * d**-0.3 + (p["C"] * (h - 0.3) ** 2).sum(-1),
+    )
+    laws, runs = study(own)
+    report = make_report(laws, Rows(runs, np.ones(len(runs), bool)), resamples=0)
+    write_report(report, tmp_path / "own.html")
+    page = open_page(tmp_path / "own.html")
+    assert "cannot compute the law itself" in page.inner_text("#explore")
+    assert page.locator("#panel").count() == 0 and page.locator("svg").count() == 8
+
+
+def test_page_refers_to_nothing_outside(report):
+    html = render(report)
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!#)[^"']+["']""", html.split("<script>")[0])
+    assert "http://" not in html.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in html and "default-src 'none'" in html
