@@ -2,8 +2,6 @@
 
 import json
 import os
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,12 +65,13 @@ def export_command(
     weights, provenance, notes = _resolve(
         mixture, n_params, tokens, skin.merged(target_weights, "--target-weights")
     )
+    command = skin.command_line()
     text = export_mixture(
         weights,
         format_,
         prefixes=_bare(prefixes, weights),
         tokens=tokens,
-        provenance={**provenance, **_command()},
+        provenance={**provenance, **({"command": command} if command else {})},
     )
     if out:
         write_text(out, text)
@@ -174,10 +173,3 @@ def _bare(parts: Sequence[Mapping[str, str]], weights: Mapping[str, float]) -> d
                 raise ValueError(f"--prefix: '{bare}' is given twice")
             found[bare] = value
     return found
-
-
-def _command() -> dict[str, str]:
-    """The command line, where this is one."""
-    if os.path.basename(sys.argv[0]) != "jaxmix":
-        return {}
-    return {"command": shlex.join(["jaxmix", *(os.path.basename(a) for a in sys.argv[1:])])}

@@ -109,9 +109,10 @@ def fit_command(
 
     found = resolve_law(law)
     chosen = solver_options(options)
+    unseen = skin.read_table(runs, held_out, pool) if held_out else None
+    where = _without(runs, where, held_out, pool)
     table = skin.read_table(runs, where, pool)
     names = bare_targets(table, targets)
-    unseen = skin.read_table(runs, held_out, pool) if held_out else None
     with skin.progress(f"fitting {found.name}") as report:
         fits = fit(table, found, targets=names, held_out=unseen, progress=report, **chosen)
     provenance = {
@@ -129,6 +130,19 @@ def fit_command(
     else:
         skin.show(_table(fits), f"written to {out}")
     skin.say(notes)
+
+
+def _without(
+    runs: str, where: str | None, held_out: str | None, pool: "Sequence[str]"
+) -> str | None:
+    """``where`` less the rows that are held out; as it is where it has none of them."""
+    if not held_out:
+        return where
+    rest = f"({where}) and not ({held_out})" if where else f"not ({held_out})"
+    same = where and len(skin.read_table(runs, where, pool)) == len(
+        skin.read_table(runs, rest, pool)
+    )
+    return where if same else rest
 
 
 def fit_notes(fits: "Sequence[FittedLaw]") -> list[str]:

@@ -1,8 +1,6 @@
 """``jaxmix report``: fitted laws and a run table to one self-contained HTML page."""
 
 import os
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +79,7 @@ def report_command(
             baselines=_named(baselines),
             compare_laws=[name.strip() for name in laws.split(",")] if laws else (),
             resamples=resamples,
+            weighting=str(provenance.get("weighting") or "equal"),
             seed=seed,
             provenance=_origin(law, runs, provenance),
             progress=lambda stage, done, total: show(done, total),
@@ -108,12 +107,12 @@ def _named(given: Sequence[tuple[str, dict[str, float]]]) -> dict[str, dict[str,
 def _origin(law: str, runs: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     from jaxmix.report.exports import file_hash
 
-    command = shlex.join(["jaxmix", *(os.path.basename(a) for a in sys.argv[1:])])
+    command = skin.command_line()
     own = {
         "law file": f"{os.path.basename(law)}, sha256 {file_hash(law)}",
         "run table": f"{os.path.basename(runs)}, sha256 {file_hash(runs)}",
     }
-    own |= {"command": command} if os.path.basename(sys.argv[0]) == "jaxmix" else {}
+    own |= {"command": command} if command else {}
     kept = {name: value for name, value in provenance.items() if name != "runs"}
     return own | {f"fit: {name}": value for name, value in kept.items()}
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -174,6 +175,15 @@ def read_table(path: str, where: str | None, pool: Sequence[str] = ()) -> "RunTa
     from jaxmix.runs import read_runs
 
     return read_runs(path, where=where, pool=pool)
+
+
+def command_line() -> str | None:
+    """The command as it was typed, files without their folders; None where this is no command."""
+    program, *words = sys.argv
+    if os.path.basename(program) != "jaxmix":
+        return None
+    shown = [os.path.basename(w) if os.path.isdir(os.path.dirname(w)) else w for w in words]
+    return shlex.join(["jaxmix", *shown])
 
 
 def say(notes: Iterable[str]) -> None:

@@ -44,6 +44,13 @@ def study_group() -> None:
     help="uniform, proportional, vertices, one-out, dirichlet:20, grid:4,minimum=0.1; repeat it.",
 )
 @click.option("--mixture", "mixtures", type=MixtureType(), multiple=True, help="One by hand.")
+@click.option(
+    "--mixtures",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="The distinct mixtures of a table with columns w_<domain>, as jaxmix next writes.",
+)
 @click.option("--domains", metavar="A,B", help="Training domains.  [default: all]")
 @click.option("--seeds", default="0", show_default=True, metavar="0,1,..")
 @run_options
@@ -90,6 +97,16 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     skin.show(made, f"about {total:.0f} minutes; written to {Path(folder, 'plan.json')}")
 
 
+def _mixtures(options: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Mixtures by name: those given by hand, and those of files, named by file and row."""
+    from jaxmix.runs import read_mixtures
+
+    found = dict(options["mixtures"])
+    for path in options["files"]:
+        found.update(read_mixtures(path))
+    return found
+
+
 def _study(options: dict[str, Any]) -> "Study":
     from jaxmix.studies import Size, Study, parse_design
 
@@ -101,7 +118,7 @@ def _study(options: dict[str, Any]) -> "Study":
         corpus_spec(options),
         tuple(Size(preset, tokens) for preset, tokens in options["sizes"]),
         tuple(parse_design(text) for text in options["designs"]),
-        dict(options["mixtures"]),
+        _mixtures(options),
         skin.split(options["domains"]),
         seeds,
         fleet=options["fleet"],

@@ -130,15 +130,13 @@ def _baselines(
 
 def _proportional(table: "RunTable", domains: tuple[str, ...]) -> dict[str, float]:
     """Weights in proportion to the unique tokens of the domains."""
-    import numpy as np
-
     missing = [d for d in domains if f"unique_{d}" not in table.frame.columns]
     if missing:
         raise ValueError(
             f"{table.source}: --baseline proportional needs column 'unique_{missing[0]}'; add it, "
             "or give the mixture as NAME:domain=weight,..."
         )
-    unique = {d: float(np.nanmax(table.frame[f"unique_{d}"].to_numpy(float))) for d in domains}
+    unique = {d: max(table.frame[f"unique_{d}"].dropna().tolist(), default=0.0) for d in domains}
     return {d: u / sum(unique.values()) for d, u in unique.items()}
 
 

@@ -15,8 +15,9 @@ _ALIKE = 1e-6  # weights that differ by less are one mixture
 
 def default_unit(runs: RunTable, uses_weights: bool) -> Unit:
     """Whole mixtures where the law looks at them and there are enough, else whole runs."""
-    enough = uses_weights and bool(runs.domains) and labels(runs, "mixture").max() + 1 >= 2 * FEWEST
-    return "mixture" if enough else "run"
+    if not (uses_weights and runs.domains):
+        return "run"
+    return "mixture" if mixture_labels(runs.weights).max() + 1 >= 2 * FEWEST else "run"
 
 
 def labels(runs: RunTable, unit: Unit) -> np.ndarray:

@@ -105,6 +105,7 @@ def make_report(
     compare_laws: Sequence[str] = (),
     resamples: int | None = None,
     level: float = 0.9,
+    weighting: str = "equal",
     seed: int = 0,
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
@@ -123,6 +124,7 @@ def make_report(
         resamples: refits for the intervals, each from the best four optima of the fit; 0 for none,
             None for a quick look: 40 to 200, from the fit alone.
         level: probability that an interval is to cover.
+        weighting: of rows, as in the fit.
         seed: of the resampling.
         provenance: of the law, shown as it is.
         progress: called with a stage, what is done and its total.
@@ -139,7 +141,7 @@ def make_report(
     named = dict(zip((f.target for f in laws), w.tolist(), strict=True))
     mixes = "weights" in laws[0].law.uses and bool(laws[0].domains)
     given = _baselines(laws, budget, w, baselines) if mixes else {}
-    ensemble, notes = _refits(laws, rows, resamples, seed, progress)
+    ensemble, notes = _refits(laws, rows, resamples, weighting, seed, progress)
     found = _sure(ensemble, budget, named, given, level) if mixes and ensemble else None
     best = found.optimum if found else None
     if mixes and best is None:
@@ -188,6 +190,7 @@ def _refits(
     laws: tuple[FittedLaw, ...],
     rows: Rows,
     resamples: int | None,
+    weighting: str,
     seed: int,
     progress: Progress | None,
 ) -> tuple[Ensemble | None, tuple[str, ...]]:
@@ -202,6 +205,7 @@ def _refits(
             laws,
             rows.used,
             resamples=resamples,
+            weighting=weighting,
             basins=basins,
             seed=seed,
             progress=told,

@@ -1,14 +1,13 @@
 """Which rows of a run table a law was fitted on, from what its file says of its origin."""
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxmix.fitting.origin import read_provenance as read_provenance
 from jaxmix.runs import RunTable, RunTableError, evaluate_where, read_runs
 
 
@@ -37,15 +36,6 @@ class Rows:
         return self.table.select(~self.fitted) if not self.fitted.all() else None
 
 
-def read_provenance(law: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a law file says of its origin; empty where it says nothing.
-
-    The file is one that ``load_laws`` has read.
-    """
-    found = json.loads(Path(law).read_bytes()).get("provenance")
-    return found if isinstance(found, dict) else {}
-
-
 def read_rows(
     path: str | os.PathLike[str], provenance: Mapping[str, Any], where: str | None = None
 ) -> Rows:
@@ -62,6 +52,8 @@ def read_rows(
     chosen, pool = provenance.get("where"), tuple(provenance.get("pool") or ())
     if not chosen:
         table = read_runs(path, where=where, pool=pool)
+        if where and provenance:  # that says that all rows were fitted, so all stay
+            table = read_runs(path, pool=pool)
         return Rows(table, np.ones(len(table), bool))
     used = read_runs(path, where=chosen, pool=pool)
     wanted = f"({chosen}) or ({where})" if where else None

@@ -10,6 +10,7 @@ from .importers import import_olmix as import_olmix
 from .importers import import_regmix as import_regmix
 from .mixinglaws import MIXINGLAWS_SIZES as MIXINGLAWS_SIZES
 from .mixinglaws import import_mixinglaws as import_mixinglaws
+from .mixtures import read_mixtures as read_mixtures
 from .names import bare as bare
 from .names import resolve_names as resolve_names
 from .points import PointTable as PointTable
