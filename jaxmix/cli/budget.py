@@ -113,13 +113,13 @@ def _check_plot(plot: str, law: str) -> None:
 
 
 def _assumptions(laws: "Sequence[FittedLaw]") -> list[str]:
-    """What the laws' reports say about repetition, each once."""
-    from jaxmix.laws import is_bound
-
+    """What the laws say about repetition, each once, and whether they see the mixture."""
     notes = [note for law in laws for note in law.report.notes if "repeated tokens" in note]
     if "unique" in laws[0].law.uses:
         notes.append("no unique tokens are given, so nothing repeats; give them with --unique")
-    return list(dict.fromkeys(notes)) if is_bound(laws[0].law) or notes else []
+    if "weights" not in laws[0].law.uses:
+        notes.append(f"law '{laws[0].law.name}' does not look at the mixture: any is as good")
+    return list(dict.fromkeys(notes))
 
 
 def _plan_notes(plans: "Sequence[Plan]") -> list[str]:

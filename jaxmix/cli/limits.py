@@ -69,9 +69,7 @@ _OPTIONS = (
         "--max-epochs",
         "max_epochs_",
         type=Epochs(),
-        default="4",
-        show_default=True,
-        help="Most passes over the unique tokens.",
+        help="Most passes over the unique tokens.  [default: 4]",
     ),
     _numbers("--guard", "By how many nats a target may exceed its loss at --reference."),
     click.option(
@@ -101,7 +99,7 @@ def load_mixture_laws(path: str) -> "tuple[FittedLaw, ...]":
 
 
 def read_limits(
-    domains: tuple[str, ...], targets: Sequence[str], given: Mapping[str, Any]
+    domains: tuple[str, ...], targets: Sequence[str], given: Mapping[str, Any], pull: float = 0.0
 ) -> "Constraints":
     """Constraints from the values of the options.
 
@@ -109,6 +107,7 @@ def read_limits(
         domains: bare names.
         targets: bare names.
         given: what click passed for the options.
+        pull: strength of a pull to the prior.
     """
     from jaxmix.mixtures import constraints
 
@@ -120,11 +119,16 @@ def read_limits(
     unique = skin.merged(given["unique_"], "--unique")
     if given["unique_"] and any(v == float("inf") for v in (unique or {}).values()):
         raise ValueError("--unique: a domain with infinitely many tokens needs no entry")
+    if isinstance(given["max_epochs_"], float) and unique is None:
+        raise ValueError("--max-epochs counts passes over unique tokens; give --unique")
     guards = skin.merged(given["guard_"], "--guard")
     if guards and given["reference_"] is None:
         raise ValueError("--guard compares with a mixture; give --reference")
     for name in guards or {}:
         _known_target(name, targets)
+    prior = _mixture(given["prior_"], "--prior", domains, unique)
+    if prior is not None and given["kl_max_"] is None and not pull:
+        raise ValueError("--prior does nothing by itself; give --kl-max, or --pull to optimize")
     return constraints(
         domains,
         minimum=skin.merged(given["min_"], "--min"),
@@ -132,10 +136,10 @@ def read_limits(
         pinned=skin.merged(given["pin_"], "--pin"),
         linear=[*given["group_"], *given["linear_"]],
         unique_tokens=unique,
-        max_epochs=given["max_epochs_"],
+        max_epochs=4.0 if given["max_epochs_"] is None else given["max_epochs_"],
         guards=guards,
         reference=_mixture(given["reference_"], "--reference", domains, unique),
-        prior=_mixture(given["prior_"], "--prior", domains, unique),
+        prior=prior,
         kl_max=given["kl_max_"],
     )
 

@@ -81,16 +81,18 @@ def next_command(
 ) -> None:
     """Choose which runs to add to RUNS so that LAW.json's best mixture gets more certain.
 
-    RUNS are the rows that LAW.json was fitted on; give the same --where as jaxmix fit.
+    RUNS holds the rows that LAW.json was fitted on; its file says which of them.
     """
     if out is not None:
         skin.check_out(out, law, runs)
-    from jaxmix.fitting.saving import load_laws
+    from jaxmix.cli.limits import load_mixture_laws
+    from jaxmix.fitting.origin import read_fitted_rows
     from jaxmix.mixtures.next_runs import next_runs
 
     if options["flops"] is None and options["count"] is None:
         raise ValueError("name a limit of the batch: --flops 1e19, --count 8 or both")
-    laws, table = load_laws(law), skin.read_table(runs, where, pool)
+    laws = load_mixture_laws(law)
+    table, _ = read_fitted_rows(law, runs, where, pool)
     batch = next_runs(
         laws,
         table,

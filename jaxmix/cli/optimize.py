@@ -49,7 +49,7 @@ def optimize_command(
     that bind are listed with what loosening them is worth.
     """
     laws = load_mixture_laws(law)
-    limits = read_limits(laws[0].domains, [fit.target for fit in laws], given)
+    limits = read_limits(laws[0].domains, [fit.target for fit in laws], given, pull)
     from jaxmix.mixtures import optimize_within
 
     optimum = optimize_within(

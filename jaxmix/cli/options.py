@@ -1,11 +1,14 @@
 """Options that the commands which train share, and the types of their values."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import skin
+
+if TYPE_CHECKING:
+    from jaxmix.runs import RunTable
 
 
 class SizeType(click.ParamType):
@@ -32,6 +35,18 @@ class MixtureType(click.ParamType):
         if not colon or not name.strip():
             self.fail(f"'{value}' has no name; write best:web=0.7,code=0.3", param, ctx)
         return name.strip(), skin.NamedNumbers().convert(weights, param, ctx)
+
+
+class Baseline(MixtureType):
+    """A known mixture by name, or NAME:domain=weight,..."""
+
+    name = "uniform|proportional|NAME:a=0.5,b=0.5"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, dict[str, float] | None]:
+        """Text to a name and weights; None for a mixture that the table defines."""
+        if str(value) in ("uniform", "proportional"):
+            return str(value), None
+        return super().convert(value, param, ctx)
 
 
 class Shard(click.ParamType):
@@ -121,3 +136,31 @@ def run_settings(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
 
     found = {name: options[name] for name in RUN_SETTINGS}
     return found | {"length": found["length"] or default_length(preset)}
+
+
+def named_baselines(
+    given: Sequence[tuple[str, dict[str, float] | None]],
+    table: "RunTable",
+    domains: tuple[str, ...],
+) -> dict[str, dict[str, float]] | None:
+    """Baselines by name; None where none was asked for."""
+    found = {}
+    for name, weights in given:
+        if name in found:
+            raise ValueError(f"--baseline: '{name}' is given twice")
+        known = {"uniform": lambda: dict.fromkeys(domains, 1.0 / len(domains))}
+        known["proportional"] = lambda: _proportional(table, domains)
+        found[name] = known[name]() if weights is None else weights
+    return found or None
+
+
+def _proportional(table: "RunTable", domains: tuple[str, ...]) -> dict[str, float]:
+    """Weights in proportion to the unique tokens of the domains."""
+    missing = [d for d in domains if f"unique_{d}" not in table.frame.columns]
+    if missing:
+        raise ValueError(
+            f"{table.source}: --baseline proportional needs column 'unique_{missing[0]}'; add it, "
+            "or give the mixture as NAME:domain=weight,..."
+        )
+    unique = {d: max(table.frame[f"unique_{d}"].dropna().tolist(), default=0.0) for d in domains}
+    return {d: u / sum(unique.values()) for d, u in unique.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import skin
-from jaxmix.cli.options import MixtureType
+from jaxmix.cli.options import Baseline, named_baselines
 
 if TYPE_CHECKING:
     from jaxmix.report.contents import Report
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     "--baseline",
     "baselines",
     multiple=True,
-    type=MixtureType(),
+    type=Baseline(),
     help="Mixture to compare with; the default is uniform and the best that was run.",
 )
 @click.option(
@@ -50,7 +50,7 @@ def report_command(
     n_params: float | None,
     tokens: float | None,
     target_weights: Sequence[Mapping[str, float]],
-    baselines: Sequence[tuple[str, dict[str, float]]],
+    baselines: Sequence[tuple[str, dict[str, float] | None]],
     where: str | None,
     laws: str | None,
     resamples: int | None,
@@ -76,7 +76,7 @@ def report_command(
             n_params=n_params,
             tokens=tokens,
             target_weights=skin.merged(target_weights, "--target-weights"),
-            baselines=_named(baselines),
+            baselines=named_baselines(baselines, rows.used, fits[0].domains),
             compare_laws=[name.strip() for name in laws.split(",")] if laws else (),
             resamples=resamples,
             weighting=str(provenance.get("weighting") or "equal"),
@@ -94,14 +94,6 @@ def report_command(
         found = find(report)
         skin.show(found.train_on, *found.how_sure[:2], f"written to {out} ({size / 1e6:.2f} MB)")
     skin.say(report.notes)
-
-
-def _named(given: Sequence[tuple[str, dict[str, float]]]) -> dict[str, dict[str, float]] | None:
-    names = [name for name, _ in given]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise ValueError(f"--baseline: '{twice[0]}' is given twice; give each another name")
-    return dict(given) or None
 
 
 def _origin(law: str, runs: str, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,26 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import skin
-from jaxmix.cli.options import MixtureType
+from jaxmix.cli.options import Baseline, named_baselines
 
 if TYPE_CHECKING:
     from jaxmix.fitting import Ensemble, Noise
     from jaxmix.mixtures import Trust
-    from jaxmix.runs import RunTable
 
 _Parts = Sequence[Mapping[str, float]]
-
-
-class Baseline(MixtureType):
-    """A known mixture by name, or NAME:domain=weight,..."""
-
-    name = "uniform|proportional|NAME:a=0.5,b=0.5"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, dict[str, float] | None]:
-        """Text to a name and weights; None for a mixture that the table defines."""
-        if str(value) in ("uniform", "proportional"):
-            return str(value), None
-        return super().convert(value, param, ctx)
 
 
 @click.command("trust", cls=skin.Command, short_help="How sure a mixture is: sets and gains.")
@@ -85,59 +72,31 @@ def trust_command(
     """
     from jaxmix.fitting import bootstrap, load_laws, measure_noise
     from jaxmix.fitting.origin import read_fitted_rows
-    from jaxmix.mixtures import trust
+    from jaxmix.mixtures import optimize, trust
+    from jaxmix.mixtures.trust import mixture_of
 
     laws = load_laws(law)
     if "weights" not in laws[0].law.uses or not laws[0].domains:
         raise ValueError(f"{law}: law '{laws[0].law.name}' does not look at the mixture")
     table, weighting = read_fitted_rows(law, runs, where)
-    baselines = _baselines(baseline, table, laws[0].domains)
+    baselines = named_baselines(baseline, table, laws[0].domains)
+    asked: dict[str, Any] = {
+        "target_weights": skin.merged(target_weights, "--target-weights"),
+        "minimum": skin.merged(min_, "--min"),
+        "maximum": skin.merged(max_, "--max"),
+    }
+    for name, mixture in (baselines or {}).items():
+        mixture_of(mixture, laws[0].domains, name)
+    optimize(laws, n_params, tokens, **asked)  # refuses what it must before the refits
     with skin.progress("refitting") as report:
         ensemble = bootstrap(laws, table, weighting=weighting, progress=report, **options)
-    found = trust(
-        ensemble,
-        n_params,
-        tokens,
-        target_weights=skin.merged(target_weights, "--target-weights"),
-        minimum=skin.merged(min_, "--min"),
-        maximum=skin.merged(max_, "--max"),
-        baselines=baselines,
-        level=level,
-    )
+    found = trust(ensemble, n_params, tokens, **asked, baselines=baselines, level=level)
     noise = measure_noise(laws, table)
     if as_json:
         skin.emit(as_dict(found, ensemble, noise))
     else:
         _show(found, ensemble, noise)
     skin.say([*table.notes, *found.notes])
-
-
-def _baselines(
-    given: Sequence[tuple[str, dict[str, float] | None]],
-    table: "RunTable",
-    domains: tuple[str, ...],
-) -> dict[str, dict[str, float]] | None:
-    """Baselines by name; None where none was asked for."""
-    found = {}
-    for name, weights in given:
-        if name in found:
-            raise ValueError(f"--baseline: '{name}' is given twice")
-        known = {"uniform": lambda: dict.fromkeys(domains, 1.0 / len(domains))}
-        known["proportional"] = lambda: _proportional(table, domains)
-        found[name] = known[name]() if weights is None else weights
-    return found or None
-
-
-def _proportional(table: "RunTable", domains: tuple[str, ...]) -> dict[str, float]:
-    """Weights in proportion to the unique tokens of the domains."""
-    missing = [d for d in domains if f"unique_{d}" not in table.frame.columns]
-    if missing:
-        raise ValueError(
-            f"{table.source}: --baseline proportional needs column 'unique_{missing[0]}'; add it, "
-            "or give the mixture as NAME:domain=weight,..."
-        )
-    unique = {d: max(table.frame[f"unique_{d}"].dropna().tolist(), default=0.0) for d in domains}
-    return {d: u / sum(unique.values()) for d, u in unique.items()}
 
 
 def as_dict(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> dict[str, Any]:

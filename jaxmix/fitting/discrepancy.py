@@ -7,10 +7,14 @@ Both are measured by leaving rows out, and enter intervals as further random err
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.hull import hull_distance
+
+_FARTHEST = 1e6  # factor beyond the data
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,67 +22,98 @@ class Discrepancy:
     """Standard deviations of a law's own errors, nats, each [m].
 
     Attributes:
-        mixture: at a mixture that was not run, within the range of sizes and tokens.
+        mixture: at a mixture that was not run, among those that were, within the range of sizes
+            and tokens.
+        outside: further, per unit of distance from the convex hull of those that were run.
         per_log_n: in common to all mixtures, per unit of log N beyond the largest size.
-        mixture_per_log_n: of single mixtures about that, per unit of log N.
+        mixture_per_log_n: of single mixtures about that, per unit of log N and of distance from
+            the mean of those that were run.
         per_log_d: in common to all, per unit of log D beyond the longest run.
         distance: distance of mixtures [] at which their errors are unrelated.
         correlation: [m, m] of the targets' errors at one mixture.
+        freedom: of Student's t, from which errors are drawn: their sizes come from few mixtures.
+        seen: [q, k] the mixtures that were run.
     """
 
     mixture: np.ndarray
+    outside: np.ndarray
     per_log_n: np.ndarray
     mixture_per_log_n: np.ndarray
     per_log_d: np.ndarray
     distance: float
     correlation: np.ndarray
+    freedom: float
+    seen: np.ndarray
 
     @staticmethod
     def none(targets: int) -> "Discrepancy":
         """Of laws that are taken to be true."""
         zero = np.zeros(targets)
-        return Discrepancy(zero, zero, zero, zero, 1.0, np.eye(targets))
+        return Discrepancy(
+            zero, zero, zero, zero, zero, 1.0, np.eye(targets), 30.0, np.zeros((0, 0))
+        )
 
     def only(self, target: int) -> "Discrepancy":
         """The same of one target."""
         one = slice(target, target + 1)
         return Discrepancy(
             self.mixture[one],
+            self.outside[one],
             self.per_log_n[one],
             self.mixture_per_log_n[one],
             self.per_log_d[one],
             self.distance,
             self.correlation[one, one],
+            self.freedom,
+            self.seen,
         )
 
     def beyond(
-        self, laws: Sequence[FittedLaw], n_params: np.ndarray, tokens: np.ndarray
+        self, laws: Sequence[FittedLaw], n_params: Any, tokens: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """How far N and D lie beyond each law's data, in natural logarithms; two [m, ...].
 
-        The limits (infinite N or D) count as ten times the data.
+        At most a factor of a million, which stands for the limits too.
         """
 
-        def excess(value: np.ndarray, most: float) -> np.ndarray:
-            return np.log(np.clip(value / most, 1.0, 10.0 if np.isinf(value).any() else np.inf))
+        def excess(value: Any, most: float) -> np.ndarray:
+            return np.log(np.clip(np.asarray(value) / most, 1.0, _FARTHEST))
 
         n = np.stack([excess(n_params, f.data.n_params[1]) for f in laws])
         d = np.stack([excess(tokens, f.data.tokens[1]) for f in laws])
         return n, d
 
-    def common(
-        self, laws: Sequence[FittedLaw], n_params: np.ndarray, tokens: np.ndarray
-    ) -> np.ndarray:
+    def common(self, laws: Sequence[FittedLaw], n_params: Any, tokens: Any) -> np.ndarray:
         """Standard deviation of the error that all mixtures share at a budget, [m, ...]."""
         n, d = self.beyond(laws, n_params, tokens)
         return np.hypot(_per(self.per_log_n, n) * n, _per(self.per_log_d, d) * d)
 
     def single(
-        self, laws: Sequence[FittedLaw], n_params: np.ndarray, tokens: np.ndarray
+        self,
+        laws: Sequence[FittedLaw],
+        n_params: Any,
+        tokens: Any,
+        weights: Any,
     ) -> np.ndarray:
-        """Standard deviation of the error of one mixture about the shared one, [m, ...]."""
+        """Standard deviation of the error of mixtures [..., k] about the shared one, [m, ...]."""
         n, _ = self.beyond(laws, n_params, tokens)
-        return np.hypot(_per(self.mixture, n), _per(self.mixture_per_log_n, n) * n)
+        far = self.outside_by(weights)
+        here = np.hypot(_per(self.mixture, n), _per(self.outside, n) * far)
+        return np.hypot(here, _per(self.mixture_per_log_n, n) * n * self._away(weights))
+
+    def _away(self, weights: Any) -> np.ndarray:
+        """Distance of mixtures [..., k] from the mean of those that were run, [...]."""
+        if not len(self.seen):
+            return np.zeros(np.shape(weights)[:-1])
+        return np.linalg.norm(np.asarray(weights) - self.seen.mean(0), axis=-1)
+
+    def outside_by(self, weights: np.ndarray) -> np.ndarray:
+        """Distance of mixtures [..., k] from the convex hull of those that were run, [...]."""
+        points = np.reshape(weights, (-1, np.shape(weights)[-1]))
+        if not self.outside.any():
+            return np.zeros(np.shape(weights)[:-1])
+        far = [hull_distance(self.seen, h) for h in points]
+        return np.reshape(far, np.shape(weights)[:-1])
 
     def correlated(self, size: np.ndarray) -> np.ndarray:
         """Covariance [m, m] of errors of size [m]."""
@@ -88,17 +123,27 @@ class Discrepancy:
         self,
         laws: Sequence[FittedLaw],
         count: int,
-        n_params: np.ndarray,
-        tokens: np.ndarray,
+        n_params: Any,
+        tokens: Any,
+        weights: Any,
         *,
         seed: int,
     ) -> np.ndarray:
-        """Random errors [m, count, ...] of predictions at N, D [...]."""
-        both = np.broadcast_arrays(np.asarray(n_params, float), np.asarray(tokens, float))
-        size = np.hypot(self.common(laws, *both), self.single(laws, *both))  # [m, ...]
+        """Random errors [m, count, ...] of predictions at N, D [...] and weights [..., k]."""
+        points = np.shape(weights)[:-1]
+        n, d = (
+            np.broadcast_to(x, np.broadcast_shapes(np.shape(x), points)) for x in (n_params, tokens)
+        )
+        size = np.hypot(self.common(laws, n, d), self.single(laws, n, d, weights))  # [m, ...]
         root = np.linalg.cholesky(self.correlation + 1e-9 * np.eye(len(size)))
-        normal = root @ np.random.default_rng(seed).standard_normal((len(size), count))
-        return normal.reshape(normal.shape + (1,) * (size.ndim - 1)) * size[:, None]
+        drawn = root @ self.standard(count, len(size), seed)
+        return drawn.reshape(drawn.shape + (1,) * (size.ndim - 1)) * size[:, None]
+
+    def standard(self, count: int, rows: int, seed: int) -> np.ndarray:
+        """Draws [rows, count] of Student's t, those of one column with one denominator."""
+        rng = np.random.default_rng(seed)
+        scale = np.sqrt(self.freedom / rng.chisquare(self.freedom, count))
+        return rng.standard_normal((rows, count)) * scale
 
 
 def _per(values: np.ndarray, like: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ class Ensemble:
     Attributes:
         laws: [m] the fits on all rows.
         params: natural parameters by name, [m, B] or [m, B, k].
-        method: ``"wild"``, ``"bayesian"`` or ``"resample"``.
+        method: ``"wild"``, ``"bayesian"``, ``"resample"`` or ``"noise"``.
         unit: ``"mixture"`` or ``"run"``.
         units: how many units there were.
         discrepancy: by how much the laws miss what they cannot follow, [m] each.
@@ -131,11 +131,9 @@ class Ensemble:
         """
         center = np.stack([f.predict(n_params, tokens, weights) for f in self.laws])
         errors = self.losses(n_params, tokens, weights) - center[:, None]  # [m, B, ...]
-        points = np.shape(weights)[:-1]
-        budgets = [
-            np.broadcast_to(x, np.broadcast_shapes(np.shape(x), points)) for x in (n_params, tokens)
-        ]
-        missed = self.discrepancy.draw(self.laws, errors.shape[1], *budgets, seed=self.seed)
+        missed = self.discrepancy.draw(
+            self.laws, errors.shape[1], n_params, tokens, np.asarray(weights), seed=self.seed
+        )
         return basic(center, np.moveaxis(errors + missed, 1, 0), level)
 
     def parameter_intervals(self, level: float = 0.9) -> dict[str, dict[str, Interval]]:
@@ -150,7 +148,7 @@ class Ensemble:
                 labels = f.law.names(("own",) if f.law.own_weight else f.domains)
                 refits = f.law.to_working({n: jnp.asarray(v[i]) for n, v in self.params.items()})
                 own = f.law.to_working({n: jnp.asarray(v) for n, v in f.params.items()})
-                edges = wider(np.asarray(own), np.asarray(refits - own), level)
+                edges = between(np.asarray(own), np.asarray(refits - own), level)
                 natural = [np.asarray(_natural(f, x)) for x in edges]
                 found[f.target] = {
                     name: Interval(*(float(x) for x in ends))
@@ -179,12 +177,12 @@ def basic(center: np.ndarray, errors: np.ndarray, level: float) -> Intervals:
     return Intervals(center - high, center, center - low)
 
 
-def wider(center: np.ndarray, errors: np.ndarray, level: float) -> Intervals:
-    """The wider at each end of the basic and the percentile interval.
+def between(center: np.ndarray, errors: np.ndarray, level: float) -> Intervals:
+    """Midway between the basic and the percentile interval, at each end.
 
-    They are the same to first order. Where estimates answer to the data in a bent way, as optima
-    and parameters without much data do, each alone misses truths on one side.
+    They are the same to first order. Where estimates answer to the data in a bent way, as
+    parameters without much data do, each alone misses truths on one side.
     """
     here, mirrored = basic(center, errors, level), basic(center, -errors, level)
-    low, high = np.minimum(here.low, mirrored.low), np.maximum(here.high, mirrored.high)
+    low, high = 0.5 * (here.low + mirrored.low), 0.5 * (here.high + mirrored.high)
     return Intervals(low, center, high)

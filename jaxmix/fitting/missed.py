@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.fitting.discrepancy import Discrepancy
+from jaxmix.fitting.hull import hull_distance
 from jaxmix.fitting.leave_out import LeftOut, residuals
 from jaxmix.fitting.refit import Refits, Refitter
 from jaxmix.fitting.scores import average_ranks
@@ -13,7 +14,8 @@ from jaxmix.fitting.units import mixture_labels, run_labels
 from jaxmix.runs import RunTable
 
 _FEWEST = 4  # sizes, or token counts, without which leaving the largest out leaves too little
-_CAP = 9.0  # squared errors of a mixture count at most this many times their median
+_FREEDOM = (3, 30)  # of Student's t: the errors that sizes of errors are estimated from are few
+_TINY = 1e-12
 _SCATTER = 64  # refits that show how far estimates scatter
 
 
@@ -25,6 +27,7 @@ class _Target:
     left: LeftOut
     mixtures: np.ndarray  # [p]
     runs: np.ndarray  # [p]
+    away: np.ndarray  # [p] distance of the row's mixture from the mean one
 
     @property
     def used(self) -> np.ndarray:
@@ -63,18 +66,26 @@ def measure_discrepancy(
     if unit != "mixture":
         return Discrepancy.none(len(refitters))
     keys = mixture_labels(runs.weights), run_labels(runs)
-    targets = [_Target(r, o, *keys) for r, o in zip(refitters, left, strict=True)]
+    seen = _seen(runs.weights, keys[0])
+    apart, away = _apart(seen), np.linalg.norm(runs.weights - seen.mean(0), axis=1)
+    targets = [_Target(r, o, *keys, away) for r, o in zip(refitters, left, strict=True)]
     return Discrepancy(
-        np.array([_at_mixtures(t, f) for t, f in zip(targets, refits, strict=True)]),
+        *np.array([_at_mixtures(t, f, apart) for t, f in zip(targets, refits, strict=True)]).T,
         *np.array([_beyond(t, runs.n_params) for t in targets]).T,
         *np.array([_beyond(t, runs.tokens)[:1] for t in targets]).T,
-        distance=_distance(runs.weights),
+        distance=_distance(seen),
+        freedom=float(np.clip(np.sum(apart > 0), *_FREEDOM)),
+        seen=seen,
         correlation=_correlation(targets),
     )
 
 
-def _at_mixtures(target: _Target, refits: Refits) -> float:
-    """Method of moments on the mean error of each mixture that was left out, nats."""
+def _at_mixtures(target: _Target, refits: Refits, apart: np.ndarray) -> tuple[float, float]:
+    """Errors at mixtures that were left out: among the others, and per distance from their hull.
+
+    Method of moments: the squared mean error of a mixture, less what noise and scatter explain, is
+    ``s^2 + t^2 d^2`` for its distance d [q]; least squares with neither below 0.
+    """
     error, within = target.error(target.left.predicted), target.within()
     scatter = target.refitter.predict(refits.z[:_SCATTER]) - target.left.fitted  # [B, p]
     excess = [
@@ -83,15 +94,29 @@ def _at_mixtures(target: _Target, refits: Refits) -> float:
         - np.var(scatter[:, rows].mean(1))
         for rows in target.groups(target.used)
     ]
-    squares = np.asarray(excess)[np.isfinite(excess)]
-    capped = np.minimum(squares, _CAP * np.median(np.abs(squares)))
-    return float(np.sqrt(max(np.mean(capped), 0.0)))
+    squares, distance = np.asarray(excess), apart[np.unique(target.mixtures[target.used])] ** 2
+    finite = np.isfinite(squares)
+    return _level_and_slope(squares[finite], distance[finite])
+
+
+def _level_and_slope(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
+    """Roots of a, b >= 0 that minimize ``sum (y - a - b x)^2``."""
+    level, slope = float(np.mean(y)), 0.0
+    if np.ptp(x) > 0:
+        slope = float(np.cov(x, y, bias=True)[0, 1] / np.var(x))
+        level = float(np.mean(y) - slope * np.mean(x))
+        if slope < 0:
+            level, slope = float(np.mean(y)), 0.0
+        elif level < 0:
+            level, slope = 0.0, float(x @ y / (x @ x))
+    return float(np.sqrt(max(level, 0.0))), float(np.sqrt(max(slope, 0.0)))
 
 
 def _beyond(target: _Target, axis: np.ndarray) -> tuple[float, float]:
-    """Errors at the upper end of an axis by a fit below it, per log: common, and of mixtures.
+    """Errors at the upper end of an axis by a fit below it, per log, less noise and scatter.
 
-    Less the noise, and the scatter of refits below it.
+    In common to all mixtures; and of mixtures about that, per distance from the mean mixture,
+    since how a law's drift depends on the mixture is to first order linear.
     """
     levels = np.unique(axis[target.used])
     if len(levels) < _FEWEST:
@@ -109,7 +134,8 @@ def _beyond(target: _Target, axis: np.ndarray) -> tuple[float, float]:
     noise = target.within()
     common = means.mean() ** 2 - np.var(moved.mean(1)) - noise / len(means)
     own = moved - moved.mean(1, keepdims=True)
-    spread = np.var(means) - noise - np.mean(np.var(own, 0))
+    away = np.array([target.away[rows].mean() for rows in groups])  # [g]
+    spread = (np.var(means) - noise - np.mean(np.var(own, 0))) / max(np.mean(away**2), _TINY)
     step = float(np.log(levels[-1] / axis[below].max()))
     return float(np.sqrt(max(common, 0.0))) / step, float(np.sqrt(max(spread, 0.0))) / step
 
@@ -142,8 +168,18 @@ def _means(target: _Target) -> np.ndarray:
     return np.bincount(target.mixtures, error) / np.bincount(target.mixtures)
 
 
-def _distance(weights: np.ndarray) -> float:
+def _seen(weights: np.ndarray, mixtures: np.ndarray) -> np.ndarray:
+    """The mixtures that were run [q, k], in the order of their labels."""
+    return weights[np.unique(mixtures, return_index=True)[1]]
+
+
+def _apart(seen: np.ndarray) -> np.ndarray:
+    """Distance of every mixture [q] to the convex hull of the others."""
+    others = [np.delete(seen, i, axis=0) for i in range(len(seen))]
+    return np.array([hull_distance(o, h) for o, h in zip(others, seen, strict=True)])
+
+
+def _distance(seen: np.ndarray) -> float:
     """Median distance of two mixtures that were run."""
-    seen = np.unique(np.round(weights, 6), axis=0)
     apart = np.sqrt(((seen[:, None] - seen[None]) ** 2).sum(-1))
     return float(np.median(apart[np.triu_indices(len(seen), 1)])) if len(seen) > 1 else 1.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.fitting.scores import weights_for
+from jaxmix.fitting.scores import unique_for, weights_for
 from jaxmix.fitting.units import mixture_labels
 from jaxmix.runs import RunTable
 
@@ -80,9 +80,10 @@ def _noise(law: FittedLaw, runs: RunTable, seed: int) -> Noise:
     squares = sum(float(np.sum((x - x.mean()) ** 2)) for _, x in spreads)
     sems = runs.sems([law.target])
     known = sems[0][np.isfinite(sems[0])] if sems is not None else np.empty(0)
-    predicted = law.predict(runs.n_params, runs.tokens, weights_for(law, runs))
+    unique = unique_for(law, runs.frame, runs.source)
+    predicted = law.predict(runs.n_params, runs.tokens, weights_for(law, runs), unique)
     residuals = (losses - predicted)[np.isfinite(losses) & np.isfinite(predicted)]
-    slope, p_value = _dependence(law.domains, runs.weights, spreads, seed)
+    slope, p_value = _dependence(runs.domains, runs.weights, spreads, seed)
     return Noise(
         law.target,
         float(np.sqrt(squares / freedom)) if freedom else float("nan"),

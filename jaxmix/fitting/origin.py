@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ def read_provenance(law: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_fitted_rows(
-    law: str | os.PathLike[str], runs: str | os.PathLike[str], where: str | None = None
+    law: str | os.PathLike[str],
+    runs: str | os.PathLike[str],
+    where: str | None = None,
+    pool: Sequence[str] = (),
 ) -> tuple[RunTable, str]:
     """The rows of a table that the laws in a file were fitted on, and how they were weighed.
 
@@ -26,8 +30,9 @@ def read_fitted_rows(
         law: the law file; its provenance says ``where``, ``pool`` and ``weighting``.
         runs: the run table.
         where: the rows, where the file does not say.
+        pool: as in ``read_runs``, where the file does not say.
     """
     origin = read_provenance(law)
     chosen = where or origin.get("where") or None
-    table = read_runs(runs, where=chosen, pool=tuple(origin.get("pool") or ()))
+    table = read_runs(runs, where=chosen, pool=tuple(pool or origin.get("pool") or ()))
     return table, str(origin.get("weighting") or "equal")

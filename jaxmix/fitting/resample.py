@@ -72,7 +72,8 @@ def bootstrap(
             units by exponential draws (Rubin 1981); ``"resample"`` draws them with replacement,
             which can lose a domain; ``"noise"`` takes the laws for true and draws what
             ``measure_noise`` found: normal errors of whole runs from repeats (of a size that
-            depends on the mixture where the repeats show it) and of rows from ``sem_`` columns.
+            depends on the mixture where the repeats show it), and evaluation errors from ``sem_``
+            columns, shared by the checkpoints of a run, which are evaluated on the same windows.
         weighting: as in the fit.
         basins: distinct optima of the full fit that every refit starts from.
         probes: resamples to fit afresh as well, to see whether refits end elsewhere.

@@ -1,5 +1,6 @@
 """Mixtures: designs over the simplex, the optimal mixture, its path, corners and sensitivity."""
 
+from jaxmix.fitting.hull import hull_distance as hull_distance
 from jaxmix.mixtures.constraints import Constraints as Constraints
 from jaxmix.mixtures.constraints import constraints as constraints
 from jaxmix.mixtures.convexity import convexity as convexity
@@ -17,7 +18,6 @@ from jaxmix.mixtures.effects import domain_effects as domain_effects
 from jaxmix.mixtures.enough import Enough as Enough
 from jaxmix.mixtures.enough import how_many as how_many
 from jaxmix.mixtures.feasible import check_feasible as check_feasible
-from jaxmix.mixtures.hull import hull_distance as hull_distance
 from jaxmix.mixtures.implicit import optimal_weights as optimal_weights
 from jaxmix.mixtures.influence import MixtureInfluence as MixtureInfluence
 from jaxmix.mixtures.influence import mixture_influence as mixture_influence

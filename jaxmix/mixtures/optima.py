@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from jaxmix.fitting.fitted import DataRange
-from jaxmix.mixtures.hull import hull_distance
+from jaxmix.fitting.hull import hull_distance
 from jaxmix.mixtures.simplex import Bounds
 
 
@@ -93,6 +93,7 @@ class Optima:
         reason: why they do or may not.
         bounds: bounds on the weights.
         data: what each target's law was fitted on.
+        untied: the law knows repetition, and was not told of how much data there is.
     """
 
     domains: tuple[str, ...]
@@ -112,6 +113,7 @@ class Optima:
     reason: str
     bounds: Bounds
     data: tuple[DataRange, ...]
+    untied: bool = False
 
     def __len__(self) -> int:
         return len(self.n_params)
@@ -166,6 +168,8 @@ class Optima:
                 f"the mixture lies {distance:.3g} outside the convex hull of the mixtures that "
                 "were run: its loss is extrapolated"
             )
+        if self.untied:
+            notes.append("the law was given no unique tokens, so here nothing ever repeats")
         if not self.proven:
             notes.append(
                 f"not proven to be the optimum: {self.reason}; {self.agreeing[b]} of "

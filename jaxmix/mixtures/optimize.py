@@ -131,6 +131,7 @@ def optimize_many(
         reason,
         bounds,
         tuple(law.data for law in laws),
+        "unique" in laws[0].law.uses,
     )
 
 

@@ -18,6 +18,7 @@ from jaxmix.mixtures.refitted import best_refitted, solve_refitted
 from jaxmix.mixtures.simplex import Bounds, make_bounds
 
 _HUGE = 1e6  # nats: stands for an infinite error
+_FEWEST_BEYOND = 5  # refits outside an interval, for its ends to mean something
 _BISECTIONS = 30
 _TILTS = (1e-8, 1e4)  # nats per unit of weight: from no pull to nothing but it
 
@@ -65,6 +66,8 @@ class Trust:
         objective: the true weighted loss at h*; the estimate is the predicted one.
         losses: likewise of each target.
         notes: what a reader should know, one sentence each.
+        bounds: what the weights were held to.
+        laws: what was minimized.
     """
 
     optimum: Optimum
@@ -76,14 +79,17 @@ class Trust:
     objective: Interval
     losses: dict[str, Interval]
     notes: tuple[str, ...]
+    bounds: Bounds
     laws: StackedLaws
 
     def contains(self, mixtures: Any) -> np.ndarray:
-        """Whether mixtures [..., k] lie in the confidence set; bool [...]."""
-        return self.regret(mixtures) <= self.threshold
+        """Whether mixtures [..., k] lie in the confidence set and the bounds; bool [...]."""
+        h = np.asarray(mixtures, float)
+        low, high = self.bounds.lower - 1e-9, self.bounds.upper + 1e-9
+        return (self.regret(h) <= self.threshold) & np.all((h >= low) & (h <= high), -1)
 
     def regret(self, mixtures: Any) -> np.ndarray:
-        """Predicted objective of mixtures [..., k] less the lowest, nats [...]."""
+        """Predicted objective of mixtures [..., k] less that of the optimum, nats [...]."""
         best, w = self.optimum, np.array(list(self.optimum.target_weights.values()))
         budget = best.n_params, best.tokens
         return _objective(self.laws, *budget, w, np.asarray(mixtures, float)) - best.objective
@@ -179,7 +185,11 @@ def _trust(
         for d, a, h, b in zip(best.domains, edges[0], best.weights, edges[1], strict=True)
     }
     notes = (*ensemble.notes, *best.notes, *_notes(gains, intervals))
-    return Trust(best, weights, level, threshold, intervals, gains, objective, losses, notes, laws)
+    if ensemble.resamples * (1 - level) < _FEWEST_BEYOND:
+        notes += (f"{ensemble.resamples} refits are few for a level of {level:g}: raise resamples",)
+    return Trust(
+        best, weights, level, threshold, intervals, gains, objective, losses, notes, bounds, laws
+    )
 
 
 @dataclass(frozen=True)
@@ -211,13 +221,10 @@ class _Errors:
         return Gain(name, baseline, predicted, float(np.median(errors)), low, high, chance)
 
     def threshold(self, level: float) -> float:
-        """Nats from the best within which optima lie: theirs under the laws, or the reverse."""
-        best = _objective(self.laws, *self.budget, self.w, self.best)
-        above = _finite(self.proposal - self.lowest)
-        below = _finite(_objective(self.laws, *self.budget, self.w, self.weights) - best)
+        """The quantile of how far below the proposal the refits' optima lie, nats."""
+        above = np.maximum(_finite(self.proposal - self.lowest), 0.0)
         missed = np.abs(self._missed_difference(self.best - self.weights))
-        found = [np.quantile(np.maximum(x, 0.0) + missed, level) for x in (above, below)]
-        return float(max(found))
+        return float(np.quantile(above + missed, level))
 
     def losses(self, best: Optimum, level: float) -> tuple[Interval, dict[str, Interval]]:
         """The weighted loss and each target's at h*: what the laws say is too low there."""
@@ -228,7 +235,7 @@ class _Errors:
         truth = np.asarray(self.laws.losses(n, d, chosen)).T
         center = np.array(list(best.predicted.values()))
         missed = self.ensemble.discrepancy.draw(
-            self.ensemble.laws, len(self.weights), *map(np.asarray, self.budget), seed=1
+            self.ensemble.laws, len(self.weights), *self.budget, self.best, seed=1
         ).T
         errors, fixed = _finite(said - truth) + missed, _finite(fixed - center) + missed
 
@@ -248,11 +255,12 @@ class _Errors:
     def _missed_difference(self, apart: np.ndarray) -> np.ndarray:
         """Random errors [B] of the difference of two mixtures that are ``apart`` [k] or [B, k]."""
         missed = self.ensemble.discrepancy
-        size = missed.single(self.ensemble.laws, *map(np.asarray, self.budget))  # [m]
+        n, d = self.budget
+        size = missed.single(self.ensemble.laws, n, d, self.best)  # [m]
         spread = float(np.sqrt(self.w @ missed.correlated(size) @ self.w))
         share = np.minimum(np.sqrt((apart**2).sum(-1)) / missed.distance, 1.0)
-        normal = np.random.default_rng(self.ensemble.seed + 1).standard_normal(len(self.weights))
-        return normal * spread * np.sqrt(2.0 * share)
+        drawn = missed.standard(len(self.weights), 1, self.ensemble.seed + 1)[0]
+        return drawn * spread * np.sqrt(2.0 * share)
 
 
 def _finite(errors: np.ndarray) -> np.ndarray:
@@ -261,11 +269,11 @@ def _finite(errors: np.ndarray) -> np.ndarray:
 
 
 def _ends(value: float, errors: np.ndarray, fixed: np.ndarray, level: float) -> tuple[float, float]:
-    """The wider of the interval from errors at the refits' optima and that at the proposal."""
+    """Midway between the interval from errors at the refits' optima and that at the proposal."""
     tail = 50.0 * (1.0 - level)
     low, high = np.percentile(errors, [tail, 100.0 - tail])
     below, above = np.percentile(fixed, [tail, 100.0 - tail])
-    return float(value + min(-high, below)), float(value + max(-low, above))
+    return float(value + 0.5 * (below - high)), float(value + 0.5 * (above - low))
 
 
 def _project(

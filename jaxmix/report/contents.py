@@ -9,8 +9,9 @@ import numpy as np
 from jaxmix.fitting.compare import Comparison, compare
 from jaxmix.fitting.ensemble import Ensemble
 from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.loading import resolve_law
 from jaxmix.fitting.resample import bootstrap
-from jaxmix.fitting.scores import Score, score, unscored, weights_for
+from jaxmix.fitting.scores import Score, score, unique_for, unscored, weights_for
 from jaxmix.mixtures import Optima, Optimum, optimize, optimize_many
 from jaxmix.mixtures.effects import DomainEffects, domain_effects
 from jaxmix.mixtures.optimize import target_weight_rows
@@ -135,6 +136,7 @@ def make_report(
     """
     laws = tuple(laws)
     unscored(laws, rows.table)
+    _check_comparison(rows, compare_laws)
     largest = [min(r[1] for r in (getattr(f.data, x) for f in laws)) for x in _BUDGET]
     budget = float(n_params or largest[0]), float(tokens or largest[1])
     w = target_weight_rows(target_weights, [f.target for f in laws])[0]
@@ -239,7 +241,8 @@ def _sure(
 def _predicted(laws: tuple[FittedLaw, ...], rows: Rows) -> np.ndarray:
     table = rows.table
     h = weights_for(laws[0], table)
-    return np.stack([np.asarray(f.predict(table.n_params, table.tokens, h)) for f in laws])
+    unique = unique_for(laws[0], table.frame, table.source)
+    return np.stack([f.predict(table.n_params, table.tokens, h, unique) for f in laws])
 
 
 def _scores(laws: tuple[FittedLaw, ...], rows: Rows, fitted: bool) -> dict[str, Score]:
@@ -274,6 +277,17 @@ def _effects(
     return domain_effects(laws, *budget, middle, ensemble=ensemble, level=level)
 
 
+def _check_comparison(rows: Rows, others: Sequence[str]) -> None:
+    """Raises ValueError for laws that cannot be compared, before anything is refitted."""
+    for name in others:
+        resolve_law(name)
+    if others and np.ptp(rows.used.n_params) == 0:
+        raise ValueError(
+            f"{rows.used.source}: laws are compared by how they predict the largest size from the "
+            "others, and the rows fitted have one size; leave --laws out"
+        )
+
+
 def _compare(
     laws: tuple[FittedLaw, ...],
     rows: Rows,
@@ -285,11 +299,6 @@ def _compare(
     if not others:
         return None
     table, largest = rows.used, float(rows.used.n_params.max())
-    if float(table.n_params.min()) == largest:
-        raise ValueError(
-            f"{table.source}: laws are compared by how they predict the largest size from the "
-            "others, and the rows fitted have one size; leave --laws out"
-        )
     found = compare(
         table,
         others,

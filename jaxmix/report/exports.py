@@ -129,7 +129,14 @@ def _comments(export: Export) -> list[str]:
 
 def _quoted(value: str) -> str:
     """A string that YAML and Python both read back."""
-    return json.dumps(value, ensure_ascii=True)
+    text = json.dumps(value, ensure_ascii=True)
+    if max(value, default="") > "\uffff":  # JSON splits these in two; neither reads that back
+        text = re.sub(r"\\ud[89ab]..\\ud[c-f]..", lambda m: _one_escape(m.group()), text)
+    return text
+
+
+def _one_escape(pair: str) -> str:
+    return f"\\U{ord(json.loads(chr(34) + pair + chr(34))):08x}"
 
 
 def _joined(*lines: str) -> str:

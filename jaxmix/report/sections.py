@@ -110,7 +110,10 @@ def scale(report: Report) -> Made:
     if path is None:
         return "", ""
     ratio = report.tokens / report.n_params
-    lead = f"The best mixture of each size at {number(ratio, 3)} tokens per parameter."
+    each = f"{number(ratio, 3)} tokens per parameter"
+    if not (np.isfinite(ratio) and ratio > 0):
+        each = f"D = {size(report.tokens)}"
+    lead = f"The best mixture of each size at {each}."
     if np.ptp(path.weights, axis=0).max() < 1e-4:
         lead += f" Under the {report.laws[0].law.name} law it is the same at every size."
     label = "Solid: sizes within those that were run. Dashed: extrapolated."

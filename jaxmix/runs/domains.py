@@ -145,6 +145,8 @@ def merge_domains(runs: RunTable, names: Sequence[str], into: str) -> RunTable:
         old = [f"{prefix}{n}" for n in names if f"{prefix}{n}" in frame]
         if old:
             total = frame[old].to_numpy(dtype=np.float64).sum(axis=1)
+            if len(old) < len(names):  # those without never run out, so neither does their sum
+                total = np.full(len(frame), np.nan)
             frame = _replaced(frame, old, {f"{prefix}{into}": total})
     at = min(runs.domains.index(n) for n in names)
     rest = [d for d in runs.domains if d not in names]

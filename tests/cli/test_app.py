@@ -149,3 +149,12 @@ def test_the_demo_goes_the_whole_way(tmp_path):
     assert "At the larger size best-mean" in done.stdout
     names = {path.name for path in (tmp_path / "quick").iterdir()}
     assert {"observed-predicted.png", "optimum-over-scale.png", "ladder", "proof"} <= names
+
+
+def test_the_command_line_loses_folders_and_nothing_else(monkeypatch, tmp_path):
+    words = ["fit", str(tmp_path / "x.csv"), "--prefix", "web=/data/web", "--where", "a / b < 2"]
+    monkeypatch.setattr(sys, "argv", ["/bin/jaxmix", *words])
+    said = skin.command_line()
+    assert said == "jaxmix fit x.csv --prefix web=/data/web --where 'a / b < 2'"
+    monkeypatch.setattr(sys, "argv", ["/bin/pytest", *words])
+    assert skin.command_line() is None

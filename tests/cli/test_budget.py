@@ -51,3 +51,13 @@ def test_a_study_with_repetition_through_the_command_line(run, tmp_path):
     assert run("score", law, runs, "--json").json["mean_mre"] < 1e-9
     predicted = run("predict", law, runs, "--json").json["rows"]
     assert [row["pred_t1"] for row in predicted] == pytest.approx(table.losses()[0].tolist())
+
+
+def test_a_law_without_mixture_says_so(run, study, tmp_path):
+    law = tmp_path / "law.json"
+    fitted = ("--law", "chinchilla", "--targets", "web", "--restarts", 4, "--out", law)
+    assert run("fit", study.runs, *fitted).status == 0
+    result = run("budget", law, "--flops", "1e20", "--json")
+    assert "does not look at the mixture" in result.err and result.json["notes"]
+    refused = run("next", law, study.runs, "--n-params", "1B", "--tokens", "1B", "--count", 2)
+    assert refused.status == 2 and "does not look at the mixture" in refused.err

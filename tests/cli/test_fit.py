@@ -38,6 +38,18 @@ def test_table_on_stdout_notes_on_stderr(run, study, tmp_path):
     assert all(line.startswith("note: ") for line in result.err.splitlines())
 
 
+def test_rows_held_out_are_not_fitted(run, study, tmp_path):
+    out = tmp_path / "law.json"
+    found = fit(run, study, out, "--held-out", "n_params > 2e8", "--json").json["targets"]["web"]
+    assert (found["rows"], found["held_out_rows"]) == (45, 15)
+    assert json.loads(out.read_text())["provenance"]["where"] == "not (n_params > 2e8)"
+    more = ("--where", "n_params < 2e8", "--held-out", "n_params > 2e8")
+    assert fit(run, study, out, *more).status == 0
+    assert json.loads(out.read_text())["provenance"]["where"] == "n_params < 2e8"
+    both = ("--where", "tokens > 2e9", "--held-out", "tokens > 2e9")
+    assert "leaves none" in run("fit", study.runs, "--law", "additive", "--out", out, *both).err
+
+
 @pytest.mark.parametrize("spelling", ["code", "loss_code"])
 def test_targets_in_either_spelling(run, study, tmp_path, spelling):
     result = fit(run, study, tmp_path / "law.json", "--targets", spelling, "--json")

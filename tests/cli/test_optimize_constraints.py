@@ -64,6 +64,8 @@ def test_pareto_json_and_table(run, study) -> None:
         (("--unique", "code=lots"), "not a positive number"),
         (("--unique", "code=1B,web=1B"), "must give 142 more epochs"),
         (("--max-epochs", "code=3"), "needs its unique tokens"),
+        (("--max-epochs", "3"), "give --unique"),
+        (("--prior", "uniform"), "does nothing by itself"),
         (("--guard", "web=0.1"), "give --reference"),
         (("--guard", "wbe=0.1", "--reference", "uniform"), "unknown target 'wbe'; nearest: web"),
         (("--reference", "proportional", "--guard", "web=0.1"), "needs --unique of web, code"),

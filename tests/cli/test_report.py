@@ -41,7 +41,7 @@ def test_budget_baseline_and_law_comparison(run, study, tmp_path):
 )
 def test_refuses(refused, study, tmp_path, options, message):
     out = tmp_path / "report.html"
-    said = refused("report", study.law, study.runs, "--out", out, "--resamples", 0, *options)
+    said = refused("report", study.law, study.runs, "--out", out, "--resamples", 2000, *options)
     assert message in said and not out.exists()
 
 

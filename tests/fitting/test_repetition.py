@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from jaxmix.fitting import FitError, fit, load_laws, save_laws, score, simulate
+from jaxmix.fitting import FitError, fit, load_laws, measure_noise, save_laws, score, simulate
 from jaxmix.fitting.saving import LawFileError
 from jaxmix.laws import ADDITIVE, CHINCHILLA, bound, fixed, repeated
+from jaxmix.mixtures import optimize
 from jaxmix.mixtures.repetition import assume_repetition, unique_of, with_unique
+from jaxmix.report import make_report
+from jaxmix.report.rows import Rows
 from jaxmix.runs import RunTableError, runs_from_frame
 
 LAW = repeated(ADDITIVE)
@@ -56,6 +59,18 @@ def test_scores_see_the_unique_tokens_of_the_rows(runs, fits):
     assert score(fits, runs)["web"].mre == pytest.approx(fits[0].report.train_mre, rel=1e-9)
     frame = runs.frame.drop(columns=[f"unique_{d}" for d in UNIQUE])
     assert score(fits, runs_from_frame(frame))["web"].mre > 0.5
+
+
+def test_residuals_see_them_too(runs, fits):
+    assert measure_noise(fits, runs)[0].residual_sd < 3e-3
+    rows = Rows(runs, np.ones(len(runs), bool))
+    page = make_report(fits, rows, resamples=0)
+    np.testing.assert_allclose(page.predicted, page.observed, rtol=5e-3)
+
+
+def test_optima_that_know_of_no_availability_say_so(fits):
+    assert any("nothing ever repeats" in note for note in optimize(fits, 1e9, 1e11).notes)
+    assert not any("repeats" in n for n in optimize(with_unique(fits, UNIQUE), 1e9, 1e11).notes)
 
 
 def test_tied_laws_predict_as_the_law_does_at_those_tokens(fits):

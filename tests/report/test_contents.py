@@ -44,6 +44,8 @@ def test_rows_of_the_fit_are_found_by_its_provenance(files):
     assert len(rows.used) == 42 and rows.held_out is not None and len(rows.held_out) == 21
     some = read_rows(files / "runs.csv", origin, "tokens > 5e10 or n_params < 0")
     assert len(some.table) == 42 + 7 and some.fitted.sum() == 42
+    whole = read_rows(files / "runs.csv", {"where": None}, "tokens > 5e10")
+    assert len(whole.used) == 63  # all were fitted, so all stay
 
 
 def test_unreadable_rows_outside_the_fit_are_left_out(files):

@@ -1,5 +1,7 @@
 """Training domains added, split, merged and removed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,6 +92,8 @@ def test_merge_says_how_the_proportions_differ(runs, tmp_path):
     assert merged.domains == ("text", "code") and same_after_writing(merged, tmp_path)
     np.testing.assert_allclose(merged.weights[:, 0], [0.75, 0.4, 0.51, 0])
     np.testing.assert_array_equal(merged.frame["unique_text"], 4e9)
+    some = replace(runs, frame=runs.frame.drop(columns="unique_web"))
+    assert merge_domains(some, ["web", "books"], "text").frame["unique_text"].isna().all()
     assert "'web' was 0.0392 to 1 of it" in merged.notes[-1]
 
 
