@@ -6,7 +6,7 @@ Both are measured by leaving rows out, and enter intervals as further random err
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.hull import hull_distance
 
+_PER_TARGET = ("mixture", "outside", "drift_n", "drift_d", "per_log_n", "per_log_d")
 _FARTHEST = 1e6  # factor beyond the data
 
 
@@ -22,13 +23,14 @@ class Discrepancy:
     """Standard deviations of a law's own errors, nats, each [m].
 
     Attributes:
-        mixture: at a mixture that was not run, among those that were, within the range of sizes
-            and tokens.
+        mixture: at a mixture that was not run, among those that were, at the middle of the data.
         outside: further, per unit of distance from the convex hull of those that were run.
+        drift_n: further, per unit of log N from the middle of the data and of distance from the
+            mean of the mixtures that were run.
+        drift_d: likewise per unit of log D.
         per_log_n: in common to all mixtures, per unit of log N beyond the largest size.
-        mixture_per_log_n: of single mixtures about that, per unit of log N and of distance from
-            the mean of those that were run.
-        per_log_d: in common to all, per unit of log D beyond the longest run.
+        per_log_d: likewise per unit of log D beyond the longest run.
+        middle: [2] geometric means of N and D of the data.
         distance: distance of mixtures [] at which their errors are unrelated.
         correlation: [m, m] of the targets' errors at one mixture.
         freedom: of Student's t, from which errors are drawn: their sizes come from few mixtures.
@@ -37,9 +39,11 @@ class Discrepancy:
 
     mixture: np.ndarray
     outside: np.ndarray
+    drift_n: np.ndarray
+    drift_d: np.ndarray
     per_log_n: np.ndarray
-    mixture_per_log_n: np.ndarray
     per_log_d: np.ndarray
+    middle: np.ndarray
     distance: float
     correlation: np.ndarray
     freedom: float
@@ -50,23 +54,24 @@ class Discrepancy:
         """Of laws that are taken to be true."""
         zero = np.zeros(targets)
         return Discrepancy(
-            zero, zero, zero, zero, zero, 1.0, np.eye(targets), 30.0, np.zeros((0, 0))
+            zero,
+            zero,
+            zero,
+            zero,
+            zero,
+            zero,
+            middle=np.ones(2),
+            distance=1.0,
+            correlation=np.eye(targets),
+            freedom=30.0,
+            seen=np.zeros((0, 0)),
         )
 
     def only(self, target: int) -> "Discrepancy":
         """The same of one target."""
         one = slice(target, target + 1)
-        return Discrepancy(
-            self.mixture[one],
-            self.outside[one],
-            self.per_log_n[one],
-            self.mixture_per_log_n[one],
-            self.per_log_d[one],
-            self.distance,
-            self.correlation[one, one],
-            self.freedom,
-            self.seen,
-        )
+        parts = {name: getattr(self, name)[one] for name in _PER_TARGET}
+        return replace(self, **parts, correlation=self.correlation[one, one])
 
     def beyond(
         self, laws: Sequence[FittedLaw], n_params: Any, tokens: Any
@@ -96,10 +101,21 @@ class Discrepancy:
         weights: Any,
     ) -> np.ndarray:
         """Standard deviation of the error of mixtures [..., k] about the shared one, [m, ...]."""
-        n, _ = self.beyond(laws, n_params, tokens)
-        far = self.outside_by(weights)
-        here = np.hypot(_per(self.mixture, n), _per(self.outside, n) * far)
-        return np.hypot(here, _per(self.mixture_per_log_n, n) * n * self._away(weights))
+        points = np.shape(weights)[:-1]
+        shape = np.broadcast_shapes(np.shape(n_params), np.shape(tokens), points)
+        n, d = (
+            np.broadcast_to(np.log(np.clip(x / m, 1 / _FARTHEST, _FARTHEST)), shape)
+            for x, m in zip((n_params, tokens), self.middle, strict=True)
+        )
+        far, away = self.outside_by(weights), self._away(weights)
+        like = np.empty((1, *shape))
+        parts = (
+            _per(self.mixture, like) + 0 * n,
+            _per(self.outside, like) * far,
+            _per(self.drift_n, like) * n * away,
+            _per(self.drift_d, like) * d * away,
+        )
+        return np.sqrt(sum(x**2 for x in parts))
 
     def _away(self, weights: Any) -> np.ndarray:
         """Distance of mixtures [..., k] from the mean of those that were run, [...]."""

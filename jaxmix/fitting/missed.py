@@ -28,6 +28,7 @@ class _Target:
     mixtures: np.ndarray  # [p]
     runs: np.ndarray  # [p]
     away: np.ndarray  # [p] distance of the row's mixture from the mean one
+    axes: np.ndarray  # [2, p] log N and log D about the middle of the data
 
     @property
     def used(self) -> np.ndarray:
@@ -38,6 +39,15 @@ class _Target:
         """The rows [p] of every mixture among some rows."""
         return [rows & (self.mixtures == m) for m in np.unique(self.mixtures[rows])]
 
+    def shape(self, rows: np.ndarray) -> np.ndarray:
+        """Least-squares level and slopes in log N and log D of some rows, as factors [3, p]."""
+        columns = np.stack([np.ones(len(rows)), *self.axes])[:, rows]  # [3, r]
+        varies = np.ptp(columns, axis=1) > 0
+        varies[0] = True
+        found = np.zeros((3, len(rows)))
+        found[np.ix_(varies, rows)] = np.linalg.pinv(columns[varies].T)
+        return found
+
     def run_means(self, error: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Mean error of every run among some rows."""
         return np.array([error[rows & (self.runs == r)].mean() for r in np.unique(self.runs[rows])])
@@ -45,14 +55,6 @@ class _Target:
     def error(self, predicted: np.ndarray) -> np.ndarray:
         """Observed less predicted [p], nats."""
         return np.asarray(self.refitter.rows.losses)[0] - predicted
-
-    def within(self) -> float:
-        """Variance of the mean errors of runs about those of their mixture, nats squared."""
-        error = self.error(self.left.predicted)
-        means = [self.run_means(error, rows) for rows in self.groups(self.used)]
-        freedom = sum(len(x) - 1 for x in means)
-        total = sum(float(np.sum((x - x.mean()) ** 2)) for x in means)
-        return total / freedom if freedom else 0.0
 
 
 def measure_discrepancy(
@@ -68,35 +70,70 @@ def measure_discrepancy(
     keys = mixture_labels(runs.weights), run_labels(runs)
     seen = _seen(runs.weights, keys[0])
     apart, away = _apart(seen), np.linalg.norm(runs.weights - seen.mean(0), axis=1)
-    targets = [_Target(r, o, *keys, away) for r, o in zip(refitters, left, strict=True)]
+    axes = np.log(np.stack([runs.n_params, runs.tokens]))
+    axes = axes - axes.mean(1, keepdims=True)
+    targets = [_Target(r, o, *keys, away, axes) for r, o in zip(refitters, left, strict=True)]
+    found = [_at_mixtures(t, f, apart) for t, f in zip(targets, refits, strict=True)]
+    level, outside, drift_n, drift_d = np.array(found).T
     return Discrepancy(
-        *np.array([_at_mixtures(t, f, apart) for t, f in zip(targets, refits, strict=True)]).T,
-        *np.array([_beyond(t, runs.n_params) for t in targets]).T,
-        *np.array([_beyond(t, runs.tokens)[:1] for t in targets]).T,
+        level,
+        outside,
+        drift_n,
+        drift_d,
+        np.array([_beyond(t, runs.n_params) for t in targets]),
+        np.array([_beyond(t, runs.tokens) for t in targets]),
+        middle=np.exp(np.log(np.stack([runs.n_params, runs.tokens])).mean(1)),
         distance=_distance(seen),
+        correlation=_correlation(targets),
         freedom=float(np.clip(np.sum(apart > 0), *_FREEDOM)),
         seen=seen,
-        correlation=_correlation(targets),
     )
 
 
-def _at_mixtures(target: _Target, refits: Refits, apart: np.ndarray) -> tuple[float, float]:
-    """Errors at mixtures that were left out: among the others, and per distance from their hull.
+def _at_mixtures(target: _Target, refits: Refits, apart: np.ndarray) -> list[float]:
+    """Errors at mixtures that were left out: level, per hull distance, per log N, per log D.
 
-    Method of moments: the squared mean error of a mixture, less what noise and scatter explain, is
-    ``s^2 + t^2 d^2`` for its distance d [q]; least squares with neither below 0.
+    Every mixture's errors are a level and slopes in log N and log D about the middle of the data;
+    noise, and how these scatter over refits, are taken off their squares (method of moments). The
+    level grows with the distance d from the hull of the other mixtures, ``s^2 + t^2 d^2``; slopes
+    grow with the distance from the mean mixture, since how a law's drift depends on the mixture is
+    to first order linear.
     """
-    error, within = target.error(target.left.predicted), target.within()
+    error = target.error(target.left.predicted)
     scatter = target.refitter.predict(refits.z[:_SCATTER]) - target.left.fitted  # [B, p]
-    excess = [
-        error[rows].mean() ** 2
-        - within / len(np.unique(target.runs[rows]))
-        - np.var(scatter[:, rows].mean(1))
-        for rows in target.groups(target.used)
+    groups = target.groups(target.used)
+    shapes = [target.shape(rows) for rows in groups]
+    found = np.array([s @ error for s in shapes])  # [q, 3] level, slopes
+    moved = np.array([np.var(scatter @ s.T, axis=0) for s in shapes])
+    excess = found**2 - moved - _noise(target, error, groups, shapes)
+    finite = np.isfinite(excess).all(1)
+    excess = excess[finite]
+    labels = np.unique(target.mixtures[target.used])[finite]
+    level, slope = _level_and_slope(excess[:, 0], apart[labels] ** 2)
+    away = np.array([target.away[rows].mean() for rows in groups])[finite]
+    drift = np.maximum(excess[:, 1:].mean(0), 0.0) / max(np.mean(away**2), _TINY)
+    return [level, slope, *np.sqrt(drift).tolist()]
+
+
+def _noise(
+    target: _Target, error: np.ndarray, groups: list[np.ndarray], shapes: list[np.ndarray]
+) -> np.ndarray:
+    """Variance [q, 3] of level and slopes by the noise of whole runs, from what they leave."""
+    total, freedom = 0.0, 0
+    for rows, shape in zip(groups, shapes, strict=True):
+        level, *slopes = shape @ error
+        rest = error - level - sum(s * x for s, x in zip(slopes, target.axes, strict=True))
+        means = target.run_means(rest, rows)
+        used = 1 + int(np.ptp(target.axes[0][rows]) > 0)
+        total += float(np.sum(means**2))
+        freedom += max(len(means) - used, 0)
+    size = total / freedom if freedom else 0.0
+    # A run's error moves all of its rows: its part of a statistic is the sum of their factors.
+    by_run = [
+        np.stack([s[:, target.runs == r].sum(1) for r in np.unique(target.runs[rows])])
+        for rows, s in zip(groups, shapes, strict=True)
     ]
-    squares, distance = np.asarray(excess), apart[np.unique(target.mixtures[target.used])] ** 2
-    finite = np.isfinite(squares)
-    return _level_and_slope(squares[finite], distance[finite])
+    return size * np.array([np.sum(x**2, axis=0) for x in by_run])
 
 
 def _level_and_slope(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
@@ -112,32 +149,26 @@ def _level_and_slope(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
     return float(np.sqrt(max(level, 0.0))), float(np.sqrt(max(slope, 0.0)))
 
 
-def _beyond(target: _Target, axis: np.ndarray) -> tuple[float, float]:
-    """Errors at the upper end of an axis by a fit below it, per log, less noise and scatter.
+def _beyond(target: _Target, axis: np.ndarray) -> float:
+    """Error at the upper end of an axis that all mixtures share, by a fit below it, per log.
 
-    In common to all mixtures; and of mixtures about that, per distance from the mean mixture,
-    since how a law's drift depends on the mixture is to first order linear.
+    Less noise and the scatter of refits below it.
     """
     levels = np.unique(axis[target.used])
     if len(levels) < _FEWEST:
-        return 0.0, 0.0
+        return 0.0
     # Sizes are few and far between; token counts many: leave out the upper third of their range.
     edge = levels[-2] if len(levels) < 6 else np.exp(np.quantile(np.log(levels), 2 / 3))
     below, top = target.used & (axis <= edge), target.used & (axis == levels[-1])
     if below.sum() < 2 * target.refitter.starts.shape[1]:
-        return 0.0, 0.0
-    groups = target.groups(top)
+        return 0.0
     fitted, scatter = _fits_below(target, below)
     error = target.error(fitted)
-    means = np.array([error[rows].mean() for rows in groups])  # [g]
-    moved = np.stack([scatter[:, rows].mean(1) for rows in groups], 1)  # [B, g]
-    noise = target.within()
-    common = means.mean() ** 2 - np.var(moved.mean(1)) - noise / len(means)
-    own = moved - moved.mean(1, keepdims=True)
-    away = np.array([target.away[rows].mean() for rows in groups])  # [g]
-    spread = (np.var(means) - noise - np.mean(np.var(own, 0))) / max(np.mean(away**2), _TINY)
+    means = np.array([error[rows].mean() for rows in target.groups(top)])  # [g]
+    moved = scatter[:, top].mean(1)  # [B]
+    shared = means.mean() ** 2 - np.var(moved) - np.var(means) / len(means)
     step = float(np.log(levels[-1] / axis[below].max()))
-    return float(np.sqrt(max(common, 0.0))) / step, float(np.sqrt(max(spread, 0.0))) / step
+    return float(np.sqrt(max(shared, 0.0))) / step
 
 
 def _fits_below(target: _Target, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

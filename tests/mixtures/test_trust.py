@@ -103,8 +103,10 @@ def test_what_the_law_misses_widens_intervals_outside_the_hull(ensemble):
         mixture=np.full(2, 0.01),
         outside=np.full(2, 0.5),
         per_log_n=np.full(2, 0.02),
-        mixture_per_log_n=np.zeros(2),
         per_log_d=np.zeros(2),
+        drift_n=np.full(2, 0.03),
+        drift_d=np.zeros(2),
+        middle=np.array(BUDGET),
     )
     laws, run = ensemble.laws, missed.seen[3]
     inside = missed.single(laws, *BUDGET, run)
@@ -113,6 +115,9 @@ def test_what_the_law_misses_widens_intervals_outside_the_hull(ensemble):
     far = float(missed.outside_by(np.eye(3)[0]))
     assert far > 0.05 and vertex == pytest.approx(np.hypot(0.01, 0.5 * far) * np.ones(2))
     assert missed.common(laws, *map(np.asarray, BUDGET)) == pytest.approx([0, 0])
+    away = np.linalg.norm(run - missed.seen.mean(0))
+    drifted = missed.single(laws, 1e8 * np.e, 1e10, run)
+    assert drifted == pytest.approx(np.hypot(0.01, 0.03 * away) * np.ones(2))
     beyond = missed.common(laws, np.asarray(1e8 * np.e), np.asarray(1e10))
     assert beyond == pytest.approx([0.02, 0.02])
 
