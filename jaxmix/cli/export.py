@@ -101,7 +101,7 @@ def _resolve(
     weights = document.get("weights")
     if not isinstance(weights, dict) or not all(_is_number(w) for w in weights.values()):
         raise ValueError(f"{given}: has no 'weights' by domain; give the output of jaxmix optimize")
-    from jaxmix.report.exports import file_hash
+    from jaxmix.fitting.origin import file_hash
 
     origin = {"weights file": f"{os.path.basename(given)}, sha256 {file_hash(given)}"}
     return {str(d): float(w) for d, w in weights.items()}, origin, ()
@@ -136,9 +136,9 @@ def _optimal(
     if n_params is None or tokens is None:
         raise ValueError(f"{path}: is a law; name the budget with --n-params and --tokens")
     from jaxmix.fitting.loading import load_laws
+    from jaxmix.fitting.origin import file_hash
     from jaxmix.mixtures import optimize
     from jaxmix.report import read_provenance
-    from jaxmix.report.exports import file_hash
 
     laws = load_laws(path)
     if "weights" not in laws[0].law.uses or not laws[0].domains:
@@ -153,8 +153,8 @@ def _optimal(
         "targets": ", ".join(f"{t} {w:.4g}" for t, w in best.target_weights.items()),
     }
     if isinstance(table, str):
-        there = os.path.isfile(table)
-        digest = f"sha256 {file_hash(table)}" if there else "not found here, so not hashed"
+        # The table that was fitted, whatever has become of the file since.
+        digest = f"sha256 {fitted.get('runs_sha256', 'unknown: fit again to record it')}"
         origin["run table"] = f"{os.path.basename(table)}, {digest}"
     if fitted.get("where"):
         origin["rows"] = str(fitted["where"])

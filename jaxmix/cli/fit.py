@@ -105,6 +105,7 @@ def fit_command(
     skin.check_out(out, runs)
     from jaxmix.fitting.fit import fit
     from jaxmix.fitting.loading import resolve_law
+    from jaxmix.fitting.origin import file_hash
     from jaxmix.fitting.saving import save_laws
 
     found = resolve_law(law)
@@ -117,6 +118,7 @@ def fit_command(
         fits = fit(table, found, targets=names, held_out=unseen, progress=report, **chosen)
     provenance = {
         "runs": runs,
+        "runs_sha256": file_hash(runs),
         "where": where,
         "held_out": held_out,
         "pool": pool,

@@ -97,7 +97,7 @@ def report_command(
 
 
 def _origin(law: str, runs: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    from jaxmix.report.exports import file_hash
+    from jaxmix.fitting.origin import file_hash
 
     command = skin.command_line()
     own = {

@@ -1,5 +1,6 @@
 """Where a law file's fits come from: the rows of a run table that they were fitted on."""
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -36,3 +37,9 @@ def read_fitted_rows(
     chosen = where or origin.get("where") or None
     table = read_runs(runs, where=chosen, pool=tuple(pool or origin.get("pool") or ()))
     return table, str(origin.get("weighting") or "equal")
+
+
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,6 @@
 """Mixtures in the formats of trainers, each with where it comes from."""
 
-import hashlib
 import json
-import os
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -114,12 +112,6 @@ def rounded(weights: Mapping[str, float], digits: int = DIGITS) -> dict[str, str
     return {name: f"{count // unit}.{count % unit:0{digits}d}" for name, count in counts.items()}
 
 
-def file_hash(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _comments(export: Export) -> list[str]:
     lines = [f"{name}: {value}" for name, value in export.provenance.items()]
     if export.unused:
@@ -144,7 +136,10 @@ def _joined(*lines: str) -> str:
 
 
 def _megatron(export: Export) -> str:
-    """Weights above 0 only: a blend refuses others. Use: --data-path $(grep -v '^#' FILE)."""
+    """Weights above 0 only: a blend refuses others.
+
+    Use ``--data-path $(grep -v '^#' FILE)``; paths with spaces are quoted and need ``eval``.
+    """
     parts = [f"{w} {shlex.quote(export.prefix(d))}" for d, w in export.used.items()]
     return _joined(*_comments(export), " ".join(parts))
 

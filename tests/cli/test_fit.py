@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from jaxmix.fitting.origin import file_hash
 from jaxmix.fitting.saving import load_laws
 
 FEW = ("--restarts", 8)
@@ -64,6 +65,7 @@ def test_options_reach_the_fit(run, study, tmp_path):
     assert (law.report.residual, law.report.delta, law.report.restarts) == ("log", 0.01, 8)
     provenance = json.loads(out.read_text())["provenance"]
     assert provenance["runs"] == study.runs and provenance["seed"] == 3
+    assert provenance["runs_sha256"] == file_hash(study.runs)
 
 
 OWN = """import jaxmix.laws as laws

@@ -213,7 +213,7 @@ def test_own_weight_laws_are_refitted_by_name():
     laws = fit(table, "ge", restarts=16)
     found = bootstrap(laws, table, resamples=40)
     for target, gamma in (("a", 0.05), ("b", 0.1)):
-        low, _, high = found.only(target).parameter_intervals()[target]["gamma[own]"]
+        low, _, high = found.only(target).parameter_intervals()[target]["gamma"]
         assert low - 0.01 < gamma < high + 0.01
     grid = found.losses(1e8, np.array([1e9, 1e10]), np.array([0.2, 0.3, 0.5]))
     assert grid.shape == (2, 40, 2)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from jaxmix.report.exports import FORMATS, export_mixture, file_hash, rounded
+from jaxmix.fitting.origin import file_hash
+from jaxmix.report.exports import FORMATS, export_mixture, rounded
 
 MIXTURE = {"web": 0.6180339, "my code": 0.2819661, "books: 'old'": 0.1, "none": 0.0}
 PATHS = {"web": "/data/web_text", "my code": "/data/my code/*.npy"}
