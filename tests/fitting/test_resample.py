@@ -197,6 +197,7 @@ def test_intervals_have_the_shape_of_the_question(ensemble, additive):
     assert all(i.low <= i.high for i in intervals.values())
 
 
+@pytest.mark.slow
 def test_own_weight_laws_are_refitted_by_name():
     domains = ("x", "a", "b")
     truth = {"E": 2.0, "B": 30.0, "beta": 0.2, "gamma": 0.05}
@@ -219,6 +220,7 @@ def test_own_weight_laws_are_refitted_by_name():
     assert grid.shape == (2, 40, 2)
 
 
+@pytest.mark.slow
 def test_log_residuals_are_resampled_on_their_scale(table):
     laws = fit(table, "additive", residual="log", restarts=32)
     found = bootstrap(laws, table, resamples=40)
