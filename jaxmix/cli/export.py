@@ -135,15 +135,12 @@ def _optimal(
 ) -> _Found:
     if n_params is None or tokens is None:
         raise ValueError(f"{path}: is a law; name the budget with --n-params and --tokens")
-    from jaxmix.fitting.loading import load_laws
+    from jaxmix.cli.limits import load_mixture_laws
     from jaxmix.fitting.origin import file_hash
     from jaxmix.mixtures import optimize
     from jaxmix.report import read_provenance
 
-    laws = load_laws(path)
-    if "weights" not in laws[0].law.uses or not laws[0].domains:
-        name = laws[0].law.name
-        raise ValueError(f"{path}: law '{name}' does not look at the mixture; fit one that does")
+    laws = load_mixture_laws(path)
     best = optimize(laws, n_params, tokens, target_weights=target_weights)
     fitted = read_provenance(path)
     table = fitted.get("runs")

@@ -70,14 +70,13 @@ def trust_command(
     The confidence set of the best mixture, its gain over baselines with the optimism at the
     optimum taken out, the chance that it beats them, and what noise the losses have.
     """
-    from jaxmix.fitting import bootstrap, load_laws, measure_noise
+    from jaxmix.cli.limits import load_mixture_laws
+    from jaxmix.fitting import bootstrap, measure_noise
     from jaxmix.fitting.origin import read_fitted_rows
     from jaxmix.mixtures import optimize, trust
     from jaxmix.mixtures.trust import mixture_of
 
-    laws = load_laws(law)
-    if "weights" not in laws[0].law.uses or not laws[0].domains:
-        raise ValueError(f"{law}: law '{laws[0].law.name}' does not look at the mixture")
+    laws = load_mixture_laws(law)
     table, weighting = read_fitted_rows(law, runs, where)
     baselines = named_baselines(baseline, table, laws[0].domains)
     asked: dict[str, Any] = {
