@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIP_FLAGS ?= -qq
+# Compilation takes most of the tests' time and one core: a worker for each of two.
+WORKERS ?= 2
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 
@@ -20,7 +22,7 @@ ifneq ($(shell $(PY) -c '' >/dev/null 2>&1 || echo broken),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-all bench clean
+.PHONY: help install demo lint test test-all results bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,10 +48,13 @@ lint: install  ## style and types
 	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(PY) -m pyright --pythonpath $(PY)
 
 test: lint  ## style, types, doctests and all but the slow tests
-	@$(PY) -m pytest -q -m "not slow" $(PYTEST_FLAGS)
+	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(PYTEST_FLAGS)
 
 test-all: lint  ## style, types, doctests and every test
-	@$(PY) -m pytest -q $(PYTEST_FLAGS)
+	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
+
+results: install  ## rebuild the table of all experiments from their result files
+	@$(PY) experiments/findings.py
 
 bench: install  ## the fitter beside its peers (minutes)
 	@$(PY) benchmarks/bench_fit.py $(BENCH_FLAGS)

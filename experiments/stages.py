@@ -4,17 +4,14 @@ Every stage is resumed where it was stopped; the waves of runs lie in the cache,
 the configuration.
 """
 
-import argparse
-import csv
 import json
-import os
 import pathlib
 
-os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count() or 1))
-
+import harness
 import numpy as np
 import pandas as pd
 from design import FamilyStudy
+from harness import Setting, write_csv
 
 from jaxmix.fitting import fit, score
 from jaxmix.fitting.scores import mean_mre
@@ -26,25 +23,19 @@ from jaxmix.studies import final_losses, gain, make_plan, run_plan, write_table
 LAWS = ("simple", "additive", "joint", "full")
 PROPOSING = ("additive", "joint")
 RESTARTS = 48
-CACHE = pathlib.Path(os.environ.get("JAXMIX_CACHE") or pathlib.Path.home() / ".cache/jaxmix")
 
 
 def main(config: FamilyStudy, script: str, description: str) -> None:
     """Runs a study from the command line; `script` is its file."""
-    here = pathlib.Path(script).resolve().parent
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--work", type=pathlib.Path, default=CACHE / "studies" / here.name)
-    parser.add_argument("--smoke", action="store_true", help="seconds, on tiny data")
-    given = parser.parse_args()
-    if given.smoke:  # too few rows for a law: the trainers are what is tried
-        for name in ("ladder", "larger"):
-            trained(config.smoke(getattr(config, name)), given.work / "smoke" / name)
-        return
-    out = here / "results"
-    out.mkdir(parents=True, exist_ok=True)
-    study(config, given.work, out)
+
+    def run(setting: Setting) -> None:
+        if setting.smoke:  # too few rows for a law: the trainers are what is tried
+            for name in ("ladder", "larger"):
+                trained(config.smoke(getattr(config, name)), setting.work / name)
+            return
+        study(config, setting.work, setting.out)
+
+    harness.main(script, description, run)
 
 
 def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:
@@ -169,11 +160,3 @@ def predicted(fits, goal, n, d, weights):
 def weights_of(table, mixture):
     row = table.frame.loc[table.frame["mixture"] == mixture].iloc[0]
     return [float(row[f"w_{domain}"]) for domain in table.domains]
-
-
-def write_csv(path, rows):
-    rows = list(rows)
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)

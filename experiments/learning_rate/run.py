@@ -3,41 +3,48 @@
 python experiments/learning_rate/run.py [--smoke]
 """
 
-import argparse
 import dataclasses
 import math
-import os
 import pathlib
-import tempfile
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import config
-import jax
+import harness
+import tiny
+from harness import Setting
 
-HERE = pathlib.Path(__file__).resolve().parent
+from jaxmix.studies import make_plan, merged, run_plan
+
+RULE = 0.614  # learning rate times width
 
 
-def main(smoke: bool) -> None:
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
-    from jaxmix.studies import make_plan, merged, run_plan
-
-    widths, tokens = ((32,), 20_000) if smoke else (config.WIDTHS, config.TOKENS)
-    corpus = config.CORPUS.open()
+def run(setting: Setting) -> None:
+    widths, tokens, spec = config.WIDTHS, config.TOKENS, config.CORPUS
+    if setting.smoke:
+        widths, tokens, spec = (16,), 20_000, tiny.text(config.DOMAINS)
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for width in widths:
-            plan = with_rates(make_plan(config.study(width, tokens), corpus))
-            run_plan(plan, pathlib.Path(folder, str(width)), corpus=corpus)
-            table = merged(plan, pathlib.Path(folder, str(width)))
-            last = table.select(table.tokens == table.tokens.max())
-            domains = last.losses(corpus.domains).mean(0)
-            for rate, loss in zip(last.frame["learning_rate"], domains, strict=True):
-                multiple = rate * width / 0.614
-                rows.append((width, f"{rate:.5g}", f"{multiple:.2f}", f"{loss:.4f}"))
-                print(*rows[-1], flush=True)
-    out = HERE / "results" / ("smoke.csv" if smoke else "sweep.csv")
-    out.parent.mkdir(exist_ok=True)
-    lines = [("width", "learning_rate", "multiple_of_rule", "mean_loss"), *rows]
-    out.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    for width in widths:
+        rows += sweep(dataclasses.replace(config.study(width, tokens), corpus=spec), width, setting)
+    harness.write_csv(setting.out / "sweep.csv", rows)
+
+
+def sweep(study, width, setting):
+    """The final losses of one width at every learning rate."""
+    corpus, folder = study.corpus.open(), setting.work / str(width)
+    plan = with_rates(make_plan(study, corpus))
+    run_plan(plan, folder, corpus=corpus)
+    table = merged(plan, folder)
+    last = table.select(table.tokens == table.tokens.max())
+    losses = last.losses(corpus.domains).mean(0)
+    for rate, loss in zip(last.frame["learning_rate"], losses, strict=True):
+        yield {
+            "width": width,
+            "learning_rate": f"{rate:.5g}",
+            "multiple_of_rule": f"{rate * width / RULE:.2f}",
+            "mean_loss": f"{loss:.4f}",
+        }
 
 
 def with_rates(plan):
@@ -53,6 +60,4 @@ def with_rates(plan):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--smoke", action="store_true")
-    main(parser.parse_args().smoke)
+    harness.main(__file__, __doc__, run)

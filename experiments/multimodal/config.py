@@ -1,5 +1,6 @@
 """The early-fusion study: text, captioned pictures and illustrated pages, five sizes."""
 
+import tiny
 from design import FamilyStudy
 
 from jaxmix.studies import CorpusSpec
@@ -18,5 +19,5 @@ STUDY = FamilyStudy(
     minimum=0.03,
     held=120,
     proof_held=120,
-    tiny=("nmm-tiny-16", CorpusSpec("nmm-mini", "bpe-1024"), _DOMAINS),
+    tiny=("nmm-tiny-16", lambda names: tiny.interleaved(*names), _DOMAINS),
 )

@@ -1,5 +1,6 @@
 """The text study: seven domains of real text, four sizes to fit, and a larger one to predict."""
 
+import tiny
 from design import FamilyStudy
 
 from jaxmix.studies import CorpusSpec
@@ -28,7 +29,7 @@ STUDY = FamilyStudy(
     proof_held=128,
     tiny=(
         "tiny-16",
-        CorpusSpec("text-mini", "bytes", 300_000),
+        tiny.text,
         ("api_docs", "dictionary", "code_python"),
     ),
 )

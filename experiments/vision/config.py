@@ -1,5 +1,6 @@
 """The vision study: four domains of captioned pictures, of different quality, five sizes."""
 
+import tiny
 from design import FamilyStudy
 
 from jaxmix.studies import CorpusSpec
@@ -19,7 +20,7 @@ STUDY = FamilyStudy(
     minimum=0.03,
     held=256,
     proof_held=256,
-    tiny=("lvm-tiny-16", CorpusSpec("lvm-mini", "bpe-1024"), ("emoji", "icons", "brands")),
+    tiny=("lvm-tiny-16", tiny.captioned, ("emoji", "icons", "brands")),
     batch=32,
     length=32,  # 16 patches and 16 places for a caption
     # Losses of digits and glyphs, which no model is trained on, mostly rise: no law has that shape.

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+import harness
 import jax
 import numpy as np
 import stages
@@ -65,7 +66,7 @@ def main(work: pathlib.Path) -> None:
             )
             print(rows[-1], flush=True)
     out = pathlib.Path(__file__).parent / "results"
-    stages.write_csv(out / "probe.csv", rows)
+    harness.write_csv(out / "probe.csv", rows)
     title = f"{found.run} after {found.study.sizes[0].tokens:,.0f} positions: held-out pictures"
     plot_contact_sheet(look(found, 8), out / "contact-sheet.png", title)
 
@@ -124,6 +125,6 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--work", type=pathlib.Path, default=stages.CACHE / "studies" / "vision-probe"
+        "--work", type=pathlib.Path, default=harness.CACHE / "studies" / "vision-probe"
     )
     main(parser.parse_args().work)

@@ -1,0 +1,19 @@
+"""Trains the studies of `config`: one run table for each schedule."""
+
+import pathlib
+
+import config
+import pandas as pd
+import stages
+
+from jaxmix.runs import runs_from_frame, write_runs
+
+
+def train(work: pathlib.Path, out: pathlib.Path) -> None:
+    """Writes ``constant.csv`` and ``cosine.csv`` into `out`, trained first where they are not."""
+    for schedule in config.SCHEDULES:
+        frames = []
+        for name, study in config.studies(schedule).items():
+            frame = stages.trained(study, work / schedule / name).frame
+            frames.append(frame.assign(run=f"{name}-" + frame["run"].astype(str)))
+        write_runs(runs_from_frame(pd.concat(frames, ignore_index=True)), out / f"{schedule}.csv")

@@ -1,0 +1,45 @@
+"""Every experiment runs in its smoke mode, and the table of all is what its result files say."""
+
+import pathlib
+import runpy
+import sys
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "experiments"
+TRAINING = ("continual", "learning_rate", "multimodal", "optimal", "text", "vision")
+EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Runs a script of experiments/ as if from the command line, in this process."""
+
+    def run(path, *arguments):
+        # The folders' modules share their names (config, findings): none may outlive its script.
+        before = set(sys.modules)
+        monkeypatch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        monkeypatch.setattr(sys, "path", [str(path.parent), *sys.path])
+        try:
+            return runpy.run_path(str(path), run_name="__main__")
+        finally:
+            for name in set(sys.modules) - before:
+                if _of_experiments(sys.modules[name]):
+                    del sys.modules[name]
+
+    return run
+
+
+def _of_experiments(module):
+    return str(getattr(module, "__file__", None) or "").startswith(str(FOLDER))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_smoke(name, script, tmp_path):
+    script(FOLDER / name / "run.py", "--smoke", "--work", tmp_path)
+    assert (tmp_path / "smoke" / "results" / "run.json").is_file()
+
+
+def test_the_table_of_all_is_what_the_result_files_say(script, monkeypatch):
+    found = runpy.run_path(str(FOLDER / "findings.py"), run_name="findings")
+    assert (FOLDER / "README.md").read_text(encoding="utf-8") == found["table"]()
