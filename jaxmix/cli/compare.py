@@ -7,6 +7,7 @@ import click
 
 from jaxmix.cli import skin
 from jaxmix.cli.fit import fit_notes, fit_options, solver_options
+from jaxmix.cli.nested_laws import given
 
 if TYPE_CHECKING:
     from jaxmix.fitting.compare import Comparison
@@ -34,15 +35,18 @@ def compare_command(
     """Fit several laws on some rows of RUNS and score each on others."""
     from jaxmix.fitting.compare import compare
 
+    names = [name.strip() for name in laws.split(",")]
     chosen = solver_options(options)
-    names = skin.split(targets)
+    if "nested" in names and not given("restarts"):
+        del chosen["restarts"]  # its mixture laws are many and small: they have a default of theirs
+    asked = skin.split(targets)
     with skin.progress("fitting") as report:
         comparison = compare(
             runs,
-            [name.strip() for name in laws.split(",")],
+            names,
             train,
             test,
-            targets=names,
+            targets=asked,
             pool=pool,
             progress=lambda law, done, total: report(done, total),
             **chosen,

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import skin
+from jaxmix.cli.nested_laws import fit_nested_file, nested_options, wants_nested
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jaxmix.fitting.fitted import FittedLaw
+    from jaxmix.fitting.nested import NestedLaw
     from jaxmix.runs import RunTable
 
 _OPTIONS = (
@@ -84,6 +86,7 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
     help="Name of a law (jaxmix laws lists them), or FILE.py:VARIABLE for one of your own.",
 )
 @click.option("--targets", metavar="A,B|all", default="all", show_default=True)
+@nested_options
 @skin.where_option
 @click.option("--held-out", metavar="EXPR", help="Rows of RUNS to score on, not to fit.")
 @skin.pool_option
@@ -101,8 +104,16 @@ def fit_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit a law to the losses in RUNS, for several targets at once."""
+    """Fit a law to the losses in RUNS, for several targets at once.
+
+    --law nested fits a step law to every size and mixture (Ye et al.): give its file to score,
+    predict or optimize, which go on to a size law and a law of the mixture at their N and D.
+    """
     skin.check_out(out, runs)
+    if wants_nested(law, options):
+        rows = {"where": where, "held_out": held_out, "pool": pool}
+        fit_nested_file(runs, targets, rows, out, options, as_json)
+        return
     from jaxmix.fitting.fit import fit
     from jaxmix.fitting.loading import resolve_law
     from jaxmix.fitting.origin import file_hash
@@ -111,7 +122,7 @@ def fit_command(
     found = resolve_law(law)
     chosen = solver_options(options)
     unseen = skin.read_table(runs, held_out, pool) if held_out else None
-    where = _without(runs, where, held_out, pool)
+    where = without(runs, where, held_out, pool)
     table = skin.read_table(runs, where, pool)
     names = bare_targets(table, targets)
     with skin.progress(f"fitting {found.name}") as report:
@@ -134,7 +145,7 @@ def fit_command(
     skin.say(notes)
 
 
-def _without(
+def without(
     runs: str, where: str | None, held_out: str | None, pool: "Sequence[str]"
 ) -> str | None:
     """``where`` less the rows that are held out; as it is where it has none of them."""
@@ -147,7 +158,7 @@ def _without(
     return where if same else rest
 
 
-def fit_notes(fits: "Sequence[FittedLaw]") -> list[str]:
+def fit_notes(fits: "Sequence[FittedLaw] | Sequence[NestedLaw]") -> list[str]:
     """The notes of fits; one that all targets share stands once, without a target."""
     notes = []
     for f in fits:

@@ -15,7 +15,8 @@ def laws_command(as_json: bool) -> None:
     from jaxmix.laws import LAWS
 
     if as_json:
-        skin.emit({"laws": {law.name: _entry(law) for law in LAWS.values()}})
+        found = {law.name: _entry(law) for law in LAWS.values()}
+        skin.emit({"laws": found, "more": dict(_more())})
         return
     made = skin.table(
         "laws",
@@ -27,12 +28,34 @@ def laws_command(as_json: bool) -> None:
     for law in LAWS.values():
         made.add_row(law.name, law.count_formula(), f"{law.formula}\n{law.source}")
         made.add_section()
+    for name, entry in _more():
+        made.add_row(name, str(entry["n_parameters"]), f"{entry['formula']}\n{entry['source']}")
+        made.add_section()
     skin.show(
         made,
         "NAME+repetition: the law at effective tokens and weights, where rows repeat data "
         "(columns unique_<domain>); one more parameter, R_D_star (chinchilla: R_N_star as well). "
         "Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6)",
     )
+
+
+def _more() -> list[tuple[str, dict[str, object]]]:
+    """What ``--law`` takes beside the laws: a family, and laws fitted in stages."""
+    from jaxmix.fitting.nested.how import FORMULA as NESTED_FORMULA
+    from jaxmix.fitting.nested.how import SOURCE as NESTED_SOURCE
+    from jaxmix.laws import NESTED, implicit_domains
+    from jaxmix.laws.implicit_domains import FAMILY, FORMULA, SOURCE
+
+    implicit = {"formula": FORMULA, "n_parameters": "1 + S + Sk", "uses": implicit_domains(1).uses}
+    nested = {
+        "formula": NESTED_FORMULA,
+        "n_parameters": "2 per size and mixture, 2 per mixture, exponents, 2 + k",
+        "uses": ("n_params", "tokens", "weights"),
+    }
+    return [
+        (FAMILY, {**implicit, "source": f"{SOURCE}; write ye-implicit-2"}),
+        (NESTED, {**nested, "source": f"{NESTED_SOURCE}; jaxmix fit and compare"}),
+    ]
 
 
 def _entry(law) -> dict[str, object]:

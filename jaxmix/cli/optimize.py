@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import skin
-from jaxmix.cli.limits import Parts, limit_options, load_mixture_laws, read_limits
+from jaxmix.cli.limits import Parts, limit_options, read_limits
+from jaxmix.cli.nested_laws import load_laws_at
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Optimum
@@ -48,7 +49,7 @@ def optimize_command(
     Constraints are checked first: those that clash are named, with what they must give. Those
     that bind are listed with what loosening them is worth.
     """
-    laws = load_mixture_laws(law)
+    laws, notes = load_laws_at(law, n_params, tokens)
     limits = read_limits(laws[0].domains, [fit.target for fit in laws], given, pull)
     from jaxmix.mixtures import optimize_within
 
@@ -67,7 +68,7 @@ def optimize_command(
         skin.emit(as_dict(optimum))
     else:
         show_optimum(optimum)
-    skin.say(optimum.notes)
+    skin.say([*optimum.notes, *notes])
 
 
 def as_dict(optimum: "Optimum") -> dict[str, Any]:

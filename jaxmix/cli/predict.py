@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import skin
+from jaxmix.cli.nested_laws import predict_all
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw
+    from jaxmix.fitting.nested import NestedLaw
     from jaxmix.runs import PointTable
 
 
@@ -24,13 +26,14 @@ def predict_command(law: str, points: str, out: str | None, as_json: bool) -> No
     """
     if out is not None:
         _check_csv(out, law, points)
-    from jaxmix.fitting.saving import load_laws, write_text
+    from jaxmix.fitting.nested import load_any
+    from jaxmix.fitting.saving import write_text
     from jaxmix.fitting.scores import unique_for
 
-    laws = load_laws(law)
+    laws = load_any(law)
     table, weights = read_points_for(laws[0], points)
     at = (table.n_params, table.tokens, weights, unique_for(laws[0], table.frame, points))
-    predicted = {f"pred_{f.target}": f.predict(*at) for f in laws}
+    predicted = {f"pred_{name}": values for name, values in predict_all(laws, *at).items()}
     if out is not None or not as_json:
         text = table.frame.assign(**predicted).to_csv(index=False, lineterminator="\n")
         write_text(out, text) if out is not None else click.echo(text, nl=False)
@@ -42,7 +45,7 @@ def predict_command(law: str, points: str, out: str | None, as_json: bool) -> No
     skin.say([*table.notes, *(f"column {name} of {points} is replaced" for name in again)])
 
 
-def read_points_for(law: "FittedLaw", path: str) -> "tuple[PointTable, Any]":
+def read_points_for(law: "FittedLaw | NestedLaw", path: str) -> "tuple[PointTable, Any]":
     """The points in a file and their mixtures [p, k] as the law needs them."""
     from jaxmix.runs import read_points
 

@@ -17,6 +17,11 @@ from jaxmix.fitting.fitted import stack as stack
 from jaxmix.fitting.influence import Influence as Influence
 from jaxmix.fitting.influence import influence as influence
 from jaxmix.fitting.loading import load_laws as load_laws
+from jaxmix.fitting.nested import Nested as Nested
+from jaxmix.fitting.nested import NestedLaw as NestedLaw
+from jaxmix.fitting.nested import fit_nested as fit_nested
+from jaxmix.fitting.nested import load_nested as load_nested
+from jaxmix.fitting.nested import save_nested as save_nested
 from jaxmix.fitting.noise import Noise as Noise
 from jaxmix.fitting.noise import measure_noise as measure_noise
 from jaxmix.fitting.resample import bootstrap as bootstrap

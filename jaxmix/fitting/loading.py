@@ -5,13 +5,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from jaxmix.fitting.files import LawFileError
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
-from jaxmix.laws import LAWS, Law, get_law, law_from_recipe
+from jaxmix.laws import LAWS, NESTED, Law, find_law, get_law, law_from_recipe
 from jaxmix.laws.repetition import SUFFIX
 
 FORMAT = "jaxmix-law"
@@ -31,11 +31,16 @@ def load_laws(path: str | os.PathLike[str], law: Law | None = None) -> tuple[Fit
     Raises:
         ValueError: one line that names the file, what is wrong with it and the remedy.
     """
-    document = _read(Path(path))
-    reader = _Reader(str(path))
-    law = law or _find_law(reader.within("'law'"), reader.get(document, "law", dict), Path(path))
+    document, reader = read_document(path), Reader(str(path))
+    if is_nested(document):
+        raise LawFileError(
+            f"{path}: holds nested laws, which are one law of the mixture per budget; give it to "
+            "jaxmix score, predict or optimize (Python: load_nested), or fit additive or joint here"
+        )
+    entry = reader.get(document, "law", dict)
+    law = law or find_recorded(reader.within("'law'"), entry, Path(path))
     domains = tuple(str(d) for d in reader.get(document, "domains", list))
-    mixtures = _mixtures(reader, reader.get(document, "mixtures", dict), domains)
+    mixtures = read_mixture_columns(reader, reader.get(document, "mixtures", dict), domains)
     targets = reader.get(document, "targets", dict)
     if not targets:
         raise reader.fail("'targets' is empty")
@@ -45,13 +50,16 @@ def load_laws(path: str | os.PathLike[str], law: Law | None = None) -> tuple[Fit
     )
 
 
-def _find_law(reader: "_Reader", entry: dict[str, Any], path: Path) -> Law:
+def find_recorded(reader: "Reader", entry: dict[str, Any], path: Path) -> Law:
+    """The law that an entry of a file names, or whose Python file it names."""
     name = reader.get(entry, "name", str)
     if "defined_in" not in entry:
-        if name.removesuffix(SUFFIX) not in LAWS:
-            raise reader.fail(f"unknown law '{name}'", f"known: {', '.join(LAWS)}")
         try:
+            if find_law(name.removesuffix(SUFFIX)) is None:
+                raise reader.fail(f"unknown law '{name}'", f"known: {', '.join(LAWS)}")
             return law_from_recipe(entry)
+        except LawFileError:
+            raise
         except (ValueError, TypeError, AttributeError) as error:
             raise reader.fail(str(error)) from error
     reference = entry["defined_in"]
@@ -81,7 +89,9 @@ def resolve_law(law: Law | str) -> Law:
         raise LawFileError(f"{file}: cannot be run ({reason}); correct the file") from error
 
 
-def _mixtures(reader: "_Reader", held: dict[str, Any], domains: tuple[str, ...]) -> np.ndarray:
+def read_mixture_columns(
+    reader: "Reader", held: dict[str, Any], domains: tuple[str, ...]
+) -> np.ndarray:
     """The mixtures of the file [u, k], in the order of ``domains``."""
     columns = [reader.numbers(held, d) for d in domains]
     if len({len(c) for c in columns}) > 1:
@@ -93,15 +103,15 @@ def _mixtures(reader: "_Reader", held: dict[str, Any], domains: tuple[str, ...])
 class _Entry:
     """One target of a law file."""
 
-    def __init__(self, reader: "_Reader", law: Law, domains: tuple[str, ...]) -> None:
+    def __init__(self, reader: "Reader", law: Law, domains: tuple[str, ...]) -> None:
         self.reader, self.law, self.domains = reader, law, domains
 
     def fitted(self, target: str, entry: Any, mixtures: np.ndarray) -> FittedLaw:
         if not isinstance(entry, dict):
             raise self.reader.fail("is not an object")
         params = self._params(self.reader.get(entry, "params", dict))
-        data = self._data(self.reader.get(entry, "data", dict), mixtures)
-        report = self._report(self.reader.get(entry, "report", dict))
+        data = read_range(self.reader, self.reader.get(entry, "data", dict), mixtures)
+        report = read_report(self.reader, self.reader.get(entry, "report", dict), FitReport)
         if self.law.own_weight and target not in self.domains:
             raise self.reader.fail(f"law '{self.law.name}' needs a target that is a domain")
         return FittedLaw(self.law, target, self.domains, params, data, report)
@@ -119,26 +129,33 @@ class _Entry:
             params[p.name] = np.asarray(value, np.float64)
         return params
 
-    def _data(self, entry: dict[str, Any], mixtures: np.ndarray) -> DataRange:
-        rows = entry.get("mixtures", list(range(len(mixtures))))
-        if not isinstance(rows, list) or not all(
-            isinstance(r, int) and 0 <= r < len(mixtures) for r in rows
-        ):
-            raise self.reader.fail("'mixtures' names rows that the file does not hold")
-        ranges = [self.reader.numbers(entry, key) for key in ("n_params", "tokens")]
-        if any(len(r) != 2 for r in ranges):
-            raise self.reader.fail("'n_params' and 'tokens' need a smallest and a largest value")
-        (n_low, n_high), (d_low, d_high) = ranges
-        return DataRange((n_low, n_high), (d_low, d_high), mixtures[np.array(rows, int)])
 
-    def _report(self, entry: dict[str, Any]) -> FitReport:
-        known = {}
-        for field in fields(FitReport):
-            if field.name in entry:
-                known[field.name] = _report_value(entry[field.name])
-            elif field.default is MISSING:
-                raise self.reader.fail(f"'report' lacks '{field.name}'")
-        return FitReport(**known)
+def read_range(reader: "Reader", entry: dict[str, Any], mixtures: np.ndarray) -> DataRange:
+    """The edges of the rows of one target, from its entry 'data'."""
+    rows = entry.get("mixtures", list(range(len(mixtures))))
+    if not isinstance(rows, list) or not all(
+        isinstance(r, int) and 0 <= r < len(mixtures) for r in rows
+    ):
+        raise reader.fail("'mixtures' names rows that the file does not hold")
+    ranges = [reader.numbers(entry, key) for key in ("n_params", "tokens")]
+    if any(len(r) != 2 for r in ranges):
+        raise reader.fail("'n_params' and 'tokens' need a smallest and a largest value")
+    (n_low, n_high), (d_low, d_high) = ranges
+    return DataRange((n_low, n_high), (d_low, d_high), mixtures[np.array(rows, int)])
+
+
+Report = TypeVar("Report", bound=FitReport)
+
+
+def read_report(reader: "Reader", entry: dict[str, Any], kind: type[Report]) -> Report:
+    """How a fit ended, from its entry 'report'."""
+    known = {}
+    for field in fields(kind):
+        if field.name in entry:
+            known[field.name] = _report_value(entry[field.name])
+        elif field.default is MISSING:
+            raise reader.fail(f"'report' lacks '{field.name}'")
+    return kind(**known)
 
 
 def _report_value(value: Any) -> Any:
@@ -147,19 +164,22 @@ def _report_value(value: Any) -> Any:
     return float(value) if isinstance(value, str) and value in _NON_FINITE else value
 
 
-class _Reader:
+class Reader:
     """Looks things up in a document; what is missing becomes one line that names the file."""
 
     def __init__(self, path: str, place: str = "") -> None:
         self.path, self.place = path, place
 
-    def within(self, place: str) -> "_Reader":
-        return _Reader(self.path, f"{self.place}{place}: ")
+    def within(self, place: str) -> "Reader":
+        """The same for a part of the document."""
+        return Reader(self.path, f"{self.place}{place}: ")
 
     def fail(self, problem: str, remedy: str = "write the file again with jaxmix fit") -> Exception:
+        """The error to raise."""
         return LawFileError(f"{self.path}: {self.place}{problem}; {remedy}")
 
     def get(self, mapping: Mapping[str, Any], key: str, kind: type) -> Any:
+        """An entry of that kind."""
         if key not in mapping:
             raise self.fail(f"'{key}' is missing")
         if not isinstance(mapping[key], kind):
@@ -167,11 +187,13 @@ class _Reader:
         return mapping[key]
 
     def number(self, mapping: Mapping[str, Any], key: str) -> float:
+        """A number."""
         if key not in mapping:
             raise self.fail(f"'{key}' is missing")
         return self._float(mapping[key], key)
 
     def numbers(self, mapping: Mapping[str, Any], key: str) -> list[float]:
+        """A list of numbers."""
         return [self._float(value, key) for value in self.get(mapping, key, list)]
 
     def _float(self, value: Any, key: str) -> float:
@@ -181,9 +203,20 @@ class _Reader:
         return float(value)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def is_nested(document: Mapping[str, Any]) -> bool:
+    """Whether a law file holds nested laws."""
+    law = document.get("law")
+    return isinstance(law, dict) and law.get("name") == NESTED
+
+
+def read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A law file as JSON holds it.
+
+    Raises:
+        LawFileError: it cannot be read, or is no law file of this version.
+    """
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(Path(path).read_bytes())
     except FileNotFoundError:
         raise LawFileError(f"{path}: no such file; jaxmix fit writes one") from None
     except OSError as error:

@@ -12,7 +12,7 @@ from jaxmix.fitting.files import to_json, write_text
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.loading import FORMAT, VERSION
 from jaxmix.fitting.loading import load_laws as load_laws
-from jaxmix.laws import Parameter, law_recipe
+from jaxmix.laws import Law, Parameter, law_recipe
 
 
 def save_laws(
@@ -42,7 +42,7 @@ def save_laws(
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "law": _law_to_json(first, law_ref),
+        "law": law_to_json(first.law, len(first.domains), law_ref),
         "domains": list(first.domains),
         "provenance": dict(provenance or {}),
         "mixtures": dict(zip(first.domains, mixtures.T.tolist(), strict=True)),
@@ -51,14 +51,14 @@ def save_laws(
     write_text(path, to_json(document) + "\n")
 
 
-def _law_to_json(fit: FittedLaw, law_ref: str | None) -> dict[str, Any]:
-    law = fit.law
+def law_to_json(law: Law, k: int, law_ref: str | None) -> dict[str, Any]:
+    """What finds a law of k domains again, and what it is."""
     recipe = law_recipe(law)
     return {
         **(recipe or {"name": law.name, "defined_in": law_ref}),
         "formula": law.formula,
         "source": law.source,
-        "parameters": law.count(len(fit.domains)),
+        "parameters": law.count(k),
     }
 
 

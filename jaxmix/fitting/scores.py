@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.runs import RunTable, RunTableError, points_from_frame
+
+if TYPE_CHECKING:
+    from jaxmix.fitting.nested.law import NestedLaw
 
 
 @dataclass(frozen=True)
@@ -78,18 +81,18 @@ def unique_tokens(frame: Any, domains: Sequence[str], source: str) -> np.ndarray
     return found
 
 
-def unique_for(law: FittedLaw, frame: Any, source: str) -> np.ndarray | None:
+def unique_for(law: "FittedLaw | NestedLaw", frame: Any, source: str) -> np.ndarray | None:
     """Unique tokens [p, k] as a law needs them; None where it does not look at them."""
     if "unique" not in law.law.uses:
         return None
     return unique_tokens(frame, law.domains, source)
 
 
-def score(laws: Sequence[FittedLaw], runs: RunTable) -> dict[str, Score]:
+def score(laws: "Sequence[FittedLaw] | Sequence[NestedLaw]", runs: RunTable) -> dict[str, Score]:
     """Scores each law on the rows of ``runs`` that have a loss of its target.
 
     Args:
-        laws: fits of any laws, one per target.
+        laws: fits of any laws, one per target; or nested laws of one fit.
         runs: the rows; filter them with ``runs.where(...)``.
 
     Returns:
@@ -99,9 +102,14 @@ def score(laws: Sequence[FittedLaw], runs: RunTable) -> dict[str, Score]:
         RunTableError: a target or domain is missing from the table, or a domain that a law does
             not know has weight.
     """
+    from jaxmix.fitting.nested.law import NestedLaw, score_nested  # built on this module
+
+    nested = [law for law in laws if isinstance(law, NestedLaw)]
+    if nested:
+        return score_nested(nested, runs)
     aligned: dict[tuple[str, ...], np.ndarray] = {}
     scores = {}
-    for law in laws:
+    for law in (law for law in laws if isinstance(law, FittedLaw)):
         observed = runs.losses([law.target])[0]  # [p]
         key = law.domains if "weights" in law.law.uses else ("", *law.domains)
         if key not in aligned:
@@ -170,7 +178,7 @@ def mean(values: Iterable[float]) -> float:
     return float(np.mean(finite)) if finite else np.nan
 
 
-def unscored(laws: Sequence[FittedLaw], runs: RunTable) -> tuple[str, ...]:
+def unscored(laws: "Sequence[FittedLaw] | Sequence[NestedLaw]", runs: RunTable) -> tuple[str, ...]:
     """Targets of ``laws`` that have no loss in ``runs``.
 
     Raises:

@@ -1,6 +1,7 @@
 """Laws L(N, D, h): what one is, and every law of the paper and of the work it compares with."""
 
 from jaxmix.laws.fixed import fixed as fixed
+from jaxmix.laws.implicit_domains import implicit_domains as implicit_domains
 from jaxmix.laws.law import Law as Law
 from jaxmix.laws.law import Parameter as Parameter
 from jaxmix.laws.law import Params as Params
@@ -11,6 +12,8 @@ from jaxmix.laws.prior import YE_M2 as YE_M2
 from jaxmix.laws.prior import YE_M3 as YE_M3
 from jaxmix.laws.prior import YE_M4 as YE_M4
 from jaxmix.laws.registry import LAWS as LAWS
+from jaxmix.laws.registry import NESTED as NESTED
+from jaxmix.laws.registry import find_law as find_law
 from jaxmix.laws.registry import get_law as get_law
 from jaxmix.laws.registry import law_from_recipe as law_from_recipe
 from jaxmix.laws.registry import law_recipe as law_recipe

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxmix.laws import prior, scaling
 from jaxmix.laws.fixed import FixedLoss, fixed
+from jaxmix.laws.implicit_domains import FAMILY, find_implicit
 from jaxmix.laws.law import Law
 from jaxmix.laws.repetition import SUFFIX, bound, is_bound, repeated, unbound
 
@@ -27,6 +28,8 @@ LAWS: dict[str, Law] = {
         prior.GE,
     )
 }
+# Named like a law, but fitted in stages and good for one budget at a time (``fit_nested``).
+NESTED = "nested"
 
 
 def get_law(name: str) -> Law:
@@ -34,8 +37,8 @@ def get_law(name: str) -> Law:
 
     Args:
         name: a key of ``LAWS`` (case and ``_`` against ``-`` do not matter), such a key with
-            ``+repetition`` behind it for ``repeated(law)``, or ``path/to/file.py:VARIABLE`` for a
-            law of one's own.
+            ``+repetition`` behind it for ``repeated(law)``, ``ye-implicit-3`` for
+            ``implicit_domains(3)``, or ``path/to/file.py:VARIABLE`` for a law of one's own.
 
     Raises:
         ValueError: no such law; the message lists those there are.
@@ -49,15 +52,25 @@ def get_law(name: str) -> Law:
     if ".py:" in name:
         return _law_from_file(*name.rsplit(":", 1))
     key = name.lower().replace("_", "-")
-    law = LAWS.get(key.removesuffix(SUFFIX))
+    law = find_law(key.removesuffix(SUFFIX))
     if law is not None and key.endswith(SUFFIX):
         return repeated(law)
+    if key == NESTED:
+        raise ValueError(
+            "nested is three laws in turn, not one: use jaxmix fit --law nested or jaxmix compare "
+            "(Python: fit_nested), or choose additive or joint here"
+        )
     if law is None:
         raise ValueError(
-            f"unknown law '{name}': choose one of {', '.join(LAWS)} "
+            f"unknown law '{name}': choose one of {', '.join(LAWS)}, {FAMILY} "
             f"(with {SUFFIX} for repeated data), or give FILE.py:VARIABLE"
         )
     return law
+
+
+def find_law(name: str) -> Law | None:
+    """The law of exactly that name, of ``LAWS`` or of a family; None where there is none."""
+    return LAWS.get(name) or find_implicit(name)
 
 
 def law_recipe(law: Law) -> dict[str, Any] | None:
@@ -74,7 +87,7 @@ def law_recipe(law: Law) -> dict[str, Any] | None:
     if is_bound(law):
         recipe["bound"] = True
     recipe = {"name": core.name, **recipe}
-    known = core.name.removesuffix(SUFFIX) in LAWS
+    known = find_law(core.name.removesuffix(SUFFIX))
     return recipe if known and law_from_recipe(recipe) == law else None
 
 
