@@ -22,6 +22,7 @@ from jaxmix.cli.data import data_group
 from jaxmix.cli.demo import demo_command
 from jaxmix.cli.domains import domains_group
 from jaxmix.cli.enough import enough_command
+from jaxmix.cli.evaluate import evaluate_command
 from jaxmix.cli.export import export_command
 from jaxmix.cli.fit import fit_command
 from jaxmix.cli.imports import import_group
@@ -44,6 +45,7 @@ _COMMANDS = (
     data_group,
     train_command,
     look_command,
+    evaluate_command,
     study_group,
     fit_command,
     score_command,

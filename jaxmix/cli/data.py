@@ -157,6 +157,40 @@ def show_command(corpus: str, as_json: bool) -> None:
     _print(open_corpus(corpus), as_json)
 
 
+@data_group.command("tasks")
+@click.argument("corpus", metavar="NAME|FOLDER")
+@click.option("--out", required=True, metavar="TASKS.jsonl", help="Questions to write.")
+@click.option("--targets", metavar="A,B", help="Targets of text.  [default: all]")
+@click.option(
+    "--count", type=click.IntRange(min=1), default=100, show_default=True, help="Of every task."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@skin.json_option
+def tasks_command(
+    corpus: str, out: str, targets: str | None, count: int, seed: int, as_json: bool
+) -> None:
+    """Make questions of a corpus's held-out documents, for jaxmix evaluate.
+
+    Of every target three tasks: which text goes on (continue-), with wrong choices of the same
+    target or of others (domain-), and the last word of a passage that has it already (word-).
+    """
+    from collections import Counter
+
+    from jaxmix.data import make_tasks, open_corpus, write_tasks
+
+    skin.check_out(out)
+    questions = make_tasks(open_corpus(corpus), skin.split(targets), count, seed)
+    if not questions:
+        raise ValueError(f"{corpus}: its held-out documents are too short for any question")
+    write_tasks(questions, out)
+    made = Counter(one.task for one in questions)
+    if as_json:
+        skin.emit({"out": out, "tasks": made})
+    else:
+        skin.show(f"{len(questions)} questions of {len(made)} tasks written to {out}")
+    skin.say(f"{task}: {n} questions and no more" for task, n in made.items() if n < count)
+
+
 def _print(corpus: "Corpus", as_json: bool, **more: Any) -> None:
     """The domains of a corpus, as a table or as JSON."""
     rows = {name: _counts(corpus.info["domains"][name]) for name in corpus.targets}

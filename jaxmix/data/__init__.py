@@ -21,6 +21,7 @@ from .planning import Plan as Plan
 from .planning import plan_corpus as plan_corpus
 from .preparing import prepare as prepare
 from .preparing import prepare_plan as prepare_plan
+from .questions import make_tasks as make_tasks
 from .recipes import RECIPES as RECIPES
 from .recipes import Archive as Archive
 from .recipes import Domain as Domain
@@ -31,4 +32,7 @@ from .records import open_rows as open_rows
 from .rows import PackedRows as PackedRows
 from .rows import TextRows as TextRows
 from .store import Documents as Documents
+from .tasks import Question as Question
+from .tasks import read_tasks as read_tasks
+from .tasks import write_tasks as write_tasks
 from .tokenizer import Tokenizer as Tokenizer

@@ -1,0 +1,150 @@
+"""Tasks that are scored by likelihood: questions as JSON lines, one object a line.
+
+Multiple choice has `choices` and the index of the right one; a cloze has the text that goes on::
+
+    {"task": "sums", "context": "two and two are", "choices": [" five", " four"], "answer": 1}
+    {"task": "words", "context": "one, two, one,", "answer": " two"}
+
+A choice follows its context as it stands, so it begins with its own blank.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError, clip
+
+_REMEDY = 'write {"task": "name", "context": "...", "choices": ["...", "..."], "answer": 0}'
+_CLOZE = 'or {"task": "name", "context": "...", "answer": "..."}'
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question.
+
+    Attributes:
+        task: that it is of; questions of a task are scored together.
+        context: what the model has read.
+        choices: texts that may follow; of a cloze, only the right one.
+        answer: index of the right choice.
+    """
+
+    task: str
+    context: str
+    choices: tuple[str, ...]
+    answer: int = 0
+
+    @property
+    def is_cloze(self) -> bool:
+        """Whether the model has to find the continuation by itself."""
+        return len(self.choices) == 1
+
+
+def read_tasks(path: str | os.PathLike[str]) -> tuple[Question, ...]:
+    """Reads the questions of a JSONL file; empty lines are passed over.
+
+    Raises:
+        DataError: no such file, no question, or a bad line: names its row, from 1.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise DataError(f"{path}: cannot be read ({reason}); name a JSONL file of tasks") from None
+    found = []
+    for row, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found.append(_question(line))
+            except ValueError as error:
+                raise DataError(f"{path}, row {row}: {error}; {_REMEDY} {_CLOZE}") from None
+            _check_kind(path, row, found[-1], found)
+    if not found:
+        raise DataError(f"{path}: holds no question; {_REMEDY} {_CLOZE}")
+    return tuple(found)
+
+
+def write_tasks(questions: Iterable[Question], path: str | os.PathLike[str]) -> None:
+    """Writes questions as JSONL, whole or not at all; `read_tasks` gives them back."""
+    path = Path(path)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        lines = (json.dumps(_as_dict(one), ensure_ascii=False) + "\n" for one in questions)
+        beside.write_text("".join(lines), encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _as_dict(question: Question) -> dict[str, Any]:
+    head = {"task": question.task, "context": question.context}
+    if question.is_cloze:
+        return {**head, "answer": question.choices[0]}
+    return {**head, "choices": list(question.choices), "answer": question.answer}
+
+
+def _question(line: str) -> Question:
+    """The question of a line, or a ValueError that says what is wrong with it."""
+    try:
+        held = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON ({error.msg}, column {error.colno})") from None
+    if not isinstance(held, dict):
+        raise ValueError(f"holds {clip(held, 40)} and no object")
+    unknown = sorted(set(held) - {"task", "context", "choices", "answer"})
+    if unknown:
+        raise ValueError(f"'{clip(unknown[0], 40)}' is not a key of a question")
+    task, context = (_text(held, key) for key in ("task", "context"))
+    if not task:
+        raise ValueError("'task' is empty")
+    if "choices" not in held:
+        return Question(task, context, (_filled(_text(held, "answer"), "answer"),))
+    return Question(task, context, *_choices(held))
+
+
+def _choices(held: dict[str, Any]) -> tuple[tuple[str, ...], int]:
+    choices, answer = held["choices"], held.get("answer")
+    if not isinstance(choices, list) or not all(isinstance(one, str) for one in choices):
+        raise ValueError("'choices' is no list of texts")
+    if len(choices) < 2:
+        raise ValueError(f"'choices' holds {len(choices)}, and a question needs two or more")
+    for one in choices:
+        _filled(one, "choices")
+    if len(set(choices)) < len(choices):
+        raise ValueError("two of 'choices' are equal")
+    if type(answer) is not int or not 0 <= answer < len(choices):
+        raise ValueError(
+            f"'answer' is {clip(answer, 40)}, not an index from 0 to {len(choices) - 1}"
+        )
+    return tuple(choices), answer
+
+
+def _text(held: dict[str, Any], key: str) -> str:
+    value = held.get(key)
+    if not isinstance(value, str):
+        what = "is missing" if value is None else f"is {clip(value, 40)} and no text"
+        raise ValueError(f"'{key}' {what}")
+    return value
+
+
+def _filled(text: str, key: str) -> str:
+    if not text:
+        raise ValueError(f"'{key}' holds an empty text")
+    return text
+
+
+def _check_kind(path: Path, row: int, new: Question, found: list[Question]) -> None:
+    """Refuses a task that is both multiple choice and cloze."""
+    first = next(one for one in found if one.task == new.task)
+    if first.is_cloze != new.is_cloze:
+        raise DataError(
+            f"{path}, row {row}: task '{clip(new.task, 40)}' has multiple-choice and cloze "
+            "questions; give each kind a task of its own"
+        )
