@@ -16,9 +16,10 @@ from jaxmix.cli.options import (
     run_options,
     run_settings,
 )
+from jaxmix.cli.stages import StagesType, find_start, made_stages, read_schedules, start_option
 
 if TYPE_CHECKING:
-    from jaxmix.studies import Plan, Study
+    from jaxmix.studies import Plan, Stage, Study
 
 
 @click.group("study", cls=skin.Group, no_args_is_help=False, short_help="Train many small runs.")
@@ -51,6 +52,11 @@ def study_group() -> None:
     metavar="FILE",
     help="The distinct mixtures of a table with columns w_<domain>, as jaxmix next writes.",
 )
+@click.option("--stages", type=StagesType(), multiple=True, help="A mixture that changes.")
+@click.option(
+    "--schedule-file", "schedules", multiple=True, metavar="FILE.json", help="Stages by name."
+)
+@start_option
 @click.option("--domains", metavar="A,B", help="Training domains.  [default: all]")
 @click.option("--seeds", default="0", show_default=True, metavar="0,1,..")
 @run_options
@@ -107,6 +113,14 @@ def _mixtures(options: dict[str, Any]) -> dict[str, dict[str, float]]:
     return found
 
 
+def _stages(options: dict[str, Any]) -> "dict[str, tuple[Stage, ...]]":
+    """Mixtures that change, by name: those given by hand, and those of files."""
+    found = {name: made_stages(parts) for name, parts in options["stages"]}
+    for path in options["schedules"]:
+        found.update(read_schedules(path))
+    return found
+
+
 def _study(options: dict[str, Any]) -> "Study":
     from jaxmix.studies import Size, Study, parse_design
 
@@ -122,6 +136,8 @@ def _study(options: dict[str, Any]) -> "Study":
         skin.split(options["domains"]),
         seeds,
         fleet=options["fleet"],
+        stages=_stages(options),
+        start_from=find_start(options["start_from"]),
         **run_settings(options, options["sizes"][0][0]),
     )
 
@@ -148,7 +164,8 @@ def _load(path: str) -> "tuple[Plan, Path]":
     show_default=True,
     help="Of N machines this is the I-th, from 1: train every N-th wave.",
 )
-def run_command(plan: str, shard: tuple[int, int]) -> None:
+@click.option("--keep-final", is_flag=True, help="Keep the parameters, to start others from.")
+def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
     """Train what is not done yet of PLAN (its file or its folder), and write runs.csv beside it.
 
     Machines that share the folder take a shard each; a wave that another process is training is
@@ -160,7 +177,7 @@ def run_command(plan: str, shard: tuple[int, int]) -> None:
     loaded, folder = _load(plan)
     corpus = _open(loaded.study)
     with training_bar(loaded) as report:
-        run_plan(loaded, folder, shard=shard, progress=report, corpus=corpus)
+        run_plan(loaded, folder, shard=shard, progress=report, corpus=corpus, keep_final=keep_final)
     found = status(loaded, folder)
     waiting = [s.wave.name for s in found if s.state != "done"]
     if not any(s.rows for s in found):

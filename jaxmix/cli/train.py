@@ -8,6 +8,7 @@ import click
 from jaxmix.cli import skin
 from jaxmix.cli.devices import training_bar, use_all_cores
 from jaxmix.cli.options import corpus_options, corpus_spec, run_options, run_settings
+from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start_option
 
 
 @click.command("train", cls=skin.Command, short_help="Train one run.")
@@ -15,12 +16,13 @@ from jaxmix.cli.options import corpus_options, corpus_spec, run_options, run_set
 @corpus_options
 @click.option(
     "--weights",
-    type=skin.NamedNumbers(),
+    type=WeightsType(),
     required=True,
-    help="The mixture; domains left out weigh nothing.",
+    help="The mixture; domains left out weigh nothing. Stages end at shares of the tokens.",
 )
 @click.option("--tokens", type=skin.Quantity(), required=True, help="Training tokens, as 20B.")
 @click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
+@start_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
 @run_options
@@ -39,11 +41,12 @@ from jaxmix.cli.options import corpus_options, corpus_spec, run_options, run_set
 )
 @click.option("--processes", type=click.IntRange(min=1), help="In the group, with HOST:PORT.")
 @click.option("--process", type=click.IntRange(min=0), help="This one, from 0, with HOST:PORT.")
-def train_command(preset: str, weights: dict[str, float], **options: Any) -> None:
+def train_command(preset: str, weights: Parts, **options: Any) -> None:
     """Train PRESET on a mixture, over all devices; --out FOLDER gets runs.csv and the parameters.
 
     Stop it at any moment and give the same command again: it goes on where it was. Parameters are
-    spread over groups of --fsdp devices, records over all of them.
+    spread over groups of --fsdp devices, records over all of them. With --from the parameters are
+    those of a finished run, the optimizer is new, and what that run has not read comes first.
     """
     use_all_cores()
     from jaxmix.studies import make_plan, run_wave, write_table
@@ -69,17 +72,21 @@ def train_command(preset: str, weights: dict[str, float], **options: Any) -> Non
         skin.say(f"{run} diverged at step {step}" for run, step in outcome.diverged.items())
 
 
-def _study(preset: str, weights: dict[str, float], options: dict[str, Any]) -> Any:
+def _study(preset: str, weights: Parts, options: dict[str, Any]) -> Any:
     from jaxmix.studies import Size, Study
 
+    ((_, first), *more) = weights
+    staged = {"given": made_stages(weights)} if more else {}
     return Study(
         corpus_spec(options),
         (Size(preset, options["tokens"], learning_rate=options["learning_rate"]),),
-        mixtures={"given": weights},
-        domains=tuple(weights),
+        mixtures={} if more else {"given": first},
+        domains=tuple(dict.fromkeys(domain for _, named in weights for domain in named)),
         seeds=(options["seed"],),
         accumulate=options["accumulate"],
         overrides={"remat": options["remat"]} if options["remat"] else {},
+        stages=staged,
+        start_from=find_start(options["start_from"]),
         **run_settings(options, preset),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 _MARGIN = 2.0  # records; keeps the rounding of times away from the records that are asked for
@@ -54,3 +56,34 @@ class Interleave:
         counts = np.zeros(self._size, np.int64)
         counts[self._active] = before
         return counts, self._active[following[skip : skip + last - first]]
+
+
+class Staged:
+    """Interleaves one after the other; every domain goes on where the stage before left it.
+
+    Args:
+        starts: position at which each stage begins; ascending from 0.
+        weights: h [k] of each stage.
+    """
+
+    def __init__(self, starts: Sequence[int], weights: Sequence[np.ndarray]) -> None:
+        self._starts = np.array(starts, np.int64)
+        self._parts = [Interleave(h) for h in weights]
+        used = [np.zeros(weights[0].size, np.int64)]  # records of every domain before each stage
+        for part, length in zip(self._parts[:-1], np.diff(self._starts).tolist(), strict=True):
+            used.append(used[-1] + part.before(length))
+        self._used = used
+
+    def before(self, position: int) -> np.ndarray:
+        """Records of every domain among the first `position`, int64 [k]."""
+        return self.domains(position, position)[0]
+
+    def domains(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """As of `Interleave`; the records may be of several stages."""
+        stage = int(np.searchsorted(self._starts, first, "right")) - 1
+        begun = int(self._starts[stage])
+        end = int(self._starts[stage + 1]) if stage + 1 < len(self._parts) else last
+        within, domains = self._parts[stage].domains(first - begun, min(last, end) - begun)
+        if last > end:
+            domains = np.concatenate([domains, self.domains(end, last)[1]])
+        return self._used[stage] + within, domains

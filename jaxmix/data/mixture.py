@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,10 +12,11 @@ import numpy as np
 
 from .draws import keyed
 from .errors import DataError, hint
-from .interleave import Interleave
-from .order import Order
+from .interleave import Interleave, Staged
+from .order import Order, OrderAfter
 
 Batch = dict[str, np.ndarray]
+Stages = Sequence[tuple[int, Mapping[str, float]]]
 
 
 class Records(Protocol):
@@ -66,6 +68,17 @@ def checked_weights(weights: Mapping[str, float], domains: Mapping[str, object])
     return np.array([weights.get(name, 0.0) for name in sorted(domains)]) / total
 
 
+def _stages(
+    weights: Mapping[str, float] | Stages, domains: Mapping[str, object]
+) -> tuple[list[int], np.ndarray]:
+    """First steps of all stages and their weights [stages, k]; constant weights are one stage."""
+    stages: Stages = [(0, weights)] if isinstance(weights, Mapping) else weights
+    starts = [start for start, _ in stages]
+    if starts[:1] != [0] or any(b <= a for a, b in itertools.pairwise(starts)):
+        raise DataError(f"stages begin at steps {starts}: begin at 0 and ascend")
+    return starts, np.array([checked_weights(h, domains) for _, h in stages])
+
+
 class MixtureSource:
     """Batches of a mixture, by step and at random.
 
@@ -76,15 +89,19 @@ class MixtureSource:
 
     Args:
         domains: records by name; all have arrays of the same names, shapes and dtypes.
-        weights: shares of the records by name, sum 1; a name left out has weight 0.
+        weights: shares of the records by name, sum 1; a name left out has weight 0. Or stages, each
+            its first step and its weights, the first from step 0: every domain goes on from stage
+            to stage, so that a change of weights reads nothing again.
         seed: of the orders.
         batch: records a step, of all hosts together.
         forbid_repeat: refuse, with DataError, any step that would read a record twice.
         host: index of this host; it gets rows `host::hosts` of every batch.
         hosts: how many hosts there are.
+        after: a mixture of the same records and how many of its steps are done: what it has not
+            read of a domain comes first, in an order of this mixture's seed.
 
     Raises:
-        DataError: weights, batch or hosts do not fit, or a weighted domain is empty.
+        DataError: weights, stages, batch or hosts do not fit, or a weighted domain is empty.
 
     >>> class Numbers:
     ...     def __init__(self, start): self.start = start
@@ -101,31 +118,45 @@ class MixtureSource:
     def __init__(
         self,
         domains: Mapping[str, Records],
-        weights: Mapping[str, float],
+        weights: Mapping[str, float] | Stages,
         seed: int,
         batch: int,
         *,
         forbid_repeat: bool = False,
         host: int = 0,
         hosts: int = 1,
+        after: tuple[MixtureSource, int] | None = None,
     ) -> None:
         if batch < 1 or hosts < 1 or batch % hosts or not 0 <= host < hosts:
             raise DataError(
                 f"batch of {batch} for host {host} of {hosts}: the batch must divide by the "
                 "number of hosts, and hosts count from 0"
             )
-        h = checked_weights(weights, domains)
+        starts, shares = _stages(weights, domains)
+        self._starts, self._shares = starts, shares
         self.names = tuple(sorted(domains))
-        self.weights = dict(zip(self.names, h.tolist(), strict=True))
+        self.weights = dict(zip(self.names, shares[0].tolist(), strict=True))
         self.batch, self.seed, self.forbid_repeat = batch, seed, forbid_repeat
         self._host, self._hosts = host, hosts
         self._records = [domains[name] for name in self.names]
         self._sizes = np.array([len(records) for records in self._records], np.int64)
-        for d in np.flatnonzero((h > 0) & (self._sizes == 0)):
+        for d in np.flatnonzero((shares.max(0) > 0) & (self._sizes == 0)):
             raise DataError(f"domain '{self.names[d]}' has no records; give it weight 0 or data")
-        self._interleave = Interleave(h)
+        positions = [start * batch for start in starts]
+        self._interleave = Staged(positions, [*shares]) if starts[1:] else Interleave(shares[0])
         pairs = zip(self.names, self._sizes.tolist(), strict=True)
-        self._orders = [Order(seed, name, size) for name, size in pairs]
+        self._orders = [self._order(name, size, after) for name, size in pairs]
+        self._unread = np.array([order.unread for order in self._orders], np.int64)
+
+    def _order(self, name: str, size: int, after: tuple[MixtureSource, int] | None) -> Order:
+        before = None if after is None else after[0]
+        if before is None or after is None or name not in before.names:
+            return Order(self.seed, name, size)
+        d = before.names.index(name)
+        if before._sizes[d] != size:
+            raise DataError(f"domain '{name}' has {size} records and had {before._sizes[d]} before")
+        read = before.consumed(after[1]).records[name]
+        return OrderAfter(self.seed, name, size, before._orders[d], read)
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of a step: arrays [batch / hosts, ...]."""
@@ -143,7 +174,7 @@ class MixtureSource:
     def _fill(self, out: Batch, d: int, first: int, rows: np.ndarray) -> None:
         """Reads the records of one domain, from its `first` on, into rows of the batch."""
         last = first + rows.size
-        if self.forbid_repeat and last > self._sizes[d]:
+        if self.forbid_repeat and last > self._unread[d]:
             self._refuse(d, last, "this step")
         name = self.names[d]
         indices = self._orders[d](first, last)
@@ -175,6 +206,13 @@ class MixtureSource:
         epochs = (counts / np.maximum(self._sizes, 1)).tolist()
         return Consumed(*(self._named(values) for values in (counts.tolist(), shares, epochs)))
 
+    def nominal(self, steps: int) -> dict[str, float]:
+        """Weights of the first `steps` steps, averaged over stages; of the first where 0."""
+        ends = [*self._starts[1:], max(steps, self._starts[-1])]
+        done = np.diff(np.minimum([0, *ends], steps))  # [stages]
+        average = done @ self._shares / steps if steps else self._shares[0]
+        return self._named(average.tolist())
+
     def check(self, steps: int) -> None:
         """Refuses a plan of so many steps that would read a record twice where that is forbidden.
 
@@ -183,14 +221,15 @@ class MixtureSource:
         """
         if self.forbid_repeat:
             needs = self._interleave.before(steps * self.batch)
-            for d in np.flatnonzero(needs > self._sizes):
+            for d in np.flatnonzero(needs > self._unread):
                 self._refuse(int(d), int(needs[d]), f"{steps} steps")
 
     def _named(self, values: list) -> dict:
         return dict(zip(self.names, values, strict=True))
 
     def _refuse(self, d: int, needs: int, what: str) -> None:
+        has = f"{self._unread[d]}{' unread' if self._unread[d] < self._sizes[d] else ''}"
         raise DataError(
-            f"domain '{self.names[d]}' has {self._sizes[d]} records and {what} would need {needs}: "
+            f"domain '{self.names[d]}' has {has} records and {what} would need {needs}: "
             "it would repeat; train for fewer steps, lower its weight, or allow repetition"
         )

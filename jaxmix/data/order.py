@@ -51,6 +51,7 @@ class Order:
 
     def __init__(self, seed: int, name: str, count: int) -> None:
         self._key, self._count = (seed, name, count), count
+        self.unread = count  # records before any comes again
         self._kept: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
@@ -74,3 +75,34 @@ class Order:
                     kept = [*self._kept.items()][-1:]
                     self._kept = {**dict(kept), epoch: found}
         return found
+
+
+class OrderAfter(Order):
+    """The walk of a domain of which an earlier one has read some.
+
+    First come the records of the earlier walk's current pass that it has not read, permuted by this
+    one's seed; then all records, epoch after epoch. Nothing is unread after a whole pass.
+
+    Args:
+        seed: of this walk.
+        name: of the domain.
+        count: its records.
+        before: the earlier walk.
+        read: records that it has read.
+    """
+
+    def __init__(self, seed: int, name: str, count: int, before: Order, read: int) -> None:
+        super().__init__(seed, name, count)
+        self.unread = max(before.unread - read, 0)
+        self._rest = before(read, before.unread) if self.unread else np.zeros(0, np.int64)
+        if self.unread:
+            self._rest = self._rest[permutation(seed, f"{name}\0after", self.unread, 0)]
+
+    def __call__(self, first: int, last: int) -> np.ndarray:
+        """As of `Order`."""
+        fresh = self._rest[first:last]
+        first, last = max(first - self.unread, 0), max(last - self.unread, 0)
+        if first == last:
+            return fresh
+        again = super().__call__(first, last)
+        return np.concatenate([fresh, again]) if fresh.size else again

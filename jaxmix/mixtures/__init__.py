@@ -4,6 +4,8 @@ from jaxmix.fitting.hull import hull_distance as hull_distance
 from jaxmix.mixtures.constraints import Constraints as Constraints
 from jaxmix.mixtures.constraints import constraints as constraints
 from jaxmix.mixtures.convexity import convexity as convexity
+from jaxmix.mixtures.critical import CriticalRatio as CriticalRatio
+from jaxmix.mixtures.critical import critical_ratio as critical_ratio
 from jaxmix.mixtures.descent import Solution as Solution
 from jaxmix.mixtures.descent import descend as descend
 from jaxmix.mixtures.designs import Coverage as Coverage
@@ -45,6 +47,14 @@ from jaxmix.mixtures.simplex import Bounds as Bounds
 from jaxmix.mixtures.simplex import js_distance as js_distance
 from jaxmix.mixtures.simplex import kl as kl
 from jaxmix.mixtures.simplex import make_bounds as make_bounds
+from jaxmix.mixtures.stage_plans import StagePlan as StagePlan
+from jaxmix.mixtures.stage_plans import plan_stages as plan_stages
+from jaxmix.mixtures.stages import Histories as Histories
+from jaxmix.mixtures.stages import Recency as Recency
+from jaxmix.mixtures.stages import effective_weights as effective_weights
+from jaxmix.mixtures.stages import equal_loss as equal_loss
+from jaxmix.mixtures.stages import fit_recency as fit_recency
+from jaxmix.mixtures.stages import staged_losses as staged_losses
 from jaxmix.mixtures.trust import Gain as Gain
 from jaxmix.mixtures.trust import Trust as Trust
 from jaxmix.mixtures.trust import trust as trust

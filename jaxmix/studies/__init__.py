@@ -17,12 +17,12 @@ from jaxmix.studies.looking import Look as Look
 from jaxmix.studies.looking import finished_run as finished_run
 from jaxmix.studies.looking import look as look
 from jaxmix.studies.mixtures import Design as Design
+from jaxmix.studies.mixtures import Stage as Stage
 from jaxmix.studies.mixtures import named_mixtures as named_mixtures
 from jaxmix.studies.mixtures import parse_design as parse_design
+from jaxmix.studies.origins import find_origin as find_origin
 from jaxmix.studies.plan import Plan as Plan
 from jaxmix.studies.plan import PlannedRun as PlannedRun
-from jaxmix.studies.plan import Size as Size
-from jaxmix.studies.plan import Study as Study
 from jaxmix.studies.plan import Wave as Wave
 from jaxmix.studies.plan import build as build
 from jaxmix.studies.plan import load_plan as load_plan
@@ -33,3 +33,6 @@ from jaxmix.studies.run import run_plan as run_plan
 from jaxmix.studies.run import run_wave as run_wave
 from jaxmix.studies.run import status as status
 from jaxmix.studies.run import write_table as write_table
+from jaxmix.studies.study import Origin as Origin
+from jaxmix.studies.study import Size as Size
+from jaxmix.studies.study import Study as Study

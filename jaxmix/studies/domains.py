@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from jaxmix.data import Corpus
 from jaxmix.studies.families import Built
-from jaxmix.studies.mixtures import named_mixtures
+from jaxmix.studies.mixtures import Stage, checked_mixture, checked_stages, named_mixtures
 
 if TYPE_CHECKING:
-    from jaxmix.studies.plan import Study
+    from jaxmix.studies.study import Study
 
 
 def targets_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
@@ -64,11 +65,18 @@ def mixtures_of(study: Study, corpus: Corpus, built: Built) -> dict[str, dict[st
     domains = tuple(sizes)
     found = named_mixtures(study.designs, sizes)
     for name, weights in study.mixtures.items():
-        unknown = sorted(set(weights) - set(domains))
-        if unknown:
-            raise ValueError(f"mixture '{name}': '{unknown[0]}' is not a domain of the study")
-        if abs(sum(weights.values()) - 1) > 0.005 or min(weights.values()) < 0:
-            total = sum(weights.values())
-            raise ValueError(f"mixture '{name}': weights sum to {total:g}; they must sum to 1")
-        found[name] = {d: float(weights.get(d, 0.0)) for d in domains}
+        found[name] = checked_mixture(name, weights, domains)
     return found
+
+
+def stages_of(study: Study, corpus: Corpus, taken: Container[str]) -> dict[str, tuple[Stage, ...]]:
+    """Stages of every staged mixture of a study, by name.
+
+    Raises:
+        ValueError: stages that do not fit the study's domains, or a name that a mixture has.
+    """
+    domains = domains_of(study, corpus)
+    for name in study.stages:
+        if name in taken:
+            raise ValueError(f"a mixture and stages are both called '{name}'; rename one")
+    return {name: checked_stages(name, stages, domains) for name, stages in study.stages.items()}

@@ -37,6 +37,63 @@ class Design:
             raise ValueError(f"design '{self.kind}' needs a count, as {self.kind}:20")
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a run with weights of its own.
+
+    Attributes:
+        share: of the run's tokens, above 0.
+        weights: by domain; domains left out weigh nothing.
+    """
+
+    share: float
+    weights: Mapping[str, float]
+
+
+def checked_stages(name: str, stages: Sequence[Stage], domains: Sequence[str]) -> tuple[Stage, ...]:
+    """Stages with a weight for every domain.
+
+    Raises:
+        ValueError: shares that are not above 0 or do not sum to 1, or weights that do not fit.
+    """
+    shares = [stage.share for stage in stages]
+    if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        listed = ", ".join(f"{share:g}" for share in shares)
+        raise ValueError(
+            f"stages of '{name}': shares {listed} of the tokens; give shares above 0 that sum to 1"
+        )
+    return tuple(
+        Stage(float(stage.share), checked_mixture(f"{name}, stage {i}", stage.weights, domains))
+        for i, stage in enumerate(stages, 1)
+    )
+
+
+def checked_mixture(
+    name: str, weights: Mapping[str, float], domains: Sequence[str]
+) -> dict[str, float]:
+    """A weight for every domain, those left out being 0.
+
+    Raises:
+        ValueError: another domain is named, or the weights do not sum to 1.
+    """
+    unknown = sorted(set(weights) - set(domains))
+    if unknown:
+        raise ValueError(f"mixture '{name}': '{unknown[0]}' is not a domain of the study")
+    total = sum(weights.values())
+    if abs(total - 1) > 0.005 or min(weights.values()) < 0:
+        raise ValueError(f"mixture '{name}': weights sum to {total:g}; they must sum to 1")
+    return {d: float(weights.get(d, 0.0)) for d in domains}
+
+
+def average(stages: Sequence[Stage]) -> dict[str, float]:
+    """Weights of a whole run of stages, each domain's averaged over tokens.
+
+    >>> average([Stage(0.5, {"a": 1.0, "b": 0.0}), Stage(0.5, {"a": 0.5, "b": 0.5})])
+    {'a': 0.75, 'b': 0.25}
+    """
+    return {d: float(sum(s.share * s.weights[d] for s in stages)) for d in stages[0].weights}
+
+
 def parse_design(text: str) -> Design:
     """Reads ``kind[:count][,minimum=..][,concentration=..][,seed=..]``.
 

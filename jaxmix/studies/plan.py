@@ -7,128 +7,38 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jaxmix.data import Corpus
-from jaxmix.models import family_of
-from jaxmix.studies.domains import check_targets, mixtures_of
-from jaxmix.studies.families import Built, CorpusSpec, Family, get_family
-from jaxmix.studies.mixtures import Design
-from jaxmix.training import OptimizerConfig, fleet_memory, write_json
-
-Schedule = Literal["constant", "cosine"]
-
-
-@dataclass(frozen=True)
-class Size:
-    """One size of a study.
-
-    Attributes:
-        preset: of the model.
-        tokens: of every run.
-        mixtures: how many of the study's mixtures, from the first; None for all.
-        learning_rate: the peak; None for the preset's own, by the paper's rule .614 / width.
-    """
-
-    preset: str
-    tokens: float
-    mixtures: int | None = None
-    learning_rate: float | None = None
-
-
-@dataclass(frozen=True)
-class Study:
-    """What a study asks.
-
-    Attributes:
-        corpus: which data.
-        sizes: the ladder, each with its token budget.
-        designs: mixtures by design.
-        mixtures: further mixtures by name.
-        domains: training domains; None for all of the corpus. Held-out losses of the others are
-            recorded all the same: they are targets.
-        seeds: each mixture is run with each; runs that share one start from the same parameters
-            and read every domain in the same order.
-        checkpoints: evenly spaced token counts at which losses are recorded.
-        batch: records per step: windows of text, packed rows, captioned pictures.
-        length: positions of a record: tokens, and patches of pictures.
-        held_windows: held-out records per target.
-        schedule: "constant" makes every checkpoint a run of its own length.
-        warmup: share of the run's first checkpoint.
-        fleet: most runs that train as one program; None for as many as memory allows.
-        unique_tokens: cap of a domain's training tokens, by domain, to study repetition.
-        forbid_repeat: refuse runs that would read a record twice.
-        accumulate: parts of a batch that are computed one after the other; None for one on
-            accelerators and for what is fastest on a CPU.
-        overrides: of the presets' settings, such as ``{"remat": "full"}``.
-    """
-
-    corpus: CorpusSpec
-    sizes: tuple[Size, ...]
-    designs: tuple[Design, ...] = ()
-    mixtures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    domains: tuple[str, ...] | None = None
-    seeds: tuple[int, ...] = (0,)
-    checkpoints: int = 8
-    batch: int = 16
-    length: int = 128
-    held_windows: int = 64
-    schedule: Schedule = "constant"
-    warmup: float = 0.5
-    fleet: int | None = None
-    unique_tokens: Mapping[str, int] = field(default_factory=dict)
-    forbid_repeat: bool = False
-    accumulate: int | None = None
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if not self.sizes or not (self.designs or self.mixtures) or not self.seeds:
-            raise ValueError("a study needs at least one size, one mixture and one seed")
-        families = {size.preset: family_of(size.preset) for size in self.sizes}
-        if len(set(families.values())) > 1:
-            named = ", ".join(f"{preset} ({family})" for preset, family in families.items())
-            raise ValueError(f"sizes of one study are of one family, not {named}")
-        for size in self.sizes:
-            if size.tokens < self.tokens_per_step * self.checkpoints:
-                least = self.tokens_per_step * self.checkpoints
-                raise ValueError(
-                    f"{size.preset}: {size.tokens:g} tokens are fewer than {self.checkpoints} "
-                    f"checkpoints of one step each, {least:g}; give it more tokens"
-                )
-
-    @property
-    def family(self) -> Family:
-        """That its presets are of."""
-        return get_family(family_of(self.sizes[0].preset))
-
-    @property
-    def tokens_per_step(self) -> int:
-        """Of one run."""
-        return self.batch * self.length
-
-    def record_at(self, tokens: float) -> tuple[int, ...]:
-        """Steps at which a run of that many tokens records its losses."""
-        steps = round(tokens / self.tokens_per_step)
-        return tuple(round(steps * (i + 1) / self.checkpoints) for i in range(self.checkpoints))
-
-    def optimizer(self, tokens: float) -> OptimizerConfig:
-        """How a run of that many tokens is trained."""
-        steps = self.record_at(tokens)
-        warmup = round(self.warmup * steps[0])
-        return OptimizerConfig(steps[-1], warmup, self.schedule, accumulate=self.accumulate or 1)
+from jaxmix.studies.domains import check_targets, mixtures_of, stages_of
+from jaxmix.studies.families import Built, CorpusSpec
+from jaxmix.studies.mixtures import Design, Stage, average
+from jaxmix.studies.study import Origin as Origin
+from jaxmix.studies.study import Size as Size
+from jaxmix.studies.study import Study as Study
+from jaxmix.training import fleet_memory, write_json
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run: its name, mixture, seed and peak learning rate."""
+    """One run: its name, mixture, seed and peak learning rate.
+
+    Where the mixture changes, `stages` say how, and `weights` are their average over tokens.
+    """
 
     run: str
     mixture: str
     weights: Mapping[str, float]
     seed: int
     learning_rate: float
+    stages: tuple[Stage, ...] = ()
+
+    def stage_starts(self, steps: int) -> tuple[int, ...]:
+        """The first step of every stage of a run of so many steps."""
+        ends = itertools.accumulate(stage.share for stage in self.stages[:-1])
+        return (0, *(round(end * steps) for end in ends))
 
 
 @dataclass(frozen=True)
@@ -180,12 +90,14 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
     corpus = corpus or study.corpus.open()
     first = build(study, study.sizes[0].preset, corpus)
     mixtures = mixtures_of(study, corpus, first)
+    stages = stages_of(study, corpus, mixtures)
+    check_origin(study, corpus)
     waves: list[Wave] = []
     flops: dict[str, float] = {}
     for size in study.sizes:
         built = build(study, size.preset, corpus)
         check_targets(study, corpus, built)
-        runs = _runs(study, size, built, mixtures)
+        runs = _runs(study, size, built, mixtures, stages)
         per_run = built.model.flops_per_token(study.length) * size.tokens
         flops[size.preset] = flops.get(size.preset, 0.0) + per_run * len(runs)
         waves += _waves(size, runs, study.fleet or fleet_size(study, built, fleet_memory()))
@@ -201,15 +113,57 @@ def build(study: Study, preset: str, corpus: Corpus) -> Built:
 
 
 def _runs(
-    study: Study, size: Size, built: Built, mixtures: Mapping[str, Mapping[str, float]]
+    study: Study,
+    size: Size,
+    built: Built,
+    mixtures: Mapping[str, Mapping[str, float]],
+    stages: Mapping[str, tuple[Stage, ...]],
 ) -> list[PlannedRun]:
-    chosen = list(mixtures.items())[: size.mixtures]
-    rate = size.learning_rate or built.learning_rate
-    return [
-        PlannedRun(f"{size.preset}-{name}-s{seed}", name, dict(weights), seed, rate)
+    fixed = [(name, dict(weights), ()) for name, weights in mixtures.items()]
+    staged = [(name, average(parts), parts) for name, parts in stages.items()]
+    rate, steps = size.learning_rate or built.learning_rate, study.record_at(size.tokens)[-1]
+    runs = [
+        PlannedRun(f"{size.preset}-{name}-s{seed}", name, weights, seed, rate, parts)
         for seed in study.seeds
-        for name, weights in chosen
+        for name, weights, parts in [*fixed, *staged][: size.mixtures]
     ]
+    for run in runs:
+        starts = (*run.stage_starts(steps), steps)
+        if any(b <= a for a, b in itertools.pairwise(starts)):
+            raise ValueError(
+                f"stages of '{run.mixture}': one has no step of its own in {steps} steps of "
+                f"{size.preset}; give it a larger share"
+            )
+    return runs
+
+
+def check_origin(study: Study, corpus: Corpus) -> None:
+    """Refuses a study that could not start from the run that it names.
+
+    Raises:
+        ValueError: another preset, or data with another tokenizer.
+    """
+    origin = study.start_from
+    if origin is None:
+        return
+    other = [size.preset for size in study.sizes if size.preset != origin.preset]
+    if other:
+        raise ValueError(f"run '{origin.run}' is of {origin.preset}: {other[0]} cannot start there")
+    if tokenizer_name(corpus) != origin.tokenizer:
+        raise ValueError(
+            f"run '{origin.run}' reads tokens of {origin.tokenizer}, and {corpus.name} has those "
+            f"of {tokenizer_name(corpus)}; prepare the data with the tokenizer of the run"
+        )
+
+
+def tokenizer_name(corpus: Corpus) -> str:
+    """As run tables have it: the tokenizer and its hash."""
+    return f"{corpus.tokenizer.name}-{corpus.tokenizer.hash[:12]}"
+
+
+def wave_folder(folder: Path, wave: Wave) -> Path:
+    """Where a wave keeps its rows and checkpoints."""
+    return Path(folder) / "waves" / wave.name
 
 
 def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:
@@ -261,12 +215,22 @@ def load_plan(path: Path) -> Plan:
             "designs": tuple(Design(**d) for d in study["designs"]),
             "domains": tuple(study["domains"]) if study["domains"] else None,
             "seeds": tuple(study["seeds"]),
+            "stages": {n: _read_stages(s) for n, s in study.get("stages", {}).items()},
+            "start_from": Origin(**study["start_from"]) if study.get("start_from") else None,
         }
         waves = tuple(
-            Wave(**{**w, "runs": tuple(PlannedRun(**r) for r in w["runs"])}) for w in data["waves"]
+            Wave(**{**w, "runs": tuple(map(_read_run, w["runs"]))}) for w in data["waves"]
         )
         return Plan(Study(**study), data["corpus_hash"], waves, data["flops"])
     except FileNotFoundError:
         raise ValueError(f"{path}: no such plan; write one with jaxmix study plan") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: is not a plan ({error}); write one anew") from None
+
+
+def _read_run(held: Mapping[str, Any]) -> PlannedRun:
+    return PlannedRun(**{**held, "stages": _read_stages(held.get("stages", ()))})
+
+
+def _read_stages(held: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
+    return tuple(Stage(**stage) for stage in held)

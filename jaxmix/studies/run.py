@@ -14,15 +14,16 @@ from typing import Any
 
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.runs import RunTable, runs_from_columns, write_runs
-from jaxmix.studies.domains import epoch_tokens, targets_of
-from jaxmix.studies.families import Built
+from jaxmix.studies.columns import columns_of
+from jaxmix.studies.domains import targets_of
+from jaxmix.studies.origins import origin_params, read_before
 from jaxmix.studies.plan import (
     Plan,
     PlannedRun,
     Study,
     Wave,
     build,
-    config_hash,
+    wave_folder,
 )
 from jaxmix.training import (
     Feed,
@@ -111,11 +112,6 @@ def _claimed(folder: Path) -> Iterator[bool]:
         yield True
 
 
-def wave_folder(folder: Path, wave: Wave) -> Path:
-    """Where a wave keeps its rows and checkpoints."""
-    return Path(folder) / "waves" / wave.name
-
-
 def run_wave(
     study: Study,
     wave: Wave,
@@ -142,7 +138,7 @@ def run_wave(
     steps = study.record_at(wave.tokens)
     for source in sources:
         source.check(steps[-1])
-    columns = _columns(study, wave, corpus, built)
+    columns = columns_of(study, wave, corpus, built)
     members = tuple(Member(run.run, run.seed, run.learning_rate, columns(run)) for run in wave.runs)
     layout = layout or fleet_layout(len(members))
     parts = study.accumulate or default_parts(layout, study.batch, study.length)
@@ -150,8 +146,11 @@ def run_wave(
     fleet = Fleet(members, steps, study.tokens_per_step, optimizer)
 
     def consumed(member: int, step: int) -> dict[str, float]:
-        epochs = sources[member].consumed(step).epochs
-        return {f"epochs_{domain}": value for domain, value in epochs.items()}
+        source, found = sources[member], {}
+        if wave.runs[member].stages:  # the weights of the tokens so far
+            found = {f"w_{domain}": value for domain, value in source.nominal(step).items()}
+        epochs = source.consumed(step).epochs
+        return found | {f"epochs_{domain}": value for domain, value in epochs.items()}
 
     feed = Feed(
         lambda start: batches(sources, start=start),
@@ -161,9 +160,15 @@ def run_wave(
         },
         consumed,
     )
-    here = wave_folder(folder, wave)
     return train(
-        built.model, fleet, feed, here, layout=layout, progress=progress, keep_final=keep_final
+        built.model,
+        fleet,
+        feed,
+        wave_folder(folder, wave),
+        layout=layout,
+        progress=progress,
+        keep_final=keep_final,
+        start=origin_params(study.start_from, built) if study.start_from else None,
     )
 
 
@@ -178,44 +183,36 @@ def sources_of(
         d: study.family.records(built, corpus, d, study.length, unique.get(d)) for d in named
     }
     index, count = host
+    steps, after = study.record_at(wave.tokens)[-1], _after(study, corpus)
     return [
         MixtureSource(
             {d: records[d] for d in run.weights},
-            run.weights,
+            _weights(run, steps),
             run.seed,
             study.batch,
             forbid_repeat=study.forbid_repeat,
             host=index,
             hosts=count,
+            after=after,
         )
         for run in wave.runs
     ]
 
 
-def _columns(
-    study: Study, wave: Wave, corpus: Corpus, built: Built
-) -> Callable[[PlannedRun], dict[str, Any]]:
-    """What every row of a run carries besides its losses."""
-    count, most = built.model.count(), study.unique_tokens
-    epochs = epoch_tokens(study, corpus, built)
-    unique = {f"unique_{d}": min(most.get(d, math.inf), n) for d, n in epochs.items()}
-    decides = (built.settings, study.optimizer(wave.tokens), study.batch, study.length)
+def _weights(run: PlannedRun, steps: int) -> Any:
+    """Of a run's source: one mixture, or its stages by their first steps."""
+    pairs = zip(run.stage_starts(steps), run.stages, strict=True) if run.stages else ()
+    return [(start, stage.weights) for start, stage in pairs] or run.weights
 
-    def of(run: PlannedRun) -> dict[str, Any]:
-        return {
-            "n_params": count.n_params,
-            "n_params_total": count.n_params_total,
-            **{f"w_{d}": w for d, w in run.weights.items()},
-            **unique,
-            "family": study.family.name,
-            "preset": wave.preset,
-            "mixture": run.mixture,
-            "schedule": study.schedule,
-            "tokenizer": f"{corpus.tokenizer.name}-{corpus.tokenizer.hash[:12]}",
-            "config_hash": config_hash(*decides, corpus.hash, run.learning_rate),
-        }
 
-    return of
+def _after(study: Study, corpus: Corpus) -> tuple[MixtureSource, int] | None:
+    """What the run that a study starts from has read, and how many steps it made."""
+    before = read_before(study, corpus)
+    if before is None:
+        return None
+    theirs, wave = before
+    (source,) = sources_of(theirs, wave, corpus)
+    return source, theirs.record_at(wave.tokens)[-1]
 
 
 def status(plan: Plan, folder: Path) -> list[WaveStatus]:
@@ -250,12 +247,14 @@ def merged(plan: Plan, folder: Path) -> RunTable:
         raise ValueError(f"{folder}: no rows yet; run the plan first")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name, _missing(name)) for row in rows] for name in names}
-    return runs_from_columns(columns, source=str(folder))
+    # A study may hold fixed and staged mixtures; who reads its file has to choose or pool.
+    pool = ("schedule",) if plan.study.stages else ()
+    return runs_from_columns(columns, source=str(folder), pool=pool)
 
 
 def _missing(name: str) -> float:
-    """A domain that a run does not have weighs nothing; anything else is unknown."""
-    return 0.0 if name.startswith("w_") else math.nan
+    """A domain that a run does not have weighs nothing, as fixed mixtures have no stages."""
+    return 0.0 if name.startswith("w_") or name == "stages" else math.nan
 
 
 def write_table(plan: Plan, folder: Path, out: Path) -> RunTable:

@@ -6,6 +6,7 @@ from jaxmix.training.evaluation import Evaluator as Evaluator
 from jaxmix.training.evaluation import Measured as Measured
 from jaxmix.training.evaluation import measure as measure
 from jaxmix.training.final import load_final as load_final
+from jaxmix.training.final import params_hash as params_hash
 from jaxmix.training.loop import Outcome as Outcome
 from jaxmix.training.loop import train as train
 from jaxmix.training.moments import Moment as Moment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def load_final(folder: Path, model: Model, run: str | None = None) -> Params:
     finally:
         final.close()
     return jax.tree.map(lambda x: np.asarray(x[names.index(run)]), params)
+
+
+def params_hash(params: Params) -> str:
+    """Short hash of parameters: their names, shapes and values."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        array = np.asarray(leaf)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\0".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _like(model: Model, members: int) -> Params:

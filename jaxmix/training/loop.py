@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from jaxmix.training.checkpoints import Checkpoints
+from jaxmix.training.claims import claim
 from jaxmix.training.evaluation import Evaluator, Measured
 from jaxmix.training.final import save_final
 from jaxmix.training.moments import Clock, Moment, Progress
@@ -23,7 +24,7 @@ from jaxmix.training.program import Program
 from jaxmix.training.recording import append_rows, read_rows, write_json
 from jaxmix.training.sharding import Layout, fleet_layout, put, single_layout
 from jaxmix.training.step import StepMetrics, TrainState
-from jaxmix.training.types import Feed, Fleet, Model
+from jaxmix.training.types import Feed, Fleet, Model, Params
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def train(
     progress: Progress | None = None,
     checkpoint_seconds: float = 20.0,
     keep_final: bool = False,
+    start: Params | None = None,
 ) -> Outcome:
     """Trains a fleet to its end, from wherever an earlier call was stopped.
 
@@ -70,10 +72,12 @@ def train(
         checkpoint_seconds: least time between two checkpoints, which lie at recorded steps; a group
             of processes saves at every recorded step.
         keep_final: leave the final parameters in the folder, for `load_final`.
+        start: parameters of one model, from `load_final`, that all members start from; their
+            losses are in every row as ``base_loss_<target>``. None for new ones of the seeds.
 
     Raises:
-        ValueError: the folder holds another fleet, or lost rows; or the layout leaves out
-            some processes of a group.
+        ValueError: the folder holds another fleet, or lost rows; the layout leaves out some
+            processes of a group; or `start` is of another model.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,15 +86,15 @@ def train(
     layout = layout or (fleet_layout(len(fleet.members)) if several else single_layout())
     writes = layout.host[0] == 0
     if done.exists():
-        _claim(folder, fleet, model, writes)
+        claim(folder, fleet, model, start, writes)
         return _finished(folder)
     if layout.host[1] < jax.process_count():
         raise ValueError(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
-    _claim(folder, fleet, model, writes)
-    clock, diverged = _Run(model, fleet, feed, folder, layout).to_the_end(
+    claim(folder, fleet, model, start, writes)
+    clock, diverged = _Run(model, fleet, feed, folder, layout, start).to_the_end(
         progress, checkpoint_seconds, keep_final
     )
     rate, wait = clock.tokens_per_second, clock.data_wait
@@ -99,28 +103,6 @@ def train(
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     layout.wait("done")
     return dataclasses.replace(_finished(folder), tokens_per_second=rate, data_wait=wait)
-
-
-def _claim(folder: Path, fleet: Fleet, model: Model, writes: bool) -> None:
-    """Marks a folder as this fleet's; refuses one that holds another."""
-    mark = folder / "fleet.json"
-    shapes = jax.tree_util.tree_leaves_with_path(jax.eval_shape(model.init, jax.random.key(0)))
-    parameters = {jax.tree_util.keystr(path): leaf.shape for path, leaf in shapes}
-    ours = json.loads(json.dumps(dataclasses.asdict(fleet) | {"parameters": parameters}))
-    if not mark.exists():
-        if writes:
-            write_json(mark, ours)
-        return
-    theirs = json.loads(mark.read_text(encoding="utf-8"))
-    for held in (ours, theirs):  # another machine may cut batches otherwise
-        held["optimizer"].pop("accumulate", None)
-    # As text, in which an unknown number (NaN) equals itself.
-    changed = [n for n in ours if json.dumps(ours[n]) != json.dumps(theirs.get(n, ours[n]))]
-    if changed:
-        raise ValueError(
-            f"{folder}: holds a run with other {', '.join(sorted(changed))}; name another folder "
-            "or delete this one"
-        )
 
 
 def _finished(folder: Path) -> Outcome:
@@ -132,7 +114,13 @@ class _Run:
     """A fleet in motion."""
 
     def __init__(
-        self, model: Model, fleet: Fleet, feed: Feed, folder: Path, layout: Layout
+        self,
+        model: Model,
+        fleet: Fleet,
+        feed: Feed,
+        folder: Path,
+        layout: Layout,
+        start: Params | None,
     ) -> None:
         self.fleet, self.feed, self.layout, self.folder = fleet, feed, layout, folder
         self.count = len(fleet.members)
@@ -140,6 +128,13 @@ class _Run:
         self.program = Program(model, fleet, layout)
         self.evaluate = Evaluator(model, layout, feed.held)
         self.diverged: dict[str, int] = {}
+        self.begun = start
+        self.base = {} if start is None else self._base()
+
+    def _base(self) -> dict[str, float]:
+        """Losses of the parameters that all members start from, as columns."""
+        (losses, *_) = self.evaluate(self.program.init(self.begun).params)
+        return {f"base_loss_{name}": m.loss for name, m in losses.items()}
 
     def to_the_end(
         self, progress: Progress | None, checkpoint_seconds: float, keep_final: bool
@@ -170,7 +165,7 @@ class _Run:
         latest = checkpoints.latest()
         self._batches = iter(self.feed.batches(latest or 0))
         if latest is None:
-            return 0, self.program.init()
+            return 0, self.program.init(self.begun)
         marks = jax.ShapeDtypeStruct((self.count,), np.int32, sharding=self.layout.replicated)
         state, last, found = checkpoints.restore(latest, (*self.program.like, marks))
         runs = (member.run for member in self.fleet.members)
@@ -253,4 +248,5 @@ class _Run:
         row |= {f"sem_{name}": m.sem for name, m in measured.items()}
         row |= {f"{part}_{n}": v for n, m in measured.items() for part, v in m.parts.items()}
         row |= {f"bpb_{n}": m.bits_per_byte for n, m in measured.items() if m.bits_per_byte > 0}
+        row |= self.base
         return row | dict(self.feed.consumed(i, step))

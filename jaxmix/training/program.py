@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.training.sharding import Layout, put
-from jaxmix.training.step import StepMetrics, TrainState, init_state, train_step
-from jaxmix.training.types import Fleet, Model
+from jaxmix.training.step import StepMetrics, TrainState, init_state, started, train_step
+from jaxmix.training.types import Fleet, Model, Params
 
 
 class Program:
@@ -48,13 +49,25 @@ class Program:
         # What a checkpoint holds of a fleet: its state and what its last step saw.
         self.like = _abstract(shapes, self.shardings), StepMetrics(lead, lead)
         self._init = jax.jit(make, out_shardings=self.shardings)
+
+        def begun(params: Params) -> TrainState:
+            of_one = started(params, fleet.optimizer)
+            return jax.tree.map(lambda x: jnp.broadcast_to(x, (len(members), *x.shape)), of_one)
+
+        self._begin = jax.jit(begun, out_shardings=self.shardings)
         over = layout.over_members(train_step(model, fleet.optimizer), shared=(3,))
         shardings = (self.shardings, layout.results)
         self._step = jax.jit(over, donate_argnums=0, out_shardings=shardings)
 
-    def init(self) -> TrainState:
-        """The state of all members before the first step."""
-        return self._init(self._keys)
+    def init(self, params: Params | None = None) -> TrainState:
+        """The state of all members before the first step.
+
+        Args:
+            params: of one model, for all members to start from; None for new ones of their seeds.
+        """
+        if params is None:
+            return self._init(self._keys)
+        return self._begin(jax.tree.map(lambda x: put(x, self.layout.replicated), params))
 
     def place(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:
         """This process's part of a batch, on the devices."""

@@ -38,7 +38,11 @@ jax.tree_util.register_dataclass(StepMetrics, ["loss", "gradient_norm"], [])
 
 def init_state(model: Model, config: OptimizerConfig, key: jax.Array) -> TrainState:
     """The state before the first step."""
-    params = model.init(key)
+    return started(model.init(key), config)
+
+
+def started(params: Params, config: OptimizerConfig) -> TrainState:
+    """The state of given parameters before the first step: the optimizer remembers nothing."""
     return TrainState(params, adam(config).init(params))
 
 

@@ -251,3 +251,57 @@ def test_tokens_keep_their_dtype(corpus):
     domains = {name: corpus.train(name, 16) for name in corpus.domains}
     batch = MixtureSource(domains, {"greek": 0.5, "latin": 0.5}, 0, 8)[0]
     assert batch["tokens"].shape == (8, 17) and batch["tokens"].dtype == np.uint16
+
+
+STAGES = [(0, {"a": 0.9, "b": 0.1}), (3, {"a": 0.5, "b": 0.3, "c": 0.2}), (7, {"b": 1.0})]
+
+
+def test_domains_go_on_over_a_change_of_weights():
+    made = source(STAGES)
+    x = stream(made, 10)
+    for name, domain in DOMAINS.items():
+        seen, alone = walk(x, domain.start), source({name: 1.0})
+        assert seen == stream(alone, 10)[: len(seen)].tolist()  # nothing again, nothing left out
+        assert made.consumed(10).records[name] == len(seen)
+    first = source(STAGES[0][1])
+    assert np.array_equal(x[: 3 * 12], stream(first, 3))
+    assert {int(i) // 1000 for i in made[7]["x"]} == {1}
+    assert np.array_equal(made[5]["x"], source(STAGES)[5]["x"])
+    whole = source([(0, STAGES[0][1]), (36, STAGES[1][1]), (84, STAGES[2][1])], batch=1)
+    assert np.array_equal(stream(whole, 120), x)  # whatever the batch
+    assert made.nominal(5) == pytest.approx({"a": 3.7 / 5, "b": 0.9 / 5, "c": 0.4 / 5})
+    assert made.nominal(0) == made.weights and made.nominal(3) == pytest.approx(made.weights)
+    assert made.nominal(14)["b"] == pytest.approx((0.3 + 1.2 + 7) / 14)
+
+
+def test_a_mixture_after_another_reads_what_is_unread_first():
+    first = source({"a": 0.5, "b": 0.3, "c": 0.2})
+    again = source({"a": 0.2, "b": 0.3, "c": 0.5}, seed=4, after=(first, 3))
+    third = source({"b": 1.0}, seed=5, after=(again, 4))
+    x, y, z = stream(first, 3), stream(again, 12), stream(third, 5)
+    for name, domain in DOMAINS.items():
+        read, fresh = walk(x, domain.start), walk(y, domain.start)
+        unread = max(domain.count - len(read), 0)
+        assert not set(read) & set(fresh[:unread])
+        assert len(set(fresh[:unread])) == min(unread, len(fresh))
+        if len(fresh) >= unread + domain.count:  # then everything, once an epoch
+            assert len(set(fresh[unread:][: domain.count])) == domain.count
+        assert name != "b" or fresh != stream(source({"b": 1.0}, seed=4), 12)[: len(fresh)].tolist()
+    known = {*walk(x, 1000), *walk(stream(again, 4), 1000)}
+    assert not known & set(z[: 90 - len(known)])  # the chain goes on
+    tight = source({"b": 1.0}, after=(first, 3), forbid_repeat=True)
+    with pytest.raises(DataError, match="domain 'b' has 79 unread records and 7 steps would need"):
+        tight.check(7)
+    with pytest.raises(DataError, match="domain 'b' has 9 records and had 90 before"):
+        source({"b": 1.0}, domains={"b": Numbers(0, 9)}, after=(first, 3))
+
+
+def test_bad_stages_and_repeats_in_them_are_refused():
+    with pytest.raises(DataError, match=r"stages begin at steps \[0, 4, 4\]: begin at 0 and"):
+        source([(0, {"a": 1.0}), (4, {"b": 1.0}), (4, {"c": 1.0})])
+    with pytest.raises(DataError, match=r"weights sum to 0\.5"):
+        source([(0, {"a": 1.0}), (4, {"b": 0.5})])
+    tight = source([(0, {"a": 0.5, "b": 0.5}), (10, {"b": 1.0})], forbid_repeat=True)
+    tight.check(12)
+    with pytest.raises(DataError, match="domain 'b' has 90 records and 13 steps would need 96"):
+        tight.check(13)

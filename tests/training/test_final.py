@@ -35,3 +35,21 @@ def test_what_was_not_kept_is_said(tmp_path):
     train(toys.Toy(), toys.fleet(2, (2,)), toys.feed(2), tmp_path / "b", keep_final=True)
     with pytest.raises(ValueError, match="no run 'None'; it holds "):
         load_final(tmp_path / "b", toys.Toy())
+
+
+def test_a_fleet_starts_from_a_finished_run(tmp_path):
+    begun = train(toys.Toy(), toys.fleet(2), toys.feed(2), tmp_path / "a", keep_final=True)
+    params = load_final(tmp_path / "a", toys.Toy(), "r1")
+    work = toys.Toy(), toys.fleet(3, (1, 2), warmup_steps=0), toys.feed(3), tmp_path / "b"
+    rows = train(*work, layout=fleet_layout(2), start=params).rows
+    ended = [row for row in begun.rows if row["run"] == "r1"][-1]
+    fresh = train(*work[:3], tmp_path / "c", layout=fleet_layout(2)).rows
+    for row, other in zip(rows, fresh, strict=True):
+        assert row["base_loss_a"] == pytest.approx(ended["loss_a"], rel=1e-6)
+        assert row["loss_a"] < other["loss_a"] and "base_loss_a" not in other
+    assert train(*work, start=params).rows == rows
+    for other in (None, load_final(tmp_path / "a", toys.Toy(), "r0")):
+        with pytest.raises(ValueError, match="holds a run with other start; name another"):
+            train(*work, start=other)
+    with pytest.raises(ValueError, match="the parameters to start from are of another model"):
+        train(toys.Toy(20), *work[1:3], tmp_path / "d", start=params)
