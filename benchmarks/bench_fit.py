@@ -51,7 +51,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import jax
 import tables
 from bench_optimum import optimum
-from figure2 import figure2
 from problem import pose
 from targets import time_to_target
 from throughput import all_targets, fits_per_second, gpu, large
@@ -59,7 +58,7 @@ from throughput import all_targets, fits_per_second, gpu, large
 from jaxmix.fitting import DEFAULT_SOLVER
 from jaxmix.fitting.search import SEARCHES
 
-SECTIONS = ("targets", "speed", "all", "figure2", "optimum", "gpu", "large")
+SECTIONS = ("targets", "speed", "all", "optimum", "gpu", "large")
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
@@ -122,7 +121,6 @@ def plan(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
         "targets": targets,
         "speed": lambda: fits_per_second(*((16, 1) if args.quick else (256, 3))),
         "all": lambda: all_targets(8 if args.quick else 64),
-        "figure2": lambda: figure2(pose(), args.out, quick=args.quick),
         "optimum": lambda: optimum(50 if args.quick else 1000),
         "gpu": gpu,
         "large": lambda: large(64 if args.quick else 10_000),

@@ -65,9 +65,10 @@ def _made(results: pathlib.Path) -> str:
     if not path.is_file():
         return "Command, time and machine are in its README."
     record = json.loads(path.read_text(encoding="utf-8"))
-    minutes = record["seconds"] / 60
-    time = f"{minutes:.0f} minutes" if minutes >= 2 else f"{record['seconds']:.0f} seconds"
-    return f"`{record['command']}`: {time} on {record['machine']}."
+    seconds = record.get("cpu_seconds", record["seconds"])
+    kind = "CPU time" if "cpu_seconds" in record else "on a machine that did other work as well"
+    minutes = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+    return f"`{record['command']}`: {minutes} ({kind}) on {record['machine']}."
 
 
 def _load(path: pathlib.Path):

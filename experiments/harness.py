@@ -73,8 +73,8 @@ def main(
     options(parser)
     given = parser.parse_args()
     mode = "smoke" if given.smoke else "gpu" if gpu and given.gpu else "laptop"
-    work = given.work / "smoke" if mode == "smoke" else given.work
-    out = work / "results" if mode == "smoke" else here / "results"
+    work = given.work if mode == "laptop" else given.work / mode
+    out = {"smoke": work, "laptop": here, "gpu": here / "gpu"}[mode] / "results"
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with compiled_quickly(mode == "smoke"):
@@ -105,6 +105,7 @@ def write_record(path: pathlib.Path, name: str, mode: str, seconds: float) -> No
         "mode": mode,
         "machine": machine(),
         "seconds": round(seconds, 1),
+        "cpu_seconds": round(time.process_time(), 1),
         "python": platform.python_version(),
         "jax": jax.__version__,
     }

@@ -25,17 +25,17 @@ PROPOSING = ("additive", "joint")
 RESTARTS = 48
 
 
-def main(config: FamilyStudy, script: str, description: str) -> None:
+def main(laptop: FamilyStudy, gpu: FamilyStudy, script: str, description: str) -> None:
     """Runs a study from the command line; `script` is its file."""
 
     def run(setting: Setting) -> None:
         if setting.smoke:  # too few rows for a law: the trainers are what is tried
             for name in ("ladder", "larger"):
-                trained(config.smoke(getattr(config, name)), setting.work / name)
+                trained(laptop.smoke(getattr(laptop, name)), setting.work / name)
             return
-        study(config, setting.work, setting.out)
+        study(gpu if setting.mode == "gpu" else laptop, setting.work, setting.out)
 
-    harness.main(script, description, run)
+    harness.main(script, description, run, gpu=True)
 
 
 def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:

@@ -22,6 +22,7 @@ def train(work: pathlib.Path, out: pathlib.Path) -> None:
     for design, groups in config.GROUPS.items():
         study = config.study(mixtures(groups, windows))
         frame = stages.trained(study, work / design).frame
+        frame = frame.loc[:, ~frame.columns.str.match("(bpb|epochs|unique)_")]
         tables.append(frame.assign(design=design, run=design + "-" + frame["run"].astype(str)))
     write_runs(runs_from_frame(pd.concat(tables, ignore_index=True)), out)
 

@@ -1,5 +1,7 @@
 """The early-fusion study: text, captioned pictures and illustrated pages, five sizes."""
 
+from dataclasses import replace
+
 import tiny
 from design import FamilyStudy
 
@@ -20,4 +22,15 @@ STUDY = FamilyStudy(
     held=120,
     proof_held=120,
     tiny=("nmm-tiny-16", lambda names: tiny.interleaved(*names), _DOMAINS),
+)
+
+# For one accelerator; nothing of it has been measured yet.
+GPU = replace(
+    STUDY,
+    sizes=("nmm-gpu-256", "nmm-gpu-384"),
+    largest="nmm-gpu-512",
+    tokens=20_000_000,
+    largest_tokens=25_000_000,
+    batch=64,
+    length=256,  # a picture has 64 patches
 )

@@ -15,5 +15,6 @@ def train(work: pathlib.Path, out: pathlib.Path) -> None:
         frames = []
         for name, study in config.studies(schedule).items():
             frame = stages.trained(study, work / schedule / name).frame
+            frame = frame.loc[:, ~frame.columns.str.match("(bpb|epochs|unique)_")]
             frames.append(frame.assign(run=f"{name}-" + frame["run"].astype(str)))
         write_runs(runs_from_frame(pd.concat(frames, ignore_index=True)), out / f"{schedule}.csv")

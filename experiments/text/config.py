@@ -1,5 +1,7 @@
 """The text study: seven domains of real text, four sizes to fit, and a larger one to predict."""
 
+from dataclasses import replace
+
 import tiny
 from design import FamilyStudy
 
@@ -32,4 +34,14 @@ STUDY = FamilyStudy(
         tiny.text,
         ("api_docs", "dictionary", "code_python"),
     ),
+)
+
+# For one accelerator; nothing of it has been measured yet.
+GPU = replace(
+    STUDY,
+    sizes=("tiny-96", "tiny-128", "tiny-192"),
+    largest="tiny-256",
+    tokens=20_000_000,
+    largest_tokens=25_000_000,
+    batch=64,
 )

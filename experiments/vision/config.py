@@ -1,5 +1,7 @@
 """The vision study: four domains of captioned pictures, of different quality, five sizes."""
 
+from dataclasses import replace
+
 import tiny
 from design import FamilyStudy
 
@@ -25,4 +27,15 @@ STUDY = FamilyStudy(
     length=32,  # 16 patches and 16 places for a caption
     # Losses of digits and glyphs, which no model is trained on, mostly rise: no law has that shape.
     scored=_DOMAINS,
+)
+
+# For one accelerator; nothing of it has been measured yet.
+GPU = replace(
+    STUDY,
+    sizes=("lvm-gpu-256", "lvm-gpu-384"),
+    largest="lvm-gpu-512",
+    tokens=20_000_000,
+    largest_tokens=25_000_000,
+    batch=256,
+    length=80,  # 64 patches and 16 places for a caption
 )

@@ -16,6 +16,8 @@ from .names import resolve_names as resolve_names
 from .points import PointTable as PointTable
 from .points import points_from_frame as points_from_frame
 from .points import read_points as read_points
+from .renaming import import_columns as import_columns
+from .renaming import read_mapping as read_mapping
 from .table import RunTable as RunTable
 from .table import read_runs as read_runs
 from .table import runs_from_frame as runs_from_frame

@@ -63,6 +63,32 @@ def test_one_run_by_the_same_code(run, corpus, tmp_path):
     assert json.loads((tmp_path / "one" / "waves" / "tiny-16-0" / "done.json").read_text())
 
 
+def test_a_run_goes_on_with_weights_by_stage(run, refused, corpus, tmp_path):
+    options = ("--corpus", corpus, "--tokens", "1024", *SMALL)
+    base, out = tmp_path / "base", tmp_path / "on"
+    assert run("train", "tiny-16", *options, "--weights", "low=1", "--out", base).status == 0
+    turn = "low=1@0.5;low=0.25,high=0.75"
+    begun = (*options, "--weights", turn, "--out", out)
+    done = run("train", "tiny-16", *begun, "--from", f"{base}:tiny-16-given-s0")
+    assert done.status == 0, done.err
+    frame = read_runs(out / "runs.csv").frame
+    assert frame["w_low"].tolist() == [1.0, 0.625] and frame["tokens_before"].tolist() == [1024] * 2
+    assert frame["base_loss_low"][0] < frame["base_loss_high"][0]
+    file = tmp_path / "turn.json"
+    file.write_text('{"turn": [{"share": 1, "weights": {"low": 0.5, "high": 0.5}}]}')
+    staged = ("--from", base, "--schedule-file", file, "--stages", f"again:{turn}")
+    assert plan(run, corpus, tmp_path / "plan", *staged, "--json").json["runs"] == 4
+    held = json.loads((tmp_path / "plan" / "plan.json").read_text())["study"]
+    shares = [stage["share"] for stage in held["stages"]["again"]]
+    assert held["start_from"]["tokens"] == 1024 and shares == [0.5, 0.5]
+    file.write_text('{"turn": [{"share": 1}]}')
+    study = ("study", "plan", tmp_path / "x", "--corpus", corpus, "--size", "tiny-16=1024")
+    assert "holds no schedules (KeyError: 'weights')" in refused(*study, "--schedule-file", file)
+    assert "no run 'absent'" in refused("train", "tiny-16", *begun, "--from", f"{base}:absent")
+    wrong = ("train", "tiny-16", *options, "--out", out, "--weights")
+    assert "'low=1' has no share of the tokens" in refused(*wrong, "low=1;high=1")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,0 +1,102 @@
+"""The tables of `run.py`: one size each, at one number of tokens or at several."""
+
+import pathlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import family_tables
+import numpy as np
+
+from jaxmix.runs import RunTable, runs_from_frame
+
+# Six designs of three to eight domains on one size, 36 mixtures each.
+COUNTED = pathlib.Path(__file__).resolve().parent.parent / "mixture_count"
+YE = ("additive-fixed-nd", "ye-m1", "ye-m2", "ye-m3", "ye-m4")
+GE = ("additive-fixed-n", "ge")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One table whose mixtures are dealt to fits and to tests.
+
+    Attributes:
+        name: in the results.
+        paper: the paper's table of it.
+        read: the run table.
+        laws: by name.
+        targets: names.
+        counts: mixtures to fit.
+        draws: random sets of them.
+        tested: expression of rows that are tested in every draw and never dealt; empty where the
+            mixtures that are not fitted are the test.
+    """
+
+    name: str
+    paper: str
+    read: Callable[[], RunTable]
+    laws: tuple[str, ...]
+    targets: tuple[str, ...]
+    counts: tuple[int, ...]
+    draws: int = 20
+    tested: str = ""
+
+
+def cases() -> Iterator[Case]:
+    """All cases that can be read here."""
+    text = lambda: family_tables.text().where("preset == 'tiny-64'")  # noqa: E731
+    domains = family_tables.text().domains
+    yield Case("text", "Table 13", lambda: last(text()), YE, domains, (18,))
+    yield Case("text", "Table 14", text, GE, domains, (18,))
+    if (COUNTED / "results" / "runs.csv").is_file():
+        targets = ("multilingual", "music", "code_python", "scripture")
+        yield Case("text, 4 domains", "Table 13", lambda: last(counted("k4")), YE, targets, (25,))
+        own = ("multilingual", "music")
+        yield Case("text, 4 domains", "Table 14", lambda: counted("k4"), GE, own, (25,))
+    if family_tables.published_are_here():
+        yield from _published()
+
+
+def _published() -> Iterator[Case]:
+    small = lambda: family_tables.redpajama().where("model_label == '70M'")  # noqa: E731
+    targets = ("arxiv", "github", "stackexchange", "wikipedia_en", "books3", "pile_cc")
+    yield Case("RedPajama", "Table 13", lambda: last(small()), YE, targets, (25,))
+    own = ("arxiv", "github", "stackexchange", "wikipedia")
+    yield Case("RedPajama", "Table 14", lambda: _with_wikipedia(small()), GE, own, (25,))
+    # 25 mixtures are fewer than the 35 parameters that two of the laws have for 17 domains.
+    wide = ("pile_cc", "github", "arxiv")
+    tested = "split == 'test'"
+    yield Case("RegMix", "Table 13", _regmix, YE, wide, (25, 100), 10, tested)
+
+
+def last(runs: RunTable) -> RunTable:
+    """The last checkpoint of every run."""
+    end = runs.frame.groupby("run")["tokens"].transform("max").to_numpy()
+    return runs.select(runs.tokens == end)
+
+
+def counted(design: str) -> RunTable:
+    """One of the designs of the experiment on the number of mixtures."""
+    sys.path.append(str(COUNTED))
+    try:
+        from designs import trained
+    finally:
+        sys.path.remove(str(COUNTED))
+    return trained(COUNTED / "results" / "runs.csv", design)
+
+
+def _with_wikipedia(runs: RunTable) -> RunTable:
+    """English Wikipedia under the name of the training domain, as Ge's law needs it."""
+    return runs_from_frame(runs.frame.rename(columns={"loss_wikipedia_en": "loss_wikipedia"}))
+
+
+def _regmix() -> RunTable:
+    """200 mixtures to choose from and 256 to test."""
+    runs = family_tables.regmix()
+    testing = runs.frame["split"].to_numpy() == "test"
+    return runs.select(testing | (np.cumsum(~testing) <= 200))
+
+
+def tiny(case: Case) -> Case:
+    """For a trial."""
+    return replace(case, laws=case.laws[:2], targets=case.targets[:1], draws=3)

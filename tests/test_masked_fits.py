@@ -1,0 +1,66 @@
+"""What experiments on tables share: laws of one size, deals of mixtures, quartiles."""
+
+import importlib
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+
+from jaxmix.laws import get_law
+from jaxmix.runs import runs_from_frame
+
+EXPERIMENTS = pathlib.Path(__file__).resolve().parent.parent / "experiments"
+
+
+@pytest.fixture
+def masked_fits(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(EXPERIMENTS), *sys.path])
+    yield importlib.import_module("masked_fits")
+    sys.modules.pop("masked_fits")
+
+
+@pytest.mark.parametrize("name", ["additive", "joint", "simple"])
+def test_a_law_of_one_size_is_the_law_at_infinite_size(masked_fits, name):
+    own, law, k = masked_fits.at_one_size(name), get_law(name), 3
+    rng = np.random.default_rng(0)
+    full = law.from_working(rng.normal(size=law.count(k)).astype(np.float32), k)
+    params = {p.name: full[p.name] for p in own.parameters}
+    tokens, weights = rng.uniform(1, 3, 5), rng.dirichlet(np.ones(k), 5)
+    wanted = law.loss(full, np.inf, tokens, weights)
+    np.testing.assert_allclose(own.loss(params, 2.0, tokens, weights), wanted, rtol=1e-5)
+    scaled = own.loss(own.rescale(params, 7.0, 4.0), 2.0, tokens / 4.0, weights)
+    np.testing.assert_allclose(scaled, wanted, rtol=1e-4)
+    assert own.count(k) < law.count(k)
+    assert masked_fits.at_one_size(name) is own  # or every call would compile anew
+
+
+def test_deals_keep_mixtures_whole_and_grow_from_one_order(masked_fits):
+    import pandas as pd
+
+    mixture = np.repeat(np.arange(5), 4)
+    weights = {"w_a": 0.1 + 0.2 * mixture, "w_b": 0.9 - 0.2 * mixture}
+    runs = runs_from_frame(
+        pd.DataFrame({"n_params": 1e6, "tokens": np.tile([1e6, 2e6, 3e6, 4e6], 5), "loss": 3.0})
+        .assign(**weights)
+        .assign(run=[f"r{m}" for m in mixture])
+    )
+    rows = runs.tokens > 1e6
+    few, many = masked_fits.deal(runs, (2, 4), 1, rows)
+    for deal, count in ((few, 2), (many, 4)):
+        assert len(set(mixture[deal.fitted])) == count
+        assert not set(mixture[deal.fitted]) & set(mixture[deal.unseen])
+        np.testing.assert_array_equal(deal.fitted | deal.unseen, rows)
+    assert set(mixture[few.fitted]) < set(mixture[many.fitted])
+
+
+def test_an_infinite_prediction_counts_and_a_missing_fit_does_not(masked_fits):
+    import pandas as pd
+
+    runs = runs_from_frame(pd.DataFrame({"n_params": 1e6, "tokens": [1e6, 2e6], "loss_a": 2.0}))
+    rows = np.array([True, True])
+    assert masked_fits.errors(runs, "a", np.array([2.2, 1.9]), rows) == pytest.approx(7.5)
+    assert masked_fits.errors(runs, "a", np.array([np.inf, 2.0]), rows) == np.inf
+    assert np.isnan(masked_fits.errors(runs, "a", np.array([np.nan, np.nan]), rows))
+    found = masked_fits.quartiles([1.0, np.inf, np.nan, 2.0, 3.0, np.inf])
+    assert found == {"lower": 2.0, "median": 3.0, "upper": np.inf}
