@@ -10,6 +10,9 @@ import pytest
 # Sharding is tested on eight virtual devices; the number is fixed once the first array exists.
 jax.config.update("jax_num_cpu_devices", 8)
 
+# Workers are told the width of a terminal that they do not have; tables have their own without.
+os.environ.pop("COLUMNS", None)
+
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs() -> Iterator[None]:

@@ -11,7 +11,7 @@ from config import NEW, ratio
 from continued_laws import TARGETS, base_of
 
 
-def critical(law, table, short, long, found, out):
+def critical(law, table, short, long, found, beside, out):
     """Old loss against the base by ratio and tokens, with the law's curves; and the ratios."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     base, n = base_of(table, "old"), float(table.n_params[0])
@@ -31,15 +31,18 @@ def critical(law, table, short, long, found, out):
     left.set_title("the law (lines) and runs (points)", fontsize=10)
     left.legend(fontsize=8)
     tokens = np.array([one.tokens for one in found])
-    ratios = np.array([one.ratio for one in found])
     ends = np.array([[one.low, one.high] for one in found])
-    right.plot(tokens, ratios, "-", color="C0", label="law")
+    for name, ratios in beside.items():
+        style = "-" if name == law.law.name else "--"
+        right.plot(tokens / 1e3, [one.ratio for one in ratios], style, label=name)
     if np.isfinite(ends).all():
-        right.fill_between(tokens, *ends.T, color="C0", alpha=0.2, label="90% of refits")
+        label = f"90% of refits, {law.law.name}"
+        right.fill_between(tokens / 1e3, *ends.T, color="0.6", alpha=0.3, label=label)
     seen = [measured.mean_and_error(measured.crossings(changes[d])) for d in tokens]
-    right.errorbar(tokens, *np.array(seen).T, fmt="o", color="C3", label="runs, with SE")
-    right.set(xscale="log", ylim=(0, 1.02), xlabel="continued tokens")
-    right.set_ylabel("critical ratio of new data")
+    right.errorbar(tokens / 1e3, *np.array(seen).T, fmt="o", color="C3", label="runs, with SE")
+    right.set(xlabel="continued tokens (thousands)", ylabel="critical ratio of new data")
+    right.set_title("fitted up to the last but one token count", fontsize=10)
+    right.set_ylim(bottom=0)
     right.legend(fontsize=8)
     figure.savefig(out / "critical.png", dpi=130)
     plt.close(figure)

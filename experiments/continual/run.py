@@ -56,7 +56,8 @@ def critical(asked: Continual, setting: Setting, start, tables):
     write_csv(out / "critical.csv", critical_rows(found, beside, ye, short, long))
     about = {"start": start.run, "tokens": start.tokens, "law": chosen}
     write_json(out / "base.json", about | bases(table))
-    continual_plots.critical(laws[0], table, measured.above_base(short), long, found, out)
+    changes = measured.above_base(short)
+    continual_plots.critical(laws[0], table, changes, long, found, beside, out)
     return laws, long
 
 

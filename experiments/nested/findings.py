@@ -5,47 +5,63 @@ import pathlib
 import pandas as pd
 from findings import Finding
 
-NESTED = "nested"
+LAWS = ("additive", "joint", "nested")
+UNSEEN = "unseen mixtures"
 
 
 def findings(results: pathlib.Path) -> list[Finding]:
     """What the tables say."""
     scores = pd.read_csv(results / "scores.csv")
-    means = scores.groupby(["table", "case", "law"])["mre"].mean()
     mixed = pd.read_csv(results / "mixture_laws.csv")
-    found = []
-    for table in dict.fromkeys(scores["table"]):
-        sizes = "70M-305M to 410M" if table == "RedPajama" else "four sizes to a larger one"
-        for case in dict.fromkeys(scores["case"]):
-            text = sizes if case == "larger" else case
-            found.append(_case(table, case, text, means[table][case]))
-    return [*found, *(_implicit(t, mixed[mixed["table"] == t]) for t in mixed["table"].unique())]
+    cases = scores.groupby(["table", "case"], sort=False)
+    return [
+        *(_case(table, case, rows) for (table, case), rows in cases),
+        *(_implicit(table, rows) for table, rows in mixed.groupby("table", sort=False)),
+    ]
 
 
-def _case(table: str, case: str, text: str, errors: pd.Series) -> Finding:
-    laws = ("additive", "joint", NESTED)
-    ours = ", ".join(f"{law} {errors[law]:.2f}%" for law in laws)
-    variants = errors[[name for name in errors.index if name.startswith("nested")]]
-    ours += f"; other ways to share exponents {variants.min():.2f}% to {variants.max():.2f}%"
-    paper = "a 1B model predicted from 70M to 410M" if case == "larger" else "no such split"
-    best = errors[list(laws)].idxmin()
+def _case(table: str, case: str, rows: pd.DataFrame) -> Finding:
+    """Means over the losses; medians over rows where whole mixtures are held out."""
+    which = "median" if case == UNSEEN else "mre"
+    errors = rows.groupby("law")[which].mean()
+    ours = ", ".join(f"{law} {errors[law]:.2f}%" for law in LAWS)
+    shared = errors[errors.index.str.startswith("nested")]
+    ours += f" (other ways to share exponents {shared.min():.2f}% to {shared.max():.2f}%)"
+    sizes = "70M-305M to 410M" if table == "RedPajama" else "four sizes to a larger one"
+    paper = "a 1B model is predicted from 70M to 410M" if case == "larger" else "no such split"
     return Finding(
         "Ye et al., nested laws",
-        f"{table}, {text}: mean relative error on the same rows",
+        f"{table}, {sizes if case == 'larger' else case}: "
+        f"{'median' if case == UNSEEN else 'mean'} relative error, same rows for all",
         paper,
         ours,
-        f"the {best} law errs least of the three here" if best != NESTED else "",
+        _why(case, rows, errors),
     )
+
+
+def _why(case: str, rows: pd.DataFrame, errors: pd.Series) -> str:
+    best = errors[list(LAWS)].idxmin()
+    if case == UNSEEN:
+        means = rows.groupby("law")["mre"].mean()
+        return f"the mean over rows is {_percent(means['nested'])} for nested, {_percent(means[best])} for {best}"
+    return "" if best == "nested" else f"the {best} law predicts these rows best"
 
 
 def _implicit(table: str, rows: pd.DataFrame) -> Finding:
     ours = ", ".join(
-        f"{r.law} {r.unseen_mre:.2f}%" for r in rows.sort_values("unseen_mre").itertuples()
+        f"{law} {_percent(median)} (mean {_percent(mean)})"
+        for law, median, mean in rows[["law", "unseen_median", "unseen_mre"]].itertuples(
+            index=False
+        )
     )
     return Finding(
         "Ye et al., implicit domains",
-        f"{table}: mean relative error on mixtures that were not fitted, one N and D",
+        f"{table}: median relative error on mixtures that were not fitted, one N and D",
         "the domains of a validation set need not be known",
         ours,
         "",
     )
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2f}%" if value < 1000 else f"{value:.0e}%"

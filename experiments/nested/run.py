@@ -23,12 +23,14 @@ from harness import Setting
 from nested_cases import Case, at_one_budget, cases, folds, regmix, tables
 from nested_plots import plot_larger
 
-from jaxmix.fitting import FitError, Nested, fit, fit_nested, score
+from jaxmix.fitting import FitError, Nested, NestedLaw, fit, fit_nested, score
+from jaxmix.fitting.nested import predict_nested
 from jaxmix.fitting.scores import weights_for
 
 WHOLE = ("additive", "joint")
 SHARED = (("size", "all"), ("none", "all"), ("all", "all"), ("size", "none"), ("none", "none"))
 NESTED = Nested().name
+ERRORS = ("mre", "median", "unseen_mre", "unseen_median")
 MIXTURE = ("ye-m1", "ye-implicit-2", "ye-implicit-3", "ye-m4")
 
 
@@ -61,13 +63,19 @@ def kept(setting: Setting, name: str, work: Callable[[], list[dict]]) -> list[di
     rows = work()
     path.parent.mkdir(parents=True, exist_ok=True)
     harness.write_text(path, json.dumps(rows))
-    print(name, [round(r["mre"], 3) for r in rows if "mre" in r], flush=True)
+    shown = [
+        round(v, 3)
+        for r in rows
+        for n, v in r.items()
+        if n in ("mre", "median", "unseen_mre", "unseen_median")
+    ]
+    print(name, shown, flush=True)
     return rows
 
 
 def compared(name, runs, case: Case, law: str, how: Nested | None, smoke: bool) -> list[dict]:
     """The error of a law on one case, target by target over its parts; and some predictions."""
-    found = []
+    found, errors = [], []
     for fitted, held in case.parts:
         train, test = runs.select(fitted), runs.select(held)
         if how is not None:
@@ -75,7 +83,11 @@ def compared(name, runs, case: Case, law: str, how: Nested | None, smoke: bool) 
         else:
             fits = fit(train, law, residual="log", restarts=restarts(smoke))
         found.append(score(fits, test))
+        if len(case.parts) > 1:  # single mixtures can be wrong by orders, so medians are kept too
+            errors.append(_relative_errors(fits, test))
     rows = [_score_row(name, case, law, target, [f[target] for f in found]) for target in found[0]]
+    for i, row in enumerate(rows if errors else ()):
+        row["median"] = float(np.median(np.concatenate([part[i] for part in errors])))
     shown = case.name == "larger" and (smoke or law in (*WHOLE, NESTED))
     return [*rows, *(predicted(name, law, fits, runs, case) if shown else ())]
 
@@ -136,8 +148,17 @@ def mixture_law(name, law, runs, parts, smoke) -> list[dict[str, Any]]:
         except FitError as error:
             print(f"{name}, {law}: {error}", flush=True)
             return []
-        found.append((fits, score(fits, train), score(fits, test)))
+        found.append((fits, score(fits, train), score(fits, test), _relative_errors(fits, test)))
     return [_line(name, law, parts, found)]
+
+
+def _relative_errors(fits, runs) -> np.ndarray:
+    """In percent, [m, p]."""
+    seen = runs.losses([f.target for f in fits])
+    at = runs.n_params, runs.tokens, weights_for(fits[0], runs)
+    nested = isinstance(fits[0], NestedLaw)
+    found = predict_nested(fits, *at) if nested else np.stack([f.predict(*at) for f in fits])
+    return 100 * np.abs(found - seen) / seen
 
 
 def _line(name, law, parts, found):
@@ -152,6 +173,7 @@ def _line(name, law, parts, found):
         "targets": len(found[0][0]),
         "fitted_mre": float(np.mean(errors[0])),
         "unseen_mre": float(np.mean(errors[1])),
+        "unseen_median": float(np.median(np.concatenate([part[3].ravel() for part in found]))),
         "unseen_spearman": float(np.mean(ranks)),
     }
 

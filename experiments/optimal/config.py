@@ -4,6 +4,8 @@ import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import tiny
+
 from jaxmix.studies import CorpusSpec, Design, Size, Study
 
 EXPERIMENTS = pathlib.Path(__file__).resolve().parent.parent
@@ -18,7 +20,7 @@ _TEXT = (
     "music",
 )
 _PICTURES = ("text", "image_caption", "interleaved")
-_MINI = CorpusSpec("text-mini", "bytes", 300_000)
+_TRIED = ("api_docs", "dictionary", "code_python")  # by a trial
 
 
 @dataclass(frozen=True)
@@ -168,32 +170,37 @@ LAPTOP = Config(
     ),
 )
 _FEW = ("api_docs", "scripture")  # of which one is trained on
-SMOKE = Config(
-    Final(
-        "text",
-        _MINI,
-        ("api_docs", "dictionary", "code_python"),
-        {"average": _FEW, "scripture": ("scripture",)},
-        Size("tiny-16", 4_096),
-        seeds=(0, 1),
-        random=1,
-        held=4,
-        restarts=2,
-        laws=("additive",),
-        items=2,
-        beside_items=2,
-    ),
-    Scale(
-        "text",
-        _MINI,
-        ("api_docs", "dictionary", "code_python"),
-        _FEW,
-        "dictionary",
-        ("tiny-16",),
-        8_192,
-        seeds=(0,),
-        held=4,
-        restarts=2,
-        laws=("additive",),
-    ),
-)
+
+
+def smoke() -> Config:
+    """A trial on a corpus that needs no download."""
+    corpus = tiny.text(_TRIED, ("scripture",))
+    return Config(
+        Final(
+            "text",
+            corpus,
+            _TRIED,
+            {"average": _FEW, "scripture": ("scripture",)},
+            Size("tiny-16", 4_096),
+            seeds=(0, 1),
+            random=1,
+            held=4,
+            restarts=2,
+            laws=("additive",),
+            items=2,
+            beside_items=2,
+        ),
+        Scale(
+            "text",
+            corpus,
+            _TRIED,
+            _FEW,
+            "dictionary",
+            ("tiny-16",),
+            8_192,
+            seeds=(0,),
+            held=4,
+            restarts=2,
+            laws=("additive",),
+        ),
+    )

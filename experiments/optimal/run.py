@@ -28,7 +28,7 @@ STAGES = {
 
 def run(setting: Setting) -> None:
     """All stages, or those that were asked for."""
-    chosen = config.SMOKE if setting.smoke else config.LAPTOP
+    chosen = config.smoke() if setting.smoke else config.LAPTOP
     for name in (setting.given.only or ",".join(STAGES)).split(","):
         STAGES[name](chosen, setting)
 

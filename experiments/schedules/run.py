@@ -130,7 +130,7 @@ def error_rows(
 def proposal(laws: tuple[FittedLaw, ...], runs: RunTable, smoke: bool) -> Trust:
     """The best mixture for the mean loss at the largest budget, with its refits."""
     small = small_sizes(runs)
-    refits = bootstrap(laws, small, resamples=8 if smoke else REFITS)
+    refits = bootstrap(laws, small, resamples=REFITS, basins=1 if smoke else 4)
     return trust(refits, float(runs.n_params.max()), float(runs.tokens.max()))
 
 

@@ -20,6 +20,9 @@ from jaxmix.runs import RunTable
 
 _LOCAL = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=5)
 
+# Largest gradient of a fit that counts as 0: directions that matter little end at up to 1e-6.
+TOLERANCE = 1e-5
+
 
 @dataclass(frozen=True)
 class Moves:
@@ -54,7 +57,7 @@ def predicted(
         keys: [p] unit of each row.
         keep: share of the weight that is kept; 0 leaves the unit out.
     """
-    influences = [influence(law, runs) for law in laws]
+    influences = [influence(law, runs, tolerance=TOLERANCE) for law in laws]
     moved = mixture_influence(influences, *place.budget).by_weight
     weights = np.sum([moved[law.target] for law in laws], axis=0)  # [k, p]
     losses = np.array([i.on_prediction(*place.budget, place.mixture)[1] for i in influences])

@@ -55,9 +55,9 @@ def run(setting: Setting) -> None:
             {"study": name, "law": law, **row}
             for row in domain_slopes_of(runs, law, targets, setting.smoke)
         ]
-    harness.write_csv(setting.out / "moves.csv", moves)
-    harness.write_csv(setting.out / "agreement.csv", scores)
-    harness.write_csv(setting.out / "slopes.csv", slopes)
+        harness.write_csv(setting.out / "moves.csv", moves)
+        harness.write_csv(setting.out / "agreement.csv", scores)
+        harness.write_csv(setting.out / "slopes.csv", slopes)
     if not setting.smoke:
         harness.write_csv(setting.out / "recovery.csv", recovery())
     from sensitivity_plots import plot_moves, plot_slopes
@@ -122,6 +122,7 @@ def leaving(
             "basin": basin,
             "of": what,
             "units": int(keys.max()) + 1,
+            "largest_gradient": max(law.report.gradient_norm for law in laws),
             **asdict(agreement(getattr(said[keep], what), getattr(moves, what))),
         }
         for (keep, basin), moves in done.items()

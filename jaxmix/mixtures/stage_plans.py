@@ -17,9 +17,9 @@ from jaxmix.mixtures.problem import make_starts
 from jaxmix.mixtures.stages import as_array, equal_loss, staged_losses
 
 Array = jax.Array
-_ROUNDS, _SWEEPS = 12, 6  # of multipliers, and over the stages in each
+_ROUNDS, _SWEEPS = 60, 2  # of multipliers, and over the stages in each
 _CANDIDATES, _PENALTY = 4096, 10.0  # random plans, and what a nat over a limit costs them
-_MET = 1e-5  # nats by which a limit may be missed and still be read as kept
+_MET = 1e-4  # nats by which a limit may be missed and still be read as kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,12 +106,12 @@ def plan_stages(
     targets, domains = tuple(law.target for law in laws), laws[0].domains
     given = resolve(limits or {}, targets, "target")
     w = target_weight_rows(target_weights, targets)[0]
-    m, most = recency and as_array(laws, recency), np.array([given.get(t, np.inf) for t in targets])
+    m = None if recency is None else as_array(laws, recency)
+    most = np.array([given.get(t, np.inf) for t in targets])
     k = len(domains)
     with jax.enable_x64(True):
-        given = (n_params, tokens, m, w, most)
-        numbers = (None if x is None else jnp.asarray(x, jnp.float64) for x in given)
-        problem = _Problem(stack(laws), *numbers)
+        n, d, wanted, limit = (jnp.asarray(x, jnp.float64) for x in (n_params, tokens, w, most))
+        problem = _Problem(stack(laws), n, d, None if m is None else jnp.asarray(m), wanted, limit)
         one = make_starts(np.zeros(k), np.ones(k), max(starts, k + 1), key)[:, None]
         even = problem._replace(recency=jnp.ones(len(targets)))  # one stage: rules agree
         fixed = _best(even, np.ones(1), one, targets)
@@ -180,9 +180,9 @@ def _search(
     def round_of(i: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         weights, multipliers, strength = jax.lax.fori_loop(0, sweeps * stages, of_stage, carry)
         multipliers = jnp.maximum(multipliers + strength * over(weights), 0.0)
-        return weights, multipliers, jnp.minimum(2.0 * strength, 1e3)
+        return weights, multipliers, jnp.minimum(2.0 * strength, 100.0)
 
-    begun = (start, jnp.zeros(len(p.limits)), jnp.asarray(3.0))
+    begun = (start, jnp.zeros(len(p.limits)), jnp.asarray(1.0))
     weights, *_ = jax.lax.fori_loop(0, rounds, round_of, begun)
     return weights, jnp.maximum(over(weights), 0.0)
 

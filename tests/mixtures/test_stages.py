@@ -101,9 +101,9 @@ def test_gradient_of_the_plan_is_that_of_finite_differences(laws, recency):
     rng = np.random.default_rng(1)
     weights, ends = rng.dirichlet(np.ones(2), 3), np.array([0.3, 0.6, 1.0])
     with jax.enable_x64(True):
-        given = (1e6, 1e5, recency, [0.3, 0.7], [2.0, np.inf])  # the limit is missed
-        numbers = (None if x is None else jnp.asarray(x, float) for x in given)
-        problem = _Problem(stack(laws), *numbers)
+        m = None if recency is None else jnp.asarray(recency)
+        w, most = jnp.array([0.3, 0.7]), jnp.array([2.0, np.inf])  # the limit is missed
+        problem = _Problem(stack(laws), jnp.asarray(1e6), jnp.asarray(1e5), m, w, most)
         price = jnp.array([0.2, 0.0]), jnp.asarray(5.0)
         value = lambda h: lagrangian(problem, jnp.asarray(ends), jnp.asarray(h), *price)  # noqa: E731
         slope = np.asarray(jax.grad(value)(jnp.asarray(weights)))
@@ -131,7 +131,7 @@ def test_stages_gain_just_where_targets_forget_unlike(laws):
     assert lowest - 2e-3 < plan.objective <= lowest + 1e-9
     most = plan.predicted["a"] - 0.02
     kept = plan_stages(laws, 1e6, 1e5, [0.5, 0.5], unlike, limits={"a": most}, **both)
-    assert kept.predicted["a"] <= most + 1e-5 and kept.fixed_predicted["a"] <= most + 1e-5
+    assert kept.predicted["a"] <= most + 1e-4 and kept.fixed_predicted["a"] <= most + 1e-4
     assert plan.objective < kept.objective <= kept.fixed_objective
     with pytest.raises(ValueError, match="no mixture keeps all limits: the nearest found has 'a'"):
         plan_stages(laws, 1e6, 1e5, [0.5, 0.5], unlike, limits={"a": 2.0}, **both)
