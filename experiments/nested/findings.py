@@ -43,7 +43,8 @@ def _why(case: str, rows: pd.DataFrame, errors: pd.Series) -> str:
     best = errors[list(LAWS)].idxmin()
     if case == UNSEEN:
         means = rows.groupby("law")["mre"].mean()
-        return f"the mean over rows is {_percent(means['nested'])} for nested, {_percent(means[best])} for {best}"
+        nested, other = (_percent(means[law]) for law in ("nested", best))
+        return f"means over rows, which a few mixtures set: nested {nested}, {best} {other}"
     return "" if best == "nested" else f"the {best} law predicts these rows best"
 
 

@@ -18,8 +18,8 @@ _LAYERS = (0.0, 0.2, 0.4, 0.6)
 
 
 def plot_corners(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
-    """Figure 7: the optimal mixture (columns) of each target alone (rows), by the joint law."""
-    rows = [row for row in rows if row["law"] == "joint"]
+    """Figure 7: the optimal mixture (columns) of each target alone (rows), by the first law."""
+    rows = [row for row in rows if row["law"] == rows[0]["law"]]
     names = list(dict.fromkeys(row["study"] for row in rows))
     fig, axes = plt.subplots(
         1, len(names), figsize=(4.4 * len(names), 4.0), squeeze=False, layout="constrained"

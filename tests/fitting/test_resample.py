@@ -67,6 +67,7 @@ def test_other_rows_are_refused(table, linear):
         bootstrap(linear, table.where("n_params > 5e7"), resamples=5)
 
 
+@pytest.mark.slow
 def test_wild_refits_scatter_as_the_cluster_sandwich_says(table, linear):
     """Least squares: Cov = (X'X)^-1 sum_g X_g' r_g r_g' X_g (X'X)^-1, r of fits without g."""
     found = bootstrap(linear, table, resamples=3000, unit="mixture", seed=1)
@@ -92,6 +93,7 @@ def test_weighted_refits_scatter_alike(method, table, linear):
     assert np.all(other.params["c"][0].std(0) / wild < 1.5)
 
 
+@pytest.mark.slow
 def test_noise_refits_scatter_by_the_noise_of_repeats():
     table = study(noise=0.01, replicates=4)
     laws = fit(table, LINEAR, delta=100.0, restarts=8)
