@@ -66,7 +66,9 @@ def _made(results: pathlib.Path) -> str:
         return "Command, time and machine are in its README."
     record = json.loads(path.read_text(encoding="utf-8"))
     seconds = record.get("cpu_seconds", record["seconds"])
-    kind = "CPU time" if "cpu_seconds" in record else "on a machine that did other work as well"
+    kind = "on a machine that did other work as well"
+    if "cpu_seconds" in record:
+        kind = "of CPU, the last call's; runs and fits that it found done are not in it"
     minutes = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     return f"`{record['command']}`: {minutes} ({kind}) on {record['machine']}."
 

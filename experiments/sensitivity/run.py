@@ -1,6 +1,6 @@
 """Gradient-based sensitivity: what each run does to h*, and each domain to each target.
 
-    python experiments/sensitivity/run.py [--smoke]
+    python experiments/sensitivity/run.py [--smoke] [--only multimodal,text,redpajama]
 
 Implicit derivatives of the fit and of h* say what happens to the optimal mixture and to predicted
 losses when a mixture (or a run) is left out. Refits without it say what does happen: once going
@@ -10,6 +10,7 @@ the slope of every target's loss towards every domain, with its checks. RedPajam
 published runs.
 """
 
+import argparse
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ def run(setting: Setting) -> None:
     """Every study's derivatives and refits, and the slopes of its domains."""
     moves, scores, slopes = [], [], []
     for name, runs, goal, targets in studies(setting.smoke):
+        if setting.given.only and name not in setting.given.only.split(","):
+            continue
         for law, delta, unit in cases_of(name, setting.smoke):
             label = {"study": name, "law": law, "delta": delta, "unit": unit}
             print(*label.values(), flush=True)
@@ -183,5 +186,10 @@ def recovery() -> Iterator[dict[str, Any]]:
     return recovery_rows(truth, runs, budget_of(runs), restarts=RESTARTS, resamples=REFITS)
 
 
+def options(parser: argparse.ArgumentParser) -> None:
+    """Adds --only."""
+    parser.add_argument("--only", help="studies, of multimodal,text,redpajama")
+
+
 if __name__ == "__main__":
-    harness.main(__file__, __doc__ or "", run)
+    harness.main(__file__, __doc__ or "", run, options=options)

@@ -26,6 +26,7 @@ def plot_moves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
             r for r in rows if r["study"] == studies[i] and (r["law"], r["delta"]) == variants[j]
         ]
         _cloud(ax, own)
+        ax.locator_params(axis="x", nbins=4)
         ax.set_title(f"{studies[i]}, {variants[j][0]}, threshold {variants[j][1]:g}", fontsize=8)
     fig.supxlabel("predicted change of a weight of h* (a mixture left out)", fontsize=10)
     fig.supylabel("change in refits", fontsize=10)
