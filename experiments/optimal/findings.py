@@ -99,44 +99,57 @@ def _figure4(results):
 
 
 def _table3(results):
-    paper = {
-        "continue, trained": "CORE: base 52, uniform 53, h*_avg 56, h*_OH 58",
-        "continue, scripture": "MMLU: base 25, uniform 30, h*_avg 32, h*_OH 37",
-        "continue, world_facts": "MMLU: base 25, uniform 30, h*_avg 32, h*_OH 37",
+    core, mmlu = (
+        "CORE: base 52, uniform 53, h*_avg 56, h*_OH 58",
+        "MMLU: base 25, uniform 30, h*_avg 32, h*_OH 37",
+    )
+    near = "Near chance: models of 330,000 parameters hardly know what a text goes on with."
+    below = (
+        "Below chance where text of the trained domains is likelier to a model than the target's."
+    )
+    groups = {
+        "continue, trained": (core, near),
+        "domain, trained": (core, ""),
+        "domain, scripture": (mmlu, below),
+        "domain, world_facts": (mmlu, below),
     }
-    for group, theirs in paper.items():
+    for group, (theirs, why) in groups.items():
+        kind, _, place = group.partition(", ")
+        wrong = "of the same text" if kind == "continue" else "of other domains"
         found = {r["mixture"]: r for r in rows(results / "table-3.csv", group=group)}
+        percent = (
+            f"{float(found[m]['mean']):.1f} ± {float(found[m]['sem']):.1f}"
+            for m in ("proportional", "uniform", *BEST)
+        )
         yield Finding(
             "Table 3",
-            f"right continuation of four, {group.partition(', ')[2]}; proportional, uniform, h* "
-            "for average, scripture, world_facts",
+            f"right continuation among four, wrong ones {wrong}, percent, {place}; proportional, "
+            "uniform, h* for average, scripture, world_facts",
             theirs,
-            ", ".join(
-                f"{float(found[m]['percent']):.1f} ± {float(found[m]['sem']):.1f}"
-                for m in ("proportional", "uniform", *BEST)
-            )
-            + " %",
-            "Models of 330,000 parameters tell texts apart by their vocabulary and little else.",
+            ", ".join(percent),
+            why,
         )
 
 
 def _table15(results):
-    """On how many tasks about a goal its own optimum is ahead of the uniform mixture."""
-    made = {(r["mixture"], r["task"]): float(r["percent"]) for r in rows(results / "table-15.csv")}
+    """What a text's own optimum gains over the uniform mixture on each of its tasks."""
+    made = {(r["mixture"], r["task"]): r for r in rows(results / "table-15.csv")}
     parts = []
     for goal in ("scripture", "world_facts"):
-        gains = [
-            made[f"best-{goal}", task] - made["uniform", task]
+        pairs = {
+            kind: [made[m, f"{kind}-{goal}"] for m in (f"best-{goal}", "uniform")]
             for kind in ("continue", "domain", "word")
-            for task in [f"{kind}-{goal}"]
-        ]
-        parts.append(f"{goal} " + ", ".join(f"{gain:+.1f}" for gain in gains))
+        }
+        points = [float(a["percent"]) - float(b["percent"]) for a, b in pairs.values()]
+        nats = float(pairs["word"][1]["nats"]) - float(pairs["word"][0]["nats"])
+        shown = ", ".join(f"{x:+.1f}" for x in points)
+        parts.append(f"{goal} {shown}, and {nats:+.2f} nats for the last word")
     return Finding(
         "Table 15",
-        "points of h* for a text over uniform, on its tasks: continuation, domain, last word",
+        "h* for a text over uniform on its tasks, points: continuation, domain, last word",
         "h*_OH over uniform: 0 to +21 points on seven tasks",
         "; ".join(parts),
-        "Nine kinds of questions from held-out text stand for the benchmarks.",
+        "Questions from held-out text stand for the benchmarks, which are beyond these models.",
     )
 
 
