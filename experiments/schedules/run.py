@@ -42,17 +42,27 @@ def run(setting: Setting) -> None:
     }
     out = setting.out
     harness.write_csv(out / "errors.csv", error_rows(laws, tables))
-    proposals = {
-        which: proposal(found, tables[which[1]], setting.smoke) for which, found in laws.items()
-    }
-    optima, pairs = list(optimum_rows(proposals)), pair_rows(tables)
-    harness.write_csv(out / "optima.csv", optima)
-    harness.write_csv(out / "refits.csv", refit_rows(proposals))
-    harness.write_csv(out / "distances.csv", distance_rows(proposals))
+    pairs = pair_rows(tables)
     harness.write_csv(out / "ranks.csv", rank_rows(pairs))
+    # Refits take minutes, and are left out of a trial.
+    optima = [] if setting.smoke else compared(laws, tables, out)
     from schedule_plots import plot_schedules
 
     plot_schedules(pairs, optima, out / "schedules.png")
+
+
+def compared(
+    laws: Mapping[tuple[str, str], tuple[FittedLaw, ...]],
+    tables: Mapping[str, RunTable],
+    out: pathlib.Path,
+) -> list[dict[str, Any]]:
+    """Writes the optima of both schedules, their refits and distances; returns the optima."""
+    proposals = {which: proposal(found, tables[which[1]]) for which, found in laws.items()}
+    optima = list(optimum_rows(proposals))
+    harness.write_csv(out / "optima.csv", optima)
+    harness.write_csv(out / "refits.csv", refit_rows(proposals))
+    harness.write_csv(out / "distances.csv", distance_rows(proposals))
+    return optima
 
 
 def read_tables(setting: Setting) -> dict[str, RunTable]:
@@ -127,10 +137,10 @@ def error_rows(
         }
 
 
-def proposal(laws: tuple[FittedLaw, ...], runs: RunTable, smoke: bool) -> Trust:
+def proposal(laws: tuple[FittedLaw, ...], runs: RunTable) -> Trust:
     """The best mixture for the mean loss at the largest budget, with its refits."""
     small = small_sizes(runs)
-    refits = bootstrap(laws, small, resamples=REFITS, basins=1 if smoke else 4)
+    refits = bootstrap(laws, small, resamples=REFITS)
     return trust(refits, float(runs.n_params.max()), float(runs.tokens.max()))
 
 

@@ -35,6 +35,8 @@ def plot_schedules(
 
 
 def _optima(ax: Any, optima: Sequence[Mapping[str, Any]]) -> None:
+    if not optima:  # of a trial
+        return
     domains = list(dict.fromkeys(row["domain"] for row in optima))
     groups = list(dict.fromkeys((row["law"], row["schedule"]) for row in optima))
     for g, group in enumerate(groups):
