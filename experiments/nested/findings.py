@@ -6,6 +6,7 @@ import pandas as pd
 from findings import Finding
 
 LAWS = ("additive", "joint", "nested")
+WITH_M1 = "nested(mixtures=ye-m1)"
 UNSEEN = "unseen mixtures"
 
 
@@ -25,8 +26,10 @@ def _case(table: str, case: str, rows: pd.DataFrame) -> Finding:
     which = "median" if case == UNSEEN else "mre"
     errors = rows.groupby("law")[which].mean()
     ours = ", ".join(f"{law} {errors[law]:.2f}%" for law in LAWS)
-    shared = errors[errors.index.str.startswith("nested")]
-    ours += f" (other ways to share exponents {shared.min():.2f}% to {shared.max():.2f}%)"
+    shared = errors[errors.index.str.startswith("nested") & ~errors.index.str.contains("mixtures=")]
+    ours += f" (ways to share exponents: {shared.min():.2f}% to {shared.max():.2f}%)"
+    if WITH_M1 in errors:
+        ours += f", nested with M1 {errors[WITH_M1]:.2f}%"
     sizes = "70M-305M to 410M" if table == "RedPajama" else "four sizes to a larger one"
     paper = "a 1B model is predicted from 70M to 410M" if case == "larger" else "no such split"
     return Finding(
@@ -43,8 +46,8 @@ def _why(case: str, rows: pd.DataFrame, errors: pd.Series) -> str:
     best = errors[list(LAWS)].idxmin()
     if case == UNSEEN:
         means = rows.groupby("law")["mre"].mean()
-        nested, other = (_percent(means[law]) for law in ("nested", best))
-        return f"means over rows, which a few mixtures set: nested {nested}, {best} {other}"
+        said = ", ".join(f"{law} {_percent(means[law])}" for law in LAWS)
+        return f"means over rows, which a few mixtures set: {said}"
     return "" if best == "nested" else f"the {best} law predicts these rows best"
 
 

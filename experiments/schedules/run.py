@@ -28,7 +28,7 @@ from jaxmix.runs import RunTable, read_runs
 
 SCHEDULES = ("constant", "cosine")
 LAWS = ("additive", "joint")
-RESTARTS, REFITS = 48, 64
+RESTARTS, REFITS = 192, 64
 NEAR = 0.1  # a checkpoint counts as being at a budget that it misses by at most this share
 
 

@@ -59,5 +59,5 @@ def _optima(ax: Any, optima: Sequence[Mapping[str, Any]]) -> None:
         )
     ax.set_xticks(range(len(domains)), domains, rotation=20)
     ax.set_ylabel("optimal weight for the mean loss, 90% interval")
-    ax.set_ylim(bottom=0.0)
-    ax.legend(fontsize=8)
+    ax.set_ylim(0.0, 1.2)
+    ax.legend(fontsize=8, ncols=2, loc="upper center")

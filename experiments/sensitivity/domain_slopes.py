@@ -24,7 +24,7 @@ def towards(mixture: np.ndarray, i: int) -> np.ndarray:
 def effect_rows(
     laws: Sequence[FittedLaw],
     runs: RunTable,
-    refits: Ensemble,
+    refits: Ensemble | None,
     budget: tuple[float, float],
     places: dict[str, np.ndarray],
 ) -> Iterator[dict[str, Any]]:

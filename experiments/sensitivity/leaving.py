@@ -20,8 +20,8 @@ from jaxmix.runs import RunTable
 
 _LOCAL = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=5)
 
-# Largest gradient of a fit that counts as 0: directions that matter little end at up to 1e-6.
-TOLERANCE = 1e-5
+# Largest gradient of a fit that counts as 0: flat directions and kinks end at up to 4e-5.
+TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Moves:
 
     weights: np.ndarray
     losses: np.ndarray
+
+    def __mul__(self, share: float) -> "Moves":
+        """The changes as only a share of the weight is taken, to first order."""
+        return Moves(share * self.weights, share * self.losses)
 
 
 @dataclass(frozen=True)
@@ -45,24 +49,21 @@ class Place:
         return self.n_params, self.tokens
 
 
-def predicted(
-    laws: Sequence[FittedLaw], runs: RunTable, place: Place, keys: np.ndarray, keep: float
-) -> Moves:
-    """First-order changes as each unit's rows keep only a share of their weight.
+def predicted(laws: Sequence[FittedLaw], runs: RunTable, place: Place, keys: np.ndarray) -> Moves:
+    """First-order changes as each unit is left out.
 
     Args:
         laws: fits of one law on ``runs``.
         runs: the table.
         place: where.
         keys: [p] unit of each row.
-        keep: share of the weight that is kept; 0 leaves the unit out.
     """
     influences = [influence(law, runs, tolerance=TOLERANCE) for law in laws]
     moved = mixture_influence(influences, *place.budget).by_weight
     weights = np.sum([moved[law.target] for law in laws], axis=0)  # [k, p]
     losses = np.array([i.on_prediction(*place.budget, place.mixture)[1] for i in influences])
     member = np.arange(keys.max() + 1)[:, None] == keys  # [u, p]
-    return Moves(*((keep - 1.0) * member @ x.T for x in (weights, losses)))
+    return Moves(*(-(member @ x.T) for x in (weights, losses)))
 
 
 def refitted(

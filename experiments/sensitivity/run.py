@@ -114,7 +114,7 @@ def leaving(
 
     keys = mixture_labels(runs.weights) if unit == "mixture" else run_labels(runs)
     place = Place(*budget_of(runs), uniform(len(runs.domains))[0])
-    said = {keep: predicted(laws, runs, place, keys, keep) for keep in (0.0, 0.9)}
+    out = predicted(laws, runs, place, keys)
     done = {
         (keep, basin): refitted(laws, runs, place, keys, keep, everywhere=basin == "best")
         for keep, basin in cases
@@ -126,7 +126,7 @@ def leaving(
             "of": what,
             "units": int(keys.max()) + 1,
             "largest_gradient": max(law.report.gradient_norm for law in laws),
-            **asdict(agreement(getattr(said[keep], what), getattr(moves, what))),
+            **asdict(agreement(getattr(out * (1.0 - keep), what), getattr(moves, what))),
         }
         for (keep, basin), moves in done.items()
         for what in ("weights", "losses")
@@ -137,7 +137,7 @@ def leaving(
         {
             "left_out": name,
             "domain": domain,
-            "predicted": float(said[0.0].weights[u, i]),
+            "predicted": float(out.weights[u, i]),
             "same_basin": float(same[u, i]),
             "best_basin": float(best[u, i]),
         }
