@@ -54,7 +54,7 @@ test-all: lint  ## style, types, doctests and every test
 	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 results: install  ## rebuild the table of all experiments from their result files
-	@$(PY) experiments/findings.py
+	@$(PY) experiments/summary.py
 
 bench: install  ## the fitter beside its peers (minutes)
 	@$(PY) benchmarks/bench_fit.py $(BENCH_FLAGS)

@@ -56,7 +56,7 @@ from targets import time_to_target
 from throughput import all_targets, fits_per_second, gpu, large
 
 from jaxmix.fitting import DEFAULT_SOLVER
-from jaxmix.fitting.search import SEARCHES
+from jaxmix.fitting.solvers.multistart import SEARCHES
 
 SECTIONS = ("targets", "speed", "all", "optimum", "gpu", "large")
 RESULTS = pathlib.Path(__file__).parent / "results"

@@ -37,8 +37,8 @@ from jaxmix.fitting import FittedLaw, fit, random_truth
 from jaxmix.fitting.simulate import true_laws
 from jaxmix.laws import ADDITIVE_FIXED_ND
 from jaxmix.mixtures import dirichlet_design, optimize_many, vertices
-from jaxmix.mixtures.candidates import distance
-from jaxmix.mixtures.next_runs import CRITERIA, next_runs
+from jaxmix.mixtures.sequential.candidates import distance
+from jaxmix.mixtures.sequential.next_runs import CRITERIA, next_runs
 from jaxmix.runs import RunTable, read_runs, runs_from_columns
 
 LAW = ADDITIVE_FIXED_ND

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from problem import random_jobs
 
-from jaxmix.fitting.lanes import COLD, Jobs
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import Problem
-from jaxmix.fitting.reference import JaxoptLBFGS, jaxopt_results
-from jaxmix.fitting.search import SEARCHES, run_jobs, run_search
+from jaxmix.fitting.solvers.lanes import COLD, Jobs
+from jaxmix.fitting.solvers.multistart import SEARCHES, run_jobs, run_search
+from jaxmix.fitting.solvers.reference import JaxoptLBFGS, jaxopt_results
 
 SCALE = 1e-5
 WARM_UP = 10**6  # a seed that no measurement uses

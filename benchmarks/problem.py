@@ -11,9 +11,9 @@ import sys
 import jax
 import jax.numpy as jnp
 
-from jaxmix.fitting.lanes import COLD, Jobs
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import Problem, make_problem, random_starts
+from jaxmix.fitting.solvers.lanes import COLD, Jobs
 from jaxmix.laws import get_law
 from jaxmix.runs import RunTable, read_runs
 

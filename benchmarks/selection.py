@@ -22,7 +22,7 @@ import numpy as np
 
 from jaxmix.fitting.selection import FitSettings, run_trials, select
 from jaxmix.fitting.selection.evidence import gather
-from jaxmix.fitting.splits import make_splits
+from jaxmix.fitting.selection.splits import make_splits
 from jaxmix.runs import RunTable, read_runs
 
 ROOT = Path(__file__).resolve().parent.parent

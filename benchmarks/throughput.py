@@ -13,9 +13,9 @@ import numpy as np
 from problem import pose, random_jobs, read_table
 
 from jaxmix.fitting import fit
-from jaxmix.fitting.lanes import Jobs, Results
 from jaxmix.fitting.problem import Problem
-from jaxmix.fitting.search import SEARCHES, run_jobs
+from jaxmix.fitting.solvers.lanes import Jobs, Results
+from jaxmix.fitting.solvers.multistart import SEARCHES, run_jobs
 
 CONVERGED_GOAL, LARGE_GOAL_GB, ALL_GOAL_SECONDS = 25.0, 4.0, 120.0
 

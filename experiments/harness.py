@@ -3,13 +3,13 @@
 import argparse
 import contextlib
 import csv
-import json
+import io
 import os
 import pathlib
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,12 +31,14 @@ class Setting:
         out: folder of the results: the experiment's ``results``, or a scratch one in smoke mode,
             so that a trial overwrites no result.
         work: folder of runs and checkpoints, kept so that a stopped experiment resumes.
+        parts: of the experiment that are run: all of them, or those that --only names.
         given: the other options.
     """
 
     mode: str
     out: pathlib.Path
     work: pathlib.Path
+    parts: tuple[str, ...]
     given: argparse.Namespace
 
     @property
@@ -51,6 +53,7 @@ def main(
     run: Callable[[Setting], None],
     *,
     gpu: bool = False,
+    parts: Sequence[str] = (),
     options: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
 ) -> None:
     """Runs an experiment from the command line.
@@ -60,6 +63,7 @@ def main(
         description: its docstring.
         run: does the work and writes into ``setting.out``.
         gpu: whether it has a mode for accelerators.
+        parts: names that --only chooses among.
         options: adds options of its own.
     """
     here = pathlib.Path(script).resolve().parent
@@ -70,15 +74,21 @@ def main(
     parser.add_argument("--smoke", action="store_true", help="seconds, on tiny data")
     if gpu:
         parser.add_argument("--gpu", action="store_true", help="larger, for an accelerator")
+    if parts:
+        parser.add_argument("--only", metavar="A,B", help=f"of {','.join(parts)}")
     options(parser)
     given = parser.parse_args()
+    chosen = tuple(given.only.split(",")) if parts and given.only else tuple(parts)
+    for name in chosen:
+        if name not in parts:
+            parser.error(f"--only {name}: there are {', '.join(parts)}")
     mode = "smoke" if given.smoke else "gpu" if gpu and given.gpu else "laptop"
     work = given.work if mode == "laptop" else given.work / mode
     out = {"smoke": work, "laptop": here, "gpu": here / "gpu"}[mode] / "results"
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with compiled_quickly(mode == "smoke"):
-        run(Setting(mode, out, work, given))
+        run(Setting(mode, out, work, chosen, given))
     write_record(out / "run.json", here.name, mode, time.monotonic() - began)
 
 
@@ -99,6 +109,8 @@ def write_record(path: pathlib.Path, name: str, mode: str, seconds: float) -> No
     """Notes the command that made the results beside it, the machine, and how long it took."""
     import jax
 
+    from jaxmix.training import write_json
+
     arguments = " ".join(sys.argv[1:])
     record = {
         "command": f"python experiments/{name}/run.py {arguments}".strip(),
@@ -109,7 +121,7 @@ def write_record(path: pathlib.Path, name: str, mode: str, seconds: float) -> No
         "python": platform.python_version(),
         "jax": jax.__version__,
     }
-    write_text(path, json.dumps(record, indent=1) + "\n")
+    write_json(path, record)
 
 
 def machine() -> str:
@@ -144,21 +156,14 @@ def published(name: str) -> pathlib.Path:
 
 def write_csv(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows whole or not at all; floats to six significant digits."""
-    rows = list(rows)
-    temporary = path.with_suffix(".part")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
-        writer.writeheader()
-        writer.writerows({n: _short(v) for n, v in row.items()} for row in rows)
-    temporary.replace(path)
+    from jaxmix.fitting.saving import write_text
+
+    rows, text = list(rows), io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
+    writer.writeheader()
+    writer.writerows({n: _short(v) for n, v in row.items()} for row in rows)
+    write_text(path, text.getvalue())
 
 
 def _short(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_suffix(".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from jaxmix.fitting.selection.candidates import Candidate
+from jaxmix.fitting.selection.splits import Split, mixture_ids
 from jaxmix.fitting.selection.trials import FitSettings, run_trials
-from jaxmix.fitting.splits import Split, mixture_ids
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable
 

@@ -78,6 +78,11 @@ def trained(study, folder, keep_final=False):
     return write_table(plan, folder, folder / "runs.csv")
 
 
+def slim(frame):
+    """Rows without what can be computed again, for tables that are committed."""
+    return frame.loc[:, ~frame.columns.str.match("(bpb|epochs|unique)_")]
+
+
 def halves(ladder, held):
     """Rows to fit and rows of the mixtures that are kept from the fit."""
     apart = ladder.frame["mixture"].astype(str).isin(held).to_numpy()

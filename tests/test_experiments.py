@@ -42,7 +42,7 @@ def test_smoke(name, script, tmp_path):
 
 def test_the_table_of_all_is_what_the_result_files_say(monkeypatch):
     monkeypatch.syspath_prepend(FOLDER)
-    for name in ("findings", "reading"):
+    for name in ("summary", "reading"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    table = importlib.import_module("findings").table()
+    table = importlib.import_module("summary").table()
     assert (FOLDER / "README.md").read_text(encoding="utf-8") == table

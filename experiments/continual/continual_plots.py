@@ -10,6 +10,8 @@ import staged_rules
 from config import NEW, ratio
 from continued_laws import TARGETS, base_of
 
+from jaxmix.report.plots import save
+
 
 def critical(law, table, short, long, found, beside, out):
     """Old loss against the base by ratio and tokens, with the law's curves; and the ratios."""
@@ -44,7 +46,7 @@ def critical(law, table, short, long, found, beside, out):
     right.set_title("fitted up to the last but one token count", fontsize=10)
     right.set_ylim(bottom=0)
     right.legend(fontsize=8)
-    figure.savefig(out / "critical.png", dpi=130)
+    save(figure, out / "critical.png", dpi=130)
     plt.close(figure)
 
 
@@ -71,5 +73,5 @@ def stages(laws, rows, recency, plans, out):
         axis.set(xlabel="share of the tokens", ylabel="planned weight", ylim=(-0.02, 1.02))
         axis.set_title(f"stages planned by {rule}", fontsize=10)
         axis.legend(fontsize=8)
-    figure.savefig(out / "stages.png", dpi=110)
+    save(figure, out / "stages.png", dpi=110)
     plt.close(figure)

@@ -3,7 +3,7 @@
 import json
 
 import pandas as pd
-from findings import Finding
+from summary import Finding
 
 CONTINUAL, STAGES = "Ye et al., continual pre-training", "Ye et al., schedule of mixtures"
 

@@ -16,16 +16,21 @@ import harness
 import measured
 import pandas as pd
 from config import AROUND, LAPTOP, Continual, smoke
-from continued import base_run, trained, write_json
 from harness import Setting, write_csv
 from staged_plan import staged
+from stages import trained
+
+from jaxmix.fitting.saving import write_text
+from jaxmix.studies import find_origin
+from jaxmix.training import write_json
 
 REFITS = 100
 
 
 def run(setting: Setting) -> None:
     asked = smoke() if setting.smoke else LAPTOP
-    _, start = base_run(asked.base, setting.work / "base")
+    trained(asked.base, setting.work / "base", keep_final=True)
+    start = find_origin(setting.work / "base", corpus=asked.base.corpus.open())
     names = ("short", "wide", "staged") if asked.random else ("short", "staged")
     tables = {n: trained(getattr(asked, n)(start), setting.work / n) for n in names}
     laws, long = critical(asked, setting, start, tables)
@@ -111,9 +116,7 @@ def keep(tables, path):
     frame = pd.concat(frames, ignore_index=True)
     dropped = [c for c in frame.columns if c.startswith(("bpb_", "sem_", "unique_", "epochs_"))]
     frame = frame.drop(columns=[*dropped, "step", "family", "n_params_total"], errors="ignore")
-    part = path.with_suffix(".part")
-    frame.to_csv(part, index=False, float_format="%.6g")
-    part.replace(path)
+    write_text(path, frame.to_csv(index=False, float_format="%.6g"))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import measured
 import numpy as np
 import staged_rules
 from config import NEW, Continual, ratio
-from continued import trained, write_json
 from harness import Setting, write_csv
+from stages import trained
 
 from jaxmix.mixtures import plan_stages
 from jaxmix.studies import Stage
+from jaxmix.training import write_json
 
 GOAL = {"old": 0.5, NEW: 0.5}  # weights of the targets
 SHARES = (1 / 3, 1 / 3, 1 / 3)  # of the tokens, by stage

@@ -1,7 +1,7 @@
 """Equation 12 beside ours."""
 
-from findings import Finding
 from reading import rows
+from summary import Finding
 
 
 def findings(results):

@@ -2,8 +2,8 @@
 
 import csv
 
-from findings import Finding
 from reading import rows
+from summary import Finding
 
 # Means over the targets of the paper's tables: simple, additive, joint, full.
 _PAPER = {

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import config
+import counted
 import family_tables
 import numpy as np
 from masked_fits import at_one_size
 
 from jaxmix.laws import Law, get_law
-from jaxmix.runs import RunTable, merge_domains, read_runs, remove_domain, split_domain
+from jaxmix.runs import RunTable, merge_domains, split_domain
 
 COUNTS = (4, 6, 8, 10, 14, 20, 28)
 
@@ -46,8 +46,8 @@ class Design:
 def designs(table: pathlib.Path) -> Iterator[Design]:
     """All designs; those that we trained for this are in `table`, where it exists."""
     if table.is_file():
-        for name in config.GROUPS:
-            read = partial(trained, table, name)
+        for name in counted.GROUPS:
+            read = partial(counted.read_design, table, name)
             yield Design(f"trained-{name}", "trained", read, ("code_python", "scripture"))
     laws = ("simple", "additive", "joint")
     yield Design(
@@ -72,23 +72,6 @@ def designs(table: pathlib.Path) -> Iterator[Design]:
         for k in (3, 5, 7, 8):
             read = partial(redpajama, k)
             yield Design(f"RedPajama-k{k}", "tables", read, ("github", "pile_cc"))
-
-
-def trained(table: pathlib.Path, design: str) -> RunTable:
-    """The runs of one design that was trained for this, over its own groups of domains."""
-    runs = read_runs(table, where=f"design == '{design}'")
-    for name, members in config.GROUPS[design].items():
-        if len(members) > 1:
-            runs = merge_domains(runs, members, name)
-    return without_idle(runs)
-
-
-def without_idle(runs: RunTable) -> RunTable:
-    """Without domains that no run was trained on."""
-    idle = [d for d, w in zip(runs.domains, runs.weights.T, strict=True) if not w.any()]
-    for domain in idle:
-        runs = remove_domain(runs, domain)
-    return runs
 
 
 _MERGED = {

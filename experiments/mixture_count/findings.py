@@ -1,7 +1,7 @@
 """Figure 5 beside ours."""
 
-from findings import Finding
 from reading import rows
+from summary import Finding
 
 
 def findings(results):

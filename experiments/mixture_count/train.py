@@ -21,8 +21,7 @@ def train(work: pathlib.Path, out: pathlib.Path) -> None:
     tables = []
     for design, groups in config.GROUPS.items():
         study = config.study(mixtures(groups, windows))
-        frame = stages.trained(study, work / design).frame
-        frame = frame.loc[:, ~frame.columns.str.match("(bpb|epochs|unique)_")]
+        frame = stages.slim(stages.trained(study, work / design).frame)
         tables.append(frame.assign(design=design, run=design + "-" + frame["run"].astype(str)))
     write_runs(runs_from_frame(pd.concat(tables, ignore_index=True)), out)
 

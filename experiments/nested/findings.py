@@ -3,7 +3,7 @@
 import pathlib
 
 import pandas as pd
-from findings import Finding
+from summary import Finding
 
 LAWS = ("additive", "joint", "nested")
 WITH_M1 = "nested(mixtures=ye-m1)"

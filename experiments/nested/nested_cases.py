@@ -8,7 +8,7 @@ import harness
 import numpy as np
 import pandas as pd
 
-from jaxmix.fitting.splits import mixture_ids, trajectory_share
+from jaxmix.fitting.selection.splits import mixture_ids, trajectory_share
 from jaxmix.runs import RunTable, runs_from_frame
 
 OURS = ("api_docs", "code_python", "multilingual", "scripture")  # the last is never trained on

@@ -25,6 +25,7 @@ from nested_plots import plot_larger
 
 from jaxmix.fitting import FitError, Nested, NestedLaw, fit, fit_nested, score
 from jaxmix.fitting.nested import predict_nested
+from jaxmix.fitting.saving import write_text
 from jaxmix.fitting.scores import weights_for
 
 WHOLE = ("additive", "joint")
@@ -69,7 +70,7 @@ def kept(setting: Setting, name: str, work: Callable[[], list[dict]]) -> list[di
         return json.loads(path.read_text())
     rows = work()
     path.parent.mkdir(parents=True, exist_ok=True)
-    harness.write_text(path, json.dumps(rows))
+    write_text(path, json.dumps(rows))
     shown = [
         round(v, 3)
         for r in rows

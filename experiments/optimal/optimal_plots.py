@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from jaxmix.fitting import FittedLaw
+from jaxmix.report.plots import save
 from jaxmix.runs import RunTable
 
 ORDER = {  # mixtures from the top of figure 4, and their colors
@@ -30,14 +30,6 @@ LINES = {
 }
 
 
-def save(figure: Figure, path: pathlib.Path) -> None:
-    """Writes a picture whole or not at all."""
-    FigureCanvasAgg(figure)
-    beside = path.with_name(f".{path.name}")
-    figure.savefig(beside, dpi=130, format=path.suffix[1:])
-    beside.replace(path)
-
-
 def figure1(
     fits: Sequence[FittedLaw],
     ladder: RunTable,
@@ -51,7 +43,7 @@ def figure1(
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _runs(figure, left, fits, ladder, larger, domain)
     _reached(right, pd.DataFrame(rows))
-    save(figure, path)
+    save(figure, path, dpi=130)
 
 
 def _runs(
@@ -126,4 +118,4 @@ def figure4(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         title = "mean of the trained domains" if goal == "average" else f"{goal}, never trained on"
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("loss, nats per token")
-    save(figure, path)
+    save(figure, path, dpi=130)

@@ -6,7 +6,6 @@ Laws are fitted on the run tables of experiments/text and experiments/multimodal
 resumed where it was stopped; results go to results/.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -29,14 +28,9 @@ STAGES = {
 def run(setting: Setting) -> None:
     """All stages, or those that were asked for."""
     chosen = config.smoke() if setting.smoke else config.LAPTOP
-    for name in (setting.given.only or ",".join(STAGES)).split(","):
+    for name in setting.parts:
         STAGES[name](chosen, setting)
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """Adds --only."""
-    parser.add_argument("--only", help=f"stages, of {','.join(STAGES)}")
-
-
 if __name__ == "__main__":
-    harness.main(__file__, __doc__, run, options=options)
+    harness.main(__file__, __doc__, run, parts=tuple(STAGES))

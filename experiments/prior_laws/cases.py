@@ -1,17 +1,15 @@
 """The tables of `run.py`: one size each, at one number of tokens or at several."""
 
-import pathlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
+import counted
 import family_tables
 import numpy as np
 
 from jaxmix.runs import RunTable, runs_from_frame
 
-# Six designs of three to eight domains on one size, 36 mixtures each.
-COUNTED = pathlib.Path(__file__).resolve().parent.parent / "mixture_count"
 YE = ("additive-fixed-nd", "ye-m1", "ye-m2", "ye-m3", "ye-m4")
 GE = ("additive-fixed-n", "ge")
 
@@ -48,11 +46,12 @@ def cases() -> Iterator[Case]:
     domains = family_tables.text().domains
     yield Case("text", "Table 13", lambda: last(text()), YE, domains, (18,))
     yield Case("text", "Table 14", text, GE, domains, (18,))
-    if (COUNTED / "results" / "runs.csv").is_file():
+    if counted.TABLE.is_file():
+        four = partial(counted.read_design, counted.TABLE, "k4")
         targets = ("multilingual", "music", "code_python", "scripture")
-        yield Case("text, 4 domains", "Table 13", lambda: last(counted("k4")), YE, targets, (25,))
+        yield Case("text, 4 domains", "Table 13", lambda: last(four()), YE, targets, (25,))
         own = ("multilingual", "music")
-        yield Case("text, 4 domains", "Table 14", lambda: counted("k4"), GE, own, (25,))
+        yield Case("text, 4 domains", "Table 14", four, GE, own, (25,))
     if family_tables.published_are_here():
         yield from _published()
 
@@ -73,16 +72,6 @@ def last(runs: RunTable) -> RunTable:
     """The last checkpoint of every run."""
     end = runs.frame.groupby("run")["tokens"].transform("max").to_numpy()
     return runs.select(runs.tokens == end)
-
-
-def counted(design: str) -> RunTable:
-    """One of the designs of the experiment on the number of mixtures."""
-    sys.path.append(str(COUNTED))
-    try:
-        from designs import trained
-    finally:
-        sys.path.remove(str(COUNTED))
-    return trained(COUNTED / "results" / "runs.csv", design)
 
 
 def _with_wikipedia(runs: RunTable) -> RunTable:

@@ -3,8 +3,8 @@
 import pathlib
 
 import pandas as pd
-from findings import Finding
 from scipy.spatial.distance import jensenshannon
+from summary import Finding
 
 FAR = 20  # doublings of N after which schedules are compared
 

@@ -21,10 +21,10 @@ import numpy as np
 from harness import Setting
 
 from jaxmix.fitting import FittedLaw, bootstrap, fit
-from jaxmix.fitting.ensemble import Ensemble, between
+from jaxmix.fitting.uncertainty.ensemble import Ensemble, between
 from jaxmix.mixtures import Optima, js_distance, optimal_path, optimize, schedule
-from jaxmix.mixtures.problem import make_starts
-from jaxmix.mixtures.refitted import best_refitted
+from jaxmix.mixtures.solve.lanes import make_starts
+from jaxmix.mixtures.solve.refitted import best_refitted
 from jaxmix.runs import RunTable
 
 STUDIES = ("multimodal", "vision", "text")

@@ -12,6 +12,9 @@ LARGEST = "tiny-64"
 BUDGETS = (100_000, 200_000, 400_000)
 SCHEDULES = ("constant", "cosine")
 
+# As many steps as under the constant rate, where it is half of the first of four checkpoints.
+_WARMUP = 0.5 / 4
+
 _LADDER = Study(
     CORPUS,
     tuple(Size(preset, BUDGETS[-1]) for preset in FITTED),
@@ -51,7 +54,3 @@ def studies(schedule: str) -> dict[str, Study]:
         for name, study in both.items()
         for budget in BUDGETS
     }
-
-
-# As many steps as under the constant rate, where it is half of the first of four checkpoints.
-_WARMUP = 0.5 / 4

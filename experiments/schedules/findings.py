@@ -3,7 +3,7 @@
 import pathlib
 
 import pandas as pd
-from findings import Finding
+from summary import Finding
 
 _PAPER = {"additive": ".47% fitted, .76% larger size", "joint": ".27% fitted, .54% larger size"}
 

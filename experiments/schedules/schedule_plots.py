@@ -12,6 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from jaxmix.report.plots import save
+
 
 def plot_schedules(
     pairs: pd.DataFrame, optima: Sequence[Mapping[str, Any]], path: pathlib.Path
@@ -30,7 +32,7 @@ def plot_schedules(
     left.set_ylabel("mean loss of the cosine run, nats")
     left.legend(fontsize=8)
     _optima(right, optima)
-    fig.savefig(path, dpi=100)
+    save(fig, path, dpi=100)
     plt.close(fig)
 
 

@@ -14,7 +14,6 @@ def train(work: pathlib.Path, out: pathlib.Path) -> None:
     for schedule in config.SCHEDULES:
         frames = []
         for name, study in config.studies(schedule).items():
-            frame = stages.trained(study, work / schedule / name).frame
-            frame = frame.loc[:, ~frame.columns.str.match("(bpb|epochs|unique)_")]
+            frame = stages.slim(stages.trained(study, work / schedule / name).frame)
             frames.append(frame.assign(run=f"{name}-" + frame["run"].astype(str)))
         write_runs(runs_from_frame(pd.concat(frames, ignore_index=True)), out / f"{schedule}.csv")

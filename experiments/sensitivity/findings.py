@@ -3,7 +3,7 @@
 import pathlib
 
 import pandas as pd
-from findings import Finding
+from summary import Finding
 
 
 def findings(results: pathlib.Path) -> list[Finding]:

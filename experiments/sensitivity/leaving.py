@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting import FittedLaw, StackedLaws, influence, stack
-from jaxmix.fitting.gauss_newton import GaussNewton
-from jaxmix.fitting.lanes import POLISH, Jobs
-from jaxmix.fitting.newton import Newton
-from jaxmix.fitting.refit import Refitter, make_refitters
-from jaxmix.fitting.search import run_jobs
+from jaxmix.fitting.solvers.gauss_newton import GaussNewton
+from jaxmix.fitting.solvers.lanes import POLISH, Jobs
+from jaxmix.fitting.solvers.multistart import run_jobs
+from jaxmix.fitting.solvers.newton import Newton
+from jaxmix.fitting.uncertainty.refit import Refitter, make_refitters
 from jaxmix.mixtures import mixture_influence
-from jaxmix.mixtures.problem import make_starts
-from jaxmix.mixtures.refitted import best_refitted
+from jaxmix.mixtures.solve.lanes import make_starts
+from jaxmix.mixtures.solve.refitted import best_refitted
 from jaxmix.runs import RunTable
 
 _LOCAL = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=5)

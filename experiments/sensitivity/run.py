@@ -10,7 +10,6 @@ the slope of every target's loss towards every domain, with its checks. RedPajam
 published runs.
 """
 
-import argparse
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ import numpy as np
 from harness import Setting
 
 from jaxmix.fitting import FittedLaw, bootstrap, fit
-from jaxmix.fitting.units import mixture_labels, run_labels
+from jaxmix.fitting.uncertainty.clusters import mixture_labels, run_labels
 from jaxmix.mixtures import optimize, uniform
 from jaxmix.runs import RunTable
 
@@ -43,7 +42,7 @@ def run(setting: Setting) -> None:
     """Every study's derivatives and refits, and the slopes of its domains."""
     moves, scores, slopes = [], [], []
     for name, runs, goal, targets in studies(setting.smoke):
-        if setting.given.only and name not in setting.given.only.split(","):
+        if name not in setting.parts:
             continue
         for law, delta, unit in cases_of(name, setting.smoke):
             label = {"study": name, "law": law, "delta": delta, "unit": unit}
@@ -186,10 +185,5 @@ def recovery() -> Iterator[dict[str, Any]]:
     return recovery_rows(truth, runs, budget_of(runs), restarts=RESTARTS, resamples=REFITS)
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """Adds --only."""
-    parser.add_argument("--only", help="studies, of multimodal,text,redpajama")
-
-
 if __name__ == "__main__":
-    harness.main(__file__, __doc__ or "", run, options=options)
+    harness.main(__file__, __doc__ or "", run, parts=("multimodal", "text", "redpajama"))

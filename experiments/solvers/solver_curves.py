@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.fitting.basin_hopping import BasinHopping, kick
-from jaxmix.fitting.lanes import COLD, WARM, Jobs
 from jaxmix.fitting.problem import Problem, random_starts
-from jaxmix.fitting.search import SEARCHES, run_jobs, run_search
+from jaxmix.fitting.solvers.hopping import BasinHopping, kick
+from jaxmix.fitting.solvers.lanes import COLD, WARM, Jobs
+from jaxmix.fitting.solvers.multistart import SEARCHES, run_jobs, run_search
 
 
 @dataclass(frozen=True)

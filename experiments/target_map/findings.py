@@ -3,7 +3,7 @@
 import pathlib
 
 import pandas as pd
-from findings import Finding
+from summary import Finding
 
 # Of the studies whose results are not the paper's.
 WHY = {

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "scale"))  # the triangle
 
 import family_tables
 import harness

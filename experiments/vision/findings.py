@@ -1,7 +1,7 @@
 """What the vision study has beside the paper's section 5."""
 
-from findings import Finding
 from reading import gain, row
+from summary import Finding
 
 
 def findings(results):

@@ -17,26 +17,26 @@ import click
 
 from jaxmix import __version__
 from jaxmix.cli.budget import budget_command
+from jaxmix.cli.common import BadInput, Group, ReaderGone
 from jaxmix.cli.compare import compare_command
 from jaxmix.cli.data import data_group
 from jaxmix.cli.demo import demo_command
 from jaxmix.cli.domains import domains_group
-from jaxmix.cli.enough import enough_command
 from jaxmix.cli.evaluate import evaluate_command
 from jaxmix.cli.export import export_command
 from jaxmix.cli.fit import fit_command
 from jaxmix.cli.imports import import_group
+from jaxmix.cli.inspect import look_command
 from jaxmix.cli.laws import laws_command
-from jaxmix.cli.look import look_command
 from jaxmix.cli.next import next_command
 from jaxmix.cli.optimize import optimize_command
 from jaxmix.cli.pareto import pareto_command
 from jaxmix.cli.predict import predict_command
 from jaxmix.cli.report import report_command
+from jaxmix.cli.sample_size import enough_command
 from jaxmix.cli.score import score_command
 from jaxmix.cli.select import select_command
 from jaxmix.cli.simulate import simulate_command
-from jaxmix.cli.skin import BadInput, Group, ReaderGone
 from jaxmix.cli.study import study_group
 from jaxmix.cli.train import train_command
 from jaxmix.cli.trust import trust_command

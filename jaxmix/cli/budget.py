@@ -6,22 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw
-    from jaxmix.mixtures.planning import Plan
+    from jaxmix.mixtures.budget import Plan
 
 _Parts = Sequence[Mapping[str, float]]
-_named = {"multiple": True, "type": skin.NamedNumbers()}
+_named = {"multiple": True, "type": common.NamedNumbers()}
 
 
-@click.command("budget", cls=skin.Command, short_help="Plan the best run for a FLOP budget.")
+@click.command("budget", cls=common.Command, short_help="Plan the best run for a FLOP budget.")
 @click.argument("law")
-@click.option("--flops", type=skin.Numbers(), required=True, help="Budgets: 1e21 or 1e21,1e22.")
+@click.option("--flops", type=common.Numbers(), required=True, help="Budgets: 1e21 or 1e21,1e22.")
 @click.option(
     "--inference-tokens",
-    type=skin.Quantity(),
+    type=common.Quantity(),
     help="Tokens the model will serve, at 2N FLOPs each within the budget: 1T.",
 )
 @click.option("--unique", **_named, help="Unique tokens there are of domains: books=25e9.")
@@ -33,9 +34,9 @@ _named = {"multiple": True, "type": skin.NamedNumbers()}
 @click.option("--target-weights", **_named, help="Weights of the targets; the default is equal.")
 @click.option("--min", "min_", **_named, help="Smallest weights of domains.")
 @click.option("--max", "max_", **_named, help="Largest weights of domains.")
-@click.option("--sizes", type=skin.Numbers(), help="Smallest and largest N to search: 100M,100B.")
+@click.option("--sizes", type=common.Numbers(), help="Smallest and largest N to search: 100M,100B.")
 @click.option("--plot", metavar="FILE.png", help="Draw the isoFLOP curves and the frontier.")
-@skin.json_option
+@common.json_option
 def budget_command(
     law: str,
     flops: tuple[float, ...],
@@ -53,9 +54,9 @@ def budget_command(
         _check_plot(plot, law)
     from jaxmix.fitting.saving import load_laws
 
-    laws = _available(load_laws(law), skin.merged(unique, "--unique"), r_star)
+    laws = _available(load_laws(law), common.merged(unique, "--unique"), r_star)
     settings = _settings(laws, options)
-    from jaxmix.mixtures.planning import frontier
+    from jaxmix.mixtures.budget import frontier
 
     plans = frontier(laws, flops, **settings)
     if plot is not None:
@@ -64,10 +65,10 @@ def budget_command(
         plot_frontier(plans, plot)
     notes = [*_assumptions(laws), *_plan_notes(plans)]
     if as_json:
-        skin.emit({"plans": [as_dict(plan) for plan in plans], "notes": notes})
+        common.emit({"plans": [as_dict(plan) for plan in plans], "notes": notes})
     else:
-        skin.show(*_tables(plans), *([f"written to {plot}"] if plot else []))
-    skin.say(notes)
+        common.show(*_tables(plans), *([f"written to {plot}"] if plot else []))
+    common.say(notes)
 
 
 def _available(
@@ -80,7 +81,7 @@ def _available(
     knows = "unique" in laws[0].law.uses or is_bound(laws[0].law)
     if r_star is not None and (unique is None or knows):
         why = "the law has its own" if knows else "it takes --unique as well"
-        raise ValueError(f"--r-star: {why}; leave it out" if knows else f"--r-star: {why}")
+        raise JaxmixError(f"--r-star: {why}; leave it out" if knows else f"--r-star: {why}")
     if unique is None:
         return laws
     if knows:
@@ -91,12 +92,12 @@ def _available(
 def _settings(laws: "Sequence[FittedLaw]", options: Mapping[str, Any]) -> dict[str, Any]:
     sizes = options["sizes"]
     if sizes is not None and not (len(sizes) == 2 and sizes[0] < sizes[1]):
-        raise ValueError("--sizes: give the smallest and the largest N, as 100M,100B")
+        raise JaxmixError("--sizes: give the smallest and the largest N, as 100M,100B")
     served = options["inference_tokens"] or 0.0
     if math.isinf(served):
-        raise ValueError("--inference-tokens: must be finite")
+        raise JaxmixError("--inference-tokens: must be finite")
     names = {"target_weights": "--target-weights", "min_": "--min", "max_": "--max"}
-    weights, low, high = (skin.merged(options[key], name) for key, name in names.items())
+    weights, low, high = (common.merged(options[key], name) for key, name in names.items())
     return {
         "inference_tokens": served,
         "sizes": sizes,
@@ -108,8 +109,8 @@ def _settings(laws: "Sequence[FittedLaw]", options: Mapping[str, Any]) -> dict[s
 
 def _check_plot(plot: str, law: str) -> None:
     if not plot.lower().endswith((".png", ".svg", ".pdf")):
-        raise ValueError(f"{plot}: --plot draws PNG, SVG or PDF; name the file .png")
-    skin.check_out(plot, law)
+        raise JaxmixError(f"{plot}: --plot draws PNG, SVG or PDF; name the file .png")
+    common.check_out(plot, law)
 
 
 def _assumptions(laws: "Sequence[FittedLaw]") -> list[str]:
@@ -152,14 +153,14 @@ def as_dict(plan: "Plan") -> dict[str, Any]:
 
 
 def _tables(plans: "Sequence[Plan]") -> list[Any]:
-    made = skin.table(
+    made = common.table(
         "compute-optimal runs", "FLOPs", "parameters N", "tokens D", "D/N", "loss, nats"
     )
     for plan in plans:
         cells = (plan.flops, plan.n_params, plan.tokens, plan.tokens_per_param)
         made.add_row(*(f"{cell:.4g}" for cell in cells), f"{plan.objective:.4f}")
     columns = [f"{plan.flops:.4g} FLOPs" for plan in plans]
-    weights = skin.table("mixtures (epochs)", "domain", *columns)
+    weights = common.table("mixtures (epochs)", "domain", *columns)
     for domain in plans[0].optimum.domains:
         weights.add_row(domain, *(_weight(plan, domain) for plan in plans))
     return [made, weights]

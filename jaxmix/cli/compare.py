@@ -5,23 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.fit import fit_notes, fit_options, solver_options
 from jaxmix.cli.nested_laws import given
 
 if TYPE_CHECKING:
-    from jaxmix.fitting.compare import Comparison
+    from jaxmix.fitting.selection.compare import Comparison
 
 
-@click.command("compare", cls=skin.Command, short_help="Fit several laws, score on other rows.")
+@click.command("compare", cls=common.Command, short_help="Fit several laws, score on other rows.")
 @click.argument("runs")
 @click.option("--laws", required=True, metavar="A,B", help="Names of laws, or FILE.py:VARIABLE.")
 @click.option("--train", required=True, metavar="EXPR", help="Rows to fit on.")
 @click.option("--test", required=True, metavar="EXPR", help="Rows to score on.")
 @click.option("--targets", metavar="A,B|all", default="all", show_default=True)
-@skin.pool_option
+@common.pool_option
 @fit_options
-@skin.json_option
+@common.json_option
 def compare_command(
     runs: str,
     laws: str,
@@ -33,14 +33,14 @@ def compare_command(
     **options: Any,
 ) -> None:
     """Fit several laws on some rows of RUNS and score each on others."""
-    from jaxmix.fitting.compare import compare
+    from jaxmix.fitting.selection.compare import compare
 
     names = [name.strip() for name in laws.split(",")]
     chosen = solver_options(options)
     if "nested" in names and not given("restarts"):
         del chosen["restarts"]  # its mixture laws are many and small: they have a default of theirs
-    asked = skin.split(targets)
-    with skin.progress("fitting") as report:
+    asked = common.split(targets)
+    with common.progress("fitting") as report:
         comparison = compare(
             runs,
             names,
@@ -52,11 +52,11 @@ def compare_command(
             **chosen,
         )
     if as_json:
-        skin.emit(_as_json(comparison, train, test))
+        common.emit(_as_json(comparison, train, test))
     else:
-        skin.show(_rows(comparison), _means(comparison))
+        common.show(_rows(comparison), _means(comparison))
     notes = [f"{law}: {note}" for law, fits in comparison.fits.items() for note in fit_notes(fits)]
-    skin.say([*comparison.notes, *notes])
+    common.say([*comparison.notes, *notes])
 
 
 def _as_json(comparison: "Comparison", train: str, test: str) -> dict[str, Any]:
@@ -82,18 +82,18 @@ def _as_json(comparison: "Comparison", train: str, test: str) -> dict[str, Any]:
 
 def _rows(comparison: "Comparison") -> Any:
     columns = ("train MRE %", "test MRE %", "R2", "Spearman", "rows")
-    made = skin.table("scores by target", "target", "law", *columns, text=("law",))
+    made = common.table("scores by target", "target", "law", *columns, text=("law",))
     for target in dict.fromkeys(row.target for row in comparison.rows):
         for row in (r for r in comparison.rows if r.target == target):
             scores = (row.train.mre, row.test.mre, row.test.r2, row.test.spearman)
-            made.add_row(target, row.law, *map(skin.number, scores), str(row.test.rows))
+            made.add_row(target, row.law, *map(common.number, scores), str(row.test.rows))
     return made
 
 
 def _means(comparison: "Comparison") -> Any:
     columns = ("parameters", "train MRE %", "test MRE %", "R2", "Spearman")
-    made = skin.table("mean over targets", "law", *columns)
+    made = common.table("mean over targets", "law", *columns)
     for m in comparison.means():
         scores = (m.train_mre, m.test_mre, m.r2, m.spearman)
-        made.add_row(m.law, str(m.n_parameters), *map(skin.number, scores))
+        made.add_row(m.law, str(m.n_parameters), *map(common.number, scores))
     return made

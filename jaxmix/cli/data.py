@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from jaxmix.data import Corpus, Recipe
 
 
-@click.group("data", cls=skin.Group, no_args_is_help=False, short_help="Prepare training data.")
+@click.group("data", cls=common.Group, no_args_is_help=False, short_help="Prepare training data.")
 def data_group() -> None:
     """Prepare corpora of named domains, and see what is in them.
 
@@ -34,7 +35,7 @@ def data_group() -> None:
 )
 @click.option(
     "--max-bytes",
-    type=skin.Quantity(),
+    type=common.Quantity(),
     help="Cap of every domain's training side, for a quick try: 2M.",
 )
 @click.option(
@@ -47,7 +48,7 @@ def data_group() -> None:
 @click.option("--name", help="Name of a corpus made from a folder.  [default: the folder's]")
 @click.option("--text-field", default="text", show_default=True, help="Of JSONL lines.")
 @click.option("--target-only", metavar="A,B", help="Domains to evaluate on and not to train on.")
-@skin.json_option
+@common.json_option
 def prepare_command(
     source: str, max_bytes: float | None, target_only: str | None, as_json: bool, **options: Any
 ) -> None:
@@ -60,24 +61,24 @@ def prepare_command(
     from jaxmix.data import plan_corpus, prepare_plan
 
     size = None if max_bytes is None else _whole(max_bytes)
-    targets = skin.split(target_only) or ()
+    targets = common.split(target_only) or ()
     plan = plan_corpus(source, max_bytes=size, target_only=targets, **options)
     fresh = not (plan.path / "corpus.json").is_file()
-    with skin.progress(f"preparing {plan.name}") as report:
+    with common.progress(f"preparing {plan.name}") as report:
         corpus = prepare_plan(plan, report)
     _print(corpus, as_json, made=fresh)
     if not fresh:
-        skin.say([f"{corpus.path.name} was prepared before; nothing was done"])
+        common.say([f"{corpus.path.name} was prepared before; nothing was done"])
 
 
 def _whole(size: float) -> int:
     if size == float("inf"):
-        raise ValueError("--max-bytes inf: leave it out for all text")
+        raise JaxmixError("--max-bytes inf: leave it out for all text")
     return int(size)
 
 
 @data_group.command("list")
-@skin.json_option
+@common.json_option
 def list_command(as_json: bool) -> None:
     """List recipes and prepared corpora."""
     from jaxmix.data import RECIPES, prepared
@@ -85,9 +86,9 @@ def list_command(as_json: bool) -> None:
     there = prepared()
     recipes = [_recipe(one, there) for one in RECIPES.values()]
     if as_json:
-        skin.emit({"recipes": recipes, "prepared": [str(path) for path in there]})
+        common.emit({"recipes": recipes, "prepared": [str(path) for path in there]})
         return
-    skin.show(_recipe_table(recipes), _domain_table(recipes), *_prepared_table(there))
+    common.show(_recipe_table(recipes), _domain_table(recipes), *_prepared_table(there))
 
 
 def _recipe(recipe: "Recipe", there: "list[Path]") -> dict[str, Any]:
@@ -120,7 +121,7 @@ def _role(facts: Mapping[str, Any]) -> str:
 
 
 def _recipe_table(recipes: list[dict[str, Any]]) -> Any:
-    made = skin.table("recipes", "name", "download MB", "domains", "prepared", text=("domains",))
+    made = common.table("recipes", "name", "download MB", "domains", "prepared", text=("domains",))
     for one in recipes:
         names = ", ".join(domain["name"] for domain in one["domains"])
         made.add_row(one["name"], f"{one['megabytes']:.0f}", names, str(len(one["prepared"])))
@@ -129,7 +130,7 @@ def _recipe_table(recipes: list[dict[str, Any]]) -> Any:
 
 def _domain_table(recipes: list[dict[str, Any]]) -> Any:
     words = ("what", "role", "source", "license")
-    made = skin.table("their domains", "name", *words, "MB", text=words)
+    made = common.table("their domains", "name", *words, "MB", text=words)
     found = {(d["name"], d["source"]): d for one in recipes for d in one["domains"]}
     for d in found.values():
         cells = (d["name"], d["about"], d["role"], d["source"], d["license"])
@@ -140,7 +141,7 @@ def _domain_table(recipes: list[dict[str, Any]]) -> Any:
 def _prepared_table(there: "list[Path]") -> list[Any]:
     if not there:
         return ["No corpus is prepared yet: jaxmix data prepare text-mini"]
-    made = skin.table("prepared", "corpus", "tokenizer", "domains", text=("tokenizer", "domains"))
+    made = common.table("prepared", "corpus", "tokenizer", "domains", text=("tokenizer", "domains"))
     for path in there:
         info = _info(path)
         made.add_row(path.name, info["tokenizer"]["name"], ", ".join(info["domains"]))
@@ -149,7 +150,7 @@ def _prepared_table(there: "list[Path]") -> list[Any]:
 
 @data_group.command("show")
 @click.argument("corpus", metavar="NAME|FOLDER")
-@skin.json_option
+@common.json_option
 def show_command(corpus: str, as_json: bool) -> None:
     """Show what a prepared corpus holds, by domain."""
     from jaxmix.data import open_corpus
@@ -165,7 +166,7 @@ def show_command(corpus: str, as_json: bool) -> None:
     "--count", type=click.IntRange(min=1), default=100, show_default=True, help="Of every task."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@skin.json_option
+@common.json_option
 def tasks_command(
     corpus: str, out: str, targets: str | None, count: int, seed: int, as_json: bool
 ) -> None:
@@ -178,17 +179,17 @@ def tasks_command(
 
     from jaxmix.data import make_tasks, open_corpus, write_tasks
 
-    skin.check_out(out)
-    questions = make_tasks(open_corpus(corpus), skin.split(targets), count, seed)
+    common.check_out(out)
+    questions = make_tasks(open_corpus(corpus), common.split(targets), count, seed)
     if not questions:
-        raise ValueError(f"{corpus}: its held-out documents are too short for any question")
+        raise JaxmixError(f"{corpus}: its held-out documents are too short for any question")
     write_tasks(questions, out)
     made = Counter(one.task for one in questions)
     if as_json:
-        skin.emit({"out": out, "tasks": made})
+        common.emit({"out": out, "tasks": made})
     else:
-        skin.show(f"{len(questions)} questions of {len(made)} tasks written to {out}")
-    skin.say(f"{task}: {n} questions and no more" for task, n in made.items() if n < count)
+        common.show(f"{len(questions)} questions of {len(made)} tasks written to {out}")
+    common.say(f"{task}: {n} questions and no more" for task, n in made.items() if n < count)
 
 
 def _print(corpus: "Corpus", as_json: bool, **more: Any) -> None:
@@ -196,18 +197,18 @@ def _print(corpus: "Corpus", as_json: bool, **more: Any) -> None:
     rows = {name: _counts(corpus.info["domains"][name]) for name in corpus.targets}
     if as_json:
         facts = {"name": corpus.name, "path": str(corpus.path), "hash": corpus.hash, **more}
-        skin.emit({**facts, "tokenizer": corpus.info["tokenizer"], "domains": rows})
+        common.emit({**facts, "tokenizer": corpus.info["tokenizer"], "domains": rows})
         return
     numbers = ("documents", "pictures", "MB", "train tokens", "held-out tokens", "bytes/token")
     title = f"{corpus.name}, {corpus.tokenizer.name} ({corpus.hash})"
-    made = skin.table(title, "domain", *numbers, "role", "license", text=("role", "license"))
+    made = common.table(title, "domain", *numbers, "role", "license", text=("role", "license"))
     for name, row in rows.items():
         sides = [f"{row[f'{side}_tokens']:,}" for side in ("train", "heldout")]
         counts = [f"{row[what]:,}" if row[what] else "-" for what in ("documents", "pictures")]
         cells = (name, *counts, f"{row['bytes'] / 1e6:.1f}", *sides)
         made.add_row(*cells, f"{row['bytes_per_token']:.2f}", row["role"], row["license"] or "-")
     skipped = [f"{name}: {text}" for name, row in rows.items() for text in _skipped(row["skipped"])]
-    skin.show(made, *skipped, str(corpus.path))
+    common.show(made, *skipped, str(corpus.path))
 
 
 def _skipped(facts: Mapping[str, Any]) -> list[str]:

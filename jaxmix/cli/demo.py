@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.demo_output import Best, Laws, plot_all, show_pictures, show_proof, show_scores
 from jaxmix.cli.devices import training_bar, use_all_cores
 
@@ -81,7 +81,7 @@ _QUICK = {
 }
 
 
-@click.command("demo", cls=skin.Command, short_help="The whole way on real data.")
+@click.command("demo", cls=common.Command, short_help="The whole way on real data.")
 @click.option(
     "--family",
     type=click.Choice(list(_DEMOS)),
@@ -110,7 +110,7 @@ def demo_command(family: str, quick: bool, out: str) -> None:
     folder = Path(out, ("" if family == "text" else f"{family}-") + ("quick" if quick else "full"))
     folder.mkdir(parents=True, exist_ok=True)
     study = _study(demo)
-    with skin.progress(f"preparing {demo.recipe}") as report:
+    with common.progress(f"preparing {demo.recipe}") as report:
         corpus = study.corpus.open(report)
     _introduce(demo, study, corpus)
     ladder = _trained(study, corpus, folder / "ladder")
@@ -162,7 +162,7 @@ def _introduce(demo: Demo, study: "Study", corpus: "Corpus") -> None:
     targets = [t for t in corpus.targets if t not in corpus.domains]
     patches = ", patches of pictures included" if corpus.illustrated else ""
     more = f"; and {targets[0]}, which is a target only" if targets else ""
-    skin.show(
+    common.show(
         f"Real data, tokens by domain{patches}: {counts}{more}. Models "
         f"{', '.join(map(demo.preset, demo.ladder))} train on "
         f"{demo.mixtures + len(corpus.domains) + 3} mixtures, {demo.tokens:,.0f} tokens each; "
@@ -197,7 +197,7 @@ def _split(table: "RunTable") -> "tuple[RunTable, RunTable]":
 def _fit(table: "RunTable", law: str, demo: Demo) -> "tuple[FittedLaw, ...]":
     from jaxmix.fitting import fit
 
-    with skin.progress(f"fitting {law}") as report:
+    with common.progress(f"fitting {law}") as report:
         return fit(table, law, restarts=demo.restarts, residual="log", progress=report)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
@@ -36,7 +36,7 @@ def show_scores(laws: Laws, seen: "RunTable", unseen: "RunTable", larger: "RunTa
     """Errors of the laws on the rows they saw, on unseen mixtures and on the larger size."""
     from jaxmix.fitting.scores import mean_mre, score
 
-    made = skin.table(
+    made = common.table(
         "mean relative error, %", "law", "fitted rows", "unseen mixtures", "unseen larger size"
     )
     for name, fits in laws.items():
@@ -47,7 +47,7 @@ def show_scores(laws: Laws, seen: "RunTable", unseen: "RunTable", larger: "RunTa
 
 def _show(*parts: Any) -> None:
     click.echo()
-    skin.show(*parts)
+    common.show(*parts)
 
 
 def show_proof(
@@ -62,7 +62,7 @@ def show_proof(
     for name, goal in best.goals.items():
         losses = final_losses(proof, goal)
         title = f"{name}, proposed by the {best.law} law: mean loss of {', '.join(goal)}"
-        made = skin.table(title, "mixture", *corpus.domains, "predicted", "measured", "seed SD")
+        made = common.table(title, "mixture", *corpus.domains, "predicted", "measured", "seed SD")
         for which, weights in {"uniform": uniform, name: best.mixtures[name]}.items():
             values = [v for (mixture, _), v in losses.items() if mixture == which]
             shares = [f"{weights[d]:.3f}" for d in corpus.domains]
@@ -108,7 +108,7 @@ def plot_all(
     domains = dict.fromkeys(laws["joint"][0].domains, 1.0)
     tokens = float(proof.tokens.max())
     plot_optimum_over_scale(laws, sizes, tokens, folder / "optimum-over-scale.png", domains)
-    skin.show(f"Run tables and plots are in {folder}.")
+    common.show(f"Run tables and plots are in {folder}.")
 
 
 def show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
@@ -121,4 +121,4 @@ def show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
     some = looks[:: len(looks) // 4]
     lines = [f"  {one.target}: {one.caption!r} -> {one.written!r}" for one in some]
     where = f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:"
-    skin.show("\n".join([where, *lines]))
+    common.show("\n".join([where, *lines]))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.imports import write_table
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @click.group(
-    "domains", cls=skin.Group, no_args_is_help=False, short_help="Add or change training domains."
+    "domains", cls=common.Group, no_args_is_help=False, short_help="Add or change training domains."
 )
 def domains_group() -> None:
     """Add, split, merge or remove a training domain and keep the runs that still say something."""
@@ -20,10 +20,10 @@ def domains_group() -> None:
 
 def _files(command: Any) -> Any:
     options = (
-        skin.where_option,
-        skin.pool_option,
+        common.where_option,
+        common.pool_option,
         click.option("--out", required=True, metavar="NEW.csv", help="Run table to write."),
-        skin.json_option,
+        common.json_option,
     )
     for option in reversed(options):
         command = option(command)
@@ -34,8 +34,8 @@ def _read(
     runs: str, out: str, where: str | None, pool: tuple[str, ...], as_json: bool
 ) -> "RunTable":
     del as_json
-    skin.check_out(out, runs)
-    return skin.read_table(runs, where, pool)
+    common.check_out(out, runs)
+    return common.read_table(runs, where, pool)
 
 
 @domains_group.command("add")
@@ -52,7 +52,7 @@ def add_command(runs: str, name: str, **files: Any) -> None:
 @domains_group.command("split")
 @click.argument("runs", metavar="RUNS")
 @click.argument("name")
-@click.argument("parts", type=skin.NamedNumbers(), metavar="PART=SHARE,...")
+@click.argument("parts", type=common.NamedNumbers(), metavar="PART=SHARE,...")
 @_files
 def split_command(runs: str, name: str, parts: dict[str, float], **files: Any) -> None:
     """Split domain NAME into parts that every run had in these shares: a=0.3,b=0.7."""

@@ -6,17 +6,17 @@ from typing import Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 
 
-@click.command("evaluate", cls=skin.Command, short_help="Score text models on tasks.")
+@click.command("evaluate", cls=common.Command, short_help="Score text models on tasks.")
 @click.argument("folder", metavar="FOLDER")
 @click.option("--tasks", required=True, metavar="TASKS.jsonl", help="Questions, one a line.")
 @click.option(
     "--run", "run_name", default="all", show_default=True, metavar="NAME|all", help="Which runs."
 )
 @click.option("--out", metavar="SCORES.csv", help="A row for every run and task.")
-@skin.json_option
+@common.json_option
 def evaluate_command(
     folder: str, tasks: str, run_name: str, out: str | None, as_json: bool
 ) -> None:
@@ -31,35 +31,28 @@ def evaluate_command(
     from jaxmix.studies.downstream import evaluate_study, score_rows
 
     if out:
-        skin.check_out(out, tasks)
+        common.check_out(out, tasks)
     questions = read_tasks(tasks)
     runs = None if run_name == "all" else [run_name]
-    with skin.progress("scoring runs") as report:
+    with common.progress("scoring runs") as report:
         scores = evaluate_study(Path(folder), questions, runs, report)
     rows = score_rows(Path(folder), scores)
     if out:
-        _write(rows, Path(out))
+        import pandas as pd
+
+        from jaxmix.fitting.saving import write_text
+
+        write_text(out, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
     if as_json:
-        skin.emit({"scores": rows})
+        common.emit({"scores": rows})
     else:
         _show(rows, folder)
-    skin.say(_notes(rows))
-
-
-def _write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    import pandas as pd
-
-    beside = path.with_name(f".{path.name}.tmp")
-    try:
-        pd.DataFrame(rows).to_csv(beside, index=False)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    common.say(_notes(rows))
 
 
 def _show(rows: Sequence[Mapping[str, Any]], folder: str) -> None:
     numbers = ("questions", "accuracy %", "per byte %", "chance %", "nats of the answer")
-    made = skin.table(folder, "run", "task", *numbers, text=("task",))
+    made = common.table(folder, "run", "task", *numbers, text=("task",))
     for row in rows:
         made.add_row(
             row["run"],
@@ -67,10 +60,15 @@ def _show(rows: Sequence[Mapping[str, Any]], folder: str) -> None:
             str(row["questions"]),
             _percent(row["accuracy"], row["sem"]),
             _percent(row["accuracy_per_byte"], row["sem_per_byte"]),
-            skin.number(100 * row["chance"], 3),
-            f"{skin.number(-row['log_likelihood'])} ± {skin.number(row['log_likelihood_sem'], 2)}",
+            common.number(100 * row["chance"], 3),
+            " ± ".join(
+                [
+                    common.number(-row["log_likelihood"]),
+                    common.number(row["log_likelihood_sem"], 2),
+                ]
+            ),
         )
-    skin.show(made)
+    common.show(made)
 
 
 def _percent(share: float, sem: float) -> str:

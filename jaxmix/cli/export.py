@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 _FORMATS = ("megatron", "levanter", "hf", "olmo-core", "yaml")
 
@@ -30,15 +31,15 @@ class NamedText(click.ParamType):
         return found
 
 
-@click.command("export", cls=skin.Command, short_help="Write a mixture as a trainer reads it.")
+@click.command("export", cls=common.Command, short_help="Write a mixture as a trainer reads it.")
 @click.argument("mixture", metavar="WEIGHTS|LAW.json")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), required=True)
-@click.option("--n-params", type=skin.Quantity(), help="N of the big run, for a law.")
-@click.option("--tokens", type=skin.Quantity(), help="D of the big run, for a law.")
+@click.option("--n-params", type=common.Quantity(), help="N of the big run, for a law.")
+@click.option("--tokens", type=common.Quantity(), help="D of the big run, for a law.")
 @click.option(
     "--target-weights",
     multiple=True,
-    type=skin.NamedNumbers(),
+    type=common.NamedNumbers(),
     help="For a law: weights of the targets; the default is their mean.",
 )
 @click.option("--prefix", "prefixes", multiple=True, type=NamedText(), help="Each domain's data.")
@@ -58,14 +59,14 @@ def export_command(
     optimum at --n-params and --tokens is taken. Megatron: --data-path $(grep -v '^#' FILE).
     """
     if out:
-        skin.check_out(out, mixture)
+        common.check_out(out, mixture)
     from jaxmix.fitting.files import write_text
     from jaxmix.report.exports import export_mixture
 
     weights, provenance, notes = _resolve(
-        mixture, n_params, tokens, skin.merged(target_weights, "--target-weights")
+        mixture, n_params, tokens, common.merged(target_weights, "--target-weights")
     )
-    command = skin.command_line()
+    command = common.command_line()
     text = export_mixture(
         weights,
         format_,
@@ -78,7 +79,7 @@ def export_command(
         click.echo(f"written to {out}", err=True)
     else:
         click.echo(text, nl=False)
-    skin.say(notes)
+    common.say(notes)
 
 
 _Found = tuple[dict[str, float], dict[str, Any], Sequence[str]]
@@ -93,14 +94,16 @@ def _resolve(
     """Weights, provenance and notes of what the command was given."""
     if not os.path.exists(given):
         if "=" not in given:
-            raise ValueError(f"{given}: no such file; give a law's file or web=0.7,code=0.3")
+            raise JaxmixError(f"{given}: no such file; give a law's file or web=0.7,code=0.3")
         return _listed(given), {}, ()
     document = _document(given)
     if document.get("format") == "jaxmix-law":
         return _optimal(given, n_params, tokens, target_weights)
     weights = document.get("weights")
     if not isinstance(weights, dict) or not all(_is_number(w) for w in weights.values()):
-        raise ValueError(f"{given}: has no 'weights' by domain; give the output of jaxmix optimize")
+        raise JaxmixError(
+            f"{given}: has no 'weights' by domain; give the output of jaxmix optimize"
+        )
     from jaxmix.fitting.origin import file_hash
 
     origin = {"weights file": f"{os.path.basename(given)}, sha256 {file_hash(given)}"}
@@ -112,7 +115,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _listed(given: str) -> dict[str, float]:
-    found = skin.NamedNumbers().convert(given, None, None)
+    found = common.NamedNumbers().convert(given, None, None)
     return {name.removeprefix("w_") or name: weight for name, weight in found.items()}
 
 
@@ -121,7 +124,7 @@ def _document(path: str) -> dict[str, Any]:
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
     except (ValueError, RecursionError):
-        raise ValueError(
+        raise JaxmixError(
             f"{path}: is not JSON; give a law's file or the output of jaxmix optimize --json"
         ) from None
     return document if isinstance(document, dict) else {}
@@ -134,7 +137,7 @@ def _optimal(
     target_weights: Mapping[str, float] | None,
 ) -> _Found:
     if n_params is None or tokens is None:
-        raise ValueError(f"{path}: is a law; name the budget with --n-params and --tokens")
+        raise JaxmixError(f"{path}: is a law; name the budget with --n-params and --tokens")
     from jaxmix.cli.limits import load_mixture_laws
     from jaxmix.fitting.origin import file_hash
     from jaxmix.mixtures import optimize
@@ -167,6 +170,6 @@ def _bare(parts: Sequence[Mapping[str, str]], weights: Mapping[str, float]) -> d
         for name, value in part.items():
             bare = resolve_names([name], tuple(weights), "w_", "domain")[0]
             if bare in found:
-                raise ValueError(f"--prefix: '{bare}' is given twice")
+                raise JaxmixError(f"--prefix: '{bare}' is given twice")
             found[bare] = value
     return found

@@ -1,11 +1,12 @@
 """``jaxmix fit``: a run table to a file of fitted laws."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.nested_laws import fit_nested_file, nested_options, wants_nested
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +64,9 @@ def solver_options(options: "Mapping[str, Any]") -> dict[str, Any]:
     chosen = {name: options[name] for name in names if options[name] is not None}
     solver = chosen.get("solver")
     if solver is not None and solver not in SOLVERS:
-        raise ValueError(f"--solver: unknown solver '{solver}'; choose one of {', '.join(SOLVERS)}")
+        raise JaxmixError(
+            f"--solver: unknown solver '{solver}'; choose one of {', '.join(SOLVERS)}"
+        )
     return chosen
 
 
@@ -71,14 +74,14 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
     """The targets that ``--targets`` names, bare; None for all."""
     from jaxmix.runs import resolve_names
 
-    names = skin.split(text)
+    names = common.split(text)
     if names is None:
         return None
     table.losses(names)  # says which is unknown or has no loss in these rows
     return resolve_names(names, table.targets, "loss_", "target")
 
 
-@click.command("fit", cls=skin.Command, short_help="Fit a law to the losses of a run table.")
+@click.command("fit", cls=common.Command, short_help="Fit a law to the losses of a run table.")
 @click.argument("runs")
 @click.option(
     "--law",
@@ -87,12 +90,12 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
 )
 @click.option("--targets", metavar="A,B|all", default="all", show_default=True)
 @nested_options
-@skin.where_option
+@common.where_option
 @click.option("--held-out", metavar="EXPR", help="Rows of RUNS to score on, not to fit.")
-@skin.pool_option
+@common.pool_option
 @fit_options
 @click.option("--out", required=True, metavar="LAW.json", help="File to write.")
-@skin.json_option
+@common.json_option
 def fit_command(
     runs: str,
     law: str,
@@ -109,51 +112,70 @@ def fit_command(
     --law nested fits a step law to every size and mixture (Ye et al.): give its file to score,
     predict or optimize, which go on to a size law and a law of the mixture at their N and D.
     """
-    skin.check_out(out, runs)
+    common.check_out(out, runs)
     if wants_nested(law, options):
-        rows = {"where": where, "held_out": held_out, "pool": pool}
-        fit_nested_file(runs, targets, rows, out, options, as_json)
+        fit_nested_file((runs, targets, where, held_out, pool), out, options, as_json)
         return
     from jaxmix.fitting.fit import fit
     from jaxmix.fitting.loading import resolve_law
-    from jaxmix.fitting.origin import file_hash
     from jaxmix.fitting.saving import save_laws
 
     found = resolve_law(law)
     chosen = solver_options(options)
-    unseen = skin.read_table(runs, held_out, pool) if held_out else None
-    where = without(runs, where, held_out, pool)
-    table = skin.read_table(runs, where, pool)
-    names = bare_targets(table, targets)
-    with skin.progress(f"fitting {found.name}") as report:
-        fits = fit(table, found, targets=names, held_out=unseen, progress=report, **chosen)
-    provenance = {
-        "runs": runs,
-        "runs_sha256": file_hash(runs),
-        "where": where,
-        "held_out": held_out,
-        "pool": pool,
-        **options,
-        "rows": len(table),
-    }
+    rows = rows_to_fit(runs, targets, where, held_out, pool)
+    with common.progress(f"fitting {found.name}") as report:
+        fits = fit(
+            rows.table,
+            found,
+            targets=rows.targets,
+            held_out=rows.held_out,
+            progress=report,
+            **chosen,
+        )
+    provenance = {**rows.origin, **options, "rows": len(rows.table)}
     save_laws(out, fits, provenance, law_ref=law if ".py:" in law else None)
-    notes = [*table.notes, *fit_notes(fits)]
+    notes = [*rows.table.notes, *fit_notes(fits)]
     if as_json:
-        skin.emit(_summary(fits, out, notes))
+        common.emit(_summary(fits, out, notes))
     else:
-        skin.show(_table(fits), f"written to {out}")
-    skin.say(notes)
+        common.show(_table(fits), f"written to {out}")
+    common.say(notes)
 
 
-def without(
+class Rows(NamedTuple):
+    """What a command fits: rows, held-out rows, bare targets, and where it all comes from."""
+
+    table: "RunTable"
+    held_out: "RunTable | None"
+    targets: tuple[str, ...] | None
+    origin: dict[str, Any]
+
+
+def rows_to_fit(
+    runs: str, targets: str, where: str | None, held_out: str | None, pool: "Sequence[str]"
+) -> Rows:
+    """Reads the rows that --where, --held-out, --pool and --targets of a fit ask for."""
+    from jaxmix.fitting.origin import file_hash
+
+    unseen = common.read_table(runs, held_out, pool) if held_out else None
+    where = _without(runs, where, held_out, pool)
+    table = common.read_table(runs, where, pool)
+    names = bare_targets(table, targets)
+    origin = {"runs": runs, "runs_sha256": file_hash(runs)}
+    return Rows(
+        table, unseen, names, {**origin, "where": where, "held_out": held_out, "pool": pool}
+    )
+
+
+def _without(
     runs: str, where: str | None, held_out: str | None, pool: "Sequence[str]"
 ) -> str | None:
     """``where`` less the rows that are held out; as it is where it has none of them."""
     if not held_out:
         return where
     rest = f"({where}) and not ({held_out})" if where else f"not ({held_out})"
-    same = where and len(skin.read_table(runs, where, pool)) == len(
-        skin.read_table(runs, rest, pool)
+    same = where and len(common.read_table(runs, where, pool)) == len(
+        common.read_table(runs, rest, pool)
     )
     return where if same else rest
 
@@ -197,7 +219,7 @@ def _table(fits: "Sequence[FittedLaw]") -> Any:
     held_out = any(f.report.held_out_rows for f in fits)
     unseen = ("held-out %",) if held_out else ()
     columns = ("objective", "MRE %", *unseen, "rows", "agree", "gradient", "cond.", "at bound")
-    made = skin.table(title, "target", *columns, text=("at bound",))
+    made = common.table(title, "target", *columns, text=("at bound",))
     for f in fits:
         r = f.report
         made.add_row(
@@ -208,7 +230,7 @@ def _table(fits: "Sequence[FittedLaw]") -> Any:
             str(r.rows),
             f"{r.agreeing}/{r.restarts}",
             f"{r.gradient_norm:.0e}",
-            skin.number(r.condition, 2),
+            common.number(r.condition, 2),
             _bounds(r.at_bound),
         )
     return made

@@ -4,20 +4,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
 
 _SCALE = (
-    click.option("--n-params", type=skin.Quantity(), required=True, help="N of every run: 1M."),
-    click.option("--tokens", type=skin.Quantity(), required=True, help="D of every run: 1B."),
+    click.option("--n-params", type=common.Quantity(), required=True, help="N of every run: 1M."),
+    click.option("--tokens", type=common.Quantity(), required=True, help="D of every run: 1B."),
 )
 _COMMON = (
     click.option("--allow-unmatched", is_flag=True, help="Drop, and note, what does not match."),
-    skin.where_option,
+    common.where_option,
     click.option("--out", required=True, metavar="RUNS.csv", help="File to write."),
-    skin.json_option,
+    common.json_option,
 )
 
 
@@ -31,7 +31,7 @@ def _options(*options: Any) -> Any:
 
 
 @click.group(
-    "import", cls=skin.Group, no_args_is_help=False, short_help="Import tables of other tools."
+    "import", cls=common.Group, no_args_is_help=False, short_help="Import tables of other tools."
 )
 def import_group() -> None:
     """Turn the files of olmix, RegMix or mixinglaws into a run table."""
@@ -46,10 +46,10 @@ def olmix_command(
     ratios: str, metrics: str, targets: str, out: str, as_json: bool, **options: Any
 ) -> None:
     """Join the RATIOS and METRICS of a swarm in olmix's format by run."""
-    skin.check_out(out, ratios, metrics)
+    common.check_out(out, ratios, metrics)
     from jaxmix.runs import import_olmix
 
-    table = import_olmix(ratios, metrics, targets=skin.split(targets), **options)
+    table = import_olmix(ratios, metrics, targets=common.split(targets), **options)
     write_table(table, out, as_json)
 
 
@@ -60,7 +60,7 @@ def olmix_command(
 @_options(*_SCALE, *_COMMON)
 def regmix_command(mixtures: str, losses: str, out: str, as_json: bool, **options: Any) -> None:
     """Join the MIXTURES and LOSSES of a RegMix study by index."""
-    skin.check_out(out, mixtures, losses)
+    common.check_out(out, mixtures, losses)
     from jaxmix.runs import import_regmix
 
     write_table(import_regmix(mixtures, losses, **options), out, as_json)
@@ -69,17 +69,17 @@ def regmix_command(mixtures: str, losses: str, out: str, as_json: bool, **option
 @import_group.command("mixinglaws")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--domains", metavar="A,B", help="Names of the weights, in the order of the path.")
-@click.option("--n-params", type=skin.Quantity(), help="N of every run; default: by its label.")
-@click.option("--tokens-per-step", type=skin.Quantity(), default="1048576", show_default=True)
+@click.option("--n-params", type=common.Quantity(), help="N of every run; default: by its label.")
+@click.option("--tokens-per-step", type=common.Quantity(), default="1048576", show_default=True)
 @_options(*_COMMON)
 def mixinglaws_command(
     files: tuple[str, ...], domains: str | None, out: str, as_json: bool, **options: Any
 ) -> None:
     """Read lines of <folders>/<run>/<step>, validation file and loss."""
-    skin.check_out(out, *files)
+    common.check_out(out, *files)
     from jaxmix.runs import import_mixinglaws
 
-    table = import_mixinglaws(files, domains=skin.split(domains), **options)
+    table = import_mixinglaws(files, domains=common.split(domains), **options)
     write_table(table, out, as_json)
 
 
@@ -91,8 +91,8 @@ def write_table(table: "RunTable", out: str, as_json: bool) -> None:
     runs = len(set(table.frame["run"]))
     if as_json:
         held = {"out": out, "rows": len(table), "runs": runs}
-        skin.emit({**held, "domains": table.domains, "targets": table.targets})
+        common.emit({**held, "domains": table.domains, "targets": table.targets})
     else:
         counts = f"{len(table)} rows of {runs} runs, {len(table.domains)} domains"
         click.echo(f"{out}: {counts}, {len(table.targets)} targets")
-    skin.say(table.notes)
+    common.say(table.notes)

@@ -2,11 +2,11 @@
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 
 
-@click.command("laws", cls=skin.Command, short_help="List the laws there are.")
-@skin.json_option
+@click.command("laws", cls=common.Command, short_help="List the laws there are.")
+@common.json_option
 def laws_command(as_json: bool) -> None:
     """List the laws: formula, number of parameters for k domains, source.
 
@@ -16,9 +16,9 @@ def laws_command(as_json: bool) -> None:
 
     if as_json:
         found = {law.name: _entry(law) for law in LAWS.values()}
-        skin.emit({"laws": found, "more": dict(_more())})
+        common.emit({"laws": found, "more": dict(_more())})
         return
-    made = skin.table(
+    made = common.table(
         "laws",
         "name",
         "parameters",
@@ -31,7 +31,7 @@ def laws_command(as_json: bool) -> None:
     for name, entry in _more():
         made.add_row(name, str(entry["n_parameters"]), f"{entry['formula']}\n{entry['source']}")
         made.add_section()
-    skin.show(
+    common.show(
         made,
         "NAME+repetition: the law at effective tokens and weights, where rows repeat data "
         "(columns unique_<domain>); one more parameter, R_D_star (chinchilla: R_N_star as well). "

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw
@@ -28,7 +29,7 @@ class Amounts(click.ParamType):
                 self.fail(f"'{part}' is not name=tokens; write books=25B,code=3e9", param, ctx)
             if name.strip() in found:
                 self.fail(f"'{name.strip()}' is given twice", param, ctx)
-            found[name.strip()] = skin.Quantity().convert(text, param, ctx)
+            found[name.strip()] = common.Quantity().convert(text, param, ctx)
         return found
 
 
@@ -42,13 +43,13 @@ class Epochs(click.ParamType):
         if isinstance(value, float | dict):
             return value
         if "=" in str(value):
-            return skin.NamedNumbers().convert(value, param, ctx)
-        return skin.Quantity().convert(value, param, ctx)
+            return common.NamedNumbers().convert(value, param, ctx)
+        return common.Quantity().convert(value, param, ctx)
 
 
 def _numbers(option: str, text: str) -> Any:
     name = option.strip("-").replace("-", "_") + "_"
-    return click.option(option, name, multiple=True, type=skin.NamedNumbers(), help=text)
+    return click.option(option, name, multiple=True, type=common.NamedNumbers(), help=text)
 
 
 _MIXTURE = "uniform, proportional (to --unique), or name=weight,... ."
@@ -94,7 +95,7 @@ def load_mixture_laws(path: str) -> "tuple[FittedLaw, ...]":
     laws = load_laws(path)
     if "weights" not in laws[0].law.uses or not laws[0].domains:
         name = laws[0].law.name
-        raise ValueError(f"{path}: law '{name}' does not look at the mixture; fit one that does")
+        raise JaxmixError(f"{path}: law '{name}' does not look at the mixture; fit one that does")
     return laws
 
 
@@ -112,28 +113,28 @@ def read_limits(
     from jaxmix.mixtures import constraints
 
     for option in ("min", "max", "pin"):
-        _one_spelling(skin.merged(given[f"{option}_"], f"--{option}") or {}, domains)
+        _one_spelling(common.merged(given[f"{option}_"], f"--{option}") or {}, domains)
     for text in given["group_"]:
         if not any(mark in text for mark in "<>="):
-            raise ValueError(f"--group: '{text}' compares nothing; write \"a+b<=0.3\"")
-    unique = skin.merged(given["unique_"], "--unique")
+            raise JaxmixError(f"--group: '{text}' compares nothing; write \"a+b<=0.3\"")
+    unique = common.merged(given["unique_"], "--unique")
     if given["unique_"] and any(v == float("inf") for v in (unique or {}).values()):
-        raise ValueError("--unique: a domain with infinitely many tokens needs no entry")
+        raise JaxmixError("--unique: a domain with infinitely many tokens needs no entry")
     if isinstance(given["max_epochs_"], float) and unique is None:
-        raise ValueError("--max-epochs counts passes over unique tokens; give --unique")
-    guards = skin.merged(given["guard_"], "--guard")
+        raise JaxmixError("--max-epochs counts passes over unique tokens; give --unique")
+    guards = common.merged(given["guard_"], "--guard")
     if guards and given["reference_"] is None:
-        raise ValueError("--guard compares with a mixture; give --reference")
+        raise JaxmixError("--guard compares with a mixture; give --reference")
     for name in guards or {}:
         _known_target(name, targets)
     prior = _mixture(given["prior_"], "--prior", domains, unique)
     if prior is not None and given["kl_max_"] is None and not pull:
-        raise ValueError("--prior does nothing by itself; give --kl-max, or --pull to optimize")
+        raise JaxmixError("--prior does nothing by itself; give --kl-max, or --pull to optimize")
     return constraints(
         domains,
-        minimum=skin.merged(given["min_"], "--min"),
-        maximum=skin.merged(given["max_"], "--max"),
-        pinned=skin.merged(given["pin_"], "--pin"),
+        minimum=common.merged(given["min_"], "--min"),
+        maximum=common.merged(given["max_"], "--max"),
+        pinned=common.merged(given["pin_"], "--pin"),
         linear=[*given["group_"], *given["linear_"]],
         unique_tokens=unique,
         max_epochs=4.0 if given["max_epochs_"] is None else given["max_epochs_"],
@@ -149,7 +150,7 @@ def _one_spelling(values: Mapping[str, float], domains: tuple[str, ...]) -> None
 
     bare = [resolve_names([name], domains, "w_", "domain")[0] for name in values]
     if len(set(bare)) != len(bare):
-        raise ValueError(f"a domain is named in both spellings: {', '.join(values)}")
+        raise JaxmixError(f"a domain is named in both spellings: {', '.join(values)}")
 
 
 def _known_target(name: str, targets: Sequence[str]) -> None:
@@ -173,10 +174,10 @@ def _mixture(
         bare = {resolve_names([n], domains, "w_", "domain")[0]: v for n, v in known.items()}
         missing = [name for name in domains if name not in bare]
         if missing:
-            raise ValueError(f"{option} proportional needs --unique of {', '.join(missing)} too")
+            raise JaxmixError(f"{option} proportional needs --unique of {', '.join(missing)} too")
         total = sum(bare.values())
         return {name: value / total for name, value in bare.items()}
     try:
-        return skin.NamedNumbers().convert(text, None, None)
+        return common.NamedNumbers().convert(text, None, None)
     except click.UsageError as error:
-        raise ValueError(f"{option}: {error.format_message()}, or uniform, proportional") from None
+        raise JaxmixError(f"{option}: {error.format_message()}, or uniform, proportional") from None

@@ -1,11 +1,12 @@
 """What commands do with nested laws: their options, their files, what is shown of a fit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw
@@ -42,14 +43,14 @@ def wants_nested(law: str, options: dict[str, Any]) -> bool:
     """Whether ``--law`` asks for nested laws; takes their options out where it does not.
 
     Raises:
-        ValueError: an option of theirs is given with another law.
+        JaxmixError: an option of theirs is given with another law.
     """
     if law.strip().lower() == "nested":
         return True
     for name in _NAMES:
         if options.pop(name) is not None:
             option = "--" + name.replace("_", "-")
-            raise ValueError(f"{option} goes with --law nested, not with --law {law}")
+            raise JaxmixError(f"{option} goes with --law nested, not with --law {law}")
     return False
 
 
@@ -59,14 +60,11 @@ def given(option: str) -> bool:
     return source is not click.core.ParameterSource.DEFAULT
 
 
-def fit_nested_file(
-    runs: str, targets: str, rows: Mapping[str, Any], out: str, options: Any, as_json: bool
-) -> None:
-    """``jaxmix fit --law nested``."""
-    from jaxmix.cli.fit import bare_targets, fit_notes, solver_options, without
+def fit_nested_file(asked: tuple[Any, ...], out: str, options: Any, as_json: bool) -> None:
+    """``jaxmix fit --law nested``; `asked` is what `rows_to_fit` takes."""
+    from jaxmix.cli.fit import fit_notes, rows_to_fit, solver_options
     from jaxmix.fitting.loading import resolve_law
     from jaxmix.fitting.nested import Nested, fit_nested, save_nested
-    from jaxmix.fitting.origin import file_hash
 
     ours = {name: options.pop(name) for name in _NAMES}
     chosen = solver_options(options)
@@ -75,30 +73,24 @@ def fit_nested_file(
     weighting = chosen.pop("weighting")
     law = ours.pop("mixture_law") or "ye-m4"
     how = Nested(mixture_law=resolve_law(law), **{n: v for n, v in ours.items() if v}, **chosen)
-    where, held_out, pool = rows["where"], rows["held_out"], rows["pool"]
-    unseen = skin.read_table(runs, held_out, pool) if held_out else None
-    where = without(runs, where, held_out, pool)
-    table = skin.read_table(runs, where, pool)
-    names = bare_targets(table, targets)
-    with skin.progress("fitting nested laws") as report:
+    rows = rows_to_fit(*asked)
+    with common.progress("fitting nested laws") as report:
         laws = fit_nested(
-            table, how, targets=names, weighting=weighting, held_out=unseen, progress=report
+            rows.table,
+            how,
+            targets=rows.targets,
+            weighting=weighting,
+            held_out=rows.held_out,
+            progress=report,
         )
-    provenance = {
-        "runs": runs,
-        "runs_sha256": file_hash(runs),
-        **rows,
-        "where": where,
-        "weighting": weighting,
-        "rows": len(table),
-    }
+    provenance = {**rows.origin, "weighting": weighting, "rows": len(rows.table)}
     save_nested(out, laws, provenance, law_ref=law if ".py:" in law else None)
-    notes = [*table.notes, *fit_notes(laws)]
+    notes = [*rows.table.notes, *fit_notes(laws)]
     if as_json:
-        skin.emit(_summary(laws, out, notes))
+        common.emit(_summary(laws, out, notes))
     else:
-        skin.show(_table(laws), f"written to {out}")
-    skin.say(notes)
+        common.show(_table(laws), f"written to {out}")
+    common.say(notes)
 
 
 def load_laws_at(
@@ -161,14 +153,14 @@ def _table(laws: "Sequence[NestedLaw]") -> Any:
     stages = ("steps %", "sizes %", "mixtures %", "MRE %", *unseen)
     columns = (*stages, "rows", "curves", "agree", "gradient", "at bound")
     title = f"{laws[0].how.name}, then {laws[0].law.name}: {laws[0].report.n_parameters} parameters"
-    made = skin.table(title, "target", *columns)
+    made = common.table(title, "target", *columns)
     for f in laws:
         r = f.report
         errors = [r.step_mre, r.size_mre, r.mixture_mre, r.train_mre]
         errors += [r.held_out_mre] if held_out else []
         made.add_row(
             f.target,
-            *(skin.number(e, 3) for e in errors),
+            *(common.number(e, 3) for e in errors),
             str(r.rows),
             str(r.curves),
             f"{r.agreeing}/{r.restarts}",

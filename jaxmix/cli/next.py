@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    from jaxmix.mixtures.next_runs import NextRuns
+    from jaxmix.mixtures.sequential.next_runs import NextRuns
 
 _Parts = Sequence[Mapping[str, float]]
 _CRITERIA = ("regret", "variance", "space-filling", "random")
@@ -28,16 +29,16 @@ class Sizes(click.ParamType):
             n, equals, d = part.partition("=")
             if not equals:
                 self.fail(f"'{part}' is not N=D; write 50M=1B,100M=2B", param, ctx)
-            sizes.append(tuple(skin.Quantity().convert(x, param, ctx) for x in (n, d)))
+            sizes.append(tuple(common.Quantity().convert(x, param, ctx) for x in (n, d)))
         return tuple(sizes)
 
 
-@click.command("next", cls=skin.Command, short_help="Choose the runs to train next.")
+@click.command("next", cls=common.Command, short_help="Choose the runs to train next.")
 @click.argument("law", metavar="LAW.json")
 @click.argument("runs", metavar="RUNS")
-@click.option("--n-params", type=skin.Quantity(), required=True, help="N of the big run: 7B.")
-@click.option("--tokens", type=skin.Quantity(), required=True, help="D of the big run: 150B.")
-@click.option("--flops", type=skin.Quantity(), help="Cost of the batch, 6 N D a run: 1e19.")
+@click.option("--n-params", type=common.Quantity(), required=True, help="N of the big run: 7B.")
+@click.option("--tokens", type=common.Quantity(), required=True, help="D of the big run: 150B.")
+@click.option("--flops", type=common.Quantity(), help="Cost of the batch, 6 N D a run: 1e19.")
 @click.option("--count", type=click.IntRange(1, 1000), help="Most runs.")
 @click.option(
     "--sizes", type=Sizes(), help="Allowed sizes 50M=1B,100M=2B.  [default: those that were run]"
@@ -45,12 +46,12 @@ class Sizes(click.ParamType):
 @click.option("--criterion", type=click.Choice(_CRITERIA), default="regret", show_default=True)
 @click.option("--checkpoints", type=click.IntRange(1, 100), default=1, show_default=True)
 @click.option(
-    "--target-weights", multiple=True, type=skin.NamedNumbers(), help="As for jaxmix optimize."
+    "--target-weights", multiple=True, type=common.NamedNumbers(), help="As for jaxmix optimize."
 )
-@click.option("--min", "min_", multiple=True, type=skin.NamedNumbers(), help="Smallest weights.")
-@click.option("--max", "max_", multiple=True, type=skin.NamedNumbers(), help="Largest weights.")
+@click.option("--min", "min_", multiple=True, type=common.NamedNumbers(), help="Smallest weights.")
+@click.option("--max", "max_", multiple=True, type=common.NamedNumbers(), help="Largest weights.")
 @click.option(
-    "--noise", type=skin.Quantity(), help="SD of one run's loss.  [default: from the residuals]"
+    "--noise", type=common.Quantity(), help="SD of one run's loss.  [default: from the residuals]"
 )
 @click.option(
     "--closest",
@@ -61,10 +62,10 @@ class Sizes(click.ParamType):
 )
 @click.option("--repeats/--no-repeats", default=None, help="[default: where noise dominates]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@skin.where_option
-@skin.pool_option
+@common.where_option
+@common.pool_option
 @click.option("--out", metavar="NEXT.csv", help="Plan to write: n_params, tokens, w_<domain>.")
-@skin.json_option
+@common.json_option
 def next_command(
     law: str,
     runs: str,
@@ -84,13 +85,13 @@ def next_command(
     RUNS holds the rows that LAW.json was fitted on; its file says which of them.
     """
     if out is not None:
-        skin.check_out(out, law, runs)
+        common.check_out(out, law, runs)
     from jaxmix.cli.limits import load_mixture_laws
     from jaxmix.fitting.origin import read_fitted_rows
-    from jaxmix.mixtures.next_runs import next_runs
+    from jaxmix.mixtures.sequential.next_runs import next_runs
 
     if options["flops"] is None and options["count"] is None:
-        raise ValueError("name a limit of the batch: --flops 1e19, --count 8 or both")
+        raise JaxmixError("name a limit of the batch: --flops 1e19, --count 8 or both")
     laws = load_mixture_laws(law)
     table, _ = read_fitted_rows(law, runs, where, pool)
     batch = next_runs(
@@ -98,18 +99,18 @@ def next_command(
         table,
         n_params=n_params,
         tokens=tokens,
-        target_weights=skin.merged(target_weights, "--target-weights"),
-        minimum=skin.merged(min_, "--min"),
-        maximum=skin.merged(max_, "--max"),
+        target_weights=common.merged(target_weights, "--target-weights"),
+        minimum=common.merged(min_, "--min"),
+        maximum=common.merged(max_, "--max"),
         **options,
     )
     if out is not None:
         _write(out, batch)
     if as_json:
-        skin.emit(as_dict(batch))
+        common.emit(as_dict(batch))
     else:
         show_batch(batch)
-    skin.say(batch.notes)
+    common.say(batch.notes)
 
 
 def _write(path: str, batch: "NextRuns") -> None:
@@ -145,7 +146,7 @@ def as_dict(batch: "NextRuns") -> dict[str, Any]:
 
 def show_batch(batch: "NextRuns") -> None:
     """One line a run, and what the batch is expected to do."""
-    made = skin.table(
+    made = common.table(
         f"{len(batch)} runs by {batch.criterion}",
         "run",
         "N",
@@ -160,7 +161,7 @@ def show_batch(batch: "NextRuns") -> None:
         size = (f"{x[i]:.3g}" for x in (batch.n_params, batch.tokens, batch.flops))
         made.add_row(str(i + 1), *size, *(f"{w:.3f}" for w in h), *_curve(batch, i + 1))
     before, after = batch.before, batch.after
-    skin.show(
+    common.show(
         made,
         f"{batch.flops.sum():.3g} FLOPs; farthest mixture from any run "
         f"{before.farthest:.2f} before, {after.farthest:.2f} after; "
@@ -169,4 +170,4 @@ def show_batch(batch: "NextRuns") -> None:
 
 
 def _curve(batch: "NextRuns", i: int) -> tuple[str, str]:
-    return skin.number(float(batch.regret[i]), 2), f"{batch.spread[i]:.3f}"
+    return common.number(float(batch.regret[i]), 2), f"{batch.spread[i]:.3f}"

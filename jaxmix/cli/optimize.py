@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.limits import Parts, limit_options, read_limits
 from jaxmix.cli.nested_laws import load_laws_at
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from jaxmix.mixtures import Optimum
 
 
-@click.command("optimize", cls=skin.Command, short_help="Find the best mixture for a budget.")
+@click.command("optimize", cls=common.Command, short_help="Find the best mixture for a budget.")
 @click.argument("law")
-@click.option("--n-params", type=skin.Quantity(), required=True, help="N: 7e9, 7B or inf.")
-@click.option("--tokens", type=skin.Quantity(), required=True, help="D: 150e9, 150B or inf.")
+@click.option("--n-params", type=common.Quantity(), required=True, help="N: 7e9, 7B or inf.")
+@click.option("--tokens", type=common.Quantity(), required=True, help="D: 150e9, 150B or inf.")
 @click.option(
     "--target-weights",
     multiple=True,
-    type=skin.NamedNumbers(),
+    type=common.NamedNumbers(),
     help="Weights of the targets in the sum to minimize; the default is their mean.",
 )
 @click.option(
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @limit_options
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of the search.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@skin.json_option
+@common.json_option
 def optimize_command(
     law: str,
     n_params: float,
@@ -58,17 +58,17 @@ def optimize_command(
         n_params,
         tokens,
         limits,
-        target_weights=skin.merged(target_weights, "--target-weights"),
+        target_weights=common.merged(target_weights, "--target-weights"),
         worst_case=worst_case,
         pull=pull,
         starts=starts,
         key=seed,
     )
     if as_json:
-        skin.emit(as_dict(optimum))
+        common.emit(as_dict(optimum))
     else:
         show_optimum(optimum)
-    skin.say([*optimum.notes, *notes])
+    common.say([*optimum.notes, *notes])
 
 
 def as_dict(optimum: "Optimum") -> dict[str, Any]:
@@ -81,25 +81,25 @@ def as_dict(optimum: "Optimum") -> dict[str, Any]:
 def show_optimum(optimum: "Optimum") -> None:
     """The mixture, what it predicts, what holds it, and how good it is known to be."""
     title = f"mixture for N = {optimum.n_params:.4g}, D = {optimum.tokens:.4g}"
-    mixture = skin.table("", "domain", "weight")
+    mixture = common.table("", "domain", "weight")
     mixture.title = None
     for name, weight in optimum.mixture.items():
         mixture.add_row(name, f"{weight:.4f}")
-    losses = skin.table("predicted losses", "target", "weight", "nats per token")
+    losses = common.table("predicted losses", "target", "weight", "nats per token")
     for name, value in optimum.predicted.items():
         losses.add_row(name, f"{optimum.target_weights[name]:.3f}", f"{value:.4f}")
     proof = "proven optimal" if optimum.proven else "best found, not proven"
-    gap = skin.number(optimum.gap, 2)
+    gap = common.number(optimum.gap, 2)
     held = [_binding(optimum)] if optimum.active else []
     summary = f"objective {optimum.objective:.6g}, duality gap {gap}: {proof}"
-    skin.show(title, mixture, losses, *held, summary)
+    common.show(title, mixture, losses, *held, summary)
 
 
 def _binding(optimum: "Optimum") -> Any:
-    table = skin.table(
+    table = common.table(
         "constraints that bind", "constraint", "price, nats per unit", "that is", text=("that is",)
     )
     for label in optimum.active:
         worth = optimum.worth_of.get(label, "")
-        table.add_row(label, skin.number(optimum.multipliers[label], 3), worth)
+        table.add_row(label, common.number(optimum.multipliers[label], 3), worth)
     return table

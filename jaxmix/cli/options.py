@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
@@ -21,7 +22,7 @@ class SizeType(click.ParamType):
         preset, equals, tokens = str(value).partition("=")
         if not equals or not preset.strip():
             self.fail(f"'{value}' is not PRESET=TOKENS; write tiny-64=1M", param, ctx)
-        return preset.strip(), skin.Quantity().convert(tokens, param, ctx)
+        return preset.strip(), common.Quantity().convert(tokens, param, ctx)
 
 
 class MixtureType(click.ParamType):
@@ -34,7 +35,7 @@ class MixtureType(click.ParamType):
         name, colon, weights = str(value).partition(":")
         if not colon or not name.strip():
             self.fail(f"'{value}' has no name; write best:web=0.7,code=0.3", param, ctx)
-        return name.strip(), skin.NamedNumbers().convert(weights, param, ctx)
+        return name.strip(), common.NamedNumbers().convert(weights, param, ctx)
 
 
 class Baseline(MixtureType):
@@ -75,7 +76,7 @@ def corpus_options(command: Any) -> Any:
             metavar="bytes|bpe-N",
             help="Prepares the recipe with it.  [default: bpe-4096 for a recipe]",
         ),
-        click.option("--max-bytes", type=skin.Quantity(), help="Cap of every domain's data."),
+        click.option("--max-bytes", type=common.Quantity(), help="Cap of every domain's data."),
         click.option(
             "--picture-size",
             type=click.IntRange(16, 1024),
@@ -123,7 +124,7 @@ def corpus_spec(options: Mapping[str, Any]) -> Any:
     if corpus in RECIPES:
         return CorpusSpec(corpus, tokenizer or "bpe-4096", int(most) if most else None, size)
     if tokenizer or most or size:
-        raise ValueError(
+        raise JaxmixError(
             f"--corpus {corpus}: is no recipe, so --tokenizer, --max-bytes and --picture-size do "
             "not apply; prepare it first with jaxmix data prepare"
         )
@@ -147,7 +148,7 @@ def named_baselines(
     found = {}
     for name, weights in given:
         if name in found:
-            raise ValueError(f"--baseline: '{name}' is given twice")
+            raise JaxmixError(f"--baseline: '{name}' is given twice")
         known = {"uniform": lambda: dict.fromkeys(domains, 1.0 / len(domains))}
         known["proportional"] = lambda: _proportional(table, domains)
         found[name] = known[name]() if weights is None else weights
@@ -158,7 +159,7 @@ def _proportional(table: "RunTable", domains: tuple[str, ...]) -> dict[str, floa
     """Weights in proportion to the unique tokens of the domains."""
     missing = [d for d in domains if f"unique_{d}" not in table.frame.columns]
     if missing:
-        raise ValueError(
+        raise JaxmixError(
             f"{table.source}: --baseline proportional needs column 'unique_{missing[0]}'; add it, "
             "or give the mixture as NAME:domain=weight,..."
         )

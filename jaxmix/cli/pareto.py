@@ -4,23 +4,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.limits import limit_options, load_mixture_laws, read_limits
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Front
 
 
-@click.command("pareto", cls=skin.Command, short_help="Trade the losses of several targets.")
+@click.command("pareto", cls=common.Command, short_help="Trade the losses of several targets.")
 @click.argument("law")
-@click.option("--n-params", type=skin.Quantity(), required=True, help="N: 7e9, 7B or inf.")
-@click.option("--tokens", type=skin.Quantity(), required=True, help="D: 150e9, 150B or inf.")
+@click.option("--n-params", type=common.Quantity(), required=True, help="N: 7e9, 7B or inf.")
+@click.option("--tokens", type=common.Quantity(), required=True, help="D: 150e9, 150B or inf.")
 @click.option("--targets", metavar="A,B,...", help="Targets to trade; the default is all.")
 @click.option("--points", type=click.IntRange(min=2), default=11, show_default=True)
 @limit_options
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each point.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@skin.json_option
+@common.json_option
 def pareto_command(
     law: str,
     n_params: float,
@@ -48,16 +48,16 @@ def pareto_command(
         n_params,
         tokens,
         limits,
-        targets=resolve_names(skin.split(targets), known, "loss_", "target"),
+        targets=resolve_names(common.split(targets), known, "loss_", "target"),
         points=points,
         starts=starts,
         key=seed,
     )
     if as_json:
-        skin.emit(as_dict(front))
+        common.emit(as_dict(front))
     else:
         show_front(front)
-    skin.say([] if front.proven else [f"not proven to be the whole front: {front.reason}"])
+    common.say([] if front.proven else [f"not proven to be the whole front: {front.reason}"])
 
 
 def as_dict(front: "Front") -> dict[str, Any]:
@@ -79,9 +79,9 @@ def show_front(front: "Front") -> None:
     title = f"Pareto front for N = {front.n_params:.4g}, D = {front.tokens:.4g}"
     losses = [f"loss {name}" for name in front.targets]
     weights = [f"weight {name}" for name in front.targets]
-    table = skin.table(title, "point", *losses, *weights, *front.domains)
+    table = common.table(title, "point", *losses, *weights, *front.domains)
     for i in range(len(front)):
         row = [*(f"{x:.4f}" for x in front.losses[i])]
         row += [f"{x:.3f}" for x in (*front.target_weights[i], *front.weights[i])]
         table.add_row(str(i + 1), *row)
-    skin.show(table)
+    common.show(table)

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.nested_laws import predict_all
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from jaxmix.runs import PointTable
 
 
-@click.command("predict", cls=skin.Command, short_help="Predict losses at given points.")
+@click.command("predict", cls=common.Command, short_help="Predict losses at given points.")
 @click.argument("law")
 @click.argument("points")
 @click.option("--out", metavar="FILE.csv", help="Write the CSV there, not to standard output.")
-@skin.json_option
+@common.json_option
 def predict_command(law: str, points: str, out: str | None, as_json: bool) -> None:
     """Predict losses at POINTS: its columns and pred_<target>, in its order.
 
@@ -40,9 +41,9 @@ def predict_command(law: str, points: str, out: str | None, as_json: bool) -> No
     if as_json:
         columns = [predicted[name].tolist() for name in predicted]
         rows = zip(table.runs, *columns, strict=True)
-        skin.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
+        common.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
     again = [name for name in predicted if name in table.frame.columns]
-    skin.say([*table.notes, *(f"column {name} of {points} is replaced" for name in again)])
+    common.say([*table.notes, *(f"column {name} of {points} is replaced" for name in again)])
 
 
 def read_points_for(law: "FittedLaw | NestedLaw", path: str) -> "tuple[PointTable, Any]":
@@ -62,5 +63,5 @@ def read_points_for(law: "FittedLaw | NestedLaw", path: str) -> "tuple[PointTabl
 
 def _check_csv(out: str, *inputs: str) -> None:
     if out.lower().endswith((".parquet", ".pq", ".jsonl", ".ndjson", ".json")):
-        raise ValueError(f"{out}: predict writes CSV; name the file .csv, or use --json")
-    skin.check_out(out, *inputs)
+        raise JaxmixError(f"{out}: predict writes CSV; name the file .csv, or use --json")
+    common.check_out(out, *inputs)

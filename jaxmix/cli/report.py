@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.options import Baseline, named_baselines
 
 if TYPE_CHECKING:
     from jaxmix.report.contents import Report
 
 
-@click.command("report", cls=skin.Command, short_help="Write one HTML page on a fitted law.")
+@click.command("report", cls=common.Command, short_help="Write one HTML page on a fitted law.")
 @click.argument("law")
 @click.argument("runs")
 @click.option("--out", required=True, metavar="FILE.html", help="File to write.")
-@click.option("--n-params", type=skin.Quantity(), help="N; the default is the largest fitted.")
-@click.option("--tokens", type=skin.Quantity(), help="D; the default is the largest fitted.")
+@click.option("--n-params", type=common.Quantity(), help="N; the default is the largest fitted.")
+@click.option("--tokens", type=common.Quantity(), help="D; the default is the largest fitted.")
 @click.option(
     "--target-weights",
     multiple=True,
-    type=skin.NamedNumbers(),
+    type=common.NamedNumbers(),
     help="Weights of the targets in the sum to minimize; the default is their mean.",
 )
 @click.option(
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     help="Refits that the intervals come from, 0 for none; the default is 40 to 200.",
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@skin.json_option
+@common.json_option
 def report_command(
     law: str,
     runs: str,
@@ -62,20 +62,20 @@ def report_command(
     The page opens offline: what to train on, how sure that is and what not to trust, the fit and
     its residuals, and sliders for N, D and the target weights.
     """
-    skin.check_out(out, law, runs)
+    common.check_out(out, law, runs)
     from jaxmix.fitting.loading import load_laws
     from jaxmix.report import make_report, read_provenance, read_rows, write_report
 
     fits = load_laws(law)
     provenance = read_provenance(law)
     rows = read_rows(runs, provenance, where)
-    with skin.progress("report") as show:
+    with common.progress("report") as show:
         report = make_report(
             fits,
             rows,
             n_params=n_params,
             tokens=tokens,
-            target_weights=skin.merged(target_weights, "--target-weights"),
+            target_weights=common.merged(target_weights, "--target-weights"),
             baselines=named_baselines(baselines, rows.used, fits[0].domains),
             compare_laws=[name.strip() for name in laws.split(",")] if laws else (),
             resamples=resamples,
@@ -87,19 +87,19 @@ def report_command(
     write_report(report, out)
     size = os.path.getsize(out)
     if as_json:
-        skin.emit({"out": out, "bytes": size, **_as_json(report)})
+        common.emit({"out": out, "bytes": size, **_as_json(report)})
     else:
         from jaxmix.report.findings import find
 
         found = find(report)
-        skin.show(found.train_on, *found.how_sure[:2], f"written to {out} ({size / 1e6:.2f} MB)")
-    skin.say(report.notes)
+        common.show(found.train_on, *found.how_sure[:2], f"written to {out} ({size / 1e6:.2f} MB)")
+    common.say(report.notes)
 
 
 def _origin(law: str, runs: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     from jaxmix.fitting.origin import file_hash
 
-    command = skin.command_line()
+    command = common.command_line()
     own = {
         "law file": f"{os.path.basename(law)}, sha256 {file_hash(law)}",
         "run table": f"{os.path.basename(runs)}, sha256 {file_hash(runs)}",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.nested_laws import law_name
 
 if TYPE_CHECKING:
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from jaxmix.fitting.scores import Score
 
 
-@click.command("score", cls=skin.Command, short_help="Score fitted laws on other rows.")
+@click.command("score", cls=common.Command, short_help="Score fitted laws on other rows.")
 @click.argument("law")
 @click.argument("runs")
-@skin.where_option
-@skin.pool_option
-@skin.json_option
+@common.where_option
+@common.pool_option
+@common.json_option
 def score_command(
     law: str, runs: str, where: str | None, pool: tuple[str, ...], as_json: bool
 ) -> None:
@@ -27,16 +27,16 @@ def score_command(
     from jaxmix.fitting.scores import mean_mre, score, unscored
 
     laws = load_any(law)
-    table = skin.read_table(runs, where, pool)
+    table = common.read_table(runs, where, pool)
     absent = unscored(laws, table)
     scores = score([f for f in laws if f.target not in absent], table)  # type: ignore[arg-type]
     notes = [*table.notes, *(f"target {name} has no loss there: not scored" for name in absent)]
     if as_json:
         rows = {name: _as_json(s) for name, s in scores.items()}
-        skin.emit({"targets": rows, "mean_mre": mean_mre(scores)})
+        common.emit({"targets": rows, "mean_mre": mean_mre(scores)})
     else:
-        skin.show(_table(law_name(laws[0]), scores))
-    skin.say(notes)
+        common.show(_table(law_name(laws[0]), scores))
+    common.say(notes)
 
 
 def _as_json(s: "Score") -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _as_json(s: "Score") -> dict[str, Any]:
 def _table(law: str, scores: "Mapping[str, Score]") -> Any:
     from jaxmix.fitting.scores import mean
 
-    made = skin.table(f"{law}: scores", "target", "MRE %", "R2", "Spearman", "rows", "diverged")
+    made = common.table(f"{law}: scores", "target", "MRE %", "R2", "Spearman", "rows", "diverged")
     for name, s in scores.items():
         made.add_row(name, *_cells(s.mre, s.r2, s.spearman), str(s.rows), str(s.diverged or ""))
     if len(scores) > 1:
@@ -58,4 +58,4 @@ def _table(law: str, scores: "Mapping[str, Score]") -> Any:
 
 
 def _cells(mre: float, r2: float, spearman: float) -> tuple[str, str, str]:
-    return skin.number(mre), skin.number(r2, 5), skin.number(spearman, 5)
+    return common.number(mre), common.number(r2, 5), common.number(spearman, 5)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection import Nested, Pull, Selection, SelectionRow
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 _SHOWN = 12  # rows of the table of settings
 
 
-@click.command("select", cls=skin.Command, short_help="Pick a law by held-out error and regret.")
+@click.command("select", cls=common.Command, short_help="Pick a law by held-out error and regret.")
 @click.argument("runs")
 @click.option("--laws", required=True, metavar="A,B", help="Names of laws, or FILE.py:VARIABLE.")
 @click.option("--targets", metavar="A,B|all", default="all", show_default=True)
-@skin.where_option
+@common.where_option
 @click.option(
     "--by",
     metavar="KIND,...",
@@ -65,9 +66,9 @@ _SHOWN = 12  # rows of the table of settings
     "--delta", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True
 )
 @click.option("--weighting", type=click.Choice(["equal", "sem"]), default="equal")
-@skin.pool_option
+@common.pool_option
 @click.option("--out", metavar="CHOICE.json", help="File to write.")
-@skin.json_option
+@common.json_option
 def select_command(
     runs: str,
     laws: str,
@@ -84,13 +85,13 @@ def select_command(
     and the one with the fewest parameters is picked.
     """
     if out is not None:
-        skin.check_out(out, runs)
+        common.check_out(out, runs)
     from jaxmix.fitting.files import to_json, write_text
     from jaxmix.fitting.selection import select
 
     asked = _asked(options)
-    table = skin.read_table(runs, where, pool)
-    with skin.progress("fitting") as report:
+    table = common.read_table(runs, where, pool)
+    with common.progress("fitting") as report:
         found = select(
             table,
             _names(laws, "--laws"),
@@ -100,12 +101,12 @@ def select_command(
     command = fit_command_line(found, runs, where, pool, {**options, "laws": laws})
     summary = {**_as_json(found), "command": command}
     if out is not None:
-        write_text(out, to_json(skin.plain(summary)) + "\n")
+        write_text(out, to_json(common.plain(summary)) + "\n")
     if as_json:
-        skin.emit(summary)
+        common.emit(summary)
     else:
         _show(found, command, out)
-    skin.say([*table.notes, *_notes(found)])
+    common.say([*table.notes, *_notes(found)])
 
 
 def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
     outer = options["outer"]
     floors = options["size_floor"]
     return {
-        "targets": skin.split(options["targets"]),
+        "targets": common.split(options["targets"]),
         "by": _names(options["by"], "--by"),
         "residuals": _names(options["residual"], "--residual"),
         "burn_in": _shares(options["burn_in"]),
@@ -127,7 +128,7 @@ def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
 def _names(text: str, option: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not names:
-        raise ValueError(f"{option}: names nothing; give names between commas")
+        raise JaxmixError(f"{option}: names nothing; give names between commas")
     return names
 
 
@@ -135,24 +136,24 @@ def _shares(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f"--burn-in: '{text}' is not shares; write 0,0.1,0.25") from None
+        raise JaxmixError(f"--burn-in: '{text}' is not shares; write 0,0.1,0.25") from None
 
 
 def _floors(text: str) -> tuple[float, ...]:
     parts = [part.strip() for part in text.split(",")]
     try:
-        return tuple(0.0 if p == "0" else skin.Quantity().convert(p, None, None) for p in parts)
+        return tuple(0.0 if p == "0" else common.Quantity().convert(p, None, None) for p in parts)
     except click.BadParameter:
-        raise ValueError(f"--size-floor: '{text}' is not auto or sizes; write 0,85M") from None
+        raise JaxmixError(f"--size-floor: '{text}' is not auto or sizes; write 0,85M") from None
 
 
 def _reference(text: str | None) -> "str | Mapping[str, float] | None":
     if text is None or "=" not in text:
         return text
     try:
-        return skin.NamedNumbers().convert(text, None, None)
+        return common.NamedNumbers().convert(text, None, None)
     except click.BadParameter as error:
-        raise ValueError(f"--pull-to: {error.message}") from None
+        raise JaxmixError(f"--pull-to: {error.message}") from None
 
 
 def fit_command_line(
@@ -243,7 +244,7 @@ def _show(found: "Selection", command: str, out: str | None) -> None:
     parts += [_nested_table(found.nested)] if found.nested and found.nested.picks else []
     parts += _pull_parts(found.pull) if found.pull else []
     parts += [f"written to {out}"] if out else []
-    skin.show(*parts)
+    common.show(*parts)
     click.echo(f"\nfit it with:\n{command}")  # whole, so that it can be copied
 
 
@@ -251,7 +252,7 @@ def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> 
     kinds = list(rows[0].error)
     errors = [f"{kind} %" for kind in kinds]
     columns = ("par.", *errors, "mean %", "vs pick", "regret", "")
-    made = skin.table(title, "candidate", *columns, text=("",))
+    made = common.table(title, "candidate", *columns, text=("",))
     for row in rows:
         gap = row.difference
         made.add_row(
@@ -260,7 +261,7 @@ def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> 
             *(f"{row.error[kind]:.3f}" for kind in kinds),
             f"{row.score:.3f}",
             "" if row.candidate == found.choice else f"{gap.mean:+.3f} ± {gap.standard_error:.3f}",
-            skin.number(row.mean_regret, 2),
+            common.number(row.mean_regret, 2),
             _mark(found, row),
         )
     for name, regret in found.baselines.items():
@@ -269,7 +270,7 @@ def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> 
         cost = mean(regret.values())
         if cost == cost:
             blank = [""] * (len(errors) + 3)
-            made.add_row(f"the {name} mixture, no law", *blank, skin.number(cost, 2), "")
+            made.add_row(f"the {name} mixture, no law", *blank, common.number(cost, 2), "")
     return made
 
 
@@ -281,19 +282,19 @@ def _mark(found: "Selection", row: "SelectionRow") -> str:
 
 def _nested_table(nested: "Nested") -> Any:
     title = "the procedure, scored on splits that did not choose"
-    made = skin.table(title, "outer split", "chosen without it", "error %", "regret", text=())
+    made = common.table(title, "outer split", "chosen without it", "error %", "regret", text=())
     for pick in nested.picks:
-        made.add_row(pick.split, pick.picked, f"{pick.error:.3f}", skin.number(pick.regret, 2))
-    made.add_row("mean", "", f"{nested.error:.3f}", skin.number(nested.regret, 2))
+        made.add_row(pick.split, pick.picked, f"{pick.error:.3f}", common.number(pick.regret, 2))
+    made.add_row("mean", "", f"{nested.error:.3f}", common.number(nested.regret, 2))
     made.add_row(
-        "the pick itself", "", f"{nested.naive_error:.3f}", skin.number(nested.naive_regret, 2)
+        "the pick itself", "", f"{nested.naive_error:.3f}", common.number(nested.naive_regret, 2)
     )
     return made
 
 
 def _pull_parts(pull: "Pull") -> list[Any]:
     title = f"pull to the reference by {pull.picks} picks among held-out mixtures"
-    made = skin.table(title, "strength, nats", "regret", "above the lowest")
+    made = common.table(title, "strength, nats", "regret", "above the lowest")
     for row in pull.rows:
         above = f"{row.difference:.4f} ± {row.standard_error:.4f}" if row.difference else "lowest"
         mark = "  <- chosen" if row.strength == pull.strength else ""

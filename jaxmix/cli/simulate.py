@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.imports import write_table
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _Options = Mapping[str, Any]
 
 
-@click.command("simulate", cls=skin.Command, short_help="Draw a study from a known law.")
+@click.command("simulate", cls=common.Command, short_help="Draw a study from a known law.")
 @click.option("--law", default="joint", show_default=True, help="Law to draw parameters of.")
 @click.option("--from", "source", metavar="LAW.json", help="Take this file's laws as true.")
 @click.option("--domains", default="3", show_default=True, help="How many, or names a,b,c.")
@@ -39,8 +40,8 @@ _Options = Mapping[str, Any]
     show_default=True,
     help="Intervals along every edge of the grid design.",
 )
-@click.option("--n-params", type=skin.Numbers(), default="1e7,3e7,1e8,3e8", show_default=True)
-@click.option("--tokens", type=skin.Numbers(), default="1e9,3e9,1e10,3e10", show_default=True)
+@click.option("--n-params", type=common.Numbers(), default="1e7,3e7,1e8,3e8", show_default=True)
+@click.option("--tokens", type=common.Numbers(), default="1e9,3e9,1e10,3e10", show_default=True)
 @click.option(
     "--noise",
     type=click.FloatRange(min=0),
@@ -53,24 +54,24 @@ _Options = Mapping[str, Any]
 @click.option(
     "--unique",
     multiple=True,
-    type=skin.NamedNumbers(),
+    type=common.NamedNumbers(),
     help="Unique tokens of domains, for a law NAME+repetition: d1=1e9.",
 )
 @click.option("--out", required=True, metavar="RUNS.csv", help="Run table to write.")
 @click.option("--truth", metavar="LAW.json", help="Law file of the true parameters to write.")
-@skin.json_option
+@common.json_option
 def simulate_command(out: str, truth: str | None, as_json: bool, **options: Any) -> None:
     """Draw a study: every size on every mixture, evaluated at every token count."""
     inputs = [options["source"]] if options["source"] else []
-    skin.check_out(out, *inputs)
+    common.check_out(out, *inputs)
     if truth is not None:
-        skin.check_out(truth, out, *inputs)
+        common.check_out(truth, out, *inputs)
     from jaxmix.fitting.saving import save_laws
     from jaxmix.fitting.simulate import simulate_laws
 
     laws, mixtures = _given(options) if options["source"] else _drawn(options)
     names = ("n_params", "tokens", "noise", "seed", "replicates")
-    unique = skin.merged(options["unique"], "--unique")
+    unique = common.merged(options["unique"], "--unique")
     settings = {name: options[name] for name in names}
     table = simulate_laws(laws, mixtures=mixtures, unique=unique, **settings)
     if truth is not None:
@@ -116,11 +117,11 @@ def _names(text: str, prefix: str, stem: str) -> tuple[str, ...]:
 
     if text.strip().isdigit():
         if not 1 <= int(text) <= 1000:
-            raise ValueError(f"'{text}' domains or targets: name a count from 1 to 1000")
+            raise JaxmixError(f"'{text}' domains or targets: name a count from 1 to 1000")
         return tuple(f"{stem}{i}" for i in range(1, int(text) + 1))
     names = tuple(bare(name.strip(), prefix) for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):
-        raise ValueError(f"'{text}': every name must be there, once")
+        raise JaxmixError(f"'{text}': every name must be there, once")
     return names
 
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.studies import Origin, Stage
@@ -42,7 +43,7 @@ class WeightsType(click.ParamType):
                     param,
                     ctx,
                 )
-            stages.append((number, skin.NamedNumbers().convert(text, param, ctx)))
+            stages.append((number, common.NamedNumbers().convert(text, param, ctx)))
         return tuple(stages)
 
 
@@ -90,7 +91,7 @@ def read_schedules(path: str) -> "dict[str, tuple[Stage, ...]]":
     """Stages by name from a JSON file: ``{"turn": [{"share": 0.5, "weights": {"web": 1}}, ...]}``.
 
     Raises:
-        ValueError: the file does not read so.
+        JaxmixError: the file does not read so.
     """
     from jaxmix.studies import Stage
 
@@ -104,7 +105,7 @@ def read_schedules(path: str) -> "dict[str, tuple[Stage, ...]]":
             for name, stages in held.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
+        raise JaxmixError(
             f"{path}: holds no schedules ({type(error).__name__}: {error}); write "
             '{"name": [{"share": 0.5, "weights": {"web": 1}}, ...]}'
         ) from None

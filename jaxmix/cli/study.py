@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.devices import training_bar, use_all_cores
 from jaxmix.cli.options import (
     MixtureType,
@@ -17,12 +17,13 @@ from jaxmix.cli.options import (
     run_settings,
 )
 from jaxmix.cli.stages import StagesType, find_start, made_stages, read_schedules, start_option
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.studies import Plan, Stage, Study
 
 
-@click.group("study", cls=skin.Group, no_args_is_help=False, short_help="Train many small runs.")
+@click.group("study", cls=common.Group, no_args_is_help=False, short_help="Train many small runs.")
 def study_group() -> None:
     """Plan a study of many small runs, train it, and get its run table.
 
@@ -61,7 +62,7 @@ def study_group() -> None:
 @click.option("--seeds", default="0", show_default=True, metavar="0,1,..")
 @run_options
 @click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
-@skin.json_option
+@common.json_option
 def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     """Write FOLDER/plan.json and say what it will cost; nothing is trained."""
     use_all_cores()
@@ -76,7 +77,7 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
         check_repeats(plan, corpus)
     Path(folder).mkdir(parents=True, exist_ok=True)
     plan.save(Path(folder, "plan.json"))
-    with skin.progress("measuring this machine"):
+    with common.progress("measuring this machine"):
         costs = estimate(plan, corpus)
     rows = [
         {
@@ -91,16 +92,16 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
         for c in costs
     ]
     if as_json:
-        skin.emit({"plan": str(Path(folder, "plan.json")), "runs": len(plan.runs), "sizes": rows})
+        common.emit({"plan": str(Path(folder, "plan.json")), "runs": len(plan.runs), "sizes": rows})
         return
     columns = ("N", "runs", "waves", "tokens a run", "FLOPs", "minutes here")
-    made = skin.table(f"{len(plan.runs)} runs", "preset", *columns)
+    made = common.table(f"{len(plan.runs)} runs", "preset", *columns)
     for c in costs:
         minutes = f"{c.seconds / 60:.1f}"
         numbers = (f"{c.n_params:,}", str(c.runs), str(c.waves), f"{c.tokens:.3g}")
         made.add_row(c.preset, *numbers, f"{c.flops:.2e}", minutes)
     total = sum(c.seconds for c in costs) / 60
-    skin.show(made, f"about {total:.0f} minutes; written to {Path(folder, 'plan.json')}")
+    common.show(made, f"about {total:.0f} minutes; written to {Path(folder, 'plan.json')}")
 
 
 def _mixtures(options: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -127,13 +128,13 @@ def _study(options: dict[str, Any]) -> "Study":
     try:
         seeds = tuple(int(seed) for seed in options["seeds"].split(","))
     except ValueError:
-        raise ValueError(f"--seeds {options['seeds']}: write whole numbers, as 0,1,2") from None
+        raise JaxmixError(f"--seeds {options['seeds']}: write whole numbers, as 0,1,2") from None
     return Study(
         corpus_spec(options),
         tuple(Size(preset, tokens) for preset, tokens in options["sizes"]),
         tuple(parse_design(text) for text in options["designs"]),
         _mixtures(options),
-        skin.split(options["domains"]),
+        common.split(options["domains"]),
         seeds,
         fleet=options["fleet"],
         stages=_stages(options),
@@ -143,7 +144,7 @@ def _study(options: dict[str, Any]) -> "Study":
 
 
 def _open(study: "Study") -> Any:
-    with skin.progress(f"preparing {study.corpus.name}") as report:
+    with common.progress(f"preparing {study.corpus.name}") as report:
         return study.corpus.open(report)
 
 
@@ -181,12 +182,12 @@ def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
     found = status(loaded, folder)
     waiting = [s.wave.name for s in found if s.state != "done"]
     if not any(s.rows for s in found):
-        skin.show(f"no rows yet; left to others: {', '.join(waiting)}")
+        common.show(f"no rows yet; left to others: {', '.join(waiting)}")
         return
     table = write_table(loaded, folder, folder / "runs.csv")
     left = f"; {len(waiting)} waves are not done" if waiting else ""
-    skin.show(f"{len(table)} rows written to {folder / 'runs.csv'}{left}")
-    skin.say(
+    common.show(f"{len(table)} rows written to {folder / 'runs.csv'}{left}")
+    common.say(
         f"{run} diverged at step {step}: it has no rows from there on"
         for s in found
         for run, step in s.diverged.items()
@@ -195,7 +196,7 @@ def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
 
 @study_group.command("status")
 @click.argument("plan", metavar="PLAN")
-@skin.json_option
+@common.json_option
 def status_command(plan: str, as_json: bool) -> None:
     """Show how far every wave of PLAN is, from its files alone."""
     from jaxmix.studies import status
@@ -213,13 +214,13 @@ def status_command(plan: str, as_json: bool) -> None:
             }
             for s in found
         ]
-        skin.emit({"waves": waves})
+        common.emit({"waves": waves})
         return
-    made = skin.table(str(folder), "wave", "runs", "rows", "state", "diverged", text=("state",))
+    made = common.table(str(folder), "wave", "runs", "rows", "state", "diverged", text=("state",))
     for s in found:
         rows = f"{s.rows}/{s.expected}"
         made.add_row(s.wave.name, str(len(s.wave.runs)), rows, s.state, str(len(s.diverged)))
-    skin.show(made)
+    common.show(made)
 
 
 @study_group.command("table")
@@ -227,9 +228,9 @@ def status_command(plan: str, as_json: bool) -> None:
 @click.option("--out", required=True, metavar="RUNS.csv", help="Run table to write.")
 def table_command(plan: str, out: str) -> None:
     """Write the run table of all rows that PLAN has so far."""
-    skin.check_out(out, plan)
+    common.check_out(out, plan)
     from jaxmix.studies import write_table
 
     loaded, folder = _load(plan)
     table = write_table(loaded, folder, Path(out))
-    skin.show(f"{len(table)} rows written to {out}")
+    common.show(f"{len(table)} rows written to {out}")

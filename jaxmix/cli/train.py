@@ -5,13 +5,13 @@ from typing import Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.devices import training_bar, use_all_cores
 from jaxmix.cli.options import corpus_options, corpus_spec, run_options, run_settings
 from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start_option
 
 
-@click.command("train", cls=skin.Command, short_help="Train one run.")
+@click.command("train", cls=common.Command, short_help="Train one run.")
 @click.argument("preset", metavar="PRESET")
 @corpus_options
 @click.option(
@@ -20,7 +20,7 @@ from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start
     required=True,
     help="The mixture; domains left out weigh nothing. Stages end at shares of the tokens.",
 )
-@click.option("--tokens", type=skin.Quantity(), required=True, help="Training tokens, as 20B.")
+@click.option("--tokens", type=common.Quantity(), required=True, help="Training tokens, as 20B.")
 @click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
 @start_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -54,7 +54,7 @@ def train_command(preset: str, weights: Parts, **options: Any) -> None:
 
     initialize(options["coordinator"], options["processes"], options["process"])
     study = _study(preset, weights, options)
-    with skin.progress(f"preparing {study.corpus.name}") as report:
+    with common.progress(f"preparing {study.corpus.name}") as report:
         corpus = study.corpus.open(report)
     layout = single_layout(options["fsdp"])
     plan = make_plan(study, corpus)
@@ -68,8 +68,8 @@ def train_command(preset: str, weights: Parts, **options: Any) -> None:
         plan.save(folder / "plan.json")  # by which `jaxmix look` finds model and data
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")
-            skin.show(f"{len(table)} rows written to {folder / 'runs.csv'}")
-        skin.say(f"{run} diverged at step {step}" for run, step in outcome.diverged.items())
+            common.show(f"{len(table)} rows written to {folder / 'runs.csv'}")
+        common.say(f"{run} diverged at step {step}" for run, step in outcome.diverged.items())
 
 
 def _study(preset: str, weights: Parts, options: dict[str, Any]) -> Any:

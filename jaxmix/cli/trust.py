@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import skin
+from jaxmix.cli import common
 from jaxmix.cli.options import Baseline, named_baselines
 
 if TYPE_CHECKING:
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 _Parts = Sequence[Mapping[str, float]]
 
 
-@click.command("trust", cls=skin.Command, short_help="How sure a mixture is: sets and gains.")
+@click.command("trust", cls=common.Command, short_help="How sure a mixture is: sets and gains.")
 @click.argument("law")
 @click.argument("runs")
-@click.option("--n-params", type=skin.Quantity(), required=True, help="N of the big run: 7B.")
-@click.option("--tokens", type=skin.Quantity(), required=True, help="D of the big run: 150B.")
+@click.option("--n-params", type=common.Quantity(), required=True, help="N of the big run: 7B.")
+@click.option("--tokens", type=common.Quantity(), required=True, help="D of the big run: 150B.")
 @click.option(
     "--target-weights",
     multiple=True,
-    type=skin.NamedNumbers(),
+    type=common.NamedNumbers(),
     help="Weights of the targets; the default is their mean.",
 )
-@click.option("--min", "min_", multiple=True, type=skin.NamedNumbers(), help="Smallest weights.")
-@click.option("--max", "max_", multiple=True, type=skin.NamedNumbers(), help="Largest weights.")
+@click.option("--min", "min_", multiple=True, type=common.NamedNumbers(), help="Smallest weights.")
+@click.option("--max", "max_", multiple=True, type=common.NamedNumbers(), help="Largest weights.")
 @click.option(
     "--baseline",
     multiple=True,
@@ -50,7 +50,7 @@ _Parts = Sequence[Mapping[str, float]]
 @click.option("--probes", type=click.IntRange(min=0), default=0, help="Refits to check afresh.")
 @click.option("--where", metavar="EXPR", help="Rows of the fit, where its file does not say.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@skin.json_option
+@common.json_option
 def trust_command(
     law: str,
     runs: str,
@@ -74,28 +74,28 @@ def trust_command(
     from jaxmix.fitting import bootstrap, measure_noise
     from jaxmix.fitting.origin import read_fitted_rows
     from jaxmix.mixtures import optimize, trust
-    from jaxmix.mixtures.trust import mixture_of
+    from jaxmix.mixtures.uncertainty import mixture_of
 
     laws = load_mixture_laws(law)
     table, weighting = read_fitted_rows(law, runs, where)
     baselines = named_baselines(baseline, table, laws[0].domains)
     asked: dict[str, Any] = {
-        "target_weights": skin.merged(target_weights, "--target-weights"),
-        "minimum": skin.merged(min_, "--min"),
-        "maximum": skin.merged(max_, "--max"),
+        "target_weights": common.merged(target_weights, "--target-weights"),
+        "minimum": common.merged(min_, "--min"),
+        "maximum": common.merged(max_, "--max"),
     }
     for name, mixture in (baselines or {}).items():
         mixture_of(mixture, laws[0].domains, name)
     optimize(laws, n_params, tokens, **asked)  # refuses what it must before the refits
-    with skin.progress("refitting") as report:
+    with common.progress("refitting") as report:
         ensemble = bootstrap(laws, table, weighting=weighting, progress=report, **options)
     found = trust(ensemble, n_params, tokens, **asked, baselines=baselines, level=level)
     noise = measure_noise(laws, table)
     if as_json:
-        skin.emit(as_dict(found, ensemble, noise))
+        common.emit(as_dict(found, ensemble, noise))
     else:
         _show(found, ensemble, noise)
-    skin.say([*table.notes, *found.notes])
+    common.say([*table.notes, *found.notes])
 
 
 def as_dict(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> dict[str, Any]:
@@ -134,10 +134,10 @@ def as_dict(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> d
 def _show(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> None:
     best, percent = found.optimum, f"{100 * found.level:.0f}%"
     title = f"mixture for N = {best.n_params:.4g}, D = {best.tokens:.4g}"
-    mixture = skin.table(title, "domain", "weight", f"{percent} set, from", "to")
+    mixture = common.table(title, "domain", "weight", f"{percent} set, from", "to")
     for name, i in found.intervals.items():
         mixture.add_row(name, f"{i.estimate:.4f}", f"{i.low:.4f}", f"{i.high:.4f}")
-    gains = skin.table(
+    gains = common.table(
         "gain, nats",
         "over",
         "predicted",
@@ -150,7 +150,7 @@ def _show(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> Non
     for g in found.gains:
         values = (g.predicted, g.optimism, g.corrected, g.low, g.high)
         gains.add_row(g.baseline, *(f"{v:.4f}" for v in values), f"{100 * g.probability:.0f}%")
-    losses = skin.table(
+    losses = common.table(
         "losses there, nats",
         "target",
         "predicted",
@@ -164,7 +164,7 @@ def _show(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> Non
     ):
         ends = (i.estimate, i.low, i.high)
         losses.add_row(
-            name, *(f"{v:.4f}" for v in ends), skin.number(n.floor, 2), skin.number(missed, 2)
+            name, *(f"{v:.4f}" for v in ends), common.number(n.floor, 2), common.number(missed, 2)
         )
     lines = [
         f"{ensemble.resamples} {ensemble.method} refits over {ensemble.units} {ensemble.unit}s; "
@@ -176,4 +176,4 @@ def _show(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> Non
             f"of {e.probed} refits, a fresh search of {e.restarts} starts ended lower in "
             f"{100 * e.lower:.0f}% and higher in {100 * e.higher:.0f}%"
         )
-    skin.show(mixture, gains, losses, "\n".join(lines))
+    common.show(mixture, gains, losses, "\n".join(lines))

@@ -37,7 +37,7 @@ def open_rows(
 
     Raises:
         DataError: there is no such domain, no whole row in it, or fewer unique tokens.
-        ValueError: a picture does not fit into a row.
+        JaxmixError: a picture does not fit into a row.
     """
     end = corpus.tokenizer.end
     if name not in corpus.illustrated:

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
+
 from .augment import Geometry, patches_of
 from .corpus import TokenWindows
 from .draws import mixed
@@ -110,10 +112,10 @@ class PackedRows:
         """Packs documents; those that are longer than a row are cut, never inside a picture.
 
         Raises:
-            ValueError: a picture alone does not fit into a row.
+            JaxmixError: a picture alone does not fit into a row.
         """
         if geometry.patches + 1 > length:
-            raise ValueError(
+            raise JaxmixError(
                 f"a picture has {geometry.patches} patches and a row {length} positions; choose "
                 "longer rows or larger patches"
             )

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxmix.errors import JaxmixError
+
 from .errors import DataError, clip
+from .places import write_whole
 
 _REMEDY = 'write {"task": "name", "context": "...", "choices": ["...", "..."], "answer": 0}'
 _CLOZE = 'or {"task": "name", "context": "...", "answer": "..."}'
@@ -73,14 +75,8 @@ def read_tasks(path: str | os.PathLike[str]) -> tuple[Question, ...]:
 
 def write_tasks(questions: Iterable[Question], path: str | os.PathLike[str]) -> None:
     """Writes questions as JSONL, whole or not at all; `read_tasks` gives them back."""
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        lines = (json.dumps(_as_dict(one), ensure_ascii=False) + "\n" for one in questions)
-        beside.write_text("".join(lines), encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    lines = (json.dumps(_as_dict(one), ensure_ascii=False) + "\n" for one in questions)
+    write_whole(Path(path), "".join(lines).encode())
 
 
 def _as_dict(question: Question) -> dict[str, Any]:
@@ -95,15 +91,15 @@ def _question(line: str) -> Question:
     try:
         held = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON ({error.msg}, column {error.colno})") from None
+        raise JaxmixError(f"is not JSON ({error.msg}, column {error.colno})") from None
     if not isinstance(held, dict):
-        raise ValueError(f"holds {clip(held, 40)} and no object")
+        raise JaxmixError(f"holds {clip(held, 40)} and no object")
     unknown = sorted(set(held) - {"task", "context", "choices", "answer"})
     if unknown:
-        raise ValueError(f"'{clip(unknown[0], 40)}' is not a key of a question")
+        raise JaxmixError(f"'{clip(unknown[0], 40)}' is not a key of a question")
     task, context = (_text(held, key) for key in ("task", "context"))
     if not task:
-        raise ValueError("'task' is empty")
+        raise JaxmixError("'task' is empty")
     if "choices" not in held:
         return Question(task, context, (_filled(_text(held, "answer"), "answer"),))
     return Question(task, context, *_choices(held))
@@ -112,15 +108,15 @@ def _question(line: str) -> Question:
 def _choices(held: dict[str, Any]) -> tuple[tuple[str, ...], int]:
     choices, answer = held["choices"], held.get("answer")
     if not isinstance(choices, list) or not all(isinstance(one, str) for one in choices):
-        raise ValueError("'choices' is no list of texts")
+        raise JaxmixError("'choices' is no list of texts")
     if len(choices) < 2:
-        raise ValueError(f"'choices' holds {len(choices)}, and a question needs two or more")
+        raise JaxmixError(f"'choices' holds {len(choices)}, and a question needs two or more")
     for one in choices:
         _filled(one, "choices")
     if len(set(choices)) < len(choices):
-        raise ValueError("two of 'choices' are equal")
+        raise JaxmixError("two of 'choices' are equal")
     if type(answer) is not int or not 0 <= answer < len(choices):
-        raise ValueError(
+        raise JaxmixError(
             f"'answer' is {clip(answer, 40)}, not an index from 0 to {len(choices) - 1}"
         )
     return tuple(choices), answer
@@ -130,13 +126,13 @@ def _text(held: dict[str, Any], key: str) -> str:
     value = held.get(key)
     if not isinstance(value, str):
         what = "is missing" if value is None else f"is {clip(value, 40)} and no text"
-        raise ValueError(f"'{key}' {what}")
+        raise JaxmixError(f"'{key}' {what}")
     return value
 
 
 def _filled(text: str, key: str) -> str:
     if not text:
-        raise ValueError(f"'{key}' holds an empty text")
+        raise JaxmixError(f"'{key}' holds an empty text")
     return text
 
 

@@ -1,10 +1,5 @@
 """Fitting laws to run tables: the objective, batched solvers, restarts, scores, simulation."""
 
-from jaxmix.fitting.compare import Comparison as Comparison
-from jaxmix.fitting.compare import compare as compare
-from jaxmix.fitting.discrepancy import Discrepancy as Discrepancy
-from jaxmix.fitting.ensemble import Ensemble as Ensemble
-from jaxmix.fitting.ensemble import Interval as Interval
 from jaxmix.fitting.fit import DEFAULT_SOLVER as DEFAULT_SOLVER
 from jaxmix.fitting.fit import SOLVERS as SOLVERS
 from jaxmix.fitting.fit import FitError as FitError
@@ -14,22 +9,27 @@ from jaxmix.fitting.fitted import FitReport as FitReport
 from jaxmix.fitting.fitted import FittedLaw as FittedLaw
 from jaxmix.fitting.fitted import StackedLaws as StackedLaws
 from jaxmix.fitting.fitted import stack as stack
-from jaxmix.fitting.influence import Influence as Influence
-from jaxmix.fitting.influence import influence as influence
 from jaxmix.fitting.loading import load_laws as load_laws
 from jaxmix.fitting.nested import Nested as Nested
 from jaxmix.fitting.nested import NestedLaw as NestedLaw
 from jaxmix.fitting.nested import fit_nested as fit_nested
 from jaxmix.fitting.nested import load_nested as load_nested
 from jaxmix.fitting.nested import save_nested as save_nested
-from jaxmix.fitting.noise import Noise as Noise
-from jaxmix.fitting.noise import measure_noise as measure_noise
-from jaxmix.fitting.resample import bootstrap as bootstrap
 from jaxmix.fitting.saving import save_laws as save_laws
 from jaxmix.fitting.scores import Score as Score
 from jaxmix.fitting.scores import mean_mre as mean_mre
 from jaxmix.fitting.scores import score as score
 from jaxmix.fitting.selection import Selection as Selection
 from jaxmix.fitting.selection import select as select
+from jaxmix.fitting.selection.compare import Comparison as Comparison
+from jaxmix.fitting.selection.compare import compare as compare
 from jaxmix.fitting.simulate import random_truth as random_truth
 from jaxmix.fitting.simulate import simulate as simulate
+from jaxmix.fitting.uncertainty.bootstrap import bootstrap as bootstrap
+from jaxmix.fitting.uncertainty.discrepancy import Discrepancy as Discrepancy
+from jaxmix.fitting.uncertainty.ensemble import Ensemble as Ensemble
+from jaxmix.fitting.uncertainty.ensemble import Interval as Interval
+from jaxmix.fitting.uncertainty.influence import Influence as Influence
+from jaxmix.fitting.uncertainty.influence import influence as influence
+from jaxmix.fitting.uncertainty.noise import Noise as Noise
+from jaxmix.fitting.uncertainty.noise import measure_noise as measure_noise

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 
-class LawFileError(ValueError):
+
+class LawFileError(JaxmixError):
     """A file of fitted laws that cannot be read or written, explained in one line."""
 
 

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FitReport, FittedLaw
-from jaxmix.fitting.newton import free_parameters
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import FitError as FitError
 from jaxmix.fitting.problem import Problem, diagnose, make_problem
 from jaxmix.fitting.scores import score, score_arrays
-from jaxmix.fitting.search import SEARCHES, Pool, Progress, polish, run_search
+from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, Progress, polish, run_search
+from jaxmix.fitting.solvers.newton import free_parameters
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable
 
@@ -60,11 +61,11 @@ def fit(
     Raises:
         FitError: fewer rows than the law has parameters, or columns that it needs are missing.
         RunTableError: an unknown target.
-        ValueError: an unknown law or solver.
+        JaxmixError: an unknown law or solver.
     """
     law = get_law(law) if isinstance(law, str) else law
     if solver not in SEARCHES:
-        raise ValueError(f"unknown solver '{solver}': choose one of {', '.join(SOLVERS)}")
+        raise JaxmixError(f"unknown solver '{solver}': choose one of {', '.join(SOLVERS)}")
     names = _target_names(runs, targets)
     k = 1 if law.own_weight else len(runs.domains)
     with jax.enable_x64(precision == "float64"):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.laws import Law
 
 Array = jax.Array
@@ -151,11 +152,11 @@ def stack(laws: Sequence[FittedLaw]) -> StackedLaws:
     """Fits of one law over the same domains as one pytree, targets in the order given.
 
     Raises:
-        ValueError: different laws or domains.
+        JaxmixError: different laws or domains.
     """
     first = laws[0]
     if any(f.law != first.law or f.domains != first.domains for f in laws):
-        raise ValueError("stack needs fits of one law over the same domains")
+        raise JaxmixError("stack needs fits of one law over the same domains")
     params = {
         p.name: jnp.stack([jnp.asarray(f.params[p.name]) for f in laws])
         for p in first.law.parameters

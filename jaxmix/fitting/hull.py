@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
+
 _STEPS = 1000
 
 
@@ -16,7 +18,7 @@ def hull_distance(mixtures: np.ndarray, weights: np.ndarray) -> float:
         weights: [k] the mixture in question.
 
     Raises:
-        ValueError: no mixtures, or another number of domains.
+        JaxmixError: no mixtures, or another number of domains.
 
     Example:
         >>> hull_distance(np.eye(2), np.array([0.3, 0.7]))
@@ -27,7 +29,7 @@ def hull_distance(mixtures: np.ndarray, weights: np.ndarray) -> float:
     # [u, k], moved so that the origin is the mixture in question.
     points = np.asarray(mixtures, float) - np.asarray(weights, float)
     if points.ndim != 2 or not len(points):
-        raise ValueError(f"mixtures must be [u, k] with at least one row, not {points.shape}")
+        raise JaxmixError(f"mixtures must be [u, k] with at least one row, not {points.shape}")
     chosen = [int((points**2).sum(1).argmin())]
     share = np.ones(1)
     for _ in range(_STEPS):

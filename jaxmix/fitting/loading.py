@@ -12,7 +12,7 @@ import numpy as np
 from jaxmix.fitting.files import LawFileError
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
 from jaxmix.laws import LAWS, NESTED, Law, find_law, get_law, law_from_recipe
-from jaxmix.laws.repetition import SUFFIX
+from jaxmix.laws.data_reuse import SUFFIX
 
 FORMAT = "jaxmix-law"
 VERSION = 1
@@ -29,7 +29,7 @@ def load_laws(path: str | os.PathLike[str], law: Law | None = None) -> tuple[Fit
             A law recorded as ``FILE.py:VARIABLE`` is found by running that Python file.
 
     Raises:
-        ValueError: one line that names the file, what is wrong with it and the remedy.
+        JaxmixError: one line that names the file, what is wrong with it and the remedy.
     """
     document, reader = read_document(path), Reader(str(path))
     if is_nested(document):
@@ -75,7 +75,7 @@ def resolve_law(law: Law | str) -> Law:
     """The law of that name, or of that ``FILE.py:VARIABLE``; a law itself passes through.
 
     Raises:
-        ValueError: no such law, or its file does not run.
+        JaxmixError: no such law, or its file does not run.
     """
     if isinstance(law, Law):
         return law

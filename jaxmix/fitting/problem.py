@@ -8,17 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import DataRange
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.scores import unique_tokens
 from jaxmix.laws import Law, Scales, is_bound
-from jaxmix.laws.repetition import SUFFIX
+from jaxmix.laws.data_reuse import SUFFIX
 from jaxmix.runs import RunTable
 
 Array = jax.Array
 
 
-class FitError(ValueError):
+class FitError(JaxmixError):
     """A table that cannot be fitted: one line that says why and what to do."""
 
 

@@ -31,7 +31,7 @@ def save_laws(
         law_ref: ``FILE.py:VARIABLE`` of a law of one's own, by which loading finds it again.
 
     Raises:
-        ValueError: the fits do not belong together, or the file cannot be written.
+        JaxmixError: the fits do not belong together, or the file cannot be written.
     """
     first = laws[0] if laws else None
     if first is None or any(f.law != first.law or f.domains != first.domains for f in laws):

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
 from jaxmix.laws import Law, Params, Scales
 from jaxmix.runs import RunTable, runs_from_columns
@@ -50,7 +51,7 @@ def simulate(
         The run table; losses where the law diverges are missing.
 
     Raises:
-        ValueError: shapes, names or ranges do not fit together.
+        JaxmixError: shapes, names or ranges do not fit together.
     """
     truth = true_laws(
         law,
@@ -86,7 +87,7 @@ def simulate_laws(
 ) -> RunTable:
     """Draws a study, as ``simulate`` does, from laws that are taken to be true."""
     if noise < 0 or replicates < 1:
-        raise ValueError("noise must be at least 0 and replicates at least 1")
+        raise JaxmixError("noise must be at least 0 and replicates at least 1")
     domains = truth[0].domains
     mixtures = _mixtures(mixtures, domains)
     available = _available(unique, domains)
@@ -123,9 +124,9 @@ def true_laws(
     """True parameters as the fitted laws that scores, predictions and optima take."""
     names = tuple(domains)
     if not len(targets) or not len(n_params) or not len(tokens):
-        raise ValueError("a study needs at least one target, one size and one token count")
+        raise JaxmixError("a study needs at least one target, one size and one token count")
     if law.own_weight and not set(targets) <= set(names):
-        raise ValueError(
+        raise JaxmixError(
             f"law '{law.name}' looks at its target's own weight: name targets that "
             f"are domains ({', '.join(names)})"
         )
@@ -220,7 +221,7 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 def _mixtures(mixtures: Any, domains: Sequence[str]) -> np.ndarray:
     found = np.asarray(mixtures, np.float64)
     if found.ndim != 2 or found.shape[1] != len(domains) or not len(found):
-        raise ValueError(
+        raise JaxmixError(
             f"mixtures must be [q, {len(domains)}] for the domains "
             f"{', '.join(domains)}, not {list(found.shape)}"
         )
@@ -233,7 +234,7 @@ def _available(unique: Mapping[str, float] | None, domains: Sequence[str]) -> np
         return None
     unknown = set(unique) - set(domains)
     if unknown or not all(u > 0 for u in unique.values()):
-        raise ValueError(
+        raise JaxmixError(
             f"unique tokens must be numbers above 0 by domain ({', '.join(domains)}), not "
             f"{dict(unique)}"
         )
@@ -242,13 +243,13 @@ def _available(unique: Mapping[str, float] | None, domains: Sequence[str]) -> np
 
 def _natural(law: Law, params: Mapping[str, Any], target: str, k: int) -> dict[str, np.ndarray]:
     if target not in params:
-        raise ValueError(f"no parameters for target '{target}'")
+        raise JaxmixError(f"no parameters for target '{target}'")
     found = {}
     for p in law.parameters:
         shape = () if p.shape == "scalar" else (k,)
         value = np.asarray(params[target].get(p.name, np.nan), np.float64)
         if value.shape != shape or not np.isfinite(value).all():
-            raise ValueError(
+            raise JaxmixError(
                 f"parameter '{p.name}' of target '{target}' must be finite numbers "
                 f"of shape {list(shape)}"
             )

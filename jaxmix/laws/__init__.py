@@ -1,5 +1,10 @@
 """Laws L(N, D, h): what one is, and every law of the paper and of the work it compares with."""
 
+from jaxmix.laws.data_reuse import R_D_STAR as R_D_STAR
+from jaxmix.laws.data_reuse import R_N_STAR as R_N_STAR
+from jaxmix.laws.data_reuse import bound as bound
+from jaxmix.laws.data_reuse import is_bound as is_bound
+from jaxmix.laws.data_reuse import repeated as repeated
 from jaxmix.laws.fixed import fixed as fixed
 from jaxmix.laws.implicit_domains import implicit_domains as implicit_domains
 from jaxmix.laws.law import Law as Law
@@ -17,11 +22,6 @@ from jaxmix.laws.registry import find_law as find_law
 from jaxmix.laws.registry import get_law as get_law
 from jaxmix.laws.registry import law_from_recipe as law_from_recipe
 from jaxmix.laws.registry import law_recipe as law_recipe
-from jaxmix.laws.repetition import R_D_STAR as R_D_STAR
-from jaxmix.laws.repetition import R_N_STAR as R_N_STAR
-from jaxmix.laws.repetition import bound as bound
-from jaxmix.laws.repetition import is_bound as is_bound
-from jaxmix.laws.repetition import repeated as repeated
 from jaxmix.laws.scaling import ADDITIVE as ADDITIVE
 from jaxmix.laws.scaling import ADDITIVE_FIXED_N as ADDITIVE_FIXED_N
 from jaxmix.laws.scaling import ADDITIVE_FIXED_ND as ADDITIVE_FIXED_ND

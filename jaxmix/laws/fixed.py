@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.laws.law import Array, Law, Params, Scales
 
 Value = float | tuple[float, ...]
@@ -58,7 +59,7 @@ def fixed(law: Law, values: Mapping[str, Any]) -> Law:
             in the order of the domains.
 
     Raises:
-        ValueError: the law has no such parameter, the value is not one it can have, or none is
+        JaxmixError: the law has no such parameter, the value is not one it can have, or none is
             left to fit.
 
     Example:
@@ -70,13 +71,13 @@ def fixed(law: Law, values: Mapping[str, Any]) -> Law:
     known = {p.name: p for p in law.parameters}
     for name in values:
         if name not in known:
-            raise ValueError(
+            raise JaxmixError(
                 f"law '{law.name}' has no parameter '{name}'; it has {', '.join(known)}"
             )
     given = tuple((n, _checked(law, n, values[n])) for n in known if n in values)
     free = tuple(p for p in law.parameters if p.name not in values)
     if not given or not any(p.fitted for p in free):
-        raise ValueError(f"law '{law.name}': give at least one parameter and leave one to fit")
+        raise JaxmixError(f"law '{law.name}': give at least one parameter and leave one to fit")
     text = ", ".join(f"{n}={v:g}" if isinstance(v, float) else f"{n}=..." for n, v in given)
     return Law(
         f"{law.name}({text})",
@@ -99,7 +100,7 @@ def _checked(law: Law, name: str, value: Any) -> Value:
     inside = np.isfinite(found) & (found > low) & (found < high)
     if found.ndim != (parameter.shape == "domain") or not inside.all():
         wanted = "one number per domain" if parameter.shape == "domain" else "one number"
-        raise ValueError(
+        raise JaxmixError(
             f"parameter '{name}' of law '{law.name}' takes {wanted} ({parameter.support}), "
             f"not {value}"
         )

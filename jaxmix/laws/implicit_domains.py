@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxmix.errors import JaxmixError
 from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
 from jaxmix.laws.terms import start_amplitude, start_floor
 
@@ -57,7 +58,7 @@ def implicit_domains(count: int) -> Law:
         count: S, from 1 to 30.
 
     Raises:
-        ValueError: S is out of that range.
+        JaxmixError: S is out of that range.
 
     Example:
         >>> law = implicit_domains(2)
@@ -65,7 +66,9 @@ def implicit_domains(count: int) -> Law:
         ('ye-implicit-2', 9, ['E', 'C_1', 'gamma_1', 'C_2', 'gamma_2'])
     """
     if not 1 <= count <= MOST:
-        raise ValueError(f"{FAMILY}: S is the number of implicit domains, 1 to {MOST}, not {count}")
+        raise JaxmixError(
+            f"{FAMILY}: S is the number of implicit domains, 1 to {MOST}, not {count}"
+        )
     parameters = [Parameter("E")]
     for s in range(1, count + 1):
         parameters += [Parameter(f"C_{s}"), Parameter(f"gamma_{s}", "domain", "real")]
@@ -84,7 +87,7 @@ def find_implicit(name: str) -> Law | None:
     """The law that ``ye-implicit-3`` names; None for a name of another form.
 
     Raises:
-        ValueError: S is out of range.
+        JaxmixError: S is out of range.
     """
     found = _NAME.fullmatch(name)
     return implicit_domains(int(found[1])) if found else None

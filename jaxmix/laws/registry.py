@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxmix.errors import JaxmixError
 from jaxmix.laws import prior, scaling
+from jaxmix.laws.data_reuse import SUFFIX, bound, is_bound, repeated, unbound
 from jaxmix.laws.fixed import FixedLoss, fixed
 from jaxmix.laws.implicit_domains import FAMILY, find_implicit
 from jaxmix.laws.law import Law
-from jaxmix.laws.repetition import SUFFIX, bound, is_bound, repeated, unbound
 
 LAWS: dict[str, Law] = {
     law.name: law
@@ -41,7 +42,7 @@ def get_law(name: str) -> Law:
             ``implicit_domains(3)``, or ``path/to/file.py:VARIABLE`` for a law of one's own.
 
     Raises:
-        ValueError: no such law; the message lists those there are.
+        JaxmixError: no such law; the message lists those there are.
 
     Example:
         >>> get_law("Additive_Fixed_N").name
@@ -56,12 +57,12 @@ def get_law(name: str) -> Law:
     if law is not None and key.endswith(SUFFIX):
         return repeated(law)
     if key == NESTED:
-        raise ValueError(
+        raise JaxmixError(
             "nested is three laws in turn, not one: use jaxmix fit --law nested or jaxmix compare "
             "(Python: fit_nested), or choose additive or joint here"
         )
     if law is None:
-        raise ValueError(
+        raise JaxmixError(
             f"unknown law '{name}': choose one of {', '.join(LAWS)}, {FAMILY} "
             f"(with {SUFFIX} for repeated data), or give FILE.py:VARIABLE"
         )
@@ -95,7 +96,7 @@ def law_from_recipe(recipe: Mapping[str, Any]) -> Law:
     """The inverse of ``law_recipe``.
 
     Raises:
-        ValueError: an unknown name, or parameters that the law does not have.
+        JaxmixError: an unknown name, or parameters that the law does not have.
     """
     law = get_law(recipe["name"])
     if "fixed" in recipe:
@@ -105,12 +106,12 @@ def law_from_recipe(recipe: Mapping[str, Any]) -> Law:
 
 def _law_from_file(path: str, variable: str) -> Law:
     if not Path(path).is_file():
-        raise ValueError(f"{path}: no such file; a law of your own is given as FILE.py:VARIABLE")
+        raise JaxmixError(f"{path}: no such file; a law of your own is given as FILE.py:VARIABLE")
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     law = getattr(module, variable, None)
     if not isinstance(law, Law):
-        raise ValueError(f"{path}: '{variable}' is not a jaxmix.laws.Law")
+        raise JaxmixError(f"{path}: '{variable}' is not a jaxmix.laws.Law")
     return law

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.names import resolve
 
 _LONGEST, _DEEPEST = 1000, 40
@@ -48,7 +49,7 @@ def parse_linear(text: str, domains: Sequence[str]) -> list[Half]:
         ``(slope [k], bound)`` for each inequality ``slope . h <= bound``; an equation is two.
 
     Raises:
-        ValueError: an unknown domain, a product of weights, no comparison, or no domain at all;
+        JaxmixError: an unknown domain, a product of weights, no comparison, or no domain at all;
             the message shows the text.
 
     Example:
@@ -58,7 +59,7 @@ def parse_linear(text: str, domains: Sequence[str]) -> list[Half]:
         [(array([-1.,  1.]), 0.0)]
         >>> parse_linear("web + cod <= 0.5", ["web", "code"])
         Traceback (most recent call last):
-        ValueError: constraint 'web + cod <= 0.5': unknown domain 'cod'; nearest: code
+        JaxmixError: constraint 'web + cod <= 0.5': unknown domain 'cod'; nearest: code
     """
     reader = _Reader(text, tuple(domains))
     sides, signs = [reader.sum()], []
@@ -98,12 +99,12 @@ class _Reader:
     def __post_init__(self) -> None:
         if len(self.text) > _LONGEST:
             shown, size = self.text[:40], len(self.text)
-            raise ValueError(f"constraint '{shown}...' has {size} characters; at most {_LONGEST}")
+            raise JaxmixError(f"constraint '{shown}...' has {size} characters; at most {_LONGEST}")
         known = {s for name in self.domains for s in (name, f"w_{name}", f"`{name}`")}
         self.spellings = sorted(known, key=len, reverse=True)
 
-    def refuse(self, problem: str) -> ValueError:
-        return ValueError(f"constraint '{self.text.strip()}': {problem}")
+    def refuse(self, problem: str) -> JaxmixError:
+        return JaxmixError(f"constraint '{self.text.strip()}': {problem}")
 
     def rest(self) -> str:
         return self.text[self.at :].strip()

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.mixtures.constraints import Constraints, Polytope, polytope
 from jaxmix.mixtures.convexity import convexity
@@ -85,9 +86,9 @@ def make_problem(
     (w,) = target_weight_rows(target_weights, targets)
     for name, value in (("n_params", n_params), ("tokens", tokens)):
         if not value > 0:
-            raise ValueError(f"{name} must be above 0 (inf is the limit), not {value:g}")
+            raise JaxmixError(f"{name} must be above 0 (inf is the limit), not {value:g}")
     if not (pull >= 0 and np.isfinite(pull)):
-        raise ValueError(f"pull is {pull:g}: it must be a number of at least 0")
+        raise JaxmixError(f"pull is {pull:g}: it must be a number of at least 0")
     guards = _guards(laws, n_params, tokens, limits, w, worst_case)
     use_prior = bool(pull) or limits.kl_max is not None
     shape = polytope(limits, tokens, use_prior=use_prior)
@@ -143,13 +144,13 @@ def _guards(
     targets = [law.target for law in laws]
     allowed = resolve(limits.guards, targets, "target")
     if worst_case not in (None, "loss", "gap"):
-        raise ValueError(f"worst_case is '{worst_case}': it must be 'loss', 'gap' or None")
+        raise JaxmixError(f"worst_case is '{worst_case}': it must be 'loss', 'gap' or None")
     base = np.zeros(len(laws))
     reference = limits.reference_weights()
     if reference is not None:
         base = np.array([float(law.predict(n_params, tokens, reference)) for law in laws])
     elif worst_case == "gap":
-        raise ValueError("worst_case 'gap' compares with a reference mixture; give one")
+        raise JaxmixError("worst_case 'gap' compares with a reference mixture; give one")
     rows = [
         Guard(f"{name}<=reference+{eps:g}", name, base[targets.index(name)] + eps)
         for name, eps in allowed.items()
@@ -160,7 +161,9 @@ def _guards(
         rows += [Guard(f"worst:{name}", name, o, True) for name, x, o in named if x > 0]
     for row in rows:
         if not np.isfinite(row.limit):
-            raise ValueError(f"target '{row.target}' has an infinite loss at the reference mixture")
+            raise JaxmixError(
+                f"target '{row.target}' has an infinite loss at the reference mixture"
+            )
     return tuple(rows)
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.affine import parse_linear
 from jaxmix.mixtures.names import resolve
 from jaxmix.mixtures.simplex import Bounds
@@ -143,7 +144,7 @@ def constraints(
         kl_max: largest KL(h‖prior), nats.
 
     Raises:
-        ValueError: an unknown domain, a value out of range, a constraint that cannot be read, or
+        JaxmixError: an unknown domain, a value out of range, a constraint that cannot be read, or
             guards without a reference. Whether any mixture meets them is ``check_feasible``'s.
 
     Example:
@@ -163,13 +164,13 @@ def constraints(
     given = _shares(pinned, names, "pinned weight")
     for name in given:
         if name in low or name in high:
-            raise ValueError(f"pinned '{name}' has a minimum or maximum as well; give one of them")
+            raise JaxmixError(f"pinned '{name}' has a minimum or maximum as well; give one of them")
     unique, epochs = _availability(unique_tokens, max_epochs, names)
     allowed = {
         target: _positive(v, f"guard of '{target}'", 0) for target, v in (guards or {}).items()
     }
     if allowed and reference is None:
-        raise ValueError("guards compare with a reference mixture; give one")
+        raise JaxmixError("guards compare with a reference mixture; give one")
     radius = None if kl_max is None else _positive(kl_max, "kl_max")
     base, start = _mixture(reference, names, "reference"), _mixture(prior, names, "prior")
     rows = tuple(dict.fromkeys(typed))
@@ -181,7 +182,7 @@ def _group_rows(groups: Mapping[str, float | Pair]) -> list[str]:
     for names, limits in groups.items():
         low, high = limits if isinstance(limits, tuple | list) else (None, limits)
         if low is None and high is None:
-            raise ValueError(f"group '{names}' has neither a smallest nor a largest weight")
+            raise JaxmixError(f"group '{names}' has neither a smallest nor a largest weight")
         rows += [] if low is None else [f"{names}>={float(low):g}"]
         rows += [] if high is None else [f"{names}<={float(high):g}"]
     return rows
@@ -191,7 +192,7 @@ def _shares(values: Values | None, domains: tuple[str, ...], what: str) -> dict[
     found = resolve(values or {}, domains, "domain")
     for name, value in found.items():
         if not 0 <= value <= 1:
-            raise ValueError(f"{what} of '{name}' is {value:g}: weights lie between 0 and 1")
+            raise JaxmixError(f"{what} of '{name}' is {value:g}: weights lie between 0 and 1")
     return found
 
 
@@ -200,7 +201,7 @@ def _positive(value: float, what: str, least: float | None = None) -> float:
     fine = value > 0 if least is None else value >= least
     if not (fine and np.isfinite(value)):
         text = "above 0" if least is None else f"of at least {least:g}"
-        raise ValueError(f"{what} is {value:g}: it must be a number {text}")
+        raise JaxmixError(f"{what} is {value:g}: it must be a number {text}")
     return float(value)
 
 
@@ -218,9 +219,9 @@ def _availability(
     limits = resolve(epochs, domains, "domain")
     for name in {*limits, *tokens}:
         if name not in tokens:
-            raise ValueError(f"max_epochs of '{name}' needs its unique tokens; give unique_tokens")
+            raise JaxmixError(f"max_epochs of '{name}' needs its unique tokens; give unique_tokens")
         if name not in limits:
-            raise ValueError(f"unique tokens of '{name}' need its max_epochs; give it")
+            raise JaxmixError(f"unique tokens of '{name}' need its max_epochs; give it")
     return tokens, {name: _positive(limits[name], f"max_epochs of '{name}'") for name in tokens}
 
 
@@ -231,7 +232,7 @@ def _mixture(values: Values | None, domains: tuple[str, ...], what: str) -> dict
     shares = _shares(values, domains, f"{what} weight")
     total = sum(shares.values())
     if abs(total - 1) > 0.005:
-        raise ValueError(f"the {what} mixture sums to {total:.4g}, not to 1")
+        raise JaxmixError(f"the {what} mixture sums to {total:.4g}, not to 1")
     return {name: shares.get(name, 0.0) / total for name in domains}
 
 
@@ -248,10 +249,12 @@ def linear_rows(limits: Constraints, tokens: float, *, use_prior: bool = False) 
         use_prior: whether domains without prior weight are held at 0, as a finite KL asks.
 
     Raises:
-        ValueError: availability at an infinite D.
+        JaxmixError: availability at an infinite D.
     """
     if limits.unique_tokens and not np.isfinite(tokens):
-        raise ValueError("unique tokens limit no weight at D = inf; give a finite number of tokens")
+        raise JaxmixError(
+            "unique tokens limit no weight at D = inf; give a finite number of tokens"
+        )
     unit = dict(zip(limits.domains, np.eye(len(limits.domains)), strict=True))
     rows = [Row(f"{n}>={v:g}", -unit[n], -v, "minimum", n) for n, v in limits.minimum.items()]
     rows += [Row(f"{n}<={v:g}", unit[n], v, "maximum", n) for n, v in limits.maximum.items()]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxmix.fitting.ensemble import Ensemble
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.uncertainty.ensemble import Ensemble
 from jaxmix.mixtures.names import resolve
 
 _GRID = 2001  # ratios at which the law is asked; roots lie on straight lines between them
@@ -69,11 +70,11 @@ def critical_ratio(
         One answer per budget.
 
     Raises:
-        ValueError: an unknown domain, weights that do not sum to 1, or no budget above 0.
+        JaxmixError: an unknown domain, weights that do not sum to 1, or no budget above 0.
     """
     budgets = np.asarray(tokens, float).reshape(-1)
     if not budgets.size or not np.all(budgets > 0):
-        raise ValueError("critical_ratio needs budgets of tokens above 0")
+        raise JaxmixError("critical_ratio needs budgets of tokens above 0")
     ratios = np.linspace(0.0, 1.0, _GRID)
     ends = [_weights(law, mixture, name) for mixture, name in ((old, "old"), (new, "new"))]
     path = (1 - ratios)[:, None] * ends[0] + ratios[:, None] * ends[1]  # [G, k]
@@ -96,7 +97,7 @@ def _weights(law: FittedLaw, mixture: Mapping[str, float], name: str) -> np.ndar
     given = resolve(mixture, law.domains, "domain")
     total = sum(given.values())
     if abs(total - 1) > 0.005 or min(given.values()) < 0:
-        raise ValueError(f"the {name} mixture's weights sum to {total:g}; make them sum to 1")
+        raise JaxmixError(f"the {name} mixture's weights sum to {total:g}; make them sum to 1")
     return np.array([given.get(domain, 0.0) for domain in law.domains]) / total
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
+
 _MOST_POINTS = 1_000_000
 
 
@@ -23,10 +25,10 @@ def one_out(k: int) -> np.ndarray:
     """Every domain left out, the others equal, [k, k].
 
     Raises:
-        ValueError: fewer than two domains.
+        JaxmixError: fewer than two domains.
     """
     if k < 2:
-        raise ValueError("leaving one domain out needs at least two")
+        raise JaxmixError("leaving one domain out needs at least two")
     return _exact((1.0 - np.eye(k)) / (k - 1))
 
 
@@ -43,7 +45,7 @@ def grid_design(k: int, steps: int, minimum: float | Sequence[float] = 0.0) -> n
         [q, k] with q = C(steps + k - 1, k - 1), in lexicographic order of the first weights.
 
     Raises:
-        ValueError: minima whose sum exceeds 1, no step, or more than a million points.
+        JaxmixError: minima whose sum exceeds 1, no step, or more than a million points.
 
     Example:
         >>> grid_design(2, steps=2, minimum=0.1)
@@ -52,11 +54,11 @@ def grid_design(k: int, steps: int, minimum: float | Sequence[float] = 0.0) -> n
                [0.1, 0.9]])
     """
     if steps < 1:
-        raise ValueError(f"a grid needs at least one step, not {steps}")
+        raise JaxmixError(f"a grid needs at least one step, not {steps}")
     lowest = _minima(k, minimum)
     points = math.comb(steps + k - 1, k - 1)
     if points > _MOST_POINTS:
-        raise ValueError(f"a grid of {steps} steps over {k} domains has {points:,} points")
+        raise JaxmixError(f"a grid of {steps} steps over {k} domains has {points:,} points")
     parts = _compositions(steps, k)
     return _exact(lowest + (1.0 - lowest.sum()) * parts / steps)
 
@@ -86,14 +88,14 @@ def dirichlet_design(
         [q, k].
 
     Raises:
-        ValueError: a mean that is no mixture of k domains, minima whose sum exceeds 1, or a
+        JaxmixError: a mean that is no mixture of k domains, minima whose sum exceeds 1, or a
             concentration that is not positive.
     """
     if not concentration > 0:
-        raise ValueError(f"concentration must be positive, not {concentration:g}")
+        raise JaxmixError(f"concentration must be positive, not {concentration:g}")
     prior = np.full(k, 1.0) if mean is None else np.asarray(mean, float)
     if prior.shape != (k,) or not np.all(prior >= 0) or not 0 < prior.sum() < np.inf:
-        raise ValueError(f"mean must be {k} non-negative weights, not {mean}")
+        raise JaxmixError(f"mean must be {k} non-negative weights, not {mean}")
     lowest = _minima(k, minimum)
     used = prior > 0
     draws = np.zeros((q, k))
@@ -138,7 +140,7 @@ def _nearest(points: np.ndarray, mixtures: np.ndarray) -> np.ndarray:
 def _minima(k: int, minimum: float | Sequence[float]) -> np.ndarray:
     lowest = np.broadcast_to(np.asarray(minimum, float), (k,))
     if not np.all(lowest >= 0) or lowest.sum() > 1 + 1e-12:
-        raise ValueError(
+        raise JaxmixError(
             f"minimum weights must be non-negative with a sum of at most 1: "
             f"{k} domains with minimum {minimum} sum to {lowest.sum():g}"
         )

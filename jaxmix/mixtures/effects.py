@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.fitting.ensemble import Ensemble, basic
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
+from jaxmix.fitting.uncertainty.ensemble import Ensemble, basic
 from jaxmix.laws import Law
 
 Array = jax.Array

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.constraints import Constraints, Polytope, Row, linear_rows
 
 _TOUCH = 1e-9  # a constraint missed by less is met: twice the rounding of a typed sum
@@ -43,19 +44,19 @@ def check_feasible(limits: Constraints, tokens: float) -> None:
         tokens: D.
 
     Raises:
-        ValueError: the constraints that clash, and by how much; or availability at D = inf.
+        JaxmixError: the constraints that clash, and by how much; or availability at D = inf.
 
     Example:
         >>> from jaxmix.mixtures.constraints import constraints
         >>> limits = constraints(["web", "code"], minimum={"web": 0.7}, linear=["web <= 2*code"])
         >>> check_feasible(limits, 1e11)
         Traceback (most recent call last):
-        ValueError: no mixture meets web>=0.7 and web <= 2*code together; to meet the others, \
+        JaxmixError: no mixture meets web>=0.7 and web <= 2*code together; to meet the others, \
 web>=0.7 must give 0.0333 of weight or web <= 2*code 0.1
     """
     clash = find_clash(linear_rows(limits, tokens, use_prior=limits.kl_max is not None))
     if clash:
-        raise ValueError(clash.message)
+        raise JaxmixError(clash.message)
 
 
 def find_clash(rows: Sequence[Row]) -> Clash | None:
@@ -172,7 +173,7 @@ def _cone_slack(slopes: np.ndarray, right: np.ndarray) -> np.ndarray:
     loose = np.full(rows, _TOUCH)
     found = linprog(cost, meets, loose, sums, [0.0], limits, method="highs")
     if found.status != 0:
-        raise ValueError("no mixture meets the constraints")
+        raise JaxmixError("no mixture meets the constraints")
     return found.x[k + 1 :]
 
 
@@ -186,5 +187,5 @@ def _deepest(slopes: np.ndarray, right: np.ndarray, tight: np.ndarray) -> np.nda
     loose = np.where(tight, _TOUCH, 0.0)
     found = linprog(cost, meets, right + loose, sums, [1.0], limits, method="highs")
     if found.status != 0:
-        raise ValueError("no mixture meets the constraints")
+        raise JaxmixError("no mixture meets the constraints")
     return found.x[:k]

@@ -14,10 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import StackedLaws
-from jaxmix.mixtures.descent import Point, descend, evaluate, held, make_box, touches
-from jaxmix.mixtures.problem import weighted_loss
 from jaxmix.mixtures.simplex import center
+from jaxmix.mixtures.solve.descent import Point, descend, evaluate, held, make_box, touches
+from jaxmix.mixtures.solve.lanes import weighted_loss
 
 Array = jax.Array
 
@@ -122,7 +123,7 @@ def _domains(laws: StackedLaws, lower: Any, upper: Any) -> int:
     sizes = [laws.params[p.name].shape[-1] for p in laws.law.parameters if p.shape == "domain"]
     sizes += [jnp.shape(bound)[0] for bound in (lower, upper) if jnp.ndim(bound)]
     if not sizes:
-        raise ValueError(
+        raise JaxmixError(
             f"the law '{laws.law.name}' has no parameter per domain: give lower or upper as [k]"
         )
     return sizes[0]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.fitting.influence import Influence
-from jaxmix.mixtures.optima import Optimum
+from jaxmix.fitting.uncertainty.influence import Influence
+from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.sensitivity import optimum_jacobians
 
 
@@ -40,7 +40,7 @@ def mixture_influence(
     """Influence of every row on the optimal mixture at one budget.
 
     Args:
-        influences: of each target's fit (``jaxmix.fitting.influence``), one law.
+        influences: of each target's fit (``jaxmix.fitting.uncertainty.influence``), one law.
         n_params: N.
         tokens: D.
         target_weights: as in ``optimize``.

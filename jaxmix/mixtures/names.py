@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Mapping, Sequence
 
+from jaxmix.errors import JaxmixError
+
 _PREFIX = {"domain": "w_", "target": "loss_"}
 
 
@@ -15,20 +17,20 @@ def resolve(values: Mapping[str, float], known: Sequence[str], what: str) -> dic
         what: ``"domain"`` or ``"target"``.
 
     Raises:
-        ValueError: an unknown name, with the nearest known ones, or one given twice.
+        JaxmixError: an unknown name, with the nearest known ones, or one given twice.
 
     Example:
         >>> resolve({"w_books": 0.1}, ["web", "books"], "domain")
         {'books': 0.1}
         >>> resolve({"boks": 0.1}, ["web", "books"], "domain")
         Traceback (most recent call last):
-        ValueError: unknown domain 'boks'; nearest: books
+        JaxmixError: unknown domain 'boks'; nearest: books
     """
     out: dict[str, float] = {}
     for name, value in values.items():
         bare = _bare(name, known, what)
         if bare in out:
-            raise ValueError(f"{what} '{bare}' is given twice")
+            raise JaxmixError(f"{what} '{bare}' is given twice")
         out[bare] = float(value)
     return out
 
@@ -39,4 +41,4 @@ def _bare(name: str, known: Sequence[str], what: str) -> str:
             return spelling
     near = difflib.get_close_matches(name.removeprefix(_PREFIX[what]), known, 3, 0.5)
     hint = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known)}"
-    raise ValueError(f"unknown {what} '{name}'; {hint}")
+    raise JaxmixError(f"unknown {what} '{name}'; {hint}")

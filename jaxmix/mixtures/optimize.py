@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.mixtures.convexity import convexity
-from jaxmix.mixtures.descent import Solution
 from jaxmix.mixtures.names import resolve
-from jaxmix.mixtures.optima import Optima, Optimum
-from jaxmix.mixtures.problem import Lanes, make_starts, predict, solve
+from jaxmix.mixtures.optimum import Optima, Optimum
 from jaxmix.mixtures.simplex import Bounds, make_bounds
+from jaxmix.mixtures.solve.descent import Solution
+from jaxmix.mixtures.solve.lanes import Lanes, make_starts, predict, solve
 
 _ROUGH = 1e-7  # tolerance of the many starts; the best one is polished to the full one
 
@@ -33,7 +34,7 @@ def optimize(
 ) -> Optimum:
     """The mixture that minimizes the weighted loss of fitted laws at one budget.
 
-    Exponentiated gradient with curvature (``jaxmix.mixtures.descent``) in float64, from one start
+    Exponentiated gradient with curvature in float64, from one start
     where the problem is convex and from many where that is not known.
 
     Args:
@@ -53,7 +54,7 @@ def optimize(
         The mixture with its certificate.
 
     Raises:
-        ValueError: an unknown domain or target, bounds that no mixture meets, weights or budgets
+        JaxmixError: an unknown domain or target, bounds that no mixture meets, weights or budgets
             that are no numbers above 0, or a loss that is infinite all over the bounds.
 
     Source: eq. (7), (8) and (13) of the paper; the gap is that of Jaggi 2013 (Frank-Wolfe).
@@ -97,10 +98,10 @@ def optimize_many(
         Arrays with a leading axis B.
 
     Raises:
-        ValueError: as for ``optimize``.
+        JaxmixError: as for ``optimize``.
     """
     if not laws:
-        raise ValueError("optimize needs at least one fitted law")
+        raise JaxmixError("optimize needs at least one fitted law")
     domains, targets = laws[0].domains, tuple(law.target for law in laws)
     bounds = make_bounds(domains, minimum, maximum)
     w = target_weight_rows(target_weights, targets)
@@ -139,7 +140,7 @@ def target_weight_rows(target_weights: Weights, targets: Sequence[str]) -> np.nd
     """Target weights as rows [B or 1, m] with sum 1.
 
     Raises:
-        ValueError: an unknown target, another number of them, a negative weight, or all zero.
+        JaxmixError: an unknown target, another number of them, a negative weight, or all zero.
     """
     if target_weights is None:
         target_weights = np.ones(len(targets))
@@ -148,9 +149,9 @@ def target_weight_rows(target_weights: Weights, targets: Sequence[str]) -> np.nd
         target_weights = [given.get(name, 0.0) for name in targets]
     w = np.atleast_2d(np.asarray(target_weights, float))
     if w.ndim != 2 or w.shape[1] != len(targets):
-        raise ValueError(f"target weights have shape {w.shape}: expected [B, {len(targets)}]")
+        raise JaxmixError(f"target weights have shape {w.shape}: expected [B, {len(targets)}]")
     if not (np.all(w >= 0) and np.all(np.isfinite(w)) and np.all(w.sum(1) > 0)):
-        raise ValueError("target weights must be non-negative numbers, not all of them 0")
+        raise JaxmixError("target weights must be non-negative numbers, not all of them 0")
     return w / w.sum(1, keepdims=True)
 
 
@@ -159,7 +160,7 @@ def _budgets(n_params: Any, tokens: Any, rows: int) -> tuple[np.ndarray, np.ndar
     n, d = np.atleast_1d(np.asarray(n_params, float)), np.atleast_1d(np.asarray(tokens, float))
     for name, values in (("n_params", n), ("tokens", d)):
         if not np.all(values > 0):
-            raise ValueError(f"{name} must be above 0 (inf is the limit), not {values.min():g}")
+            raise JaxmixError(f"{name} must be above 0 (inf is the limit), not {values.min():g}")
     (size,) = np.broadcast_shapes(n.shape, d.shape, (rows,))
     return np.broadcast_to(n, size).copy(), np.broadcast_to(d, size).copy(), size
 
@@ -197,7 +198,7 @@ def _check_finite(best: Solution, w: np.ndarray, laws: StackedLaws, targets: Seq
     bad = np.flatnonzero(~np.isfinite(best.value))
     if len(bad):
         used = ", ".join(t for t, weight in zip(targets, w[bad[0]], strict=True) if weight > 0)
-        raise ValueError(
+        raise JaxmixError(
             f"the law '{laws.law.name}' is not finite at any mixture within the bounds for "
             f"target(s) {used}: allow their own domain a weight above 0, or give them no weight"
         )

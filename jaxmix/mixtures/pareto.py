@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.mixtures.assembly import FAR, Problem, lanes_of, make_problem, make_program, run_lanes
 from jaxmix.mixtures.constraints import Constraints, constraints
 from jaxmix.mixtures.designs import grid_design
 from jaxmix.mixtures.feasible import check_feasible
 from jaxmix.mixtures.interior import Found
-from jaxmix.mixtures.prices import find_prices
 from jaxmix.mixtures.program import Program
+from jaxmix.mixtures.solve.certificate import find_prices
 from jaxmix.mixtures.solving import check_finite, inner_starts, meet_guards
 from jaxmix.mixtures.within import in_order
 
@@ -86,13 +87,13 @@ def pareto(
         key: seed of the random starts.
 
     Raises:
-        ValueError: fewer than two targets or as many points, or as ``optimize_within``.
+        JaxmixError: fewer than two targets or as many points, or as ``optimize_within``.
     """
     names = tuple(targets) if targets is not None else tuple(law.target for law in laws)
     if len(set(names)) < 2 or len(set(names)) < len(names):
-        raise ValueError(f"a Pareto front needs two or more different targets, not {list(names)}")
+        raise JaxmixError(f"a Pareto front needs two or more different targets, not {list(names)}")
     if points < len(names):
-        raise ValueError(f"points is {points}: a front of {len(names)} targets needs as many")
+        raise JaxmixError(f"points is {points}: a front of {len(names)} targets needs as many")
     domains = laws[0].domains
     limits = in_order(constraints(domains) if limits is None else limits, domains)
     check_feasible(limits, tokens)

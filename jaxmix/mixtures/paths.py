@@ -7,9 +7,10 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.mixtures.optima import Optima
 from jaxmix.mixtures.optimize import Weights, optimize_many
+from jaxmix.mixtures.optimum import Optima
 from jaxmix.mixtures.simplex import js_distance
 
 Schedule = Literal["fixed-n", "fixed-d", "linear", "sqrt", "log"]
@@ -47,14 +48,14 @@ def schedule(
         N and D, each [t], or [t + 1] with the limit.
 
     Raises:
-        ValueError: an unknown kind.
+        JaxmixError: an unknown kind.
 
     Example:
         >>> schedule("sqrt", 1e8, 1e10, [1, 4], limit=True)
         (array([1.e+08, 4.e+08,    inf]), array([1.e+10, 2.e+10,    inf]))
     """
     if kind not in _GROWTH:
-        raise ValueError(f"unknown schedule '{kind}': choose one of {', '.join(_GROWTH)}")
+        raise JaxmixError(f"unknown schedule '{kind}': choose one of {', '.join(_GROWTH)}")
     by = np.append(np.asarray(factors, float), [np.inf] if limit else [])
     n_by, d_by = _GROWTH[kind](by, n_params)
     return n_params * n_by, tokens * d_by
@@ -87,10 +88,10 @@ def optimal_path(
         The optima in the order of the schedule.
 
     Raises:
-        ValueError: as ``optimize``, or N and D of different length.
+        JaxmixError: as ``optimize``, or N and D of different length.
     """
     if np.ndim(n_params) and np.ndim(tokens) and np.shape(n_params) != np.shape(tokens):
-        raise ValueError(f"N has {np.size(n_params)} points along the path, D {np.size(tokens)}")
+        raise JaxmixError(f"N has {np.size(n_params)} points along the path, D {np.size(tokens)}")
     return optimize_many(
         laws,
         n_params,
@@ -167,12 +168,12 @@ def fixed_point_map(
         key: seed of the random starts.
 
     Raises:
-        ValueError: the targets are not the training domains; it names those that differ.
+        JaxmixError: the targets are not the training domains; it names those that differ.
     """
     domains, targets = laws[0].domains, [law.target for law in laws]
     if sorted(domains) != sorted(targets):
         odd = sorted(set(domains).symmetric_difference(targets)) or ["one given twice"]
-        raise ValueError(
+        raise JaxmixError(
             f"the map w to h*(w) needs one law per training domain; they differ in: "
             f"{', '.join(odd)}"
         )

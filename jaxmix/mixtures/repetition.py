@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.laws import R_D_STAR, R_N_STAR, Law, bound, is_bound, repeated
 from jaxmix.mixtures.names import resolve
@@ -22,7 +23,7 @@ def with_unique(laws: Sequence[FittedLaw], unique: Mapping[str, float]) -> tuple
         unique: unique tokens available by domain; domains left out never repeat (``inf``).
 
     Raises:
-        ValueError: an unknown domain, a number not above 0, or a law that knows no repetition.
+        JaxmixError: an unknown domain, a number not above 0, or a law that knows no repetition.
     """
     return tuple(_tied(law, _available(unique, law.domains)) for law in laws)
 
@@ -47,12 +48,12 @@ def assume_repetition(
         Laws tied to the availability, whose ``report.notes`` say what was assumed.
 
     Raises:
-        ValueError: as for ``with_unique``; a law that knows repetition already, or a decay that is
+        JaxmixError: as for ``with_unique``; a law that knows repetition already, or a decay that is
             not above 0.
     """
     for name, value in (("r_star", r_star), ("r_star_params", r_star_params)):
         if not (value > 0 and math.isfinite(value)):
-            raise ValueError(f"{name} must be a number above 0, not {value:g}")
+            raise JaxmixError(f"{name} must be a number above 0, not {value:g}")
     decays = {"R_D_star": r_star, "R_N_star": r_star_params}
     return tuple(_assumed(law, decays, _available(unique, law.domains)) for law in laws)
 
@@ -68,13 +69,13 @@ def _available(unique: Mapping[str, float], domains: Sequence[str]) -> np.ndarra
     given = resolve(unique, domains, "domain")
     for name, value in given.items():
         if not value > 0:
-            raise ValueError(f"unique tokens of '{name}' must be above 0, not {value:g}")
+            raise JaxmixError(f"unique tokens of '{name}' must be above 0, not {value:g}")
     return np.array([given.get(name, np.inf) for name in domains])
 
 
 def _tied(law: FittedLaw, unique: np.ndarray) -> FittedLaw:
     if not (is_bound(law.law) or "unique" in law.law.uses):
-        raise ValueError(
+        raise JaxmixError(
             f"law '{law.law.name}' knows no repetition: fit '{law.law.name}+repetition' on rows "
             "that repeat data, or use assume_repetition"
         )

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.mixtures.implicit import attach
-from jaxmix.mixtures.optima import Optimum
 from jaxmix.mixtures.optimize import Weights, optimize
+from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.simplex import make_bounds
 
 Array = jax.Array
@@ -74,7 +75,7 @@ def sensitivity(
         key: seed of the random starts.
 
     Raises:
-        ValueError: as ``optimize``, or an optimum that is not isolated and has no derivative.
+        JaxmixError: as ``optimize``, or an optimum that is not isolated and has no derivative.
     """
     best, found = optimum_jacobians(
         laws,
@@ -106,7 +107,7 @@ def optimum_jacobians(
     """
     if laws and "weights" not in laws[0].law.uses:
         name = laws[0].law.name
-        raise ValueError(f"the law '{name}' does not depend on the mixture: h* has no derivative")
+        raise JaxmixError(f"the law '{name}' does not depend on the mixture: h* has no derivative")
     best = optimize(
         laws,
         n_params,
@@ -123,7 +124,7 @@ def optimum_jacobians(
         found = _jacobians(*inputs, *box, jnp.asarray(best.weights))
     found = jax.tree.map(np.asarray, found)
     if not all(np.all(np.isfinite(x)) for x in jax.tree.leaves(found)):
-        raise ValueError(
+        raise JaxmixError(
             f"the optimum is not isolated: the law '{laws[0].law.name}' is flat around it, so it "
             "has no derivative"
         )

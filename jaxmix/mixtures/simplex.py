@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.names import resolve
 
 Array = jax.Array
@@ -73,7 +74,7 @@ def make_bounds(
             a weight.
 
     Raises:
-        ValueError: an unknown domain, a bound outside [0, 1], or bounds that no mixture meets:
+        JaxmixError: an unknown domain, a bound outside [0, 1], or bounds that no mixture meets:
             the message names the domains and by how much they clash.
 
     Example:
@@ -81,13 +82,13 @@ def make_bounds(
         array([0. , 0.2])
         >>> make_bounds(["web", "code"], {"web": 0.7, "code": 0.5})
         Traceback (most recent call last):
-        ValueError: no mixture meets the bounds: the minima web 0.7, code 0.5 sum to 1.2, 0.2 over 1
+        JaxmixError: no mixture meets the bounds: the minima web 0.7, code 0.5 sum to 1.2, ...
     """
     lower, upper = np.zeros(len(domains)), np.ones(len(domains))
     for values, what, out in ((minimum, "minimum", lower), (maximum, "maximum", upper)):
         for name, value in resolve(values or {}, domains, "domain").items():
             if not 0 <= value <= 1:
-                raise ValueError(f"{what} of '{name}' is {value:g}: weights lie between 0 and 1")
+                raise JaxmixError(f"{what} of '{name}' is {value:g}: weights lie between 0 and 1")
             out[domains.index(name)] = value
     _check(domains, lower, upper)
     lower = lower / max(1.0, lower.sum())  # only ever by the slack that _check allows
@@ -102,15 +103,15 @@ def _check(domains: Sequence[str], lower: np.ndarray, upper: np.ndarray) -> None
         if lo > hi
     ]
     if crossed:
-        raise ValueError(f"no mixture meets the bounds: {'; '.join(crossed)}")
+        raise JaxmixError(f"no mixture meets the bounds: {'; '.join(crossed)}")
     if lower.sum() > 1 + _SLACK:
         given = _listed(domains, lower, lower > 0)
         text = f"the minima {given} sum to {lower.sum():.6g}, {lower.sum() - 1:.3g} over 1"
-        raise ValueError(f"no mixture meets the bounds: {text}")
+        raise JaxmixError(f"no mixture meets the bounds: {text}")
     if upper.sum() < 1 - _SLACK:
         given = _listed(domains, upper, upper < 1)
         text = f"the maxima {given} sum to {upper.sum():.6g}, {1 - upper.sum():.3g} short of 1"
-        raise ValueError(f"no mixture meets the bounds: {text}")
+        raise JaxmixError(f"no mixture meets the bounds: {text}")
 
 
 def _listed(domains: Sequence[str], values: np.ndarray, which: np.ndarray) -> str:

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.assembly import FAR, Problem, lanes_of, make_program, run_lanes
 from jaxmix.mixtures.interior import Found
-from jaxmix.mixtures.problem import make_starts, predict
 from jaxmix.mixtures.program import Program
 from jaxmix.mixtures.simplex import kl
+from jaxmix.mixtures.solve.lanes import make_starts, predict
 
 _INSIDE = 1e-7  # a mixture this many nats inside its guards is a start
 THIN = 1e-9  # guards that leave less room than this are loosened by it, nats
@@ -37,7 +38,7 @@ def solve_problem(
     """The best solution of a problem (no lane axis), its program, starts, and how many agree.
 
     Raises:
-        ValueError: guardrails that no mixture meets, or a loss that is never finite.
+        JaxmixError: guardrails that no mixture meets, or a loss that is never finite.
     """
     points = inner_starts(problem, starts, key)
     check_finite(problem, points)
@@ -56,7 +57,7 @@ def check_finite(problem: Problem, points: np.ndarray) -> None:
         losses = np.asarray(predict(problem.stacked, *budget, jnp.asarray(points)))
     bad = np.flatnonzero(~np.all(np.isfinite(losses), axis=0))
     if len(bad):
-        raise ValueError(
+        raise JaxmixError(
             f"the law '{problem.stacked.law.name}' is not finite within the constraints for "
             f"target '{problem.laws[bad[0]].target}': allow its own domain a weight above 0, or "
             "give it no weight"
@@ -84,7 +85,7 @@ def meet_guards(
     level = np.where(np.isfinite(found.level), found.level, np.inf)
     least = int(level.argmin())
     if level[least] > THIN:
-        raise ValueError(_unmet(problem, program, Found(*(x[least] for x in found)), len(points)))
+        raise JaxmixError(_unmet(problem, program, Found(*(x[least] for x in found)), len(points)))
     fits = level < -1e-10
     if not fits.any():
         loose = level[least] + THIN

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
-from jaxmix.mixtures.descent import descend
 from jaxmix.mixtures.names import resolve
 from jaxmix.mixtures.optimize import Weights, target_weight_rows
-from jaxmix.mixtures.problem import make_starts
+from jaxmix.mixtures.solve.descent import descend
+from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.mixtures.stages import as_array, equal_loss, staged_losses
 
 Array = jax.Array
@@ -97,12 +98,12 @@ def plan_stages(
         key: seed of the random plans.
 
     Raises:
-        ValueError: shares that do not sum to 1, a target without recency, or limits that no
+        JaxmixError: shares that do not sum to 1, a target without recency, or limits that no
             mixture meets.
     """
     parts = np.asarray(shares, float)
     if parts.ndim != 1 or not parts.size or parts.min() <= 0 or abs(parts.sum() - 1) > 1e-6:
-        raise ValueError(f"shares {list(shares)} of the stages: give shares above 0 that sum to 1")
+        raise JaxmixError(f"shares {list(shares)} of the stages: give shares above 0 that sum to 1")
     targets, domains = tuple(law.target for law in laws), laws[0].domains
     given = resolve(limits or {}, targets, "target")
     w = target_weight_rows(target_weights, targets)[0]
@@ -221,7 +222,7 @@ def _best(
     if not kept.any():
         near = missed[missed.max(1).argmin()]
         worst = targets[int(near.argmax())]
-        raise ValueError(
+        raise JaxmixError(
             f"no mixture keeps all limits: the nearest found has '{worst}' {near.max():.3g} nats "
             "over its own; raise limits or train for more tokens"
         )

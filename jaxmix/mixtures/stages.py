@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 
 Array = jax.Array
@@ -148,7 +149,7 @@ def fit_recency(laws: Sequence[FittedLaw], rows: Histories) -> tuple[Recency, ..
         rows: measured after a change of mixture; others do not tell anything.
 
     Raises:
-        ValueError: a target has no loss in the rows.
+        JaxmixError: a target has no loss in the rows.
     """
     values = np.append(_RECENCIES, [1.0, np.inf])
     with jax.enable_x64(True):
@@ -166,7 +167,7 @@ def fit_recency(laws: Sequence[FittedLaw], rows: Histories) -> tuple[Recency, ..
 def _recency(target: str, found: np.ndarray, seen: np.ndarray, values: np.ndarray) -> Recency:
     known = np.isfinite(seen)
     if not known.any():
-        raise ValueError(f"target '{target}' has no loss in the staged rows; leave its law out")
+        raise JaxmixError(f"target '{target}' has no loss in the staged rows; leave its law out")
     errors = 100 * np.abs(found[:, known] / seen[known] - 1).mean(1)  # [G]
     best = int(errors[:-2].argmin())
     return Recency(target, float(values[best]), *(float(errors[i]) for i in (best, -2, -1)))
@@ -176,9 +177,9 @@ def as_array(laws: Sequence[FittedLaw], recency: Mapping[str, float]) -> np.ndar
     """Recencies in the order of the laws.
 
     Raises:
-        ValueError: a target has none, or one that is not above 0.
+        JaxmixError: a target has none, or one that is not above 0.
     """
     missing = [law.target for law in laws if not recency.get(law.target, 0) > 0]
     if missing:
-        raise ValueError(f"target '{missing[0]}' needs a recency above 0; see fit_recency")
+        raise JaxmixError(f"target '{missing[0]}' needs a recency above 0; see fit_recency")
     return np.array([recency[law.target] for law in laws])

@@ -7,15 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, stack
 from jaxmix.mixtures.assembly import Problem, WorstCase, make_problem
 from jaxmix.mixtures.constraints import Constraints, Polytope, constraints, polytope
 from jaxmix.mixtures.feasible import check_feasible
-from jaxmix.mixtures.optima import Optima, Optimum
 from jaxmix.mixtures.optimize import Weights, optimize_many, target_weight_rows
-from jaxmix.mixtures.prices import Price, box_prices, find_prices
-from jaxmix.mixtures.problem import predict
+from jaxmix.mixtures.optimum import Optima, Optimum
 from jaxmix.mixtures.simplex import make_bounds
+from jaxmix.mixtures.solve.certificate import Price, box_prices, find_prices
+from jaxmix.mixtures.solve.lanes import predict
 from jaxmix.mixtures.solving import solve_problem
 
 
@@ -54,7 +55,7 @@ def optimize_within(
         unit by which a constraint is loosened; ``worth_of`` says it in words, epochs among them.
 
     Raises:
-        ValueError: constraints that no mixture meets, with those that clash and by how much;
+        JaxmixError: constraints that no mixture meets, with those that clash and by how much;
             guardrails that no mixture meets; a name, weight or budget that is none; or a loss
             that is infinite at every mixture.
 
@@ -62,7 +63,7 @@ def optimize_within(
     box (Frank-Wolfe) plus the products of multipliers and slacks.
     """
     if not laws:
-        raise ValueError("optimize_within needs at least one fitted law")
+        raise JaxmixError("optimize_within needs at least one fitted law")
     limits = constraints(laws[0].domains) if limits is None else limits
     limits = in_order(limits, laws[0].domains)
     make_bounds(limits.domains, limits.minimum, limits.maximum)  # names sums that miss 1
@@ -81,11 +82,11 @@ def in_order(limits: Constraints, domains: tuple[str, ...]) -> Constraints:
     """The same constraints in another order of the same domains.
 
     Raises:
-        ValueError: other domains.
+        JaxmixError: other domains.
     """
     if set(limits.domains) != set(domains):
         odd = sorted(set(limits.domains) ^ set(domains))
-        raise ValueError(
+        raise JaxmixError(
             f"the constraints and the laws are not over the same domains: {', '.join(odd)} "
             f"only in one; the laws have {', '.join(domains)}"
         )

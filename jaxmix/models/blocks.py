@@ -8,6 +8,7 @@ from typing import Literal
 import jax
 from flax import nnx
 
+from jaxmix.errors import JaxmixError
 from jaxmix.models.layers import Attention, GeluMLP, LayerNorm, RMSNorm, SwiGLU
 from jaxmix.models.ranges import KeyRanges
 
@@ -45,7 +46,7 @@ class StackConfig:
 
     def __post_init__(self) -> None:
         if self.width % self.heads or (self.rotary and self.width // self.heads % 2):
-            raise ValueError(
+            raise JaxmixError(
                 f"width {self.width} does not divide into {self.heads} heads of even width; "
                 "choose another number of heads"
             )

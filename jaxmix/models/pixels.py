@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from jaxmix.errors import JaxmixError
+
 # Gray levels squared: less than rounding to whole levels brings about, so that it matters for
 # patches of a single color alone, which become zeros.
 _FLAT = 0.01
@@ -29,7 +31,7 @@ class PatchGrid:
 
     def __post_init__(self) -> None:
         if self.image_size < 1 or self.patch_size < 1 or self.image_size % self.patch_size:
-            raise ValueError(
+            raise JaxmixError(
                 f"pictures of {self.image_size} pixels do not divide into patches of "
                 f"{self.patch_size}; choose another patch size"
             )
@@ -52,11 +54,11 @@ class PatchGrid:
             per_picture: the second axis is one picture's.
 
         Raises:
-            ValueError: they are cut otherwise.
+            JaxmixError: they are cut otherwise.
         """
         wrong = patches.shape[2] != self.patch_dim
         if wrong or (per_picture and patches.shape[1] != self.patches):
-            raise ValueError(
+            raise JaxmixError(
                 f"the batch holds patches {tuple(patches.shape)}, but the model cuts pictures of "
                 f"{self.image_size} pixels into {self.patches} patches of {self.patch_dim} "
                 "numbers; give model and data the same image_size and patch_size"

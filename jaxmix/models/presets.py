@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from jaxmix.errors import JaxmixError
 from jaxmix.models.blocks import Style
 from jaxmix.models.multimodal import MultimodalConfig
 from jaxmix.models.text import TextConfig
@@ -176,7 +177,7 @@ def get_preset(name: str, vocab_size: int, length: int | None = None, **override
         `TextConfig`, `MultimodalConfig` or `VisionConfig`, as the preset's family is.
 
     Raises:
-        ValueError: there is no such preset.
+        JaxmixError: there is no such preset.
 
     >>> get_preset("llama-412m", 50_432).width
     1024
@@ -201,7 +202,7 @@ def family_of(name: str) -> FamilyName:
     """The family of a preset.
 
     Raises:
-        ValueError: there is no such preset.
+        JaxmixError: there is no such preset.
 
     >>> family_of("nmm-275m")
     'multimodal'
@@ -212,7 +213,7 @@ def family_of(name: str) -> FamilyName:
 def _find(name: str) -> Preset:
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, 3, 0.4) or list(PRESETS)
-        raise ValueError(f"unknown preset '{name}'; nearest: {', '.join(near)}")
+        raise JaxmixError(f"unknown preset '{name}'; nearest: {', '.join(near)}")
     return PRESETS[name]
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from jaxmix.errors import JaxmixError
 from jaxmix.models.blocks import Compute, Remat, StackConfig, make_blocks, run_blocks
 from jaxmix.models.functional import Functional, functional
 from jaxmix.models.layers import Linear, RMSNorm, fan_in
@@ -60,7 +61,7 @@ class VisionConfig:
     def __post_init__(self) -> None:
         _ = self.encoder, self.decoder, self.grid  # each says what is wrong with it
         if self.width % 4:
-            raise ValueError(
+            raise JaxmixError(
                 f"width {self.width} is no multiple of 4, which sines and cosines of rows and "
                 "columns need; choose another width"
             )

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from jaxmix.fitting.compare import Comparison, compare
-from jaxmix.fitting.ensemble import Ensemble
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.loading import resolve_law
-from jaxmix.fitting.resample import bootstrap
 from jaxmix.fitting.scores import Score, score, unique_for, unscored, weights_for
+from jaxmix.fitting.selection.compare import Comparison, compare
+from jaxmix.fitting.uncertainty.bootstrap import bootstrap
+from jaxmix.fitting.uncertainty.ensemble import Ensemble
 from jaxmix.mixtures import Optima, Optimum, optimize, optimize_many
 from jaxmix.mixtures.effects import DomainEffects, domain_effects
 from jaxmix.mixtures.optimize import target_weight_rows
-from jaxmix.mixtures.trust import Trust, mixture_of, trust
+from jaxmix.mixtures.uncertainty import Trust, mixture_of, trust
 from jaxmix.report.rows import Rows
 
 Progress = Callable[[str, int, int], None]
@@ -131,7 +132,7 @@ def make_report(
         progress: called with a stage, what is done and its total.
 
     Raises:
-        ValueError: an unknown target or domain, a baseline that is no mixture, or a table that
+        JaxmixError: an unknown target or domain, a baseline that is no mixture, or a table that
             lacks all of the laws' targets.
     """
     laws = tuple(laws)
@@ -282,7 +283,7 @@ def _check_comparison(rows: Rows, others: Sequence[str]) -> None:
     for name in others:
         resolve_law(name)
     if others and np.ptp(rows.used.n_params) == 0:
-        raise ValueError(
+        raise JaxmixError(
             f"{rows.used.source}: laws are compared by how they predict the largest size from the "
             "others, and the rows fitted have one size; leave --laws out"
         )

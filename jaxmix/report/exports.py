@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jaxmix import __version__
+from jaxmix.errors import JaxmixError
 
 DIGITS = 6  # after the point; weights sum to exactly 1 in them
 
@@ -67,7 +68,7 @@ def export_mixture(
         The text of a file.
 
     Raises:
-        ValueError: an unknown format or domain, a weight that is no number from 0 to 1, or a sum
+        JaxmixError: an unknown format or domain, a weight that is no number from 0 to 1, or a sum
             that is not 1.
 
     Example:
@@ -75,11 +76,11 @@ def export_mixture(
         0.700000 web 0.300000 code
     """
     if format not in FORMATS:
-        raise ValueError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
+        raise JaxmixError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
     known = dict(prefixes or {})
     for name in known:
         if name not in weights:
-            raise ValueError(f"unknown domain '{name}'; the mixture has {', '.join(weights)}")
+            raise JaxmixError(f"unknown domain '{name}'; the mixture has {', '.join(weights)}")
     finite = tokens if tokens is not None and tokens < float("inf") else None
     origin = {
         "made by": f"jaxmix {__version__}",
@@ -92,17 +93,17 @@ def rounded(weights: Mapping[str, float], digits: int = DIGITS) -> dict[str, str
     """Weights as decimals that sum to exactly 1, by largest remainder.
 
     Raises:
-        ValueError: no weights, one that is not from 0 to 1, or a sum off 1 by more than .005.
+        JaxmixError: no weights, one that is not from 0 to 1, or a sum off 1 by more than .005.
 
     >>> rounded({"a": 1 / 3, "b": 1 / 3, "c": 1 / 3}, 2)
     {'a': '0.34', 'b': '0.33', 'c': '0.33'}
     """
     for name, value in weights.items():
         if not 0 <= value <= 1:
-            raise ValueError(f"weight of '{name}' is {value:g}: weights lie between 0 and 1")
+            raise JaxmixError(f"weight of '{name}' is {value:g}: weights lie between 0 and 1")
     total = sum(weights.values())
     if abs(total - 1) > 0.005:
-        raise ValueError(f"the weights sum to {total:.6g}, not 1")
+        raise JaxmixError(f"the weights sum to {total:.6g}, not 1")
     unit = 10**digits
     exact = {name: value / total * unit for name, value in weights.items()}
     counts = {name: int(value) for name, value in exact.items()}

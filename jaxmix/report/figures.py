@@ -7,8 +7,9 @@ import os
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.effects import DomainEffects
-from jaxmix.mixtures.trust import Trust
+from jaxmix.mixtures.uncertainty import Trust
 from jaxmix.report.contents import Report
 from jaxmix.report.payload import ternary_grid
 from jaxmix.report.plots import COLORS, save
@@ -27,10 +28,10 @@ def plot_residuals(report: Report, target: str, path: Path) -> None:
         path: file to write.
 
     Raises:
-        ValueError: the report has no such target.
+        JaxmixError: the report has no such target.
     """
     if target not in report.targets:
-        raise ValueError(f"unknown target '{target}'; the report has {', '.join(report.targets)}")
+        raise JaxmixError(f"unknown target '{target}'; the report has {', '.join(report.targets)}")
     i, table = report.targets.index(target), report.rows.table
     said = report.predicted[i]
     error = 100 * (report.observed[i] - said) / said
@@ -57,7 +58,7 @@ def plot_confidence(trust: Trust, path: Path) -> None:
     The ternary stands there for three domains only.
 
     Args:
-        trust: what ``jaxmix.mixtures.trust.trust`` returned.
+        trust: what ``jaxmix.mixtures.uncertainty.trust`` returned.
         path: file to write.
     """
     k = len(trust.optimum.domains)

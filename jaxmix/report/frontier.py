@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmix.mixtures.planning import Plan
+from jaxmix.errors import JaxmixError
+from jaxmix.mixtures.budget import Plan
 from jaxmix.report.plots import COLORS, save
 
 _SPAN = 0.35  # of the frontier's loss range (or of the loss), how far a curve is drawn above it
@@ -25,10 +26,10 @@ def plot_frontier(plans: Sequence[Plan], path: str | os.PathLike[str]) -> None:
         path: PNG, SVG or PDF file to write, by its suffix.
 
     Raises:
-        ValueError: no plan.
+        JaxmixError: no plan.
     """
     if not plans:
-        raise ValueError("a frontier needs at least one plan to draw")
+        raise JaxmixError("a frontier needs at least one plan to draw")
     plans = sorted(plans, key=lambda plan: plan.flops)
     panels = 3 if len(plans) > 1 else 1
     figure = Figure(figsize=(5.0 * panels, 4.2), layout="constrained")

@@ -28,7 +28,7 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> None:
         path: the file.
 
     Raises:
-        ValueError: the file cannot be written.
+        JaxmixError: the file cannot be written.
     """
     write_text(path, render(report))
 

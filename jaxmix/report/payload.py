@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxmix.laws import LAWS
-from jaxmix.mixtures.problem import make_starts
+from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.report.contents import Report
 
 # Laws that assets/laws.js computes; a law of one's own is shown without the interactive part.

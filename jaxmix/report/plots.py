@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -91,10 +92,10 @@ def plot_optimum_over_scale(
     save(figure, path)
 
 
-def save(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Writes beside the name and renames, so that no half picture is left."""
+def save(figure: Figure, path: str | os.PathLike[str], **how: Any) -> None:
+    """Writes beside the name and renames, so that no half picture is left; `how` as of savefig."""
     path = Path(path)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     FigureCanvasAgg(figure)
-    figure.savefig(beside, dpi=150)
+    figure.savefig(beside, **{"dpi": 150, **how})
     os.replace(beside, path)

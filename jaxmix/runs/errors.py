@@ -1,44 +1,10 @@
-"""The one error of this package, and the hints its messages carry."""
+"""The error of the run table."""
 
-from __future__ import annotations
-
-import difflib
-from collections.abc import Iterable
-
-
-class RunTableError(ValueError):
-    """Bad input, explained in one line: file, column, row and remedy."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+from jaxmix.errors import JaxmixError
+from jaxmix.errors import clip as clip
+from jaxmix.errors import hint as hint
+from jaxmix.errors import nearest as nearest
 
 
-def clip(text: object, limit: int = 80) -> str:
-    """Returns `text` on one line, shortened to `limit` characters."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= limit else line[: limit - 3] + "..."
-
-
-def nearest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Returns up to `count` of `known` that look like `name`, the likeliest first.
-
-    >>> nearest("gihub", ["arxiv", "github"])
-    ['github']
-    """
-    known = list(known)
-    by_lower = {other.lower(): other for other in reversed(known)}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=count, cutoff=0.6)
-    tails = [other for other in known if other.lower().endswith("_" + name.lower())]
-    return list(dict.fromkeys([*(by_lower[found] for found in close), *tails]))[:count]
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """Returns "nearest: a, b" for a message, or what exists where nothing is near."""
-    known = list(known)
-    close = nearest(name, known)
-    if close:
-        return f"nearest: {', '.join(close)}"
-    if not known:
-        return "there are none"
-    shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-    return f"known: {shown}"
+class RunTableError(JaxmixError):
+    """A run table that cannot be used: one line that names file, column, row and remedy."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxmix.data import Corpus, batches
+from jaxmix.errors import JaxmixError
 from jaxmix.studies.domains import targets_of
 from jaxmix.studies.plan import Plan, Size, Wave, build
 from jaxmix.studies.run import sources_of
@@ -60,7 +61,7 @@ def check_repeats(plan: Plan, corpus: Corpus) -> None:
     """Refuses a plan that would read a record twice, where its study forbids that.
 
     Raises:
-        ValueError: names the domain, what it has and what the run needs.
+        JaxmixError: names the domain, what it has and what the run needs.
     """
     for wave in plan.waves:
         _check(plan, corpus, wave)
@@ -72,4 +73,4 @@ def _check(plan: Plan, corpus: Corpus, wave: Wave) -> None:
         try:
             source.check(steps)
         except ValueError as error:
-            raise ValueError(f"run {run.run}: {error}") from None
+            raise JaxmixError(f"run {run.run}: {error}") from None

@@ -6,6 +6,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from jaxmix.data import Corpus
+from jaxmix.errors import JaxmixError
 from jaxmix.studies.families import Built
 from jaxmix.studies.mixtures import Stage, checked_mixture, checked_stages, named_mixtures
 
@@ -22,18 +23,18 @@ def domains_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
     """The training domains of a study.
 
     Raises:
-        ValueError: a name is not a domain, or the family cannot read it.
+        JaxmixError: a name is not a domain, or the family cannot read it.
     """
     family = study.family
     known = tuple(name for name in corpus.domains if family.reads(corpus, name))
     for name in [*(study.domains or ()), *study.unique_tokens]:
         if name not in known:
-            raise ValueError(
+            raise JaxmixError(
                 f"{corpus.name} has no training domain '{name}' for {family.name} models; known: "
                 f"{', '.join(known) or 'none'}"
             )
     if not known:
-        raise ValueError(f"{corpus.name} has no domain that {family.name} models can read")
+        raise JaxmixError(f"{corpus.name} has no domain that {family.name} models can read")
     return study.domains or known
 
 
@@ -49,7 +50,7 @@ def check_targets(study: Study, corpus: Corpus, built: Built) -> None:
     """Refuses a study whose held-out records cannot be made, before anything is trained.
 
     Raises:
-        ValueError: a record is too short for a picture, or a target has not one whole record.
+        JaxmixError: a record is too short for a picture, or a target has not one whole record.
     """
     for target in targets_of(study, corpus):
         study.family.held(built, corpus, target, study.length, 1)
@@ -59,7 +60,7 @@ def mixtures_of(study: Study, corpus: Corpus, built: Built) -> dict[str, dict[st
     """Weights of every mixture of a study, by name.
 
     Raises:
-        ValueError: a mixture by hand names another domain, or its weights do not sum to 1.
+        JaxmixError: a mixture by hand names another domain, or its weights do not sum to 1.
     """
     sizes = epoch_tokens(study, corpus, built)
     domains = tuple(sizes)
@@ -73,10 +74,10 @@ def stages_of(study: Study, corpus: Corpus, taken: Container[str]) -> dict[str, 
     """Stages of every staged mixture of a study, by name.
 
     Raises:
-        ValueError: stages that do not fit the study's domains, or a name that a mixture has.
+        JaxmixError: stages that do not fit the study's domains, or a name that a mixture has.
     """
     domains = domains_of(study, corpus)
     for name in study.stages:
         if name in taken:
-            raise ValueError(f"a mixture and stages are both called '{name}'; rename one")
+            raise JaxmixError(f"a mixture and stages are both called '{name}'; rename one")
     return {name: checked_stages(name, stages, domains) for name, stages in study.stages.items()}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from jaxmix.data import Question, Tokenizer
+from jaxmix.errors import JaxmixError
 from jaxmix.models import TextConfig, likelihood
 from jaxmix.studies.looking import FinishedRun, finished_run
 from jaxmix.studies.plan import Plan, load_plan
@@ -89,7 +90,7 @@ def encode(questions: Sequence[Question], tokenizer: Tokenizer, window: int) -> 
         window: tokens that a record of the study predicts.
 
     Raises:
-        ValueError: a choice alone is longer than the window; names its task and how it begins.
+        JaxmixError: a choice alone is longer than the window; names its task and how it begins.
     """
     parts = [_encoded(one, tokenizer, window) for one in questions]
     sizes = [len(rows) for rows, *_ in parts]
@@ -113,7 +114,7 @@ def _encoded(
     start = min(_common(alone, row) for row in whole)
     scored = max(len(row) for row in whole) - start
     if scored > window:
-        raise ValueError(
+        raise JaxmixError(
             f"task '{question.task}': a choice for '{question.context[-40:]}' takes {scored} "
             f"tokens and the model's window {window}; shorten it"
         )
@@ -156,11 +157,11 @@ def evaluate(
         rows: the same, where they are encoded already.
 
     Raises:
-        ValueError: the run is of an image family, or a choice is longer than the window.
+        JaxmixError: the run is of an image family, or a choice is longer than the window.
     """
     config = found.built.config
     if not isinstance(config, TextConfig):
-        raise ValueError(
+        raise JaxmixError(
             f"run {found.run} is of a {found.study.family.name} model; tasks are for text models"
         )
     rows = rows or encode(questions, found.corpus.tokenizer, found.study.length)
@@ -225,7 +226,7 @@ def evaluate_study(
         progress: called with the runs done and their total.
 
     Raises:
-        ValueError: no such run, no parameters, other data, or no text models.
+        JaxmixError: no such run, no parameters, other data, or no text models.
     """
     plan = load_plan(Path(folder) / "plan.json")
     names = list(runs) if runs is not None else [one.run for one in plan.runs]

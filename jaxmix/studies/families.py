@@ -22,6 +22,7 @@ from jaxmix.data import (
     prepare,
     spaced,
 )
+from jaxmix.errors import JaxmixError
 from jaxmix.models import (
     PRESETS,
     Model,
@@ -198,8 +199,8 @@ def get_family(name: str) -> Family:
     """The family of that name.
 
     Raises:
-        ValueError: there is none.
+        JaxmixError: there is none.
     """
     if name not in FAMILIES:
-        raise ValueError(f"unknown family '{name}'; known: {', '.join(FAMILIES)}")
+        raise JaxmixError(f"unknown family '{name}'; known: {', '.join(FAMILIES)}")
     return FAMILIES[name]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.runs import RunTable
 
 
@@ -54,11 +55,11 @@ def gain(losses: Mapping[tuple[str, int], float], mixture: str, baseline: str) -
     """The gain of a mixture over a baseline, paired by seed.
 
     Raises:
-        ValueError: no seed has both.
+        JaxmixError: no seed has both.
     """
     seeds = [s for m, s in losses if m == mixture and (baseline, s) in losses]
     if not seeds:
-        raise ValueError(f"no seed has runs of both '{mixture}' and '{baseline}'")
+        raise JaxmixError(f"no seed has runs of both '{mixture}' and '{baseline}'")
     better = np.array([losses[mixture, s] for s in seeds])
     worse = np.array([losses[baseline, s] for s in seeds])
     n = len(seeds)

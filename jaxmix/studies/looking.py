@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jaxmix.data import Corpus, image_of, patches_of, spaced
+from jaxmix.errors import JaxmixError
 from jaxmix.models import TextConfig, VisionConfig, predict_patches, write_captions
 from jaxmix.studies.domains import targets_of
 from jaxmix.studies.families import Built
@@ -69,7 +70,7 @@ def finished_run(folder: Path, run: str | None = None, corpus: Corpus | None = N
         corpus: its data, where they are open already.
 
     Raises:
-        ValueError: there is no plan, no such run, or no parameters.
+        JaxmixError: there is no plan, no such run, or no parameters.
     """
     plan = load_plan(Path(folder) / "plan.json")
     name = run or plan.runs[0].run
@@ -77,10 +78,10 @@ def finished_run(folder: Path, run: str | None = None, corpus: Corpus | None = N
     if not waves:
         names = [one.run for one in plan.runs]
         some = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        raise ValueError(f"{folder}: no run '{name}'; it holds {some}")
+        raise JaxmixError(f"{folder}: no run '{name}'; it holds {some}")
     corpus = corpus or plan.study.corpus.open()
     if corpus.hash != plan.corpus_hash:
-        raise ValueError(f"{folder}: was trained on other data than {corpus.path}")
+        raise JaxmixError(f"{folder}: was trained on other data than {corpus.path}")
     built = build(plan.study, waves[0].preset, corpus)
     params = load_final(wave_folder(Path(folder), waves[0]), built.model, name)
     return FinishedRun(name, plan.study, corpus, built, params)
@@ -95,21 +96,23 @@ def look(found: FinishedRun, count: int = 8, targets: Sequence[str] | None = Non
         targets: domains of captioned pictures; None for all.
 
     Raises:
-        ValueError: the model reads no pictures, or a target is not one of captioned pictures.
+        JaxmixError: the model reads no pictures, or a target is not one of captioned pictures.
     """
     corpus = found.corpus
     if isinstance(found.built.config, TextConfig):
-        raise ValueError(f"run {found.run} is of a text model, which sees no pictures")
+        raise JaxmixError(f"run {found.run} is of a text model, which sees no pictures")
     known = [
         name
         for name in targets_of(found.study, corpus)
         if name in corpus.illustrated and corpus.documents(name, "heldout").are_pairs
     ]
     if not known:
-        raise ValueError(f"{corpus.name} has no captioned pictures that run {found.run} could read")
+        raise JaxmixError(
+            f"{corpus.name} has no captioned pictures that run {found.run} could read"
+        )
     for name in targets or ():
         if name not in known:
-            raise ValueError(
+            raise JaxmixError(
                 f"'{name}' is no target of captioned pictures; known: {', '.join(known)}"
             )
     return [one for name in targets or known for one in _of_target(found, name, count)]

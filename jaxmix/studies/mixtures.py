@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures import dirichlet_design, grid_design, one_out, uniform, vertices
 
 DESIGNS = ("dirichlet", "grid", "vertices", "one-out", "uniform", "proportional")
@@ -32,9 +33,9 @@ class Design:
 
     def __post_init__(self) -> None:
         if self.kind not in DESIGNS:
-            raise ValueError(f"unknown design '{self.kind}'; known: {', '.join(DESIGNS)}")
+            raise JaxmixError(f"unknown design '{self.kind}'; known: {', '.join(DESIGNS)}")
         if self.kind in ("dirichlet", "grid") and self.count < 1:
-            raise ValueError(f"design '{self.kind}' needs a count, as {self.kind}:20")
+            raise JaxmixError(f"design '{self.kind}' needs a count, as {self.kind}:20")
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ def checked_stages(name: str, stages: Sequence[Stage], domains: Sequence[str]) -
     """Stages with a weight for every domain.
 
     Raises:
-        ValueError: shares that are not above 0 or do not sum to 1, or weights that do not fit.
+        JaxmixError: shares that are not above 0 or do not sum to 1, or weights that do not fit.
     """
     shares = [stage.share for stage in stages]
     if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
         listed = ", ".join(f"{share:g}" for share in shares)
-        raise ValueError(
+        raise JaxmixError(
             f"stages of '{name}': shares {listed} of the tokens; give shares above 0 that sum to 1"
         )
     return tuple(
@@ -74,14 +75,14 @@ def checked_mixture(
     """A weight for every domain, those left out being 0.
 
     Raises:
-        ValueError: another domain is named, or the weights do not sum to 1.
+        JaxmixError: another domain is named, or the weights do not sum to 1.
     """
     unknown = sorted(set(weights) - set(domains))
     if unknown:
-        raise ValueError(f"mixture '{name}': '{unknown[0]}' is not a domain of the study")
+        raise JaxmixError(f"mixture '{name}': '{unknown[0]}' is not a domain of the study")
     total = sum(weights.values())
     if abs(total - 1) > 0.005 or min(weights.values()) < 0:
-        raise ValueError(f"mixture '{name}': weights sum to {total:g}; they must sum to 1")
+        raise JaxmixError(f"mixture '{name}': weights sum to {total:g}; they must sum to 1")
     return {d: float(weights.get(d, 0.0)) for d in domains}
 
 
@@ -101,7 +102,7 @@ def parse_design(text: str) -> Design:
     Design(kind='dirichlet', count=20, minimum=0.02, concentration=1.0, seed=0)
 
     Raises:
-        ValueError: it does not read so.
+        JaxmixError: it does not read so.
     """
     head, *options = text.split(",")
     kind, _, count = head.partition(":")
@@ -114,7 +115,7 @@ def parse_design(text: str) -> Design:
         numbers = {n: int(v) if n == "seed" else float(v) for n, v in pairs.items()}
         parsed = int(count or 0)
     except ValueError:
-        raise ValueError(
+        raise JaxmixError(
             f"design '{text}': write kind:count,minimum=0.1,concentration=1,seed=0"
         ) from None
     return Design(kind.strip(), parsed, **numbers)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmix.data import Corpus
+from jaxmix.errors import JaxmixError
 from jaxmix.studies.domains import check_targets, mixtures_of, stages_of
 from jaxmix.studies.families import Built, CorpusSpec
 from jaxmix.studies.mixtures import Design, Stage, average
@@ -85,7 +86,7 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
         corpus: its corpus, where it is open already.
 
     Raises:
-        ValueError: a domain, preset or mixture that does not fit the corpus.
+        JaxmixError: a domain, preset or mixture that does not fit the corpus.
     """
     corpus = corpus or study.corpus.open()
     first = build(study, study.sizes[0].preset, corpus)
@@ -103,7 +104,7 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
         waves += _waves(size, runs, study.fleet or fleet_size(study, built, fleet_memory()))
     names = [run.run for wave in waves for run in wave.runs]
     if len(set(names)) != len(names):
-        raise ValueError("two sizes of the study have one preset; give every size its own")
+        raise JaxmixError("two sizes of the study have one preset; give every size its own")
     return Plan(study, corpus.hash, tuple(waves), flops)
 
 
@@ -130,7 +131,7 @@ def _runs(
     for run in runs:
         starts = (*run.stage_starts(steps), steps)
         if any(b <= a for a, b in itertools.pairwise(starts)):
-            raise ValueError(
+            raise JaxmixError(
                 f"stages of '{run.mixture}': one has no step of its own in {steps} steps of "
                 f"{size.preset}; give it a larger share"
             )
@@ -141,16 +142,18 @@ def check_origin(study: Study, corpus: Corpus) -> None:
     """Refuses a study that could not start from the run that it names.
 
     Raises:
-        ValueError: another preset, or data with another tokenizer.
+        JaxmixError: another preset, or data with another tokenizer.
     """
     origin = study.start_from
     if origin is None:
         return
     other = [size.preset for size in study.sizes if size.preset != origin.preset]
     if other:
-        raise ValueError(f"run '{origin.run}' is of {origin.preset}: {other[0]} cannot start there")
+        raise JaxmixError(
+            f"run '{origin.run}' is of {origin.preset}: {other[0]} cannot start there"
+        )
     if tokenizer_name(corpus) != origin.tokenizer:
-        raise ValueError(
+        raise JaxmixError(
             f"run '{origin.run}' reads tokens of {origin.tokenizer}, and {corpus.name} has those "
             f"of {tokenizer_name(corpus)}; prepare the data with the tokenizer of the run"
         )
@@ -201,13 +204,13 @@ def load_plan(path: Path) -> Plan:
     """Reads a plan.
 
     Raises:
-        ValueError: the file is not a plan.
+        JaxmixError: the file is not a plan.
     """
     path = Path(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("jaxmix_plan") != 1:
-            raise ValueError("another version")
+            raise JaxmixError("another version")
         study = data["study"]
         study |= {
             "corpus": CorpusSpec(**study["corpus"]),
@@ -223,9 +226,9 @@ def load_plan(path: Path) -> Plan:
         )
         return Plan(Study(**study), data["corpus_hash"], waves, data["flops"])
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such plan; write one with jaxmix study plan") from None
+        raise JaxmixError(f"{path}: no such plan; write one with jaxmix study plan") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: is not a plan ({error}); write one anew") from None
+        raise JaxmixError(f"{path}: is not a plan ({error}); write one anew") from None
 
 
 def _read_run(held: Mapping[str, Any]) -> PlannedRun:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmix.data import Corpus, MixtureSource, batches
+from jaxmix.errors import JaxmixError
 from jaxmix.runs import RunTable, runs_from_columns, write_runs
 from jaxmix.studies.columns import columns_of
 from jaxmix.studies.domains import targets_of
@@ -76,11 +77,11 @@ def run_plan(
         Outcomes of the waves of this shard that this call saw done.
 
     Raises:
-        ValueError: other data than was planned, or a domain too small where repeats are forbidden.
+        JaxmixError: other data than was planned, or a domain too small where repeats are forbidden.
     """
     corpus = corpus or plan.study.corpus.open()
     if corpus.hash != plan.corpus_hash:
-        raise ValueError(
+        raise JaxmixError(
             f"{corpus.name} is not the data of this plan ({corpus.hash[:12]}, planned on "
             f"{plan.corpus_hash[:12]}); plan anew, or prepare the same data"
         )
@@ -240,11 +241,11 @@ def merged(plan: Plan, folder: Path) -> RunTable:
         folder: of the results.
 
     Raises:
-        ValueError: there is no row yet.
+        JaxmixError: there is no row yet.
     """
     rows = [row for w in plan.waves for row in read_rows(wave_folder(folder, w) / "rows.jsonl")]
     if not rows:
-        raise ValueError(f"{folder}: no rows yet; run the plan first")
+        raise JaxmixError(f"{folder}: no rows yet; run the plan first")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name, _missing(name)) for row in rows] for name in names}
     # A study may hold fixed and staged mixtures; who reads its file has to choose or pool.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jaxmix.errors import JaxmixError
 from jaxmix.models import family_of
 from jaxmix.studies.families import CorpusSpec, Family, get_family
 from jaxmix.studies.mixtures import Design, Stage
@@ -105,15 +106,15 @@ class Study:
     def __post_init__(self) -> None:
         mixed = self.designs or self.mixtures or self.stages
         if not self.sizes or not mixed or not self.seeds:
-            raise ValueError("a study needs at least one size, one mixture and one seed")
+            raise JaxmixError("a study needs at least one size, one mixture and one seed")
         families = {size.preset: family_of(size.preset) for size in self.sizes}
         if len(set(families.values())) > 1:
             named = ", ".join(f"{preset} ({family})" for preset, family in families.items())
-            raise ValueError(f"sizes of one study are of one family, not {named}")
+            raise JaxmixError(f"sizes of one study are of one family, not {named}")
         for size in self.sizes:
             if size.tokens < self.tokens_per_step * self.checkpoints:
                 least = self.tokens_per_step * self.checkpoints
-                raise ValueError(
+                raise JaxmixError(
                     f"{size.preset}: {size.tokens:g} tokens are fewer than {self.checkpoints} "
                     f"checkpoints of one step each, {least:g}; give it more tokens"
                 )

@@ -8,6 +8,8 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
+from jaxmix.errors import JaxmixError
+
 
 class Checkpoints:
     """The checkpoints of one fleet, named by the steps done.
@@ -36,12 +38,12 @@ class Checkpoints:
         """The state at `step`, with the shapes and shardings of `like`.
 
         Raises:
-            ValueError: it was written by a run of another shape.
+            JaxmixError: it was written by a run of another shape.
         """
         try:
             return self._manager.restore(step, args=ocp.args.StandardRestore(like))
         except (ValueError, KeyError) as error:
-            raise ValueError(
+            raise JaxmixError(
                 f"{self._manager.directory}: does not fit this run ({str(error)[:100]}); "
                 "delete the folder to start anew"
             ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from jaxmix.errors import JaxmixError
 from jaxmix.training.final import params_hash
 from jaxmix.training.recording import write_json
 from jaxmix.training.types import Fleet, Model, Params
@@ -18,7 +19,7 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
     mark = folder / "fleet.json"
     parameters = _shapes(jax.eval_shape(model.init, jax.random.key(0)))
     if start is not None and _shapes(start) != parameters:
-        raise ValueError(f"{folder}: the parameters to start from are of another model")
+        raise JaxmixError(f"{folder}: the parameters to start from are of another model")
     made = {"start": None if start is None else params_hash(start), "parameters": parameters}
     ours = json.loads(json.dumps(dataclasses.asdict(fleet) | made))
     if not mark.exists():
@@ -31,7 +32,7 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
     # As text, in which an unknown number (NaN) equals itself.
     changed = [n for n in ours if json.dumps(ours[n]) != json.dumps(theirs.get(n, ours[n]))]
     if changed:
-        raise ValueError(
+        raise JaxmixError(
             f"{folder}: holds a run with other {', '.join(sorted(changed))}; name another folder "
             "or delete this one"
         )

@@ -6,6 +6,8 @@ import os
 
 import jax
 
+from jaxmix.errors import JaxmixError
+
 
 def initialize(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
@@ -25,7 +27,7 @@ def initialize(
         Whether there is a group.
 
     Raises:
-        ValueError: half of what a group needs, or "auto" where there is nothing to go by.
+        JaxmixError: half of what a group needs, or "auto" where there is nothing to go by.
 
     Example:
         >>> initialize()
@@ -36,12 +38,12 @@ def initialize(
     process = _number("JAX_PROCESS_ID") if process is None else process
     if coordinator is None:
         if processes is not None or process is not None:
-            raise ValueError("a group of processes needs a coordinator: host:port, or auto")
+            raise JaxmixError("a group of processes needs a coordinator: host:port, or auto")
         return False
     if coordinator == "auto":
         _auto(processes, process)
     elif processes is None or process is None:
-        raise ValueError(
+        raise JaxmixError(
             f"coordinator {coordinator}: say how many processes there are and which one this is"
         )
     else:
@@ -56,7 +58,7 @@ def _auto(processes: int | None, process: int | None) -> None:
     try:
         jax.distributed.initialize(num_processes=processes, process_id=process)
     except (ValueError, RuntimeError) as error:
-        raise ValueError(
+        raise JaxmixError(
             f"no group of processes found here ({error}); name the coordinator as host:port"
         ) from error
 
@@ -66,10 +68,10 @@ def _number(variable: str) -> int | None:
     if text is None:
         return None
     if not text.isdecimal():
-        raise ValueError(f"{variable}={text} is not a number")
+        raise JaxmixError(f"{variable}={text} is not a number")
     return int(text)
 
 
 def _check(processes: int, process: int) -> None:
     if not 0 <= process < processes:
-        raise ValueError(f"process {process} of {processes}: they count from 0")
+        raise JaxmixError(f"process {process} of {processes}: they count from 0")

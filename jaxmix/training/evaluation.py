@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.training.sharding import Layout
 from jaxmix.training.step import eval_step
 from jaxmix.training.types import Held, Losses, Model
@@ -42,7 +43,7 @@ class Evaluator:
         chunk: most records in one call.
 
     Raises:
-        ValueError: no records.
+        JaxmixError: no records.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Evaluator:
         self._held = dict(held)
         self._sizes = [len(next(iter(h.batch.values()))) for h in held.values()]
         if not held:
-            raise ValueError("there are no held-out records to evaluate on")
+            raise JaxmixError("there are no held-out records to evaluate on")
         parts = [h.batch for h in held.values()]
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         size = _rounded(min(chunk, sum(self._sizes)), layout.record_parts)

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 
+from jaxmix.errors import JaxmixError
 from jaxmix.training.checkpoints import Checkpoints
 from jaxmix.training.types import Model, Params
 
@@ -33,22 +34,22 @@ def load_final(folder: Path, model: Model, run: str | None = None) -> Params:
         run: its name; None where the fleet has one member.
 
     Raises:
-        ValueError: there is no such run, nothing was kept, or the model is another.
+        JaxmixError: there is no such run, nothing was kept, or the model is another.
     """
     folder = Path(folder).resolve()
     mark = folder / "fleet.json"
     if not mark.exists() or not (folder / "final").is_dir():
-        raise ValueError(f"{folder}: holds no final parameters; train with keep_final")
+        raise JaxmixError(f"{folder}: holds no final parameters; train with keep_final")
     names = [member["run"] for member in json.loads(mark.read_text(encoding="utf-8"))["members"]]
     if run is None and len(names) == 1:
         run = names[0]
     if run not in names:
-        raise ValueError(f"{folder}: no run '{run}'; it holds {', '.join(names)}")
+        raise JaxmixError(f"{folder}: no run '{run}'; it holds {', '.join(names)}")
     final = Checkpoints(folder / "final")
     try:
         latest = final.latest()
         if latest is None:
-            raise ValueError(f"{folder}: holds no final parameters; train with keep_final")
+            raise JaxmixError(f"{folder}: holds no final parameters; train with keep_final")
         params = final.restore(latest, _like(model, len(names)))
     finally:
         final.close()

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.training.checkpoints import Checkpoints
 from jaxmix.training.claims import claim
 from jaxmix.training.evaluation import Evaluator, Measured
@@ -76,7 +77,7 @@ def train(
             losses are in every row as ``base_loss_<target>``. None for new ones of the seeds.
 
     Raises:
-        ValueError: the folder holds another fleet, or lost rows; the layout leaves out some
+        JaxmixError: the folder holds another fleet, or lost rows; the layout leaves out some
             processes of a group; or `start` is of another model.
     """
     folder = Path(folder).resolve()
@@ -89,7 +90,7 @@ def train(
         claim(folder, fleet, model, start, writes)
         return _finished(folder)
     if layout.host[1] < jax.process_count():
-        raise ValueError(
+        raise JaxmixError(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
@@ -189,7 +190,7 @@ class _Run:
         }
         lost = due - {(row["run"], row["step"]) for row in read_rows(self.rows)}
         if any(step < latest for _, step in lost):
-            raise ValueError(
+            raise JaxmixError(
                 f"{self.rows}: lacks rows from before its checkpoint; delete {self.folder} to "
                 "start anew"
             )

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxmix.errors import JaxmixError
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -41,7 +43,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup_steps <= self.steps:
-            raise ValueError(f"warm-up of {self.warmup_steps} steps in a run of {self.steps}")
+            raise JaxmixError(f"warm-up of {self.warmup_steps} steps in a run of {self.steps}")
 
     def unit(self, step: jax.Array) -> jax.Array:
         """The schedule as a share of the peak; step 0 is the first."""

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.training.sharding import Layout, put
 from jaxmix.training.step import StepMetrics, TrainState, init_state, started, train_step
 from jaxmix.training.types import Fleet, Model, Params
@@ -23,13 +24,13 @@ class Program:
         layout: where arrays lie.
 
     Raises:
-        ValueError: several members in a layout for one.
+        JaxmixError: several members in a layout for one.
     """
 
     def __init__(self, model: Model, fleet: Fleet, layout: Layout) -> None:
         self.layout, self.count = layout, len(fleet.members)
         if self.count > 1 and not layout.is_fleet:
-            raise ValueError(
+            raise JaxmixError(
                 f"the layout holds one run and the fleet has {self.count}; use fleet_layout"
             )
         # Devices that would idle train the last member once more.

@@ -14,6 +14,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxmix.errors import JaxmixError
+
 STACKS = ("blocks", "encoder", "decoder")  # in a model's parameters, they lead with layers
 
 
@@ -89,11 +91,11 @@ class Layout:
         """This process's part of a batch, as global arrays.
 
         Raises:
-            ValueError: its records do not divide over the devices.
+            JaxmixError: its records do not divide over the devices.
         """
         records = next(iter(batch.values())).shape[1] * self.host[1]
         if records % self.record_parts:
-            raise ValueError(
+            raise JaxmixError(
                 f"{records} records a step do not divide over {self.record_parts} devices"
             )
         place = jax.make_array_from_process_local_data
@@ -206,10 +208,10 @@ def single_layout(fsdp: int = 1, devices: int | None = None) -> Layout:
         devices: the first so many; None for all.
 
     Raises:
-        ValueError: the devices do not divide by `fsdp`.
+        JaxmixError: the devices do not divide by `fsdp`.
     """
     chosen = jax.devices()[:devices]
     if fsdp < 1 or len(chosen) % fsdp:
-        raise ValueError(f"{len(chosen)} devices do not divide into groups of {fsdp}")
+        raise JaxmixError(f"{len(chosen)} devices do not divide into groups of {fsdp}")
     grid = np.array(chosen).reshape(-1, fsdp)
     return Layout(Mesh(grid, ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2))

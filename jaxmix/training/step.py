@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jaxmix.errors import JaxmixError
 from jaxmix.training.optimizer import OptimizerConfig, adam, move
 from jaxmix.training.types import Batch, Losses, Model, Params
 
@@ -89,7 +90,7 @@ def _gradient(model: Model, params: Params, batch: Batch, parts: int) -> tuple[j
 def _dealt(records: jax.Array, parts: int) -> jax.Array:
     """[B, ...] to [parts, B / parts, ...], dealt like cards: each device has some of each."""
     if len(records) % parts:
-        raise ValueError(f"a batch of {len(records)} records does not divide into {parts} parts")
+        raise JaxmixError(f"a batch of {len(records)} records does not divide into {parts} parts")
     return records.reshape(-1, parts, *records.shape[1:]).swapaxes(0, 1)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 
+from jaxmix.errors import JaxmixError
 from jaxmix.training.moments import Moment, Progress
 
 
@@ -22,12 +23,12 @@ def tensorboard(folder: Path | str, runs: Sequence[str]) -> Progress:
         runs: names of the members, in the fleet's order.
 
     Raises:
-        ValueError: tensorboardX is not installed.
+        JaxmixError: tensorboardX is not installed.
     """
     try:
         package = importlib.import_module("tensorboardX")
     except ImportError:
-        raise ValueError(
+        raise JaxmixError(
             "event files need the package tensorboardX: pip install 'jaxmix[tensorboard]'"
         ) from None
     if jax.process_index():

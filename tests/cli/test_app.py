@@ -11,7 +11,7 @@ import click
 import pytest
 
 from jaxmix import __version__
-from jaxmix.cli import app, main, skin
+from jaxmix.cli import app, common, main
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "jaxmix"]
@@ -68,7 +68,7 @@ def test_a_reader_that_leaves_early_is_no_error(study):
 
 
 def with_command(monkeypatch, function):
-    command = skin.Command("broken", callback=function)
+    command = common.Command("broken", callback=function)
     monkeypatch.setitem(app.cli.commands, "broken", command)
 
 
@@ -116,12 +116,12 @@ def test_ctrl_c_ends_a_fit_without_a_trace_or_a_file(study, tmp_path):
 
 def test_out_must_be_a_file_that_can_be_written(tmp_path):
     with pytest.raises(ValueError, match="is a folder"):
-        skin.check_out(str(tmp_path))
+        common.check_out(str(tmp_path))
     with pytest.raises(ValueError, match="not a regular file"):
-        skin.check_out(os.devnull)
+        common.check_out(os.devnull)
     with pytest.raises(ValueError, match="does not exist"):
-        skin.check_out(str(tmp_path / "absent" / "x"))
-    skin.check_out(str(tmp_path / "x"))
+        common.check_out(str(tmp_path / "absent" / "x"))
+    common.check_out(str(tmp_path / "x"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -129,14 +129,14 @@ def test_out_must_be_a_file_that_can_be_written(tmp_path):
     ("text", "number"), [("7e9", 7e9), ("7B", 7e9), ("150m", 1.5e8), ("1.5T", 1.5e12), ("2K", 2e3)]
 )
 def test_quantities(text, number):
-    assert skin.Quantity().convert(text, None, None) == number
-    assert skin.Quantity().convert("inf", None, None) == float("inf")
+    assert common.Quantity().convert(text, None, None) == number
+    assert common.Quantity().convert("inf", None, None) == float("inf")
 
 
 @pytest.mark.parametrize("text", ["", "-1", "0", "nan", "1_000", "7BB", "B", "inf7"])
 def test_what_is_no_quantity(text):
     with pytest.raises(click.BadParameter):
-        skin.Quantity().convert(text, None, None)
+        common.Quantity().convert(text, None, None)
 
 
 @pytest.mark.slow
@@ -154,7 +154,7 @@ def test_the_demo_goes_the_whole_way(tmp_path):
 def test_the_command_line_loses_folders_and_nothing_else(monkeypatch, tmp_path):
     words = ["fit", str(tmp_path / "x.csv"), "--prefix", "web=/data/web", "--where", "a / b < 2"]
     monkeypatch.setattr(sys, "argv", ["/bin/jaxmix", *words])
-    said = skin.command_line()
+    said = common.command_line()
     assert said == "jaxmix fit x.csv --prefix web=/data/web --where 'a / b < 2'"
     monkeypatch.setattr(sys, "argv", ["/bin/pytest", *words])
-    assert skin.command_line() is None
+    assert common.command_line() is None

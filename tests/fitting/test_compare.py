@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxmix.fitting.compare import compare
 from jaxmix.fitting.scores import score
+from jaxmix.fitting.selection.compare import compare
 from jaxmix.fitting.simulate import simulate
 from jaxmix.laws import ADDITIVE, CHINCHILLA
 from jaxmix.runs import write_runs

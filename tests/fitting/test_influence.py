@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting import fit, influence, simulate
-from jaxmix.fitting.influence import working_vector
-from jaxmix.fitting.lanes import POLISH, Jobs
-from jaxmix.fitting.newton import Newton
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import make_problem
-from jaxmix.fitting.search import run_jobs
+from jaxmix.fitting.solvers.lanes import POLISH, Jobs
+from jaxmix.fitting.solvers.multistart import run_jobs
+from jaxmix.fitting.solvers.newton import Newton
+from jaxmix.fitting.uncertainty.influence import working_vector
 from jaxmix.laws import ADDITIVE
 from jaxmix.mixtures import dirichlet_design, mixture_influence, optimize, vertices
 

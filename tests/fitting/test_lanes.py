@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmix.fitting.gauss_newton import GaussNewton
-from jaxmix.fitting.lanes import COLD, POLISH, WARM, Jobs, run_lanes
-from jaxmix.fitting.lbfgs import LBFGS
-from jaxmix.fitting.newton import Newton
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.fitting.search import lane_shape, run_jobs
+from jaxmix.fitting.solvers.gauss_newton import GaussNewton
+from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, run_lanes
+from jaxmix.fitting.solvers.lbfgs import LBFGS
+from jaxmix.fitting.solvers.multistart import lane_shape, run_jobs
+from jaxmix.fitting.solvers.newton import Newton
 from jaxmix.laws import ADDITIVE_FIXED_N, JOINT, Law, Parameter
 
 pytestmark = pytest.mark.usefixtures("float64")

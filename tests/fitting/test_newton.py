@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from jaxmix.fitting.lanes import POLISH, Jobs, run_lanes
-from jaxmix.fitting.newton import Newton, free_parameters
 from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.solvers.lanes import POLISH, Jobs, run_lanes
+from jaxmix.fitting.solvers.newton import Newton, free_parameters
 from jaxmix.laws import Law, Parameter
 
 pytestmark = pytest.mark.usefixtures("float64")

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting import bootstrap, fit, measure_noise, random_truth, simulate
-from jaxmix.fitting.missed import _level_and_slope
-from jaxmix.fitting.units import default_unit, folds, labels
+from jaxmix.fitting.uncertainty.clusters import default_unit, folds, labels
+from jaxmix.fitting.uncertainty.model_error import _level_and_slope
 from jaxmix.laws import Law, Parameter, get_law
 from jaxmix.mixtures import dirichlet_design
 from jaxmix.runs import RunTable, runs_from_frame
@@ -153,7 +153,7 @@ def test_refits_end_where_fresh_searches_do(ensemble):
 def test_a_refit_on_the_rows_themselves_is_the_fit(additive, table):
     import jax
 
-    from jaxmix.fitting.refit import make_refitters
+    from jaxmix.fitting.uncertainty.refit import make_refitters
 
     with jax.enable_x64(True):
         refitter = make_refitters(additive, table)[0]
@@ -165,8 +165,8 @@ def test_a_refit_on_the_rows_themselves_is_the_fit(additive, table):
 def test_left_out_mixtures_are_predicted_by_fits_without_them(additive, table):
     import jax
 
-    from jaxmix.fitting.leave_out import leave_out
-    from jaxmix.fitting.refit import make_refitters
+    from jaxmix.fitting.uncertainty.leave_out import leave_out
+    from jaxmix.fitting.uncertainty.refit import make_refitters
 
     keys = labels(table, "mixture")
     with jax.enable_x64(True):

@@ -10,7 +10,7 @@ import pytest
 from jaxmix.fitting import fit, simulate
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import make_problem, random_starts
-from jaxmix.fitting.search import SEARCHES, Pool, lane_shape, polish, run_search
+from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, lane_shape, polish, run_search
 from jaxmix.laws import CHINCHILLA
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.33}

@@ -19,8 +19,8 @@ from jaxmix.fitting.selection import (
 from jaxmix.fitting.selection.candidates import automatic_floors, where_expression
 from jaxmix.fitting.selection.choice import Difference, choose, clustered, nested_score, paired
 from jaxmix.fitting.selection.evidence import Cell, Evidence, Groups, cells, regrets
+from jaxmix.fitting.selection.splits import make_splits
 from jaxmix.fitting.simulate import simulate
-from jaxmix.fitting.splits import make_splits
 from jaxmix.laws import ADDITIVE, CHINCHILLA, GE
 from jaxmix.runs import runs_from_frame
 

@@ -9,14 +9,14 @@ import pytest
 from scipy import optimize
 
 from jaxmix.fitting import simulate
-from jaxmix.fitting.basin_hopping import BasinHopping, kick
-from jaxmix.fitting.gauss_newton import GaussNewton
-from jaxmix.fitting.lanes import COLD, POLISH, WARM, Jobs, run_lanes
-from jaxmix.fitting.lbfgs import LBFGS
-from jaxmix.fitting.newton import Newton
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import make_problem, random_starts
-from jaxmix.fitting.reference import JaxoptLBFGS
+from jaxmix.fitting.solvers.gauss_newton import GaussNewton
+from jaxmix.fitting.solvers.hopping import BasinHopping, kick
+from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, run_lanes
+from jaxmix.fitting.solvers.lbfgs import LBFGS
+from jaxmix.fitting.solvers.newton import Newton
+from jaxmix.fitting.solvers.reference import JaxoptLBFGS
 from jaxmix.laws import ADDITIVE, CHINCHILLA
 
 STARTS = 16

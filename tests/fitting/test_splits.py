@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from jaxmix.fitting.selection.splits import KINDS, make_splits, mixture_ids, trajectory_share
 from jaxmix.fitting.simulate import simulate
-from jaxmix.fitting.splits import KINDS, make_splits, mixture_ids, trajectory_share
 from jaxmix.laws import ADDITIVE
 from jaxmix.runs import runs_from_columns
 

@@ -19,7 +19,7 @@ from jaxmix.laws import (
     law_recipe,
     repeated,
 )
-from jaxmix.laws.repetition import effective_data, unbound
+from jaxmix.laws.data_reuse import effective_data, unbound
 
 PUBLISHED = {
     "E": np.exp(0.6254804),

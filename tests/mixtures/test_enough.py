@@ -8,7 +8,7 @@ import pytest
 from jaxmix.fitting.simulate import true_laws
 from jaxmix.laws import ADDITIVE_FIXED_ND
 from jaxmix.mixtures import Enough, how_many
-from jaxmix.mixtures.enough import _judge
+from jaxmix.mixtures.sequential.sample_size import _judge
 
 SMALL = {"sizes": [1e8], "tokens": [1e9], "truths": 3, "restarts": 8, "counts": [6, 12, 24]}
 BIG = (1e9, 1e10)

@@ -20,7 +20,8 @@ from jaxmix.mixtures import (
     optimize_many,
     vertices,
 )
-from jaxmix.mixtures.information import (
+from jaxmix.mixtures.sequential.criterion import stakes
+from jaxmix.mixtures.sequential.posterior import (
     believe,
     expected,
     pose,
@@ -28,8 +29,7 @@ from jaxmix.mixtures.information import (
     run_gradients,
     update,
 )
-from jaxmix.mixtures.problem import weighted_loss
-from jaxmix.mixtures.stakes import stakes
+from jaxmix.mixtures.solve.lanes import weighted_loss
 
 DOMAINS, TARGETS = ("web", "code", "books"), ("x", "y")
 POWERS = {"E": 1.5, "A": 200.0, "alpha": 0.33, "B": 900.0, "beta": 0.34}

@@ -9,8 +9,8 @@ from scipy.optimize import minimize
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.laws import ADDITIVE_FIXED_ND, CHINCHILLA, GE, LAWS, SIMPLE, YE_M3, YE_M4, Law
 from jaxmix.mixtures import dirichlet_design, grid_design, optimize, optimize_many
-from jaxmix.mixtures.descent import evaluate, make_box
-from jaxmix.mixtures.problem import weighted_loss
+from jaxmix.mixtures.solve.descent import evaluate, make_box
+from jaxmix.mixtures.solve.lanes import weighted_loss
 
 N, D = 7e9, 1.5e11
 

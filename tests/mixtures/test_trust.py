@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting import bootstrap, fit, random_truth, simulate
-from jaxmix.fitting.discrepancy import Discrepancy
-from jaxmix.fitting.ensemble import Ensemble
+from jaxmix.fitting.uncertainty.discrepancy import Discrepancy
+from jaxmix.fitting.uncertainty.ensemble import Ensemble
 from jaxmix.laws import get_law
 from jaxmix.mixtures import dirichlet_design, grid_design, optimize, trust
 from jaxmix.runs import RunTable

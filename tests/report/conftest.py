@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxmix.fitting.discrepancy import Discrepancy
-from jaxmix.fitting.ensemble import Ensemble
 from jaxmix.fitting.simulate import random_truth, simulate_laws, true_laws
+from jaxmix.fitting.uncertainty.discrepancy import Discrepancy
+from jaxmix.fitting.uncertainty.ensemble import Ensemble
 from jaxmix.laws import ADDITIVE
 from jaxmix.report import contents, make_report, write_report
 from jaxmix.report.rows import Rows

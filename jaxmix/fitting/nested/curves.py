@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.fitting.problem import FitError, row_weights
-from jaxmix.fitting.splits import mixture_ids
+from jaxmix.fitting.selection.splits import mixture_ids
 from jaxmix.runs import RunTable
 
 

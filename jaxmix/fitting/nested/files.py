@@ -48,7 +48,7 @@ def save_nested(
         law_ref: ``FILE.py:VARIABLE`` of a mixture law of one's own, by which loading finds it.
 
     Raises:
-        ValueError: the laws do not belong together, or the file cannot be written.
+        JaxmixError: the laws do not belong together, or the file cannot be written.
     """
     if not laws or len({law.target for law in laws}) != len(laws):
         raise LawFileError(f"{path}: a law file holds one law per target, and at least one")
@@ -89,7 +89,7 @@ def load_nested(path: str | os.PathLike[str]) -> tuple[NestedLaw, ...]:
     """Reads a file of nested laws; predictions equal those of what was saved, bit for bit.
 
     Raises:
-        ValueError: one line that names the file, what is wrong with it and the remedy.
+        JaxmixError: one line that names the file, what is wrong with it and the remedy.
     """
     document, reader = read_document(path), Reader(str(path))
     if not is_nested(document):

@@ -14,7 +14,7 @@ from jaxmix.fitting.nested.sizes import fit_sizes, usable_sizes
 from jaxmix.fitting.nested.steps import StepFit, fit_steps
 from jaxmix.fitting.problem import FitError
 from jaxmix.fitting.scores import score, score_arrays
-from jaxmix.fitting.search import Progress
+from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.runs import RunTable
 
 
@@ -53,7 +53,7 @@ def fit_nested(
     Raises:
         FitError: the rows hold no curve for a step law, or too few mixtures for the mixture law.
         RunTableError: an unknown target.
-        ValueError: an unknown law, solver or way to share.
+        JaxmixError: an unknown law, solver or way to share.
     """
     how = replace(how or Nested(), **changes)
     names = runs.target_names(targets)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import DEFAULT_SOLVER
 from jaxmix.fitting.fitted import FitReport
 from jaxmix.laws import NESTED, Law, get_law
@@ -29,7 +30,7 @@ class Nested:
         residual: ``"loss"`` or ``"log"``, likewise.
 
     Raises:
-        ValueError: an unknown way to share, or a law that does not fit in.
+        JaxmixError: an unknown way to share, or a law that does not fit in.
     """
 
     share_steps: ShareSteps = "size"
@@ -45,10 +46,10 @@ class Nested:
         for name, kinds in (("share_steps", ShareSteps), ("share_sizes", ShareSizes)):
             if getattr(self, name) not in get_args(kinds):
                 known = ", ".join(get_args(kinds))
-                raise ValueError(f"unknown {name} '{getattr(self, name)}': choose one of {known}")
+                raise JaxmixError(f"unknown {name} '{getattr(self, name)}': choose one of {known}")
         law = self.law
         if law.own_weight or law.uses != ("weights",):
-            raise ValueError(
+            raise JaxmixError(
                 f"the {law.name} law looks at {', '.join(law.uses) or 'nothing'}: a mixture law of "
                 "the nested laws looks at the weights only; choose ye-m4, ye-implicit-2, ..."
             )

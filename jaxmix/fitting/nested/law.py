@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.fitted import DataRange, FittedLaw
 from jaxmix.fitting.nested.how import Nested, NestedReport
@@ -156,7 +157,7 @@ def check_alike(laws: Sequence[NestedLaw]) -> None:
     for law in laws:
         alike = law.how == first.how and law.domains == first.domains
         if not alike or not np.array_equal(law.mixture, first.mixture):
-            raise ValueError("nested laws of one batch must come from one fit")
+            raise JaxmixError("nested laws of one batch must come from one fit")
 
 
 def _fit_mixtures(law: NestedLaw, losses: np.ndarray) -> list[FittedLaw]:

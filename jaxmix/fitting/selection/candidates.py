@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.loading import resolve_law
-from jaxmix.fitting.splits import any_target, trajectory_share
+from jaxmix.fitting.selection.splits import any_target, trajectory_share
 from jaxmix.laws import Law
 from jaxmix.runs import RunTable
 
@@ -61,19 +62,19 @@ def make_candidates(
     """Every combination, in the order given.
 
     Raises:
-        ValueError: an unknown law or one named twice, or a setting out of its range.
+        JaxmixError: an unknown law or one named twice, or a setting out of its range.
     """
     resolved = [resolve_law(law) for law in laws]
     names = [law.name for law in resolved]
     if not names or len(set(names)) != len(names):
-        raise ValueError("name at least one law, and each law once")
+        raise JaxmixError("name at least one law, and each law once")
     wrong = [r for r in residuals if r not in ("loss", "log")]
     if wrong or not residuals:
-        raise ValueError(f"residual '{(*wrong, '')[0]}' is unknown: name loss, log or both")
+        raise JaxmixError(f"residual '{(*wrong, '')[0]}' is unknown: name loss, log or both")
     if not burn_in or not all(0 <= share < 1 for share in burn_in):
-        raise ValueError(f"burn-in must be shares from 0 to below 1, not {list(burn_in)}")
+        raise JaxmixError(f"burn-in must be shares from 0 to below 1, not {list(burn_in)}")
     if not size_floors or not all(0 <= floor < np.inf for floor in size_floors):
-        raise ValueError(f"size floors must be numbers of parameters, not {list(size_floors)}")
+        raise JaxmixError(f"size floors must be numbers of parameters, not {list(size_floors)}")
     settings = itertools.product(resolved, residuals, burn_in, size_floors)
     return tuple(dict.fromkeys(Candidate(*s) for s in settings))
 

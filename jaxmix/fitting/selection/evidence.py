@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.fitting.scores import mean
+from jaxmix.fitting.selection.splits import Split, mixture_ids
 from jaxmix.fitting.selection.trials import Trials
-from jaxmix.fitting.splits import Split, mixture_ids
 from jaxmix.runs import RunTable
 
 _INDISTINCT = 1e-9  # nats

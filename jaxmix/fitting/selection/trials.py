@@ -13,14 +13,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.fitting.basin_hopping import kick
 from jaxmix.fitting.fit import DEFAULT_SOLVER
-from jaxmix.fitting.lanes import WARM, Jobs
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import FitError, Problem, make_problem
-from jaxmix.fitting.search import SEARCHES, Pool, run_jobs, run_search
 from jaxmix.fitting.selection.candidates import Candidate
-from jaxmix.fitting.splits import Split
+from jaxmix.fitting.selection.splits import Split
+from jaxmix.fitting.solvers.hopping import kick
+from jaxmix.fitting.solvers.lanes import WARM, Jobs
+from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, run_jobs, run_search
 from jaxmix.laws import Law, Scales
 from jaxmix.runs import RunTable
 

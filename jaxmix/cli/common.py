@@ -1,0 +1,261 @@
+"""What all commands share: errors in one line, options, notes, JSON, tables and progress."""
+
+import contextlib
+import json
+import math
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from jaxmix.errors import JaxmixError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from jaxmix.runs import RunTable
+
+
+class BadInput(click.ClickException):
+    """Input that a command refuses; ``path`` is the command as it was called."""
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class ReaderGone(Exception):
+    """The reader of standard output, such as head, had enough."""
+
+
+class Command(click.Command):
+    """A command whose ValueErrors are bad input, not bugs. JAXMIX_TRACEBACK=1 shows where."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGone from None
+        except (JaxmixError, OSError) as error:
+            if os.environ.get("JAXMIX_TRACEBACK"):
+                raise
+            raise BadInput(str(error), ctx.command_path) from error
+
+
+class Group(click.Group):
+    """A group of such commands, listed in the order they were added."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of a study, not of the alphabet."""
+        return list(self.commands)
+
+
+class Quantity(click.ParamType):
+    """A positive number: 7e9, 7B, 150M, or inf for the limit."""
+
+    name = "number"
+    _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}  # noqa: RUF012
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Text to a number."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        unit = self._UNITS.get(text[-1:].upper(), 1.0)
+        try:
+            number = float(text[:-1] if unit > 1 else text) * unit
+        except ValueError:
+            number = math.nan
+        if "_" in text or not number > 0:
+            self.fail(f"'{value}' is not a positive number; write 7e9, 7B or inf", param, ctx)
+        return number
+
+
+class NamedNumbers(click.ParamType):
+    """Numbers by name: ``web=0.2,code=0.1``."""
+
+    name = "name=number,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, float]:
+        """Text to a dictionary."""
+        found: dict[str, float] = {}
+        for part in str(value).split(","):
+            name, equals, text = part.rpartition("=")
+            try:
+                number = float(text)
+            except ValueError:
+                number = math.nan
+            if not equals or not name.strip() or not math.isfinite(number):
+                self.fail(f"'{part}' is not name=number; write web=0.2,code=0.1", param, ctx)
+            if name.strip() in found:
+                self.fail(f"'{name.strip()}' is given twice", param, ctx)
+            found[name.strip()] = number
+        return found
+
+
+class Numbers(click.ParamType):
+    """Positive numbers: ``1e7,30M,0.1B``."""
+
+    name = "number,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Text to numbers."""
+        if isinstance(value, tuple):
+            return value
+        numbers = tuple(Quantity().convert(part, param, ctx) for part in str(value).split(","))
+        if any(math.isinf(number) for number in numbers):
+            self.fail("every number must be finite", param, ctx)
+        return numbers
+
+
+def merged(parts: Sequence[Mapping[str, float]], option: str) -> dict[str, float] | None:
+    """The values of an option that may be given several times; None where it was not."""
+    found: dict[str, float] = {}
+    for part in parts:
+        for name, value in part.items():
+            if name in found:
+                raise JaxmixError(f"{option}: '{name}' is given twice")
+            found[name] = value
+    return found or None
+
+
+def split(text: str | None) -> tuple[str, ...] | None:
+    """Names between commas; None for all."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    return None if not names or names == ["all"] else tuple(name for name in names if name)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+where_option = click.option(
+    "--where", metavar="EXPR", help='Use the rows where this holds: "n_params < 2e9".'
+)
+pool_option = click.option(
+    "--pool",
+    multiple=True,
+    type=click.Choice(["tokenizer", "schedule"]),
+    help="Mix rows that differ in this.",
+)
+
+
+def check_out(path: str, *others: str) -> None:
+    """Refuses, before any work is done, an output that could not be written afterwards.
+
+    Args:
+        path: the file to write.
+        others: files that the command reads or writes as well.
+
+    Raises:
+        JaxmixError: the path is one of the others, a folder or a device, or its folder is missing
+            or not writable.
+    """
+    target = Path(os.path.realpath(path))
+    if any(os.path.realpath(other) == str(target) for other in others):
+        raise JaxmixError(f"{path}: is named twice in this command; write to another file")
+    if target.exists() and not target.is_file():
+        what = "a folder" if target.is_dir() else "not a regular file"
+        raise JaxmixError(f"{path}: is {what}; name a file to write")
+    if not target.parent.is_dir():
+        raise JaxmixError(f"{path}: folder {target.parent} does not exist; make it first")
+    try:
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        reason = error.strerror or "not writable"
+        raise JaxmixError(f"{path}: cannot be written ({reason}); check the folder") from None
+
+
+def read_table(path: str, where: str | None, pool: Sequence[str] = ()) -> "RunTable":
+    """The run table in a file."""
+    from jaxmix.runs import read_runs
+
+    return read_runs(path, where=where, pool=pool)
+
+
+def command_line() -> str | None:
+    """The command as it was typed, files without their folders; None where this is no command."""
+    program, *words = sys.argv
+    if os.path.basename(program) != "jaxmix":
+        return None
+    shown = [os.path.basename(w) if os.path.isdir(os.path.dirname(w)) else w for w in words]
+    return shlex.join(["jaxmix", *shown])
+
+
+def say(notes: Iterable[str]) -> None:
+    """Notes to standard error, each once, at the end of a command that succeeded."""
+    for note in dict.fromkeys(notes):
+        click.echo(f"note: {note}", err=True)
+
+
+def emit(value: Any) -> None:
+    """One JSON object to standard output; what is not finite is null."""
+    click.echo(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Arrays, tuples and non-finite numbers as strict JSON has them.
+
+    >>> plain({"a": (1.0, float("nan"))})
+    {'a': [1.0, None]}
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(title: str, *columns: str, text: Sequence[str] = ()) -> "Table":
+    """An empty table; its first column and those in ``text`` hold text, the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for i, name in enumerate(columns):
+        words = i == 0 or name in text
+        justify = "left" if words else "right"
+        made.add_column(name, justify=justify, overflow="fold", no_wrap=not words)
+    return made
+
+
+def show(*parts: Any) -> None:
+    """Tables and text to standard output; a file or a pipe gets 140 columns."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
+    console = Console(file=sys.stdout, highlight=False, width=width, markup=False)
+    for i, part in enumerate(parts):
+        console.print(*([""] if i else []), part, sep="\n")
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number for people; a dash where there is none."""
+    return f"{value:.{digits}g}" if math.isfinite(value) else "-"
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, if that is a terminal; call what it yields with (done, total)."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

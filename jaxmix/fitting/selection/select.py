@@ -1,0 +1,283 @@
+"""``select``: which law, fitted how and on which rows, by the way it will be used."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from jaxmix.errors import JaxmixError
+from jaxmix.fitting.selection import evidence
+from jaxmix.fitting.selection.candidates import (
+    Candidate,
+    make_candidates,
+    resolve_floors,
+    where_expression,
+)
+from jaxmix.fitting.selection.choice import (
+    Nested,
+    Verdict,
+    choose,
+    nested_score,
+    paired,
+)
+from jaxmix.fitting.selection.prior_strength import Pull, check_pull, choose_pull
+from jaxmix.fitting.selection.reasons import SelectionRow, explain
+from jaxmix.fitting.selection.splits import Split, make_splits
+from jaxmix.fitting.selection.trials import FitSettings, Progress, Trials, run_trials
+from jaxmix.laws import Law
+from jaxmix.runs import RunTable
+
+DEFAULT_BY = ("size", "mixtures", "range")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What ``select`` found.
+
+    Attributes:
+        choice: the pick.
+        rows: every candidate that could be fitted on every split, lowest score first.
+        reasons: why this pick and by how little, one sentence each.
+        nested: the error of the procedure beside that of the pick; None where not asked for.
+        baselines: regret by kind of picks without a law: ``median`` mixture and ``uniform``.
+        where: the rows the pick trusts, as ``--where`` of ``jaxmix fit`` takes it; None for all.
+        dropped: candidates left out and why, by name.
+        pull: the pull to a reference that held-out mixtures support; None where not asked for.
+        trials: every prediction behind it.
+    """
+
+    choice: Candidate
+    rows: tuple[SelectionRow, ...]
+    reasons: tuple[str, ...]
+    nested: Nested | None
+    baselines: dict[str, dict[str, float]]
+    where: str | None
+    dropped: dict[str, str]
+    pull: Pull | None
+    trials: Trials = field(repr=False, compare=False)
+
+    def best_of_laws(self) -> tuple[SelectionRow, ...]:
+        """The row with the lowest score of each law, and the pick's for its own."""
+        own = {self.choice.law.name: next(r for r in self.rows if r.candidate == self.choice)}
+        for row in self.rows:
+            own.setdefault(row.candidate.law.name, row)
+        return tuple(sorted(own.values(), key=lambda r: r.score))
+
+
+def select(
+    runs: RunTable,
+    laws: Sequence[Law | str],
+    *,
+    targets: Sequence[str] | None = None,
+    by: Sequence[str] = DEFAULT_BY,
+    residuals: Sequence[str] = ("loss", "log"),
+    burn_in: Sequence[float] = (0.0, 0.1, 0.25),
+    size_floors: Sequence[float] | Literal["auto"] = "auto",
+    outer: Sequence[str] | None = None,
+    reference: str | Mapping[str, float] | None = None,
+    folds: int = 5,
+    best: float = 0.25,
+    late: float = 0.5,
+    restarts: int = 16,
+    seed: int = 0,
+    delta: float = 1e-3,
+    weighting: Literal["equal", "sem"] = "equal",
+    progress: Progress | None = None,
+) -> Selection:
+    """Picks a law, its residual and the rows to trust by the error on what is held out.
+
+    Every candidate is scored on the same rows; burn-in and size floor change what is fitted only.
+    Those whose picks among mixtures cost within two standard errors of the least are eligible; of
+    these, those within one standard error of the lowest error tie, and the one with the fewest
+    parameters is picked.
+
+    Args:
+        runs: the table.
+        laws: laws or their names.
+        targets: names, None for all; they count equally.
+        by: kinds of split, see ``jaxmix.fitting.selection.splits.KINDS``; they count equally.
+        residuals: fit the loss, its logarithm, or try both.
+        burn_in: shares of each trajectory to leave out at its start.
+        size_floors: smallest numbers of parameters to fit; ``"auto"`` tries none and each size
+            that leaves enough larger ones.
+        outer: kinds of split on which the whole procedure is scored, splitting their training
+            rows again to choose; None for the first kind of ``by``, empty for none.
+        reference: mixture for which a pull is chosen, as in ``reference_weights``.
+        folds: parts into which mixtures are dealt.
+        best: share of the mixtures that ``range`` holds out.
+        late: test rows are those at least this far along their trajectory.
+        restarts: local solves of each fit; fewer than for a final fit suffice to compare.
+        seed: of starts and folds.
+        delta: Huber threshold.
+        weighting: as in ``fit``.
+        progress: called with a label, the solves done and their total.
+
+    Raises:
+        JaxmixError: one line: unknown names, a table that cannot be split as asked, or no
+            candidate that can be fitted on every split.
+    """
+    names = runs.target_names(targets)
+    floors = resolve_floors(runs, size_floors)
+    candidates = make_candidates(laws, residuals, burn_in, floors)
+    outer = tuple(by)[:1] if outer is None else tuple(outer)
+    strange = [kind for kind in outer if kind not in by]
+    if strange:
+        raise JaxmixError(f"outer split '{strange[0]}' is not one of by ({', '.join(by)})")
+    if restarts < 1:
+        raise JaxmixError("restarts must be at least 1")
+    if reference is not None:
+        check_pull(by, runs, reference)
+
+    def split(rows: np.ndarray | None) -> list[Split]:
+        return _splits(runs, by, names, rows, max(floors), folds, best, late, seed)
+
+    main = split(None)
+    inner = {o: split(s.train) for o, s in enumerate(main) if s.kind in outer}
+    flat = [*main, *(s for splits in inner.values() for s in splits)]
+    settings = FitSettings(restarts, seed, delta, weighting)
+    trials = run_trials(runs, names, candidates, flat, settings, progress)
+    usable, dropped = _usable(trials, len(main))
+    of_inner, at = {}, len(main)
+    for o, splits in inner.items():
+        of_inner[o] = range(at, at + len(splits))
+        at += len(splits)
+    return _selection(trials, usable, dropped, range(len(main)), of_inner, reference)
+
+
+def _splits(
+    runs: RunTable,
+    by: Sequence[str],
+    targets: Sequence[str],
+    rows: np.ndarray | None,
+    floor: float,
+    folds: int,
+    best: float,
+    late: float,
+    seed: int,
+) -> list[Split]:
+    """Splits of all rows as asked; of the rows of an outer split those kinds that it allows."""
+    found: list[Split] = []
+    for kind in dict.fromkeys(by):
+        try:
+            found += make_splits(
+                runs,
+                (kind,),
+                targets=targets,
+                folds=folds,
+                best=best,
+                late=late,
+                size_floor=floor,
+                seed=seed,
+                rows=rows,
+            )
+        except ValueError:
+            if rows is None:
+                raise
+    return found
+
+
+def _usable(trials: Trials, main: int) -> tuple[list[int], dict[str, str]]:
+    """Candidates fitted on every main split, distinct ones, and why the others are left out."""
+    usable, dropped, seen = [], {}, {}
+    for c, candidate in enumerate(trials.candidates):
+        faults = {s: why for s, why in trials.faults[c].items() if s < main}
+        if faults:
+            s, why = next(iter(faults.items()))
+            dropped[candidate.name] = f"{trials.splits[s].name}: {why}"
+            continue
+        fitted = [candidate.trusted(trials.runs, s.train).tobytes() for s in trials.splits[:main]]
+        key = (candidate.law, candidate.residual, *fitted)
+        if key in seen:
+            dropped[candidate.name] = f"fits the very rows of {seen[key]}"
+            continue
+        seen[key] = candidate.name
+        usable.append(c)
+    if not usable:
+        why = next(iter(dropped.values()))
+        raise JaxmixError(
+            f"{trials.runs.source}: no candidate can be fitted on every split ({why})"
+        )
+    return usable, dropped
+
+
+def _selection(
+    trials: Trials,
+    usable: Sequence[int],
+    dropped: dict[str, str],
+    main: Sequence[int],
+    inner: Mapping[int, Sequence[int]],
+    reference: str | Mapping[str, float] | None,
+) -> Selection:
+    shown = trials.take(usable, list(main))
+    found = evidence.gather(shown)
+    counts = [c.count(len(trials.runs.domains)) for c in shown.candidates]
+    verdict = choose(found, counts)
+    if verdict is None:
+        raise JaxmixError(
+            f"{trials.runs.source}: every law diverges on some held-out row; choose other laws"
+        )
+    rows = _rows(shown, found, verdict, counts)
+    nested = _nested(trials, usable, found, verdict, counts, inner) if inner else None
+    choice = shown.candidates[verdict.picked]
+    ordered = tuple(sorted(rows, key=lambda r: r.score))
+    return Selection(
+        choice=choice,
+        rows=ordered,
+        reasons=explain(rows, verdict, nested),
+        nested=nested,
+        baselines=evidence.baselines(shown),
+        where=where_expression(choice, trials.runs),
+        dropped=dropped,
+        pull=None if reference is None else choose_pull(shown, verdict.picked, reference),
+        trials=shown,
+    )
+
+
+def _rows(
+    trials: Trials, found: evidence.Evidence, verdict: Verdict, counts: Sequence[int]
+) -> list[SelectionRow]:
+    kinds = dict.fromkeys(s.kind for s in trials.splits)
+    of = {kind: [i for i, s in enumerate(trials.splits) if s.kind == kind] for kind in kinds}
+    error, regret = (
+        {k: np.full(len(counts), np.nan) if g is None else g.of_splits(at) for k, at in of.items()}
+        for g in (found.error, found.regret)
+    )
+    total = np.full(len(counts), np.nan) if found.regret is None else found.regret.score()
+    scores = found.error.score()
+    alone = {t: evidence.regrets(trials, t) for t in trials.targets}
+    by_target = {t: g.score() for t, g in alone.items() if g is not None}
+    return [
+        SelectionRow(
+            candidate=candidate,
+            n_parameters=counts[i],
+            error={kind: float(error[kind][i]) for kind in kinds},
+            score=float(scores[i]),
+            regret={kind: float(regret[kind][i]) for kind in kinds},
+            mean_regret=float(total[i]),
+            target_regret={t: float(score[i]) for t, score in by_target.items()},
+            difference=paired(found.error, i, verdict.picked),
+            tied=i in verdict.tied,
+            careless=i in verdict.careless,
+        )
+        for i, candidate in enumerate(trials.candidates)
+    ]
+
+
+def _nested(
+    trials: Trials,
+    usable: Sequence[int],
+    found: evidence.Evidence,
+    verdict: Verdict,
+    counts: Sequence[int],
+    inner: Mapping[int, Sequence[int]],
+) -> Nested:
+    judged: list[evidence.Evidence | str] = [
+        evidence.gather(trials.take(usable, list(at)))
+        if len(at)
+        else "too few sizes or mixtures remain to split again"
+        for at in inner.values()
+    ]
+    names = [trials.candidates[c].name for c in usable]
+    splits = {o: trials.splits[o].name for o in inner}
+    return nested_score(found, splits, judged, verdict.picked, names, counts)

@@ -1,0 +1,1 @@
+"""How sure a fit is: refits of resampled rows, model error, noise and influence."""

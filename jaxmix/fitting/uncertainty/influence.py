@@ -1,0 +1,161 @@
+"""What every row does to a fit: implicit derivatives of the minimizer of eq. (6).
+
+At the fitted z* the gradient of eq. (6) in the free parameters is 0, so for a row's loss y_j and
+its weight w_j, with r the residuals, psi the slope of the Huber loss and f the fitted prediction::
+
+    dz*/dy_j     = H^-1 w_j psi'(r_j) (dr_j/dy_j) grad f_j
+    dz*/dlog w_j = H^-1 w_j psi(r_j) grad f_j
+
+A row beyond the Huber threshold has psi' = 0: moving its loss a little moves nothing, which is what
+robust means, while its weight still counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmix.errors import JaxmixError
+from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.problem import Problem, make_problem
+from jaxmix.fitting.solvers.newton import free_parameters
+from jaxmix.laws import Params
+from jaxmix.runs import RunTable
+
+Array = jax.Array
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Derivatives of one fit by its p rows.
+
+    Attributes:
+        fitted: the fit.
+        by_loss: for each parameter in natural units, its derivative by each row's loss: the
+            parameter's shape and then [p].
+        by_weight: likewise by the logarithm of each row's weight; minus this is to first order
+            what leaving the row out would do.
+        undetermined: directions in which eq. (6) is flat to rounding; they are held still.
+    """
+
+    fitted: FittedLaw
+    by_loss: dict[str, np.ndarray]
+    by_weight: dict[str, np.ndarray]
+    undetermined: int
+
+    def on(self, function: Callable[[Params], Array]) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of any function of the natural parameters by the rows.
+
+        Args:
+            function: of the parameters, to an array [...].
+
+        Returns:
+            Two arrays [..., p]: by loss, by log weight.
+        """
+        with jax.enable_x64(True):
+            params = {n: jnp.asarray(v) for n, v in self.fitted.params.items()}
+            push = jax.jit(
+                jax.vmap(lambda t: jax.jvp(function, (params,), (t,))[1], in_axes=-1, out_axes=-1)
+            )
+            return np.asarray(push(self.by_loss)), np.asarray(push(self.by_weight))
+
+    def on_prediction(
+        self, n_params: float, tokens: float, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of the predicted loss at one point, two arrays [p]."""
+        law, own = self.fitted.law, self.fitted.own_domain
+        h = jnp.asarray(weights if own is None else np.asarray(weights)[own : own + 1])
+        return self.on(lambda params: law.loss(params, n_params, tokens, h))
+
+
+def influence(
+    fitted: FittedLaw, runs: RunTable, *, weighting: str = "equal", tolerance: float = 1e-9
+) -> Influence:
+    """Derivatives of a fit by the rows that it was fitted on.
+
+    Args:
+        fitted: a fit in float64.
+        runs: the very rows it was fitted on.
+        weighting: as in the fit.
+        tolerance: largest gradient, as a share of the Huber threshold, that counts as 0.
+
+    Raises:
+        JaxmixError: the fit is not a stationary point on these rows.
+    """
+    report = fitted.report
+    objective = Objective(
+        fitted.law,
+        1 if fitted.law.own_weight else len(fitted.domains),
+        report.delta,
+        report.residual,
+    )
+    with jax.enable_x64(True):
+        problem = make_problem(runs, fitted.law, (fitted.target,), objective, weighting)
+        z = working_vector(problem, fitted)
+        parts = _row_slopes(objective, z, problem.rows.of_fit(jnp.asarray(0)))
+        grad, hess, by_loss, by_weight = (np.asarray(x) for x in parts)
+        free = np.asarray(free_parameters(objective, z, jnp.asarray(grad)))
+        low, high = objective.law.bounds(objective.k)
+        free = free & (np.asarray(z) > low + 1e-6) & (np.asarray(z) < high - 1e-6)
+        worst = np.max(np.abs(grad[free]), initial=0.0)
+        if worst > tolerance * max(1.0, report.delta):
+            raise JaxmixError(
+                f"the fit of '{fitted.target}' is not stationary on {runs.source} (gradient "
+                f"{worst:.1e}): give the rows it was fitted on, or fit again"
+            )
+        inverse, flat = _inverse(hess, free)
+        natural = jax.jacobian(lambda v: _natural(problem, v))(z)
+        chain = {name: np.asarray(slope) @ inverse for name, slope in natural.items()}
+    return Influence(
+        fitted,
+        {name: slope @ by_loss for name, slope in chain.items()},
+        {name: slope @ by_weight for name, slope in chain.items()},
+        flat,
+    )
+
+
+def working_vector(problem: Problem, fitted: FittedLaw) -> Array:
+    """The working vector [P] of a fitted law in a problem's units."""
+    law, (n_unit, d_unit) = fitted.law, problem.units
+    params = {n: jnp.asarray(v) for n, v in fitted.params.items()}
+    scaled = law.rescale(params, n_unit, d_unit) if law.rescale else params
+    low, high = law.bounds(problem.objective.k)
+    return jnp.clip(law.to_working(scaled), low, high)
+
+
+def _natural(problem: Problem, z: Array) -> dict[str, Array]:
+    law, (n_unit, d_unit) = problem.objective.law, problem.units
+    params = law.from_working(z, problem.objective.k)
+    return dict(law.rescale(params, 1.0 / n_unit, 1.0 / d_unit)) if law.rescale else params
+
+
+@partial(jax.jit, static_argnames="objective")
+def _row_slopes(objective: Objective, z: Array, rows: Rows) -> tuple[Array, Array, Array, Array]:
+    """Gradient [P], Hessian [P, P], and the right-hand sides [P, p] of both derivatives."""
+    residuals, jacobian = objective.linearize(z, rows)
+    inside = jnp.abs(residuals) < objective.delta
+    slope = jnp.clip(residuals, -objective.delta, objective.delta)  # psi
+    per_loss = 1.0 / rows.losses if objective.residual == "log" else 1.0
+    by_loss = jacobian * (rows.row_weights * inside * per_loss)
+    by_weight = jacobian * (rows.row_weights * slope)
+    grad, hess = jax.grad(objective.value)(z, rows), jax.hessian(objective.value)(z, rows)
+    return grad, hess, by_loss, by_weight
+
+
+def _inverse(hess: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, int]:
+    """Inverse [P, P] of the free block without its flat directions, and how many those are.
+
+    Working parameters differ in scale, so flatness is judged after scaling to unit diagonal.
+    """
+    inverse = np.zeros_like(hess)
+    block = hess[np.ix_(free, free)]
+    size = np.sqrt(np.maximum(np.abs(np.diag(block)), np.finfo(float).tiny))
+    values, vectors = np.linalg.eigh(block / np.outer(size, size))
+    keep = np.abs(values) > 1e-12 * np.max(np.abs(values), initial=0.0)
+    scaled = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
+    inverse[np.ix_(free, free)] = scaled / np.outer(size, size)
+    return inverse, int(np.sum(~keep))

@@ -1,0 +1,197 @@
+"""Repeated data: a law whose data term counts what repeated tokens are still worth.
+
+Muennighoff et al. 2023, Scaling Data-Constrained Language Models (arXiv 2305.16264). With U_i
+unique tokens of domain i, of which training sees h_i D, the effective data of the domain are their
+eq. (5), which for one domain is theirs exactly::
+
+    D'_i = U_i (1 + R (1 - exp(-(h_i D / U_i - 1) / R)))  beyond one epoch, else h_i D
+    L(N, D, h, U) = base(N', D', h'),  D' = sum_i D'_i,  h'_i = D'_i / D'
+
+Where the base law is Chinchilla's, N' is their eq. (6) as well: parameters beyond those that are
+compute-optimal for the unique tokens lose value in the same way. Elsewhere N' = N.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+
+from jaxmix.errors import JaxmixError
+from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
+from jaxmix.laws.terms import log_uniform
+
+R_D_STAR = 15.387756  # appendix A of arXiv 2305.16264: C4, GPT-2-like models up to 9B parameters
+R_N_STAR = 5.309743
+SUFFIX = "+repetition"
+UNIQUE = Parameter("unique", "domain", "positive", fitted=False)
+
+_R_D = Parameter("R_D_star", "scalar", "positive", 1e-2, 1e4)
+_R_N = Parameter("R_N_star", "scalar", "positive", 1e-2, 1e4)
+
+
+def worth(ratio: Any, decay: Any) -> Array:
+    """``1 + decay (1 - exp(-(ratio - 1) / decay))`` beyond 1, else ``ratio``: eq. (5) and (6)."""
+    endless = jnp.isinf(ratio)
+    over = (ratio > 1) & ~endless
+    excess = jnp.where(over, ratio - 1.0, 0.0)
+    return jnp.where(
+        endless, 1.0 + decay, jnp.where(over, 1.0 - decay * jnp.expm1(-excess / decay), ratio)
+    )
+
+
+def effective_data(weights: Any, tokens: Any, unique: Any, r_star: Any) -> tuple[Array, Array]:
+    """What D tokens of mixture h are worth in fresh ones: eq. (5) for each domain.
+
+    Args:
+        weights: h [..., k], summing to 1.
+        tokens: D [...]; ``inf`` is the limit.
+        unique: U [..., k], positive; ``inf`` where a domain never repeats.
+        r_star: R*_D [...].
+
+    Returns:
+        D' [...] and h' [..., k]; D and h themselves, to the bit, where nothing repeats.
+    """
+    weights, tokens = jnp.asarray(weights), jnp.asarray(tokens)
+    endless = jnp.isinf(tokens)
+    d = jnp.where(endless, 1.0, tokens)[..., None]
+    decay = jnp.asarray(r_star)[..., None]
+    seen = weights * d  # [..., k]
+    limited = (seen > unique) | (endless[..., None] & jnp.isfinite(unique) & (weights > 0))
+    cap = jnp.where(limited, unique, 1.0)
+    ratio = jnp.where(limited, jnp.where(endless[..., None], jnp.inf, seen / cap), 1.0)
+    fresh = jnp.where(limited, cap * worth(ratio, decay), seen)
+    # At D = inf domains that never repeat, if any, are all that counts.
+    unlimited = jnp.where(limited, 0.0, weights)
+    forever = endless & jnp.any(unlimited > 0, -1)
+    part = jnp.where(forever[..., None], unlimited, fresh)
+    total = jnp.sum(part, -1)
+    repeats = jnp.any(limited, -1)
+    d_effective = jnp.where(repeats & ~forever, total, tokens)
+    h_effective = jnp.where(repeats[..., None], part / total[..., None], weights)
+    return d_effective, h_effective
+
+
+def effective_params(p: Params, n_params: Any, weights: Any, tokens: Any, unique: Any) -> Array:
+    """What N parameters are worth, eq. (6), with U_N compute-optimal for the unique tokens used.
+
+    U_N solves ``alpha A / U_N^alpha = beta B / U_D^beta``: the optimum of the base law at a fixed
+    product N D, whose closed form is theirs (appendix A). U_D are the unique tokens seen, as in
+    their fit also where nothing repeats yet; N itself where every domain is infinite.
+    """
+    weights, tokens = jnp.asarray(weights), jnp.asarray(tokens)[..., None]
+    seen = weights * jnp.where(jnp.isinf(tokens), 1.0, tokens)
+    used = jnp.where(jnp.isinf(tokens) & (weights > 0), unique, jnp.minimum(seen, unique))
+    u_tokens = jnp.sum(used, -1)
+    unlimited, endless = jnp.isinf(u_tokens), jnp.isinf(n_params)
+    log_u = jnp.log(jnp.where(unlimited, 1.0, u_tokens))
+    log_ratio = jnp.log(p["alpha"] * p["A"] / (p["beta"] * p["B"]))
+    u_params = jnp.exp((log_ratio + p["beta"] * log_u) / p["alpha"])
+    ratio = jnp.where(endless, jnp.inf, jnp.where(endless, 1.0, n_params) / u_params)
+    excess = (ratio > 1) & ~unlimited & jnp.any(jnp.isfinite(unique), -1)
+    return jnp.where(excess, u_params * worth(ratio, p["R_N_star"]), n_params)
+
+
+@dataclass(frozen=True)
+class RepeatedLoss:
+    """The loss of ``repeated(base)``; alike where their bases are."""
+
+    base: Law
+    excess: bool
+
+    def __call__(self, p: Params, n_params: Any, tokens: Any, weights: Any) -> Array:
+        """L(N', D', h'); the base law where ``p`` holds no unique tokens."""
+        unique = p.get("unique")
+        if unique is None:
+            return self.base.loss(p, n_params, tokens, weights)
+        d, h = effective_data(weights, tokens, unique, p["R_D_star"])
+        if self.excess:
+            n_params = effective_params(p, n_params, weights, tokens, unique)
+        return self.base.loss(p, n_params, d, h)
+
+
+@dataclass(frozen=True)
+class _RepeatedStart:
+    base: Law
+    excess: bool
+
+    def __call__(self, u: Params, scales: Scales, k: int) -> Params:
+        assert self.base.start is not None
+        decays = {"R_D_star": log_uniform(u["R_D_star"], 1.0, 100.0)}
+        if self.excess:
+            decays["R_N_star"] = log_uniform(u["R_N_star"], 1.0, 100.0)
+        return {**self.base.start(u, scales, k), **decays}
+
+
+@dataclass(frozen=True)
+class _RepeatedRescale:
+    base: Law
+
+    def __call__(self, params: Params, n_unit: Any, d_unit: Any) -> Params:
+        assert self.base.rescale is not None
+        moved = self.base.rescale(params, n_unit, d_unit)
+        return {**moved, "unique": params["unique"] / d_unit} if "unique" in params else moved
+
+
+def repeated(law: Law) -> Law:
+    """The law that knows repetition: its data term sees effective tokens and weights.
+
+    It has one more parameter, ``R_D_star``: about how many repetitions of a domain are worth
+    something. On Chinchilla's law it also has ``R_N_star``, the same for excess parameters.
+
+    Args:
+        law: a law of tokens; ``get_law("additive+repetition")`` is ``repeated(ADDITIVE)``.
+
+    Raises:
+        JaxmixError: the law does not look at tokens, sees only its own domain's weight, or knows
+            repetition already.
+
+    Source: Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6), for each domain.
+    """
+    if "unique" in law.uses or not all(p.fitted for p in law.parameters):
+        raise JaxmixError(f"law '{law.name}' knows repetition already")
+    if law.own_weight or "tokens" not in law.uses:
+        sees = "only one domain's weight" if law.own_weight else "no tokens"
+        raise JaxmixError(f"law '{law.name}' sees {sees}, so it cannot know repetition")
+    excess = {p.name for p in law.parameters} == {"E", "A", "alpha", "B", "beta"}
+    uses = (*(u for u in ("n_params", "tokens") if u in law.uses), "weights", "unique")
+    return Law(
+        law.name + SUFFIX,
+        (*law.parameters, _R_D, *((_R_N,) if excess else ())),
+        RepeatedLoss(law, excess),
+        start=_RepeatedStart(law, excess) if law.start else None,
+        rescale=_RepeatedRescale(law) if law.rescale else None,
+        uses=uses,
+        formula=f"{law.formula}, at effective "
+        f"{'N, ' if excess else ''}D and h: D' = sum_i D'_i, h'_i = D'_i/D', "
+        "D'_i = U_i (1 + R_D_star (1 - exp(-(h_i D/U_i - 1)/R_D_star))) where h_i D > U_i",
+        source=f"{law.source}; Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6)",
+    )
+
+
+def bound(law: Law) -> Law:
+    """A law that knows repetition, with the unique tokens among its parameters.
+
+    They are given rather than fitted. So bound, it is a law of N, D and h like any other.
+
+    Raises:
+        JaxmixError: the law knows no repetition.
+    """
+    if is_bound(law):
+        return law
+    if "unique" not in law.uses:
+        raise JaxmixError(f"law '{law.name}' knows no repetition; use repeated(law)")
+    uses = tuple(name for name in law.uses if name != "unique")
+    return replace(law, parameters=(*law.parameters, UNIQUE), uses=uses)
+
+
+def unbound(law: Law) -> Law:
+    """The inverse of ``bound``; any other law passes through."""
+    if not is_bound(law):
+        return law
+    kept = tuple(p for p in law.parameters if p != UNIQUE)
+    return replace(law, parameters=kept, uses=(*law.uses, "unique"))
+
+
+def is_bound(law: Law) -> bool:
+    """Whether the unique tokens are among its parameters."""
+    return UNIQUE in law.parameters

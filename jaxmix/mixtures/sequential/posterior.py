@@ -1,0 +1,220 @@
+"""What runs tell about fitted laws: beliefs about their parameters, and what a run would add.
+
+Everything is the Laplace approximation at the fit. A target's working parameters z have a normal
+prior with the spread of the law's own starting points, and each run adds Gauss-Newton information::
+
+    Cov(z)^-1 = diag(prior)^-1 + sum over runs of mean over its rows of g g^T / noise^2
+
+with g the gradient of a row's prediction. A trajectory counts as one observation however many
+checkpoints it has, because the errors of its checkpoints are nearly the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxmix.errors import JaxmixError
+from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.problem import Problem, make_problem
+from jaxmix.fitting.uncertainty.influence import working_vector
+from jaxmix.runs import RunTable
+
+Array = jax.Array
+
+_PRIOR_DRAWS = 256
+_REACH = 3.0  # prior standard deviations within which derivatives are taken
+_LEAST_NOISE = 2e-4
+_TYPICAL_NOISE = 2e-3  # between seeds: standard deviation of final losses in published runs
+
+
+class Beliefs(NamedTuple):
+    """What runs tell about m targets; a pytree of float64 arrays.
+
+    Attributes:
+        z: [m, P] working parameters at which derivatives are taken.
+        covariance: [m, P, P] of the working parameters.
+        noise: [m] standard deviation of one run's loss, on the scale that was fitted.
+    """
+
+    z: Any
+    covariance: Any
+    noise: Any
+
+
+def pose(laws: Sequence[FittedLaw], runs: RunTable) -> Problem:
+    """Fitted laws and the rows they were fitted on as arrays; within ``jax.enable_x64(True)``.
+
+    Raises:
+        JaxmixError: laws of different kinds or over other domains than the runs.
+    """
+    first = laws[0]
+    kinds = {(f.law.name, f.domains, f.report.residual, f.report.delta) for f in laws}
+    if len(kinds) > 1:
+        raise JaxmixError(
+            "the laws of one file must be one law, fitted alike over the same domains"
+        )
+    if set(first.domains) != set(runs.domains):
+        odd = sorted(set(first.domains) ^ set(runs.domains))[0]
+        raise JaxmixError(
+            f"{runs.source}: domain '{odd}' is not in both the runs and the laws; fit these runs"
+        )
+    runs = replace(runs, domains=first.domains)  # in the order of the laws
+    k = 1 if first.law.own_weight else len(first.domains)
+    objective = Objective(first.law, k, first.report.delta, first.report.residual)
+    return make_problem(runs, first.law, tuple(f.target for f in laws), objective, "equal")
+
+
+def believe(
+    problem: Problem, laws: Sequence[FittedLaw], *, noise: float | None = None
+) -> tuple[Beliefs, tuple[str, ...]]:
+    """Beliefs about the parameters after the runs, and notes on how noise was found.
+
+    Args:
+        problem: of ``pose``.
+        laws: the fits, m of them.
+        noise: standard deviation of one run's loss; None to take it from the residuals.
+    """
+    mean, spread = (np.asarray(x) for x in _prior(problem.objective, problem.scales))
+    z = np.stack([np.asarray(working_vector(problem, f)) for f in laws])
+    size = z.shape[1]
+    residuals, jacobian = _linearize(problem.objective, jnp.asarray(z), problem.rows)
+    notes: tuple[str, ...] = ()
+    if noise is not None:
+        sd = np.full(len(z), float(noise))
+    else:
+        pairs = zip(np.asarray(residuals), problem.used, strict=True)
+        sd = np.array([_robust_sd(r[used], size) for r, used in pairs])
+        if np.isnan(sd).any():
+            sd = np.where(np.isnan(sd), _TYPICAL_NOISE, sd)
+            notes = (f"too few runs to tell their noise: taken as {_TYPICAL_NOISE:g} nats",)
+    z = np.clip(z, mean - _REACH * spread, mean + _REACH * spread)
+    _, jacobian = _linearize(problem.objective, jnp.asarray(z), problem.rows)
+    shares = np.stack([_run_shares(problem.runs, used) for used in problem.used])
+    covariance = _covariance(jacobian, jnp.asarray(shares), jnp.asarray(sd), jnp.asarray(spread))
+    return Beliefs(jnp.asarray(z), covariance, jnp.asarray(sd)), notes
+
+
+@partial(jax.jit, static_argnums=0)
+def _prior(objective: Objective, scales: Any) -> tuple[Array, Array]:
+    """Mean and standard deviation [m, P] of the law's starting points."""
+    keys = jax.random.split(jax.random.key(0), _PRIOR_DRAWS)
+
+    def one(scale: Any) -> Array:
+        draw = jax.vmap(lambda key: objective.law.sample_start(key, scale, objective.k))
+        return draw(keys)
+
+    draws = jax.vmap(one)(scales)  # [m, draws, P]
+    return jnp.median(draws, 1), jnp.maximum(jnp.std(draws, 1), 0.1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _linearize(objective: Objective, z: Array, rows: Rows) -> tuple[Array, Array]:
+    """Residuals [m, p] and Jacobians [m, P, p] on the fitted scale; 0 where not finite."""
+    fits = jnp.arange(z.shape[0])
+    found = jax.vmap(lambda one, fit: objective.linearize(one, rows.of_fit(fit)))(z, fits)
+    return jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), x, 0.0), found)
+
+
+def _robust_sd(residuals: np.ndarray, parameters: int) -> float:
+    """Standard deviation by the median, NaN where there are too few.
+
+    A fit of nearly absolute residuals passes through as many rows as it has parameters: the
+    smallest ones say nothing.
+    """
+    left = np.sort(np.abs(residuals))[parameters:]
+    return max(1.4826 * float(np.median(left)), _LEAST_NOISE) if len(left) >= 4 else np.nan
+
+
+def _run_shares(runs: RunTable, used: np.ndarray) -> np.ndarray:
+    """[p] weights of rows whose sum over the used rows of every run is 1."""
+    _, run = np.unique(runs.frame["run"].to_numpy(), return_inverse=True)
+    rows = np.bincount(run, used.astype(float))
+    return np.where(used, 1.0 / np.maximum(rows[run], 1.0), 0.0)
+
+
+@jax.jit
+def _covariance(jacobian: Array, shares: Array, noise: Array, spread: Array) -> Array:
+    """Cov(z) [m, P, P], by an inverse scaled with the prior's spread."""
+
+    def one(j: Array, share: Array, sd: Array, scale: Array) -> Array:
+        scaled = j * scale[:, None]  # [P, p]
+        gram = (scaled * (share / sd**2)) @ scaled.T
+        inverse = jnp.linalg.inv(gram + jnp.eye(len(scale)))
+        return 0.5 * (inverse + inverse.T) * scale[:, None] * scale[None, :]
+
+    return jax.vmap(one)(jacobian, shares, noise, spread)
+
+
+def run_gradients(
+    problem: Problem, z: Array, n_params: np.ndarray, tokens: np.ndarray, weights: np.ndarray
+) -> Array:
+    """Gradients g [c, m, r, P] of c runs with r checkpoints each; not finite where a law is not.
+
+    Args:
+        problem: of ``pose``.
+        z: [m, P].
+        n_params: [c] sizes of the runs.
+        tokens: [c, r] at which each records its losses.
+        weights: [c, k].
+    """
+    objective, (n_unit, d_unit) = problem.objective, problem.units
+    count, steps = tokens.shape
+    h = np.repeat(weights, steps, 0)[None]  # [1, c * r, k]
+    if objective.law.own_weight:
+        own = [problem.runs.domains.index(t) for t in problem.targets]
+        h = h[0].T[own][:, :, None]  # [m, c * r, 1]
+    fits, ones = len(problem.targets), jnp.ones((len(problem.targets), count * steps))
+    n, d = np.repeat(n_params, steps) / n_unit, tokens.ravel() / d_unit
+    rows = Rows(jnp.asarray(n), jnp.asarray(d), jnp.asarray(h), ones, ones)
+    gradients = _gradients(objective, z, rows)  # [m, P, c * r]
+    return gradients.reshape(fits, -1, count, steps).transpose(2, 0, 3, 1)
+
+
+@partial(jax.jit, static_argnums=0)
+def _gradients(objective: Objective, z: Array, rows: Rows) -> Array:
+    fits = jnp.arange(z.shape[0])
+    return jax.vmap(lambda one, fit: objective.linearize(one, rows.of_fit(fit))[1])(z, fits)
+
+
+@jax.jit
+def expected(covariance: Array, stake: Array) -> Array:
+    """``sum_i tr(B_i^T Cov(z_i) B_i)``."""
+    return jnp.einsum("mpk,mpq,mqk->", stake, covariance, stake)
+
+
+@jax.jit
+def reductions(beliefs: Beliefs, stake: Array, gradients: Array) -> Array:
+    """By how much each of c runs lowers ``expected``; gradients [c, m, r, P] -> [c].
+
+    Rank-r updates (Woodbury): each checkpoint of a run has r times the noise's variance.
+    """
+    toward = jnp.einsum("mpk,mpq->mqk", stake, beliefs.covariance)  # C B
+
+    def one(g: Array) -> Array:
+        inner = _inner(beliefs, g)
+        q = jnp.einsum("mrp,mpk->mrk", g, toward)
+        return jnp.sum(q * jnp.linalg.solve(inner, q))
+
+    return jax.vmap(one)(gradients)
+
+
+def _inner(beliefs: Beliefs, g: Array) -> Array:
+    """``G Cov G^T + r noise^2 I`` [m, r, r] for one run's gradients [m, r, P]."""
+    steps = g.shape[1]
+    noise = (steps * beliefs.noise**2)[:, None, None] * jnp.eye(steps)
+    return jnp.einsum("mrp,mpq,msq->mrs", g, beliefs.covariance, g) + noise
+
+
+@jax.jit
+def update(beliefs: Beliefs, g: Array) -> Beliefs:
+    """Beliefs once a run with gradients [m, r, P] has been made."""
+    seen = jnp.einsum("mrp,mpq->mrq", g, beliefs.covariance)
+    gain = jnp.linalg.solve(_inner(beliefs, g), seen)
+    covariance = beliefs.covariance - jnp.einsum("mrp,mrq->mpq", seen, gain)
+    return beliefs._replace(covariance=0.5 * (covariance + covariance.transpose(0, 2, 1)))

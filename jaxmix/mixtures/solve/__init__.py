@@ -1,0 +1,1 @@
+"""Solvers of the mixture problem: descent within bounds, constrained problems, certificates."""
