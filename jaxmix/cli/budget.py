@@ -52,7 +52,7 @@ def budget_command(
     """
     if plot is not None:
         _check_plot(plot, law)
-    from jaxmix.fitting.saving import load_laws
+    from jaxmix.fitting.files import load_laws
 
     laws = _available(load_laws(law), common.merged(unique, "--unique"), r_star)
     settings = _settings(laws, options)

@@ -40,7 +40,7 @@ def evaluate_command(
     if out:
         import pandas as pd
 
-        from jaxmix.fitting.saving import write_text
+        from jaxmix.files import write_text
 
         write_text(out, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
     if as_json:

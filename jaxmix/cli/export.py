@@ -60,7 +60,7 @@ def export_command(
     """
     if out:
         common.check_out(out, mixture)
-    from jaxmix.fitting.files import write_text
+    from jaxmix.files import write_text
     from jaxmix.report.exports import export_mixture
 
     weights, provenance, notes = _resolve(
@@ -104,7 +104,7 @@ def _resolve(
         raise JaxmixError(
             f"{given}: has no 'weights' by domain; give the output of jaxmix optimize"
         )
-    from jaxmix.fitting.origin import file_hash
+    from jaxmix.files import file_hash
 
     origin = {"weights file": f"{os.path.basename(given)}, sha256 {file_hash(given)}"}
     return {str(d): float(w) for d, w in weights.items()}, origin, ()
@@ -139,7 +139,7 @@ def _optimal(
     if n_params is None or tokens is None:
         raise JaxmixError(f"{path}: is a law; name the budget with --n-params and --tokens")
     from jaxmix.cli.limits import load_mixture_laws
-    from jaxmix.fitting.origin import file_hash
+    from jaxmix.files import file_hash
     from jaxmix.mixtures import optimize
     from jaxmix.report import read_provenance
 
@@ -168,7 +168,7 @@ def _bare(parts: Sequence[Mapping[str, str]], weights: Mapping[str, float]) -> d
     found: dict[str, str] = {}
     for part in parts:
         for name, value in part.items():
-            bare = resolve_names([name], tuple(weights), "w_", "domain")[0]
+            bare = resolve_names([name], tuple(weights), "domain")[0]
             if bare in found:
                 raise JaxmixError(f"--prefix: '{bare}' is given twice")
             found[bare] = value

@@ -43,10 +43,10 @@ def _more() -> list[tuple[str, dict[str, object]]]:
     """What ``--law`` takes beside the laws: a family, and laws fitted in stages."""
     from jaxmix.fitting.nested.how import FORMULA as NESTED_FORMULA
     from jaxmix.fitting.nested.how import SOURCE as NESTED_SOURCE
-    from jaxmix.laws import NESTED, implicit_domains
+    from jaxmix.laws import NESTED
     from jaxmix.laws.implicit_domains import FAMILY, FORMULA, SOURCE
 
-    implicit = {"formula": FORMULA, "n_parameters": "1 + S + Sk", "uses": implicit_domains(1).uses}
+    implicit = {"formula": FORMULA, "n_parameters": "1 + S + Sk", "inputs": ["weights"]}
     nested = {
         "formula": NESTED_FORMULA,
         "n_parameters": "2 per size and mixture, 2 per mixture, exponents, 2 + k",
@@ -63,6 +63,6 @@ def _entry(law) -> dict[str, object]:
         "formula": law.formula,
         "n_parameters": law.count_formula(),
         "parameters": [p.name for p in law.parameters],
-        "uses": law.uses,
+        "inputs": [i.name for i in law.inputs],
         "source": law.source,
     }

@@ -90,10 +90,10 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def load_mixture_laws(path: str) -> "tuple[FittedLaw, ...]":
     """The laws in a file, which must look at the mixture."""
-    from jaxmix.fitting.saving import load_laws
+    from jaxmix.fitting.files import load_laws
 
     laws = load_laws(path)
-    if "weights" not in laws[0].law.uses or not laws[0].domains:
+    if not laws[0].law.reads("weights") or not laws[0].domains:
         name = laws[0].law.name
         raise JaxmixError(f"{path}: law '{name}' does not look at the mixture; fit one that does")
     return laws
@@ -148,7 +148,7 @@ def read_limits(
 def _one_spelling(values: Mapping[str, float], domains: tuple[str, ...]) -> None:
     from jaxmix.runs import resolve_names
 
-    bare = [resolve_names([name], domains, "w_", "domain")[0] for name in values]
+    bare = [resolve_names([name], domains, "domain")[0] for name in values]
     if len(set(bare)) != len(bare):
         raise JaxmixError(f"a domain is named in both spellings: {', '.join(values)}")
 
@@ -156,7 +156,7 @@ def _one_spelling(values: Mapping[str, float], domains: tuple[str, ...]) -> None
 def _known_target(name: str, targets: Sequence[str]) -> None:
     from jaxmix.runs import resolve_names
 
-    resolve_names([name], tuple(targets), "loss_", "target")
+    resolve_names([name], tuple(targets), "target")
 
 
 def _mixture(
@@ -171,7 +171,7 @@ def _mixture(
         from jaxmix.runs import resolve_names
 
         known = unique or {}
-        bare = {resolve_names([n], domains, "w_", "domain")[0]: v for n, v in known.items()}
+        bare = {resolve_names([n], domains, "domain")[0]: v for n, v in known.items()}
         missing = [name for name in domains if name not in bare]
         if missing:
             raise JaxmixError(f"{option} proportional needs --unique of {', '.join(missing)} too")

@@ -87,7 +87,7 @@ def next_command(
     if out is not None:
         common.check_out(out, law, runs)
     from jaxmix.cli.limits import load_mixture_laws
-    from jaxmix.fitting.origin import read_fitted_rows
+    from jaxmix.fitting.files import read_fitted_rows
     from jaxmix.mixtures.sequential.next_runs import next_runs
 
     if options["flops"] is None and options["count"] is None:
@@ -118,7 +118,7 @@ def _write(path: str, batch: "NextRuns") -> None:
     import csv
     import io
 
-    from jaxmix.fitting.files import write_text
+    from jaxmix.files import write_text
 
     rows, text = batch.rows(), io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

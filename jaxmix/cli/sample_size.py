@@ -108,10 +108,10 @@ def enough_command(
 def _truths(law: str, source: str | None, count: int) -> tuple[Any, Any]:
     """The law and its truths: a file's, or how many to draw."""
     if source is None:
-        from jaxmix.fitting.loading import resolve_law
+        from jaxmix.laws import get_law
 
-        return resolve_law(law), count
-    from jaxmix.fitting.saving import load_laws
+        return get_law(law), count
+    from jaxmix.fitting.files import load_laws
 
     laws = load_laws(source)
     return laws[0].law, laws

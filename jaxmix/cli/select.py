@@ -86,7 +86,7 @@ def select_command(
     """
     if out is not None:
         common.check_out(out, runs)
-    from jaxmix.fitting.files import to_json, write_text
+    from jaxmix.files import to_json, write_text
     from jaxmix.fitting.selection import select
 
     asked = _asked(options)
@@ -179,9 +179,9 @@ def fit_command_line(
 
 def _law_name(name: str, options: Mapping[str, Any]) -> str:
     """The law as it was named: a law of one's own goes by its file."""
-    from jaxmix.fitting.loading import resolve_law
+    from jaxmix.laws import get_law
 
-    return next(law for law in _names(options["laws"], "--laws") if resolve_law(law).name == name)
+    return next(law for law in _names(options["laws"], "--laws") if get_law(law).name == name)
 
 
 def _as_json(found: "Selection") -> dict[str, Any]:

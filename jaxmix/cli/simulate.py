@@ -66,7 +66,7 @@ def simulate_command(out: str, truth: str | None, as_json: bool, **options: Any)
     common.check_out(out, *inputs)
     if truth is not None:
         common.check_out(truth, out, *inputs)
-    from jaxmix.fitting.saving import save_laws
+    from jaxmix.fitting.files import save_laws
     from jaxmix.fitting.simulate import simulate_laws
 
     laws, mixtures = _given(options) if options["source"] else _drawn(options)
@@ -82,7 +82,7 @@ def simulate_command(out: str, truth: str | None, as_json: bool, **options: Any)
 
 def _given(options: _Options) -> "tuple[tuple[FittedLaw, ...], Any]":
     """The laws of a file, taken as true, and the design over their domains."""
-    from jaxmix.fitting.saving import load_laws
+    from jaxmix.fitting.files import load_laws
 
     laws = load_laws(options["source"])
     return laws, _design(options, len(laws[0].domains))
@@ -90,10 +90,10 @@ def _given(options: _Options) -> "tuple[tuple[FittedLaw, ...], Any]":
 
 def _drawn(options: _Options) -> "tuple[tuple[FittedLaw, ...], Any]":
     """Plausible true parameters of the law asked for, and the design."""
-    from jaxmix.fitting.loading import resolve_law
     from jaxmix.fitting.simulate import random_truth, true_laws
+    from jaxmix.laws import get_law
 
-    law = resolve_law(options["law"])
+    law = get_law(options["law"])
     domains = _names(options["domains"], "w_", "d")
     targets = _names(options["targets"], "loss_", "t") if options["targets"] else domains
     mixtures = _design(options, len(domains))

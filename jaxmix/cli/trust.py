@@ -72,7 +72,7 @@ def trust_command(
     """
     from jaxmix.cli.limits import load_mixture_laws
     from jaxmix.fitting import bootstrap, measure_noise
-    from jaxmix.fitting.origin import read_fitted_rows
+    from jaxmix.fitting.files import read_fitted_rows
     from jaxmix.mixtures import optimize, trust
     from jaxmix.mixtures.uncertainty import mixture_of
 

@@ -1,5 +1,7 @@
 """Fitting laws to run tables: the objective, batched solvers, restarts, scores, simulation."""
 
+from jaxmix.fitting.files import load_laws as load_laws
+from jaxmix.fitting.files import save_laws as save_laws
 from jaxmix.fitting.fit import DEFAULT_SOLVER as DEFAULT_SOLVER
 from jaxmix.fitting.fit import SOLVERS as SOLVERS
 from jaxmix.fitting.fit import FitError as FitError
@@ -7,15 +9,11 @@ from jaxmix.fitting.fit import fit as fit
 from jaxmix.fitting.fitted import DataRange as DataRange
 from jaxmix.fitting.fitted import FitReport as FitReport
 from jaxmix.fitting.fitted import FittedLaw as FittedLaw
+from jaxmix.fitting.fitted import FittedLaws as FittedLaws
 from jaxmix.fitting.fitted import StackedLaws as StackedLaws
 from jaxmix.fitting.fitted import stack as stack
-from jaxmix.fitting.loading import load_laws as load_laws
-from jaxmix.fitting.nested import Nested as Nested
-from jaxmix.fitting.nested import NestedLaw as NestedLaw
-from jaxmix.fitting.nested import fit_nested as fit_nested
-from jaxmix.fitting.nested import load_nested as load_nested
-from jaxmix.fitting.nested import save_nested as save_nested
-from jaxmix.fitting.saving import save_laws as save_laws
+from jaxmix.fitting.inputs import budget_inputs as budget_inputs
+from jaxmix.fitting.inputs import read_inputs as read_inputs
 from jaxmix.fitting.scores import Score as Score
 from jaxmix.fitting.scores import mean_mre as mean_mre
 from jaxmix.fitting.scores import score as score

@@ -1,14 +1,16 @@
 """``fit``: a run table and a law in, fitted laws out."""
 
+import os
 from collections.abc import Sequence
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FitReport, FittedLaw
+from jaxmix.fitting.fitted import FitReport, FittedLaw, FittedLaws
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import FitError as FitError
 from jaxmix.fitting.problem import Problem, diagnose, make_problem
@@ -16,14 +18,14 @@ from jaxmix.fitting.scores import score, score_arrays
 from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, Progress, polish, run_search
 from jaxmix.fitting.solvers.newton import free_parameters
 from jaxmix.laws import Law, get_law
-from jaxmix.runs import RunTable
+from jaxmix.runs import RunTable, read_runs
 
 SOLVERS = tuple(SEARCHES)
 DEFAULT_SOLVER = "pooled-hopping"
 
 
 def fit(
-    runs: RunTable,
+    runs: RunTable | pd.DataFrame | str | os.PathLike[str],
     law: Law | str,
     *,
     targets: Sequence[str] | None = None,
@@ -36,11 +38,11 @@ def fit(
     held_out: RunTable | None = None,
     precision: Literal["float64", "float32"] = "float64",
     progress: Progress | None = None,
-) -> tuple[FittedLaw, ...]:
+) -> FittedLaws:
     """Fits one law to many targets in one compiled batch; eq. (6) of the paper.
 
     Args:
-        runs: the rows to fit.
+        runs: the rows to fit: a run table, a data frame with its columns, or a file.
         law: a law or its name.
         targets: names of targets, None for all.
         solver: one of ``SOLVERS``.
@@ -63,11 +65,12 @@ def fit(
         RunTableError: an unknown target.
         JaxmixError: an unknown law or solver.
     """
+    runs = runs if isinstance(runs, RunTable) else read_runs(runs)
     law = get_law(law) if isinstance(law, str) else law
     if solver not in SEARCHES:
         raise JaxmixError(f"unknown solver '{solver}': choose one of {', '.join(SOLVERS)}")
     names = _target_names(runs, targets)
-    k = 1 if law.own_weight else len(runs.domains)
+    k = len(runs.domains)
     with jax.enable_x64(precision == "float64"):
         problem = make_problem(runs, law, names, Objective(law, k, delta, residual), weighting)
         pool = run_search(SEARCHES[solver], problem, restarts, seed, progress)
@@ -76,7 +79,7 @@ def fit(
         lost = ("fitted in float32: the last digits of the objective are lost",)
         extra = lost if precision == "float32" else ()
         fits = [_finish(problem, i, best, pool, solver, extra) for i in range(len(names))]
-    return tuple(fits if held_out is None else (_with_held_out(f, held_out) for f in fits))
+    return FittedLaws(fits if held_out is None else [_with_held_out(f, held_out) for f in fits])
 
 
 def _target_names(runs: RunTable, targets: Sequence[str] | None) -> tuple[str, ...]:
@@ -106,7 +109,7 @@ def _finish(
     low, high = objective.law.bounds(objective.k)
     edge = (z <= low + 1e-6) | (z >= high - 1e-6)
     free = np.asarray(free_parameters(objective, jnp.asarray(z), at["grad"])) & ~edge
-    labels = objective.law.names(("own",) if objective.law.own_weight else problem.runs.domains)
+    labels = objective.law.names(problem.runs.domains)
     value, found = float(at["value"]), pool.value[:, i]
     seen = np.where(problem.used[i], problem.runs.losses([problem.targets[i]])[0], np.nan)
     report = FitReport(

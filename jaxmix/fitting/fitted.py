@@ -1,18 +1,28 @@
-"""A fitted law: a law, its parameters in natural units, and what is known about the fit."""
+"""Fitted laws: a law, its parameters in natural units, and what is known about the fit."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, overload
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
-from jaxmix.errors import JaxmixError
-from jaxmix.laws import Law
+from jaxmix.errors import JaxmixError, hint
+from jaxmix.laws import Inputs, Law
+from jaxmix.runs import PointTable, RunTable, bare
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from jaxmix.fitting.uncertainty.ensemble import Ensemble
+    from jaxmix.mixtures import Constraints, Optimum
 
 Array = jax.Array
+_PER_DOMAIN = ("weights", "unique")  # inputs that have a domain axis whatever the law reads
 
 
 @dataclass(frozen=True)
@@ -23,11 +33,13 @@ class DataRange:
         n_params: smallest and largest N of the rows.
         tokens: smallest and largest D of the rows.
         mixtures: the distinct mixtures that were run, [u, k].
+        others: smallest and largest value of the law's other inputs per row, by name.
     """
 
     n_params: tuple[float, float]
     tokens: tuple[float, float]
     mixtures: np.ndarray
+    others: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class FitReport:
         residual: ``"loss"`` or ``"log"``.
         solver: name of the solver.
         train_mre: mean relative error on the rows fitted, percent.
-        held_out_mre: the same on rows that took no part, NaN where none were given.
+        held_out_mre: the same on rows that took no part, NaN if none were given.
         held_out_rows: how many those were.
         notes: everything else a reader should know, one sentence each.
     """
@@ -68,7 +80,7 @@ class FitReport:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FittedLaw:
     """One law fitted to one target.
 
@@ -88,32 +100,254 @@ class FittedLaw:
     data: DataRange
     report: FitReport
 
+    def __repr__(self) -> str:
+        report = self.report
+        return (
+            f"FittedLaw({self.law.name!r}, target={self.target!r}, {len(self.domains)} domains, "
+            f"{report.rows} rows, mre={report.train_mre:.3g}%)"
+        )
+
     @property
     def own_domain(self) -> int | None:
-        """Index of the domain that the target is, for laws that see only its weight."""
-        return self.domains.index(self.target) if self.law.own_weight else None
+        """Index of the domain that the target is, for laws that read its own weight."""
+        return self.domains.index(self.target) if self.law.reads_own else None
+
+    @property
+    def labelled(self) -> dict[str, float]:
+        """The parameters by label, such as ``"C[books]"``."""
+        flat = np.concatenate([np.ravel(self.params[p.name]) for p in self.law.parameters])
+        return dict(zip(self.law.names(self.domains), flat.tolist(), strict=True))
 
     def with_report(self, **changes: Any) -> "FittedLaw":
         """The same law with fields of its report replaced."""
         return replace(self, report=replace(self.report, **changes))
 
-    def loss(self, n_params: Any, tokens: Any, weights: Any, unique: Any = None) -> Array:
+    def loss(self, x: Inputs) -> Array:
         """Predicted loss as a pure JAX function in the ambient precision.
 
         Args:
-            n_params: N, any shape that broadcasts with ``tokens``; ``inf`` is the limit.
-            tokens: D.
-            weights: [..., k] in the order of ``domains``.
-            unique: [..., k] unique tokens available, for a law that knows repetition; without
-                them nothing repeats. Laws that do not look at them take no notice.
+            x: inputs by name. Those per row have any shapes that broadcast (``inf`` is the limit
+                for N and D), ``weights`` and others per domain [..., k] in the order of
+                ``domains``. Inputs with a default may be left out; inputs that the law does not
+                read only add to the shape of the result.
         """
-        return stack([self]).losses(n_params, tokens, weights, unique)[0]
+        return stack([self]).losses(x)[0]
 
-    def predict(self, n_params: Any, tokens: Any, weights: Any, unique: Any = None) -> np.ndarray:
-        """Predicted loss in float64, whatever the global precision; arguments as for ``loss``."""
+    def predict(self, x: Inputs | RunTable | PointTable | pd.DataFrame) -> np.ndarray:
+        """Predicted loss in float64, whatever the global precision.
+
+        Args:
+            x: inputs by name as for ``loss``, or a table whose columns hold them.
+
+        Raises:
+            RunTableError: the table lacks a column or holds an impossible value.
+        """
+        return _predict([self], x)[0]
+
+
+class FittedLaws(Sequence[FittedLaw]):
+    """Fits of one law to several targets over the same domains; immutable.
+
+    ``laws["github"]`` and ``laws[0]`` are one ``FittedLaw``, ``laws[["github", "arxiv"]]`` and
+    slices are some of them, and iteration is in the order of ``targets``.
+
+    Args:
+        fits: one per target.
+
+    Raises:
+        JaxmixError: no fit, different laws or domains, or one target twice.
+    """
+
+    def __init__(self, fits: Iterable[FittedLaw]) -> None:
+        self._fits = tuple(fits)
+        if not self._fits:
+            raise JaxmixError("there is no fitted law; fit at least one target")
+        first = self._fits[0]
+        if any(f.law != first.law or f.domains != first.domains for f in self._fits):
+            raise JaxmixError("fitted laws that belong together are of one law and its domains")
+        names = self.targets
+        twice = [n for n in names if names.count(n) > 1]
+        if twice:
+            raise JaxmixError(f"two fits have the same target '{twice[0]}'; keep one of each")
+
+    @overload
+    def __getitem__(self, which: int | str) -> FittedLaw: ...
+    @overload
+    def __getitem__(self, which: "slice | Sequence[str]") -> "FittedLaws": ...
+    def __getitem__(self, which: Any) -> Any:
+        """One fit by position or target, or several by slice or targets."""
+        if isinstance(which, str):
+            return self._fits[self._index(which)]
+        if isinstance(which, slice):
+            return FittedLaws(self._fits[which])
+        if isinstance(which, Sequence):
+            return FittedLaws(self[name] for name in which)
+        return self._fits[which]
+
+    def _index(self, target: str) -> int:
+        for name in (target, bare(target, "loss_")):
+            if name in self.targets:
+                return self.targets.index(name)
+        raise JaxmixError(f"no fitted law of target '{target}'; {hint(target, self.targets)}")
+
+    def __len__(self) -> int:
+        return len(self._fits)
+
+    def __iter__(self) -> Iterator[FittedLaw]:
+        return iter(self._fits)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __add__(self, other: Iterable[FittedLaw]) -> "FittedLaws":
+        return FittedLaws((*self._fits, *other))
+
+    @property
+    def law(self) -> Law:
+        """The law that was fitted."""
+        return self._fits[0].law
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Bare names of the k training domains, the order of every weight vector."""
+        return self._fits[0].domains
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Bare names of the m targets."""
+        return tuple(f.target for f in self._fits)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of what the law reads."""
+        return tuple(i.name for i in self.law.inputs)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the fits, each sentence once."""
+        return tuple(dict.fromkeys(note for f in self._fits for note in f.report.notes))
+
+    @cached_property
+    def stacked(self) -> "StackedLaws":
+        """The parameters as float64 arrays with a leading axis m, for batched code."""
         with jax.enable_x64(True):
-            points = [n_params, tokens, weights, *([] if unique is None else [unique])]
-            return np.asarray(self.loss(*(jnp.asarray(x, jnp.float64) for x in points)))
+            return stack(self._fits)
+
+    @property
+    def params(self) -> pd.DataFrame:
+        """Natural parameters: one row per target, one column per label such as ``"C[books]"``."""
+        return pd.DataFrame([f.labelled for f in self._fits], index=self._by_target())
+
+    def _by_target(self) -> pd.Index:
+        return pd.Index(self.targets, name="target")
+
+    def predict(self, x: Inputs | RunTable | PointTable | pd.DataFrame) -> pd.DataFrame:
+        """Predicted losses, nats: one column per target.
+
+        Args:
+            x: a table whose columns hold the inputs, joined by name, or inputs by name as for
+                ``FittedLaw.loss`` at a single axis of points.
+
+        Raises:
+            RunTableError: the table lacks a column or holds an impossible value.
+        """
+        frame = x.frame if isinstance(x, RunTable | PointTable) else x
+        index = frame.index if isinstance(frame, pd.DataFrame) else None
+        losses = np.atleast_2d(_predict(self._fits, x).reshape(len(self), -1))
+        return pd.DataFrame(dict(zip(self.targets, losses, strict=True)), index=index)
+
+    def score(self, runs: RunTable | pd.DataFrame) -> pd.DataFrame:
+        """Mean relative error (percent), R2, rank correlation and rows, one row per target."""
+        from jaxmix.fitting.scores import score
+        from jaxmix.runs import read_runs
+
+        table = runs if isinstance(runs, RunTable) else read_runs(runs)
+        found = score(self, table)
+        return pd.DataFrame([vars(s) for s in found.values()], index=self._by_target())
+
+    def to_frame(self) -> pd.DataFrame:
+        """How the fits ended: one row per target."""
+        shown = ("train_mre", "held_out_mre", "rows", "objective", "agreeing", "restarts")
+        rows = [{name: getattr(f.report, name) for name in shown} for f in self._fits]
+        return pd.DataFrame(rows, index=self._by_target())
+
+    def summary(self) -> str:
+        """The fits in words and a table, for people."""
+        k, size = len(self.domains), self.law.count(len(self.domains))
+        lines = [
+            f"{self.law.name}: {self.law.formula}".rstrip(": "),
+            f"{size} parameters, {k} domains: {', '.join(self.domains)}",
+            "",
+            self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"),
+            *(f"note: {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.targets[:6]) + (", ..." if len(self) > 6 else "")
+        return (
+            f"FittedLaws({self.law.name!r}, {len(self)} targets: {shown}; "
+            f"{len(self.domains)} domains)"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self.law.name}, {len(self.domains)} domains</p>{self.to_frame().to_html()}"
+
+    def save(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Writes a law file; arguments as for ``save_laws``."""
+        from jaxmix.fitting.files import save_laws
+
+        save_laws(path, self, **options)
+
+    def optimize(
+        self,
+        n_params: float,
+        tokens: float,
+        constraints: "Constraints | None" = None,
+        **options: Any,
+    ) -> "Optimum":
+        """The mixture with the lowest weighted loss at one budget; see ``jaxmix.optimize``."""
+        from jaxmix.mixtures import optimize
+
+        return optimize(self, n_params, tokens, constraints, **options)
+
+    def bootstrap(self, runs: RunTable | pd.DataFrame, **options: Any) -> "Ensemble":
+        """Refits on resampled rows of the runs; see ``jaxmix.fitting.bootstrap``."""
+        from jaxmix.fitting.uncertainty.bootstrap import bootstrap
+        from jaxmix.runs import read_runs
+
+        table = runs if isinstance(runs, RunTable) else read_runs(runs)
+        return bootstrap(self, table, **options)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Predicted loss against training tokens, at the largest N and the mean mixture run."""
+        from matplotlib import pyplot as plt
+
+        ax = ax or plt.subplots()[1]
+        for f in self._fits:
+            (low, high), seen = f.data.tokens, f.data.mixtures
+            mean = seen.mean(0) if len(seen) else np.full(len(f.domains), 1.0 / len(f.domains))
+            tokens = np.geomspace(low, 10.0 * high, 100)
+            x: dict[str, Any] = {"n_params": f.data.n_params[1], "tokens": tokens, "weights": mean}
+            x |= {name: np.sqrt(a * b) for name, (a, b) in f.data.others.items()}
+            ax.plot(tokens, f.predict(x), label=f.target)
+        ax.set(xscale="log", xlabel="training tokens", ylabel="loss, nats per token")
+        ax.legend(frameon=False)
+        return ax
+
+
+def _predict(fits: Sequence[FittedLaw], x: Any) -> np.ndarray:
+    """Losses [m, ...] in float64."""
+    if not isinstance(x, Mapping):
+        from jaxmix.fitting.inputs import read_inputs
+
+        x = read_inputs(x, fits[0].law, fits[0].domains)
+    with jax.enable_x64(True):
+        given = {name: jnp.asarray(value, jnp.float64) for name, value in x.items()}
+        return np.asarray(stack(fits).losses(given))
 
 
 @partial(jax.tree_util.register_dataclass, data_fields=["params", "own"], meta_fields=["law"])
@@ -131,21 +365,39 @@ class StackedLaws:
     own: Array | None
     law: Law
 
-    def losses(self, n_params: Any, tokens: Any, weights: Any, unique: Any = None) -> Array:
-        """Predicted losses [m, ...] at N, D [...], weights and unique tokens [..., k]."""
-        weights = jnp.asarray(weights)
+    def losses(self, x: Inputs) -> Array:
+        """Predicted losses [m, ...] at inputs [...] per row and [..., k] per domain, by name."""
+        x = {name: jnp.asarray(value) for name, value in x.items()}
+        per_domain = {i.name for i in self.law.inputs if i.per != "row"} | set(_PER_DOMAIN)
         # A law that does not look at N, D or h still answers once per point.
-        points = (jnp.shape(n_params), jnp.shape(tokens), weights.shape[:-1])
-        shape = jnp.broadcast_shapes(*points)
-        given = {} if unique is None or "unique" not in self.law.uses else {"unique": unique}
+        shape = jnp.broadcast_shapes(
+            *(v.shape[:-1] if name in per_domain else v.shape for name, v in x.items())
+        )
+        read = self._read(x)
 
         def one(params: dict[str, Array], own: Array | None) -> Array:
-            seen = weights if own is None else jnp.take(weights, own[None], axis=-1)
-            return jnp.broadcast_to(
-                self.law.loss({**params, **given}, n_params, tokens, seen), shape
-            )
+            seen = {n: v if own is None or n not in owned else v[..., own] for n, v in read.items()}
+            return jnp.broadcast_to(self.law.loss(params, seen), shape)
 
+        owned = {i.name for i in self.law.inputs if i.per == "own"}
         return jax.vmap(one, in_axes=(0, None if self.own is None else 0))(self.params, self.own)
+
+    def _read(self, x: Inputs) -> dict[str, Array]:
+        """What the law reads, with its defaults filled in."""
+        read = {}
+        for one in self.law.inputs:
+            if one.name not in x and one.default is None:
+                raise JaxmixError(
+                    f"law '{self.law.name}' reads '{one.name}', which is not given; "
+                    f"given: {', '.join(x) or 'nothing'}"
+                )
+            default = one.default if one.per == "row" else (one.default,)
+            read[one.name] = x[one.name] if one.name in x else jnp.asarray(default)
+        return read
+
+    def replace_params(self, params: dict[str, Array]) -> "StackedLaws":
+        """The same law and targets at other parameters."""
+        return StackedLaws(params, self.own, self.law)
 
 
 def stack(laws: Sequence[FittedLaw]) -> StackedLaws:
@@ -161,5 +413,5 @@ def stack(laws: Sequence[FittedLaw]) -> StackedLaws:
         p.name: jnp.stack([jnp.asarray(f.params[p.name]) for f in laws])
         for p in first.law.parameters
     }
-    own = [f.own_domain for f in laws]
-    return StackedLaws(params, None if None in own else jnp.asarray(own), first.law)
+    own = [i for f in laws if (i := f.own_domain) is not None]
+    return StackedLaws(params, jnp.asarray(own) if own else None, first.law)

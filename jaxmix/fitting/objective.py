@@ -1,6 +1,5 @@
 """The objective of a fit, eq. (6): the mean Huber loss of the residuals, and its derivatives."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,32 +17,29 @@ def tiny(x: Array) -> float:
 
 
 class Rows(NamedTuple):
-    """The rows that one or many fits share. p rows, m fits, k domains as the law sees them.
+    """The rows that one or many fits share. p rows, m fits, k domains.
 
     Attributes:
-        n_params: [p], in the law's units.
-        tokens: [p], in the law's units.
-        weights: [1 or m, p, k] mixture weights.
-        losses: [m, p] observed losses, nats; anything where ``row_weights`` is 0.
+        x: inputs of the law by name, in the law's units: [p], or [p, k] for those per domain.
+        own: inputs of each fit's own domain by name, [m, p]; empty for the rows of one fit.
+        losses: [m, p] observed losses, nats; anything if ``row_weights`` is 0.
         row_weights: [m, p], non-negative, each fit's sum is 1.
-        unique: [p, k] unique tokens available, in the units of ``tokens``, for a law that knows
-            repetition; else None.
     """
 
-    n_params: Array
-    tokens: Array
-    weights: Array
+    x: dict[str, Array]
+    own: dict[str, Array]
     losses: Array
     row_weights: Array
-    unique: Array | None = None
 
     def of_fit(self, fit: Array) -> "Rows":
-        """The rows of one fit: ``weights`` [p, k], ``losses`` and ``row_weights`` [p]."""
-        shared = self.weights.shape[0] == 1
-        weights = self.weights[0] if shared else self.weights[fit]
-        return self._replace(
-            weights=weights, losses=self.losses[fit], row_weights=self.row_weights[fit]
-        )
+        """The rows of one fit: every input in ``x``, ``losses`` and ``row_weights`` [p]."""
+        own = {name: values[fit] for name, values in self.own.items()}
+        return Rows(self.x | own, {}, self.losses[fit], self.row_weights[fit])
+
+    def alone(self, fit: Array) -> "Rows":
+        """The rows of one fit as those of a table with that target alone (m = 1)."""
+        one = self.of_fit(fit)
+        return one._replace(losses=one.losses[None], row_weights=one.row_weights[None])
 
 
 @dataclass(frozen=True)
@@ -52,7 +48,7 @@ class Objective:
 
     Attributes:
         law: the law.
-        k: number of domains as the law sees them.
+        k: number of domains.
         delta: Huber threshold of eq. (6), nats (or relative, with ``residual="log"``).
         residual: ``"loss"`` for y - L, ``"log"`` for log y - log L.
     """
@@ -64,8 +60,8 @@ class Objective:
 
     def predict(self, z: Array, rows: Rows) -> Array:
         """Predicted losses [p]."""
-        params = _available(self.law.from_working(z, self.k), rows.unique)
-        return self.law.loss(params, rows.n_params, rows.tokens, rows.weights)
+        loss = self.law.loss(self.law.from_working(z, self.k), rows.x)
+        return jnp.broadcast_to(loss, rows.losses.shape)
 
     def residuals(self, z: Array, rows: Rows) -> Array:
         """Observed minus predicted [p], on the scale that is fitted; 0 where the weight is 0."""
@@ -93,13 +89,12 @@ class Objective:
             lambda v: self.law.flatten(self.law.from_working(v, self.k)), (z,), (jnp.ones_like(z),)
         )
 
-        def row(theta: Array, n: Array, d: Array, h: Array, unique: Array | None) -> Array:
-            loss = self.law.loss(_available(self.law.unflatten(theta, self.k), unique), n, d, h)
+        def row(theta: Array, x: dict[str, Array]) -> Array:
+            loss = self.law.loss(self.law.unflatten(theta, self.k), x)
             return jnp.log(loss) if self.residual == "log" else loss
 
-        per_row = (rows.n_params, rows.tokens, rows.weights, rows.unique)
-        gradient = jax.vmap(jax.value_and_grad(row), in_axes=(None, 0, 0, 0, 0), out_axes=(0, 1))
-        fitted, jacobian = gradient(natural, *per_row)
+        gradient = jax.vmap(jax.value_and_grad(row), in_axes=(None, 0), out_axes=(0, 1))
+        fitted, jacobian = gradient(natural, rows.x)
         observed = jnp.log(rows.losses) if self.residual == "log" else rows.losses
         used = rows.row_weights > 0
         residuals = jnp.where(used, observed - fitted, 0.0)
@@ -111,8 +106,3 @@ class Objective:
         else:
             difference = rows.losses - predicted
         return jnp.where(rows.row_weights > 0, difference, 0.0)
-
-
-def _available(params: Mapping[str, Array], unique: Array | None) -> Mapping[str, Array]:
-    """The parameters, and beside them the unique tokens of the rows, if the law looks at them."""
-    return params if unique is None else {**params, "unique": unique}

@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import DataRange
+from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.fitting.scores import unique_tokens
-from jaxmix.laws import Law, Scales, is_bound
+from jaxmix.laws import Law, Scales
 from jaxmix.laws.data_reuse import SUFFIX
 from jaxmix.runs import RunTable
 
@@ -64,7 +64,13 @@ class Problem:
         n, d = self.runs.n_params[used], self.runs.tokens[used]
         seen = self.runs.weights[used]  # [p, k]
         mixtures = np.unique(seen, axis=0) if seen.shape[1] else seen[:0]
-        return DataRange((n.min(), n.max()), (d.min(), d.max()), mixtures)
+        others = {
+            i.name: (float(x[used].min()), float(x[used].max()))
+            for i in self.objective.law.inputs
+            if i.per == "row" and i.name not in ("n_params", "tokens")
+            for x in [read_inputs(self.runs, self.objective.law, self.runs.domains)[i.name]]
+        }
+        return DataRange((n.min(), n.max()), (d.min(), d.max()), mixtures, others)
 
 
 @partial(jax.jit, static_argnames=("objective", "count"))
@@ -102,20 +108,19 @@ def make_problem(
     Raises:
         FitError: the law needs columns that are missing, or more rows than there are.
     """
-    weights, unique = _weights(runs, law, targets), _unique(runs, law)
+    x, own = _inputs(runs, law, targets)
     losses = runs.losses(targets)
     used = np.isfinite(losses)
     notes = [[] for _ in targets]
     _check_counts(runs, law, targets, used, objective.k)
     scales = _scales(runs, losses, used)
-    n_unit, d_unit = law.units(Scales(*(x[0] for x in scales)))
+    units = law.units(Scales(*(size[0] for size in scales)))
+    scaled = {n: jnp.asarray(v) for n, v in law.in_units(x, units).items()}
     rows = Rows(
-        n_params=jnp.asarray(runs.n_params) / n_unit,
-        tokens=jnp.asarray(runs.tokens) / d_unit,
-        weights=jnp.asarray(weights),
+        x={name: values for name, values in scaled.items() if name not in own},
+        own={name: scaled[name].T[own[name]] for name in own},
         losses=jnp.asarray(np.where(used, losses, 1.0)),
         row_weights=jnp.asarray(row_weights(runs, targets, used, weighting)),
-        unique=None if unique is None else jnp.asarray(unique / d_unit),
     )
     divergent = used & ~_finite(objective, rows, scales)
     if divergent.any():
@@ -131,51 +136,38 @@ def make_problem(
     return Problem(runs, targets, objective, rows, scales, used, tuple(map(tuple, notes)))
 
 
-def _weights(runs: RunTable, law: Law, targets: tuple[str, ...]) -> np.ndarray:
-    """[1 or m, p, k] mixture weights as the law sees them."""
-    if "weights" in law.uses and not runs.domains:
+def _inputs(
+    runs: RunTable, law: Law, targets: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The inputs of all rows by name, and [m] each target's own domain for inputs of that kind.
+
+    Raises:
+        FitError: no mixtures, targets that are no domains, or no row that repeats any data.
+    """
+    if law.reads("weights") and not runs.domains:
         raise FitError(f"{runs.source}: the {law.name} law needs columns w_<domain>; there is none")
-    if not law.own_weight:
-        return runs.weights[None]
-    missing = [t for t in targets if t not in runs.domains]
+    missing = [t for t in targets if t not in runs.domains] if law.reads_own else []
     if missing:
         raise FitError(
             f"{runs.source}: the {law.name} law needs targets that are training domains; "
             f"'{missing[0]}' has no column w_{missing[0]}"
         )
-    columns = [runs.domains.index(t) for t in targets]
-    return runs.weights.T[columns][:, :, None]
-
-
-def _unique(runs: RunTable, law: Law) -> np.ndarray | None:
-    """[p, k] unique tokens of each domain, for a law that knows repetition; else None.
-
-    Raises:
-        FitError: nothing repeats in these rows, or the law is bound to one availability.
-    """
-    if is_bound(law):
-        raise FitError(
-            f"{runs.source}: the unique tokens of the {law.name} law are given, not fitted; "
-            "fit repeated(law)"
-        )
-    if "unique" not in law.uses:
-        return None
-    unique = unique_tokens(runs.frame, runs.domains, runs.source)
-    if not (runs.weights * runs.tokens[:, None] > unique).any():
-        missing = not any(f"unique_{d}" in runs.frame.columns for d in runs.domains)
-        why = "there is no column unique_<domain>" if missing else "no row repeats any domain"
+    x = read_inputs(runs, law, runs.domains)
+    if law.reads("unique") and not (x["weights"] * x["tokens"][:, None] > x["unique"]).any():
+        absent = not any(f"unique_{d}" in runs.frame.columns for d in runs.domains)
+        why = "there is no column unique_<domain>" if absent else "no row repeats any domain"
         raise FitError(
             f"{runs.source}: the {law.name} law needs rows that repeat data, but {why}; fit "
-            f"'{law.name.removesuffix(SUFFIX)}' and assume a decay (assume_repetition, or "
-            "--unique of jaxmix budget)"
+            f"'{law.name.removesuffix(SUFFIX)}' and give --available with --assume-repetition"
         )
-    return unique
+    columns = [runs.domains.index(t) for t in targets] if law.reads_own else []
+    return x, {i.name: np.array(columns) for i in law.inputs if i.per == "own"}
 
 
 def _unlimited(runs: RunTable, law: Law) -> list[str]:
     """A note on domains whose unique tokens are not given, for a law that knows repetition."""
     absent = [d for d in runs.domains if f"unique_{d}" not in runs.frame.columns]
-    if "unique" not in law.uses or not absent:
+    if not law.reads("unique") or not absent:
         return []
     return [f"no column of unique tokens, so taken as never repeated: {', '.join(absent)}"]
 
@@ -187,7 +179,7 @@ def _finite(objective: Objective, rows: Rows, scales: Scales) -> np.ndarray:
     for fit, z in enumerate(starts):
         predicted = diagnose(objective, z, rows, jnp.asarray(fit))["predicted"]
         seen.append(np.isfinite(np.asarray(predicted)))
-        if rows.weights.shape[0] == 1:  # one mixture per row, whatever the target
+        if not rows.own:  # one mixture per row, whatever the target
             return np.tile(seen[0], (rows.losses.shape[0], 1))
     return np.stack(seen)
 
@@ -210,10 +202,10 @@ def _unidentified(runs: RunTable, law: Law) -> list[str]:
     notes = [
         f"all rows have one value of {name}: its term is not identified"
         for name, column in columns.items()
-        if name in law.uses and np.ptp(column) == 0
+        if law.reads(name) and np.ptp(column) == 0
     ]
     idle = [d for d, w in zip(runs.domains, runs.weights.T, strict=True) if not w.any()]
-    if idle and "weights" in law.uses and not law.own_weight:
+    if idle and law.reads_mixture:
         notes.append(f"domains never trained on are not identified: {', '.join(idle)}")
     return notes
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.runs import RunTable, RunTableError, points_from_frame
-
-if TYPE_CHECKING:
-    from jaxmix.fitting.nested.law import NestedLaw
+from jaxmix.fitting.inputs import read_inputs
+from jaxmix.runs import RunTable, RunTableError
 
 
 @dataclass(frozen=True)
@@ -33,89 +31,28 @@ class Score:
     diverged: int = 0
 
 
-def align_weights(runs: RunTable, domains: Sequence[str]) -> np.ndarray:
-    """The table's mixtures [p, k] in the order of ``domains``, joined by name.
-
-    Raises:
-        RunTableError: a domain has no column, or one that is not asked for has weight.
-    """
-    return points_from_frame(runs.frame, domains, source=runs.source).weights
-
-
-def weights_for(law: FittedLaw, runs: RunTable) -> np.ndarray:
-    """Mixtures [p, k] as a law needs them; zeros where it does not look at the mixture."""
-    if "weights" not in law.law.uses:
-        return np.zeros((len(runs), len(law.domains)))
-    return align_weights(runs, law.domains)
-
-
-def unique_tokens(frame: Any, domains: Sequence[str], source: str) -> np.ndarray:
-    """Unique tokens [p, k] by the columns ``unique_<domain>``; inf where none is given.
-
-    Args:
-        frame: a data frame of p rows.
-        domains: bare names, the order of the result.
-        source: what messages call the table.
-
-    Raises:
-        RunTableError: a number is not above 0.
-    """
-    found = np.full((len(frame), len(domains)), np.inf)
-    for i, domain in enumerate(domains):
-        column = f"unique_{domain}"
-        if column not in frame.columns:
-            continue
-        try:
-            values = frame[column].to_numpy(dtype=np.float64)
-        except ValueError:
-            raise RunTableError(
-                f"{source}: column '{column}' holds text; write the unique tokens as numbers"
-            ) from None
-        if (values <= 0).any():
-            row = int(np.argmax(values <= 0))
-            raise RunTableError(
-                f"{source}: column '{column}', row {row + 1}: {values[row]:g} unique tokens; give "
-                "a number above 0, or leave it empty where data never runs out"
-            )
-        found[:, i] = np.where(np.isnan(values), np.inf, values)
-    return found
-
-
-def unique_for(law: "FittedLaw | NestedLaw", frame: Any, source: str) -> np.ndarray | None:
-    """Unique tokens [p, k] as a law needs them; None where it does not look at them."""
-    if "unique" not in law.law.uses:
-        return None
-    return unique_tokens(frame, law.domains, source)
-
-
-def score(laws: "Sequence[FittedLaw] | Sequence[NestedLaw]", runs: RunTable) -> dict[str, Score]:
+def score(laws: Sequence[FittedLaw], runs: RunTable) -> dict[str, Score]:
     """Scores each law on the rows of ``runs`` that have a loss of its target.
 
     Args:
-        laws: fits of any laws, one per target; or nested laws of one fit.
+        laws: fits of any laws, one per target.
         runs: the rows; filter them with ``runs.where(...)``.
 
     Returns:
         Scores by bare target name, in the order of ``laws``.
 
     Raises:
-        RunTableError: a target or domain is missing from the table, or a domain that a law does
+        RunTableError: a target or an input is missing from the table, or a domain that a law does
             not know has weight.
     """
-    from jaxmix.fitting.nested.law import NestedLaw, score_nested  # built on this module
-
-    nested = [law for law in laws if isinstance(law, NestedLaw)]
-    if nested:
-        return score_nested(nested, runs)
-    aligned: dict[tuple[str, ...], np.ndarray] = {}
+    read: dict[Any, dict[str, np.ndarray]] = {}
     scores = {}
-    for law in (law for law in laws if isinstance(law, FittedLaw)):
+    for law in laws:
         observed = runs.losses([law.target])[0]  # [p]
-        key = law.domains if "weights" in law.law.uses else ("", *law.domains)
-        if key not in aligned:
-            aligned[key] = weights_for(law, runs)
-        unique = unique_for(law, runs.frame, runs.source)
-        predicted = law.predict(runs.n_params, runs.tokens, aligned[key], unique)
+        key = law.law.inputs, law.domains
+        if key not in read:
+            read[key] = read_inputs(runs, law.law, law.domains)
+        predicted = np.broadcast_to(law.predict(read[key]), observed.shape)
         scores[law.target] = score_arrays(predicted, observed)
     return scores
 
@@ -178,7 +115,7 @@ def mean(values: Iterable[float]) -> float:
     return float(np.mean(finite)) if finite else np.nan
 
 
-def unscored(laws: "Sequence[FittedLaw] | Sequence[NestedLaw]", runs: RunTable) -> tuple[str, ...]:
+def unscored(laws: Sequence[FittedLaw], runs: RunTable) -> tuple[str, ...]:
     """Targets of ``laws`` that have no loss in ``runs``.
 
     Raises:

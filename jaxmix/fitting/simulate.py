@@ -5,10 +5,11 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
+from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw, FittedLaws
 from jaxmix.laws import Law, Params, Scales
 from jaxmix.runs import RunTable, runs_from_columns
 
@@ -105,7 +106,8 @@ def simulate_laws(
         **{f"unique_{d}": np.full(len(sizes), u) for d, u in (unique or {}).items()},
     }
     for law in truth:
-        exact = law.predict(sizes, budgets, weights, available)
+        x = {"n_params": sizes, "tokens": budgets, "weights": weights, **available}
+        exact = law.predict(x)
         noisy = exact * np.exp(noise * rng.standard_normal(len(exact)))
         columns[f"loss_{law.target}"] = np.where(np.isfinite(exact), noisy, np.nan)
     return runs_from_columns(columns, source="<simulated>")
@@ -120,14 +122,14 @@ def true_laws(
     n_params: Sequence[float],
     tokens: Sequence[float],
     targets: Sequence[str],
-) -> tuple[FittedLaw, ...]:
+) -> FittedLaws:
     """True parameters as the fitted laws that scores, predictions and optima take."""
     names = tuple(domains)
     if not len(targets) or not len(n_params) or not len(tokens):
         raise JaxmixError("a study needs at least one target, one size and one token count")
-    if law.own_weight and not set(targets) <= set(names):
+    if law.reads_own and not set(targets) <= set(names):
         raise JaxmixError(
-            f"law '{law.name}' looks at its target's own weight: name targets that "
+            f"law '{law.name}' reads its target's own weight: name targets that "
             f"are domains ({', '.join(names)})"
         )
     by_target: Mapping[str, Any] = params
@@ -135,7 +137,7 @@ def true_laws(
         by_target = {targets[0]: params}
     data = DataRange(_ends(n_params), _ends(tokens), _mixtures(mixtures, names))
     report = FitReport(0.0, 0.0, 0, 0, 0, solver="truth", notes=("true parameters, not a fit",))
-    return tuple(
+    return FittedLaws(
         FittedLaw(law, t, names, _natural(law, by_target, t, len(names)), data, report)
         for t in targets
     )
@@ -164,11 +166,10 @@ def random_truth(
         tokens: smallest and largest D.
     """
     n_unit, d_unit = (float(np.sqrt(low * high)) for low, high in (n_params, tokens))
-    seen = 1 if law.own_weight else k
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(seed), _DRAWS)
         scales = Scales(n_unit, d_unit, 2.2, 3.6)
-        params, losses = _draw(law, seen, keys, scales, _corners(n_params, tokens, seen))
+        params, losses = _draw(law, k, keys, scales, _corners(law, n_params, tokens, k))
         order = np.argsort(_implausibility(np.asarray(losses), law), kind="stable")
         held = {name: np.asarray(value) for name, value in params.items()}
     return tuple({name: value[i] for name, value in held.items()} for i in order[:count])
@@ -176,7 +177,7 @@ def random_truth(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _draw(
-    law: Law, k: int, keys: jax.Array, scales: Scales, grid: list[jax.Array]
+    law: Law, k: int, keys: jax.Array, scales: Scales, grid: dict[str, jax.Array]
 ) -> tuple[Params, jax.Array]:
     """Starting points in natural units (leaves [draws, ...]) and their losses [draws, 2, 2, q]."""
 
@@ -184,23 +185,31 @@ def _draw(
         params = law.from_working(law.sample_start(key, scales, k), k)
         if law.rescale:
             params = law.rescale(params, 1.0 / scales.n_params, 1.0 / scales.tokens)
-        return params, law.loss(params, *grid)
+        return params, _losses_at(law, params, grid)
 
     return jax.vmap(one)(keys)
 
 
-def _corners(n_params: tuple[float, float], tokens: tuple[float, float], k: int) -> list:
-    """N and D [2, 2, q] and mixtures [2, 2, q, k]: vertices and center (own weights, if k = 1)."""
+def _losses_at(law: Law, params: Params, grid: dict[str, jax.Array]) -> jax.Array:
+    """Losses [2, 2, q] on a grid; inputs without a place in it at their defaults (1 if none)."""
+    x = {i.name: jnp.asarray(1.0 if i.default is None else i.default) for i in law.inputs}
+    x = {i.name: x[i.name][None] if i.per == "domain" else x[i.name] for i in law.inputs}
+    shape = grid["n_params"].shape
+    return jnp.broadcast_to(law.loss(params, x | {n: grid[n] for n in grid if n in x}), shape)
+
+
+def _corners(
+    law: Law, n_params: tuple[float, float], tokens: tuple[float, float], k: int
+) -> dict[str, np.ndarray]:
+    """N and D [2, 2, q] and mixtures [2, 2, q, k]: vertices and center; own weights [2, 2, q]."""
     mixtures = np.vstack([np.eye(k), np.full((1, k), 1.0 / k)])
-    if k == 1:
-        mixtures = np.array([[0.05], [0.2], [0.5], [1.0]])
-    shape = (2, 2, len(mixtures))
-    n, d = np.array(n_params)[:, None, None], np.array(tokens)[:, None]
-    return [
-        np.broadcast_to(n, shape),
-        np.broadcast_to(d, shape),
-        np.broadcast_to(mixtures, (*shape, k)),
-    ]
+    weights = np.array([0.05, 0.2, 0.5, 1.0]) if law.reads_own else mixtures
+    shape = (2, 2, len(weights))
+    grid = {
+        "n_params": np.broadcast_to(np.array(n_params)[:, None, None], shape),
+        "tokens": np.broadcast_to(np.array(tokens)[:, None], shape),
+    }
+    return grid | {"weights": np.broadcast_to(weights, (*shape, *weights.shape[1:]))}
 
 
 def _implausibility(losses: np.ndarray, law: Law) -> np.ndarray:
@@ -208,7 +217,7 @@ def _implausibility(losses: np.ndarray, law: Law) -> np.ndarray:
     axes = {"n_params": 1, "tokens": 2, "weights": 3}
     low, high = losses.min((1, 2, 3)), losses.max((1, 2, 3))
     badness = np.maximum(_LOSSES[0] - low, 0) + np.maximum(high - _LOSSES[1], 0)
-    for name in (name for name in law.uses if name in axes):
+    for name in (i.name for i in law.inputs if i.name in axes):
         spread = np.ptp(losses, axis=axes[name]).min((1, 2))
         badness = badness + np.maximum(_EFFECT - spread, 0)
     return np.nan_to_num(badness, nan=np.inf)
@@ -228,17 +237,17 @@ def _mixtures(mixtures: Any, domains: Sequence[str]) -> np.ndarray:
     return found
 
 
-def _available(unique: Mapping[str, float] | None, domains: Sequence[str]) -> np.ndarray | None:
-    """Unique tokens [k]; None where none are given."""
+def _available(unique: Mapping[str, float] | None, domains: Sequence[str]) -> dict[str, np.ndarray]:
+    """The input ``unique`` [k]; empty if none is given."""
     if unique is None:
-        return None
+        return {}
     unknown = set(unique) - set(domains)
     if unknown or not all(u > 0 for u in unique.values()):
         raise JaxmixError(
             f"unique tokens must be numbers above 0 by domain ({', '.join(domains)}), not "
             f"{dict(unique)}"
         )
-    return np.array([unique.get(d, np.inf) for d in domains])
+    return {"unique": np.array([unique.get(d, np.inf) for d in domains])}
 
 
 def _natural(law: Law, params: Mapping[str, Any], target: str, k: int) -> dict[str, np.ndarray]:

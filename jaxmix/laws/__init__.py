@@ -2,11 +2,16 @@
 
 from jaxmix.laws.data_reuse import R_D_STAR as R_D_STAR
 from jaxmix.laws.data_reuse import R_N_STAR as R_N_STAR
-from jaxmix.laws.data_reuse import bound as bound
-from jaxmix.laws.data_reuse import is_bound as is_bound
 from jaxmix.laws.data_reuse import repeated as repeated
 from jaxmix.laws.fixed import fixed as fixed
 from jaxmix.laws.implicit_domains import implicit_domains as implicit_domains
+from jaxmix.laws.law import N_PARAMS as N_PARAMS
+from jaxmix.laws.law import OWN_WEIGHT as OWN_WEIGHT
+from jaxmix.laws.law import TOKENS as TOKENS
+from jaxmix.laws.law import UNIQUE as UNIQUE
+from jaxmix.laws.law import WEIGHTS as WEIGHTS
+from jaxmix.laws.law import Input as Input
+from jaxmix.laws.law import Inputs as Inputs
 from jaxmix.laws.law import Law as Law
 from jaxmix.laws.law import Parameter as Parameter
 from jaxmix.laws.law import Params as Params

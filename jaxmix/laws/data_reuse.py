@@ -11,19 +11,27 @@ Where the base law is Chinchilla's, N' is their eq. (6) as well: parameters beyo
 compute-optimal for the unique tokens lose value in the same way. Elsewhere N' = N.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
 
 from jaxmix.errors import JaxmixError
-from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
+from jaxmix.laws.law import (
+    UNIQUE,
+    WEIGHTS,
+    Array,
+    Inputs,
+    Law,
+    Parameter,
+    Params,
+    Scales,
+)
 from jaxmix.laws.terms import log_uniform
 
 R_D_STAR = 15.387756  # appendix A of arXiv 2305.16264: C4, GPT-2-like models up to 9B parameters
 R_N_STAR = 5.309743
 SUFFIX = "+repetition"
-UNIQUE = Parameter("unique", "domain", "positive", fitted=False)
 
 _R_D = Parameter("R_D_star", "scalar", "positive", 1e-2, 1e4)
 _R_N = Parameter("R_N_star", "scalar", "positive", 1e-2, 1e4)
@@ -98,15 +106,14 @@ class RepeatedLoss:
     base: Law
     excess: bool
 
-    def __call__(self, p: Params, n_params: Any, tokens: Any, weights: Any) -> Array:
-        """L(N', D', h'); the base law where ``p`` holds no unique tokens."""
-        unique = p.get("unique")
-        if unique is None:
-            return self.base.loss(p, n_params, tokens, weights)
-        d, h = effective_data(weights, tokens, unique, p["R_D_star"])
+    def __call__(self, p: Params, x: Inputs) -> Array:
+        """L(N', D', h')."""
+        h, tokens, unique = x["weights"], x["tokens"], x["unique"]
+        seen = dict(x)
+        seen["tokens"], seen["weights"] = effective_data(h, tokens, unique, p["R_D_star"])
         if self.excess:
-            n_params = effective_params(p, n_params, weights, tokens, unique)
-        return self.base.loss(p, n_params, d, h)
+            seen["n_params"] = effective_params(p, x["n_params"], h, tokens, unique)
+        return self.base.loss(p, seen)
 
 
 @dataclass(frozen=True)
@@ -128,8 +135,7 @@ class _RepeatedRescale:
 
     def __call__(self, params: Params, n_unit: Any, d_unit: Any) -> Params:
         assert self.base.rescale is not None
-        moved = self.base.rescale(params, n_unit, d_unit)
-        return {**moved, "unique": params["unique"] / d_unit} if "unique" in params else moved
+        return self.base.rescale(params, n_unit, d_unit)
 
 
 def repeated(law: Law) -> Law:
@@ -147,51 +153,22 @@ def repeated(law: Law) -> Law:
 
     Source: Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6), for each domain.
     """
-    if "unique" in law.uses or not all(p.fitted for p in law.parameters):
+    if law.reads("unique"):
         raise JaxmixError(f"law '{law.name}' knows repetition already")
-    if law.own_weight or "tokens" not in law.uses:
-        sees = "only one domain's weight" if law.own_weight else "no tokens"
-        raise JaxmixError(f"law '{law.name}' sees {sees}, so it cannot know repetition")
+    if law.reads_own or not law.reads("tokens"):
+        read = "only one domain's weight" if law.reads_own else "no tokens"
+        raise JaxmixError(f"law '{law.name}' reads {read}, so it cannot know repetition")
     excess = {p.name for p in law.parameters} == {"E", "A", "alpha", "B", "beta"}
-    uses = (*(u for u in ("n_params", "tokens") if u in law.uses), "weights", "unique")
+    added = [i for i in (WEIGHTS, UNIQUE) if not law.reads(i.name)]
     return Law(
         law.name + SUFFIX,
         (*law.parameters, _R_D, *((_R_N,) if excess else ())),
         RepeatedLoss(law, excess),
         start=_RepeatedStart(law, excess) if law.start else None,
         rescale=_RepeatedRescale(law) if law.rescale else None,
-        uses=uses,
+        inputs=(*law.inputs, *added),
         formula=f"{law.formula}, at effective "
         f"{'N, ' if excess else ''}D and h: D' = sum_i D'_i, h'_i = D'_i/D', "
         "D'_i = U_i (1 + R_D_star (1 - exp(-(h_i D/U_i - 1)/R_D_star))) where h_i D > U_i",
         source=f"{law.source}; Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6)",
     )
-
-
-def bound(law: Law) -> Law:
-    """A law that knows repetition, with the unique tokens among its parameters.
-
-    They are given rather than fitted. So bound, it is a law of N, D and h like any other.
-
-    Raises:
-        JaxmixError: the law knows no repetition.
-    """
-    if is_bound(law):
-        return law
-    if "unique" not in law.uses:
-        raise JaxmixError(f"law '{law.name}' knows no repetition; use repeated(law)")
-    uses = tuple(name for name in law.uses if name != "unique")
-    return replace(law, parameters=(*law.parameters, UNIQUE), uses=uses)
-
-
-def unbound(law: Law) -> Law:
-    """The inverse of ``bound``; any other law passes through."""
-    if not is_bound(law):
-        return law
-    kept = tuple(p for p in law.parameters if p != UNIQUE)
-    return replace(law, parameters=kept, uses=(*law.uses, "unique"))
-
-
-def is_bound(law: Law) -> bool:
-    """Whether the unique tokens are among its parameters."""
-    return UNIQUE in law.parameters

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.laws.law import Array, Law, Params, Scales
+from jaxmix.laws.law import Array, Inputs, Law, Params, Scales
 
 Value = float | tuple[float, ...]
 
@@ -20,9 +20,9 @@ class FixedLoss:
     base: Law
     values: tuple[tuple[str, Value], ...]
 
-    def __call__(self, p: Params, n_params: Any, tokens: Any, weights: Any) -> Array:
+    def __call__(self, p: Params, x: Inputs) -> Array:
         """The base law at the given and the free parameters."""
-        return self.base.loss({**p, **as_arrays(self.values)}, n_params, tokens, weights)
+        return self.base.loss({**p, **as_arrays(self.values)}, x)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def fixed(law: Law, values: Mapping[str, Any]) -> Law:
             )
     given = tuple((n, _checked(law, n, values[n])) for n in known if n in values)
     free = tuple(p for p in law.parameters if p.name not in values)
-    if not given or not any(p.fitted for p in free):
+    if not given or not free:
         raise JaxmixError(f"law '{law.name}': give at least one parameter and leave one to fit")
     text = ", ".join(f"{n}={v:g}" if isinstance(v, float) else f"{n}=..." for n, v in given)
     return Law(
@@ -84,8 +84,8 @@ def fixed(law: Law, values: Mapping[str, Any]) -> Law:
         free,
         FixedLoss(law, given),
         start=_FixedStart(law, given) if law.start else None,
-        uses=law.uses,
-        own_weight=law.own_weight,
+        inputs=law.inputs,
+        convex=lambda p: law.convex({**p, **{n: np.asarray(v) for n, v in given}}),
         formula=law.formula,
         source=law.source,
     )

@@ -9,13 +9,12 @@ to C_S. The functions are the same, without 2 S - 2 parameters that no data coul
 import functools
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxmix.errors import JaxmixError
-from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
+from jaxmix.laws.law import WEIGHTS, Array, Inputs, Law, Parameter, Params, Scales
 from jaxmix.laws.terms import start_amplitude, start_floor
 
 FAMILY = "ye-implicit-S"
@@ -31,9 +30,9 @@ class _Sum:
 
     count: int
 
-    def __call__(self, p: Params, n_params: Any, tokens: Any, weights: Any) -> Array:
+    def __call__(self, p: Params, x: Inputs) -> Array:
         parts = [
-            p[f"C_{s}"] * jnp.exp(jnp.sum(p[f"gamma_{s}"] * weights, -1))
+            p[f"C_{s}"] * jnp.exp(jnp.sum(p[f"gamma_{s}"] * x["weights"], -1))
             for s in range(1, self.count + 1)
         ]
         return p["E"] + functools.reduce(jnp.add, parts)
@@ -77,7 +76,8 @@ def implicit_domains(count: int) -> Law:
         tuple(parameters),
         _Sum(count),
         start=_Start(count),
-        uses=("weights",),
+        inputs=(WEIGHTS,),
+        convex=lambda p: None,  # sums of exponentials with C > 0
         formula=FORMULA.replace("sum_s", f"sum_s<={count}"),
         source=SOURCE,
     )

@@ -1,8 +1,8 @@
-"""What a law is: named parameters, one pure ``loss`` function, a sampler of starting points.
+"""What a law is: named parameters, declared inputs, one pure ``loss``, a sampler of starts.
 
-A law predicts the loss of a model of N parameters after D training tokens on the mixture h.
-Everything here is plain JAX on dictionaries of arrays, so a law can be jitted, vmapped and
-differentiated, and a law of one's own is one ``Law(...)`` value.
+A law predicts the loss of a model from its inputs: parameters N, training tokens D, the mixture h,
+and whatever else it declares. Everything here is plain JAX on dictionaries of arrays, so a law can
+be jitted, vmapped and differentiated, and a law of one's own is one ``Law(...)`` value.
 """
 
 import math
@@ -14,9 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.errors import JaxmixError, hint
+
 Array = jax.Array
 Params = Mapping[str, Any]
+Inputs = Mapping[str, Any]
 Support = Literal["real", "positive", "unit"]
+Per = Literal["row", "domain", "own"]
 
 
 class Scales(NamedTuple):
@@ -36,6 +40,41 @@ class Scales(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Input:
+    """One thing that a law reads, by the name under which tables and code know it.
+
+    Attributes:
+        name: such as ``"n_params"`` or ``"learning_rate"``.
+        per: ``"row"``, one number; ``"domain"``, one number for each training domain (one more
+            axis, last); ``"own"``, the number of the domain that the target is.
+        unit: ``"n_params"`` or ``"tokens"`` if a fit measures it in that scale of the data.
+        default: the value if a table or a budget gives none; None if it must be given.
+    """
+
+    name: str
+    per: Per = "row"
+    unit: Literal["", "n_params", "tokens"] = ""
+    default: float | None = None
+
+    def column(self, domain: str = "") -> str:
+        """The column of a run table that holds it (for ``domain``, if there is one per domain).
+
+        >>> WEIGHTS.column("books"), TOKENS.column(), UNIQUE.column("books")
+        ('w_books', 'tokens', 'unique_books')
+        """
+        if self.per == "row":
+            return self.name
+        return f"{'w' if self.name == 'weights' else self.name}_{domain}"
+
+
+N_PARAMS = Input("n_params", unit="n_params")
+TOKENS = Input("tokens", unit="tokens")
+WEIGHTS = Input("weights", per="domain")
+OWN_WEIGHT = Input("weights", per="own")
+UNIQUE = Input("unique", per="domain", unit="tokens", default=math.inf)
+
+
+@dataclass(frozen=True)
 class Parameter:
     """One named parameter of a law.
 
@@ -47,8 +86,6 @@ class Parameter:
         low: smallest value a fit may give it, in the units of ``Law.rescale``; None for a wide
             default. A parameter that ends at its edge is reported.
         high: largest value, likewise.
-        fitted: False for what is given and never fitted, as the unique tokens of a law that
-            ``bound`` ties to an availability.
     """
 
     name: str
@@ -56,11 +93,19 @@ class Parameter:
     support: Support = "positive"
     low: float | None = None
     high: float | None = None
-    fitted: bool = True
 
     def size(self, k: int) -> int:
         """Number of values for k domains."""
         return 1 if self.shape == "scalar" else k
+
+    def __post_init__(self) -> None:
+        """Refuses a shape, support or range that does not exist."""
+        if self.shape not in ("scalar", "domain"):
+            raise JaxmixError(f"parameter '{self.name}': shape is 'scalar' or 'domain'")
+        if self.support not in _WIDE:
+            raise JaxmixError(f"parameter '{self.name}': support is one of {', '.join(_WIDE)}")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise JaxmixError(f"parameter '{self.name}': low {self.low} is not below high")
 
 
 # Default ranges of the working value: e^30 is far beyond any ratio that losses can tell.
@@ -84,54 +129,152 @@ _FROM_WORKING: dict[str, Callable[[Array], Array]] = {
 
 
 @dataclass(frozen=True)
+class Convexity:
+    """A statement about one loss function; it does not carry over to another one.
+
+    Attributes:
+        rule: from the parameters of one target (numpy arrays) to None, if the loss is convex in
+            the weights at every value of the other inputs, or to the reason why that is unknown.
+        loss: the function that the rule is about.
+    """
+
+    rule: Callable[[Params], str | None]
+    loss: Callable[..., Any]
+
+    def __call__(self, params: Params) -> str | None:
+        """None, or one reason in words."""
+        return self.rule(params)
+
+
+def _unknown(params: Params) -> str | None:
+    return "the law does not say whether it is convex in the weights"
+
+
+class _Declared(dict[str, Any]):
+    """Values by name that explain a name which was not declared."""
+
+    def __init__(self, law: str, what: str, values: Params) -> None:
+        super().__init__(values)
+        self.law, self.what = law, what
+
+    def __missing__(self, name: str) -> Any:
+        raise JaxmixError(
+            f"law '{self.law}' reads the {self.what} '{name}', which it does not declare; "
+            f"{hint(str(name), self)}"
+        )
+
+
+@dataclass(frozen=True)
 class Law:
-    """A scaling law L(N, D, h) as a frozen value.
+    """A scaling law as a frozen value; two laws with equal fields are equal.
 
     Attributes:
         name: what ``--law`` takes and files record.
         parameters: in the order of the flat vector that solvers see.
-        loss: ``loss(params, n_params, tokens, weights)`` in nats. ``params`` maps names to
-            scalars or [k] arrays; ``n_params`` and ``tokens`` broadcast together to the shape of
-            the result and ``weights`` carries one more axis, the domains, last.
+        loss: ``loss(params, x)`` in nats. ``params`` maps names to scalars or [k] arrays; ``x``
+            maps the names of ``inputs`` to arrays: those per row broadcast together to the shape
+            of the result, those per domain have one more axis, the domains, last.
+        inputs: what the law reads.
         start: ``start(u, scales, k)`` maps uniform draws on (0, 1), one for each parameter value
             and shaped like the parameters, to a starting point, in the units that ``rescale``
             defines (N and D measured in ``scales.n_params`` and ``scales.tokens``). None stands
             for working parameters from a normal distribution of standard deviation 1.5.
-        rescale: ``rescale(params, n_unit, d_unit)`` returns the parameters p' for which
-            ``loss(p', N / n_unit, D / d_unit, h) == loss(params, N, D, h)``. With it fits run on
-            normalized N and D; without it (None) they run in natural units.
-        uses: which of ``n_params``, ``tokens``, ``weights`` the law depends on, and ``unique``
-            where it knows repetition: ``params["unique"]`` [..., k] then holds the unique tokens
-            available of each domain, in the units of ``tokens``; without it nothing repeats.
-        own_weight: True where the law sees only the weight of the domain that its target is
-            (``weights`` then has a last axis of length 1).
+        rescale: ``rescale(params, n_unit, d_unit)`` returns the parameters p' for which the loss
+            at inputs divided by their units equals that of ``params`` at the inputs themselves.
+            With it fits run on normalized N and D; without it (None) they run in natural units.
+        convex: ``convex(params)`` for the parameters of one target: None if the loss is convex in
+            the weights there, or the reason why that is not known. A rule is tied to the ``loss``
+            it was given with: ``dataclasses.replace(law, loss=...)`` drops it.
         formula: the law in one line, for people.
         source: where it comes from.
 
+    Raises:
+        JaxmixError: two parameters or inputs of one name, or a loss that reads something that is
+            not declared or returns another shape.
+
     Example:
+        A law with an input of its own, from a column ``learning_rate``:
+
         >>> import jax.numpy as jnp
-        >>> power = Law(
-        ...     "power",
-        ...     (Parameter("E"), Parameter("B"), Parameter("beta")),
-        ...     loss=lambda p, n, d, h: p["E"] + p["B"] * d ** -p["beta"],
-        ...     uses=("tokens",),
+        >>> tuned = Law(
+        ...     "tuned",
+        ...     (Parameter("E"), Parameter("B"), Parameter("beta"), Parameter("c"), Parameter("m")),
+        ...     loss=lambda p, x: p["E"] + p["B"] * x["tokens"] ** -p["beta"]
+        ...     + p["c"] * jnp.log(x["learning_rate"] / p["m"]) ** 2,
+        ...     inputs=(TOKENS, Input("learning_rate")),
         ... )
-        >>> power.count(k=3)
-        3
-        >>> params = {"E": 1.0, "B": 8.0, "beta": 1.0}
-        >>> float(power.loss(params, 1.0, jnp.float32(4.0), jnp.ones(3) / 3))
+        >>> tuned.count(k=3), tuned.reads("weights")
+        (5, False)
+        >>> params = {"E": 1.0, "B": 8.0, "beta": 1.0, "c": 1.0, "m": 0.1}
+        >>> float(tuned.loss(params, {"tokens": jnp.float32(4.0), "learning_rate": 0.1}))
         3.0
     """
 
     name: str
     parameters: tuple[Parameter, ...]
-    loss: Callable[[Params, Any, Any, Any], Array]
+    loss: Callable[[Params, Inputs], Any]
+    inputs: tuple[Input, ...] = (N_PARAMS, TOKENS, WEIGHTS)
     start: Callable[[Params, Scales, int], Params] | None = None
     rescale: Callable[[Params, Any, Any], Params] | None = None
-    uses: tuple[str, ...] = ("n_params", "tokens", "weights")
-    own_weight: bool = False
+    convex: Callable[[Params], str | None] = field(default=_unknown, compare=False)
     formula: str = field(default="", compare=False)
     source: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        """Checks the declarations, and that the loss keeps to them."""
+        for what, found in (("parameter", self.parameters), ("input", self.inputs)):
+            names = [one.name for one in found]
+            twice = [n for n in names if names.count(n) > 1]
+            if twice:
+                raise JaxmixError(f"law '{self.name}': {what} '{twice[0]}' is declared twice")
+        rule = self.convex if self.convex is not None else _unknown
+        if isinstance(rule, Convexity):
+            rule = rule if rule.loss == self.loss else _unknown
+        object.__setattr__(
+            self, "convex", rule if isinstance(rule, Convexity) else Convexity(rule, self.loss)
+        )
+        self._check_loss()
+
+    def _check_loss(self) -> None:
+        """Traces the loss on shapes alone: 5 rows of 2 domains."""
+        shapes = {
+            p.name: jax.ShapeDtypeStruct((p.size(2),)[: p.shape == "domain"], np.float32)
+            for p in self.parameters
+        }
+        x = {
+            i.name: jax.ShapeDtypeStruct((5, 2)[: 1 + (i.per == "domain")], np.float32)
+            for i in self.inputs
+        }
+
+        def loss(params: Params, x: Inputs) -> Any:
+            declared = _Declared(self.name, "parameter", params), _Declared(self.name, "input", x)
+            return self.loss(*declared)
+
+        found = getattr(jax.eval_shape(loss, shapes, x), "shape", None)
+        if found not in ((5,), ()):
+            raise JaxmixError(
+                f"law '{self.name}': the loss of 5 rows has shape {found}; return one number per "
+                "row (sum over the domains, the last axis)"
+            )
+
+    def reads(self, name: str) -> bool:
+        """Whether an input of that name is declared.
+
+        >>> from jaxmix.laws import CHINCHILLA
+        >>> CHINCHILLA.reads("tokens"), CHINCHILLA.reads("weights")
+        (True, False)
+        """
+        return any(i.name == name for i in self.inputs)
+
+    @property
+    def reads_own(self) -> bool:
+        """Whether it reads a number of the domain that its target is."""
+        return any(i.per == "own" for i in self.inputs)
+
+    @property
+    def reads_mixture(self) -> bool:
+        """Whether it reads the weights of all domains."""
+        return any(i.name == "weights" and i.per == "domain" for i in self.inputs)
 
     def count(self, k: int) -> int:
         """Number of free parameters for k domains."""
@@ -188,6 +331,11 @@ class Law:
     def units(self, scales: Scales) -> tuple[Any, Any]:
         """What N and D are measured in while this law is fitted."""
         return (scales.n_params, scales.tokens) if self.rescale else (1.0, 1.0)
+
+    def in_units(self, x: Inputs, units: tuple[Any, Any]) -> dict[str, Any]:
+        """Inputs divided by the units (of N, of D) that they are measured in."""
+        size = {"": 1.0, "n_params": units[0], "tokens": units[1]}
+        return {i.name: x[i.name] / size[i.unit] if i.unit else x[i.name] for i in self.inputs}
 
     def sample_start(self, key: Array, scales: Scales, k: int) -> Array:
         """One random starting point as a working vector [count]."""

@@ -5,8 +5,19 @@ Ye et al. 2024, Data Mixing Laws (arXiv 2403.16952); Ge et al. 2024, BiMix (arXi
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
+from jaxmix.laws.law import (
+    OWN_WEIGHT,
+    TOKENS,
+    WEIGHTS,
+    Array,
+    Inputs,
+    Law,
+    Parameter,
+    Params,
+    Scales,
+)
 from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, start_floor, uniform
 
 _E = Parameter("E")
@@ -22,12 +33,18 @@ def _start_ye(u: Params, scales: Scales, k: int) -> Params:
     }
 
 
+def _convex_ye(p: Params) -> str | None:
+    """Exponentials of linear functions are convex, and so are sums of them with C >= 0."""
+    return None if np.all(np.asarray(p["C"]) >= 0) else "a C is negative"
+
+
 YE_M1 = Law(
     "ye-m1",
     (_E, Parameter("C", "domain", "real"), _GAMMA),
-    lambda p, n, d, h: p["E"] + jnp.sum(p["C"] * jnp.exp(p["gamma"] * h), -1),
+    lambda p, x: p["E"] + jnp.sum(p["C"] * jnp.exp(p["gamma"] * x["weights"]), -1),
     start=_start_ye,
-    uses=("weights",),
+    inputs=(WEIGHTS,),
+    convex=_convex_ye,
     formula="E + sum_i C_i exp(gamma_i h_i)",
     source="Ye et al. 2024, M1 (appendix B.1)",
 )
@@ -35,9 +52,10 @@ YE_M1 = Law(
 YE_M2 = Law(
     "ye-m2",
     (_E, _C, _GAMMA),
-    lambda p, n, d, h: p["E"] + p["C"] * jnp.sum(jnp.exp(p["gamma"] * h), -1),
+    lambda p, x: p["E"] + p["C"] * jnp.sum(jnp.exp(p["gamma"] * x["weights"]), -1),
     start=_start_ye,
-    uses=("weights",),
+    inputs=(WEIGHTS,),
+    convex=_convex_ye,
     formula="E + C sum_i exp(gamma_i h_i)",
     source="Ye et al. 2024, M2 (appendix B.1)",
 )
@@ -45,9 +63,9 @@ YE_M2 = Law(
 YE_M3 = Law(
     "ye-m3",
     (_E, _C, _GAMMA),
-    lambda p, n, d, h: p["E"] + p["C"] * jnp.exp(jnp.prod(p["gamma"] * h, -1)),
+    lambda p, x: p["E"] + p["C"] * jnp.exp(jnp.prod(p["gamma"] * x["weights"], -1)),
     start=_start_ye,
-    uses=("weights",),
+    inputs=(WEIGHTS,),
     formula="E + C exp(prod_i gamma_i h_i)",
     source="Ye et al. 2024, M3 (appendix B.1); only the product of the gamma_i is identified",
 )
@@ -55,21 +73,27 @@ YE_M3 = Law(
 YE_M4 = Law(
     "ye-m4",
     (_E, _C, _GAMMA),
-    lambda p, n, d, h: p["E"] + p["C"] * jnp.exp(jnp.sum(p["gamma"] * h, -1)),
+    lambda p, x: p["E"] + p["C"] * jnp.exp(jnp.sum(p["gamma"] * x["weights"], -1)),
     start=_start_ye,
-    uses=("weights",),
+    inputs=(WEIGHTS,),
+    convex=_convex_ye,
     formula="E + C exp(sum_i gamma_i h_i)",
     source="Ye et al. 2024, M4 (appendix B.1)",
 )
 
 
-def _ge_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
+def _ge_loss(p: Params, x: Inputs) -> Array:
     """Infinite where the target's own weight is 0: the law itself diverges there."""
-    own = weights[..., 0]
+    own = x["weights"]
     positive = own > 0
     log_own = jnp.log(jnp.where(positive, own, 1.0))
-    scale = p["E"] + power_term(jnp.log(p["B"]), tokens, p["beta"])
+    scale = p["E"] + power_term(jnp.log(p["B"]), x["tokens"], p["beta"])
     return jnp.where(positive, scale * jnp.exp(-p["gamma"] * log_own), jnp.inf)
+
+
+def _convex_ge(p: Params) -> str | None:
+    convex = p["gamma"] >= 0 and p["E"] >= 0 and p["B"] >= 0
+    return None if convex else "gamma is negative"
 
 
 def _start_ge(u: Params, scales: Scales, k: int) -> Params:
@@ -91,8 +115,8 @@ GE = Law(
     _ge_loss,
     start=_start_ge,
     rescale=_rescale_ge,
-    uses=("tokens", "weights"),
-    own_weight=True,
+    inputs=(TOKENS, OWN_WEIGHT),
+    convex=_convex_ge,
     formula="(B/D^beta + E)/h_own^gamma",
     # The paper's factor C multiplies both B and E and is absorbed in them.
     source="Ge et al. 2024 (appendix B.2)",

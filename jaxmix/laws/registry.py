@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxmix.errors import JaxmixError
 from jaxmix.laws import prior, scaling
-from jaxmix.laws.data_reuse import SUFFIX, bound, is_bound, repeated, unbound
+from jaxmix.laws.data_reuse import SUFFIX, repeated
 from jaxmix.laws.fixed import FixedLoss, fixed
 from jaxmix.laws.implicit_domains import FAMILY, find_implicit
 from jaxmix.laws.law import Law
@@ -33,8 +33,8 @@ LAWS: dict[str, Law] = {
 NESTED = "nested"
 
 
-def get_law(name: str) -> Law:
-    """The law called ``name``, or the one that a Python file defines.
+def get_law(name: Law | str) -> Law:
+    """The law called ``name``, or the one that a Python file defines; a law passes through.
 
     Args:
         name: a key of ``LAWS`` (case and ``_`` against ``-`` do not matter), such a key with
@@ -50,6 +50,8 @@ def get_law(name: str) -> Law:
         >>> get_law("joint+repetition").count_formula()
         '6 + 4k'
     """
+    if isinstance(name, Law):
+        return name
     if ".py:" in name:
         return _law_from_file(*name.rsplit(":", 1))
     key = name.lower().replace("_", "-")
@@ -78,15 +80,12 @@ def law_recipe(law: Law) -> dict[str, Any] | None:
     """How to make a law again from its name, for files; None for a law of one's own.
 
     Returns:
-        ``name`` as ``get_law`` takes it, with ``fixed`` (parameters that are given) and ``bound``
-        (unique tokens are among its parameters) where they apply.
+        ``name`` as ``get_law`` takes it, with ``fixed`` if some parameters are given.
     """
-    core, recipe = unbound(law), {}
+    core, recipe = law, {}
     if isinstance(core.loss, FixedLoss):
         recipe["fixed"] = {n: list(v) if isinstance(v, tuple) else v for n, v in core.loss.values}
         core = core.loss.base
-    if is_bound(law):
-        recipe["bound"] = True
     recipe = {"name": core.name, **recipe}
     known = find_law(core.name.removesuffix(SUFFIX))
     return recipe if known and law_from_recipe(recipe) == law else None
@@ -99,9 +98,7 @@ def law_from_recipe(recipe: Mapping[str, Any]) -> Law:
         JaxmixError: an unknown name, or parameters that the law does not have.
     """
     law = get_law(recipe["name"])
-    if "fixed" in recipe:
-        law = fixed(law, recipe["fixed"])
-    return bound(law) if recipe.get("bound") else law
+    return fixed(law, recipe["fixed"]) if "fixed" in recipe else law
 
 
 def _law_from_file(path: str, variable: str) -> Law:
@@ -110,7 +107,11 @@ def _law_from_file(path: str, variable: str) -> Law:
     spec = importlib.util.spec_from_file_location(Path(path).stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file does when it runs
+        reason = f"{type(error).__name__}: {error}"
+        raise JaxmixError(f"{path}: cannot be run ({reason}); correct the file") from error
     law = getattr(module, variable, None)
     if not isinstance(law, Law):
         raise JaxmixError(f"{path}: '{variable}' is not a jaxmix.laws.Law")

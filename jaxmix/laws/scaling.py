@@ -1,13 +1,24 @@
 """The laws of the paper "Scaling Laws for Optimal Data Mixtures" (Shukor et al., 2025).
 
-Equation numbers are that paper's. N = ``n_params``, D = ``tokens``, h = ``weights``.
+Equation numbers are that paper's. N = ``x["n_params"]``, D = ``x["tokens"]``, h = ``x["weights"]``.
 """
 
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 
-from jaxmix.laws.law import Array, Law, Parameter, Params, Scales
+from jaxmix.laws.law import (
+    N_PARAMS,
+    TOKENS,
+    WEIGHTS,
+    Array,
+    Inputs,
+    Law,
+    Parameter,
+    Params,
+    Scales,
+)
 from jaxmix.laws.terms import (
     log_blend,
     log_uniform,
@@ -43,6 +54,30 @@ def _exponent(*names: str) -> tuple[Parameter, ...]:
     predict the next size better than positive ones alone, and they make the blend convex in h.
     """
     return tuple(Parameter(name, support="real", low=-30.0, high=30.0) for name in names)
+
+
+# --- convexity in h -----------------------------------------------------------------------------
+
+
+def _convex_bias(p: Params) -> str | None:
+    """1/S is convex if S is concave and positive: sums of C h^gamma with C >= 0, gamma <= 1."""
+    concave = np.all((p["gamma"] <= 1) & (p["gamma"] >= 0) & (p["C"] >= 0))
+    return None if concave else "a gamma is above 1"
+
+
+def _convex_blend(c: str, gamma: str) -> Callable[[Params], str | None]:
+    """(C . h)^gamma is convex for gamma <= 0 and gamma >= 1."""
+
+    def rule(p: Params) -> str | None:
+        convex = (p[gamma] <= 0 or p[gamma] >= 1) and np.all(np.asarray(p[c]) >= 0)
+        return None if convex else f"{gamma} lies between 0 and 1"
+
+    return rule
+
+
+def _convex_joint(p: Params) -> str | None:
+    rules = (_convex_bias, _convex_blend("C_A", "gamma_A"), _convex_blend("C_B", "gamma_B"))
+    return next((reason for rule in rules if (reason := rule(p))), None)
 
 
 # --- starting points, in units where the data's mean N and D are 1 -------------------------------
@@ -97,9 +132,9 @@ def _rescale_constant(params: Params, n_unit: Array, d_unit: Array) -> Params:
 # --- eq. (2) ------------------------------------------------------------------------------------
 
 
-def _chinchilla_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
-    n_term = power_term(jnp.log(p["A"]), n_params, p["alpha"])
-    return p["E"] + n_term + power_term(jnp.log(p["B"]), tokens, p["beta"])
+def _chinchilla_loss(p: Params, x: Inputs) -> Array:
+    n_term = power_term(jnp.log(p["A"]), x["n_params"], p["alpha"])
+    return p["E"] + n_term + power_term(jnp.log(p["B"]), x["tokens"], p["beta"])
 
 
 CHINCHILLA = Law(
@@ -108,7 +143,8 @@ CHINCHILLA = Law(
     _chinchilla_loss,
     start=_start(_start_floor, _start_size, _start_tokens),
     rescale=_rescale_constant,
-    uses=("n_params", "tokens"),
+    inputs=(N_PARAMS, TOKENS),
+    convex=lambda p: None,
     formula="E + A/N^alpha + B/D^beta",
     source="Hoffmann et al. 2022; eq. (2)",
 )
@@ -117,19 +153,18 @@ CHINCHILLA = Law(
 # --- eq. (4), and its forms at fixed D and N (appendix B) ----------------------------------------
 
 
-def _additive_fixed_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
-    bias = p["E"] + mixture_term(p["C"], p["gamma"], weights)
-    return jnp.broadcast_to(bias, jnp.broadcast_shapes(jnp.shape(n_params), bias.shape))
+def _additive_fixed_loss(p: Params, x: Inputs) -> Array:
+    return p["E"] + mixture_term(p["C"], p["gamma"], x["weights"])
 
 
-def _additive_fixed_n_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
-    d_term = power_term(jnp.log(p["B"]), tokens, p["beta"])
-    return _additive_fixed_loss(p, n_params, tokens, weights) + d_term
+def _additive_fixed_n_loss(p: Params, x: Inputs) -> Array:
+    d_term = power_term(jnp.log(p["B"]), x["tokens"], p["beta"])
+    return _additive_fixed_loss(p, x) + d_term
 
 
-def _additive_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
-    n_term = power_term(jnp.log(p["A"]), n_params, p["alpha"])
-    return _additive_fixed_n_loss(p, n_params, tokens, weights) + n_term
+def _additive_loss(p: Params, x: Inputs) -> Array:
+    n_term = power_term(jnp.log(p["A"]), x["n_params"], p["alpha"])
+    return _additive_fixed_n_loss(p, x) + n_term
 
 
 ADDITIVE = Law(
@@ -138,6 +173,7 @@ ADDITIVE = Law(
     _additive_loss,
     start=_start(_start_floor, _start_size, _start_tokens, _start_mixture),
     rescale=_rescale_constant,
+    convex=_convex_bias,
     formula="E + 1/sum_i C_i h_i^gamma_i + A/N^alpha + B/D^beta",
     source=f"{_SOURCE}, eq. (4)",
 )
@@ -148,7 +184,8 @@ ADDITIVE_FIXED_ND = Law(
     _additive_fixed_loss,
     start=_start(_start_floor, _start_mixture),
     rescale=_rescale_constant,
-    uses=("weights",),
+    inputs=(WEIGHTS,),
+    convex=_convex_bias,
     formula="E + 1/sum_i C_i h_i^gamma_i",
     source=f"{_SOURCE}, appendix B.1",
 )
@@ -159,7 +196,8 @@ ADDITIVE_FIXED_N = Law(
     _additive_fixed_n_loss,
     start=_start(_start_floor, _start_tokens, _start_mixture),
     rescale=_rescale_constant,
-    uses=("tokens", "weights"),
+    inputs=(TOKENS, WEIGHTS),
+    convex=_convex_bias,
     formula="E + 1/sum_i C_i h_i^gamma_i + B/D^beta",
     source=f"{_SOURCE}, appendix B.2",
 )
@@ -168,9 +206,9 @@ ADDITIVE_FIXED_N = Law(
 # --- eq. (9) ------------------------------------------------------------------------------------
 
 
-def _simple_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
-    bias = jnp.exp(log_blend(p["C"], p["gamma"], weights))
-    return bias + _chinchilla_loss(p, n_params, tokens, weights)
+def _simple_loss(p: Params, x: Inputs) -> Array:
+    bias = jnp.exp(log_blend(p["C"], p["gamma"], x["weights"]))
+    return bias + _chinchilla_loss(p, x)
 
 
 def _start_simple_mixture(u: Params, scales: Scales, k: int) -> dict[str, Array]:
@@ -185,6 +223,7 @@ SIMPLE = Law(
     _simple_loss,
     start=_start(_start_floor, _start_size, _start_tokens, _start_simple_mixture),
     rescale=_rescale_constant,
+    convex=_convex_blend("C", "gamma"),
     formula="E + (sum_i C_i h_i)^gamma + A/N^alpha + B/D^beta",
     # eq. (9) prints A over D^alpha and B over N^beta; named here as in every other law.
     source=f"{_SOURCE}, eq. (9)",
@@ -194,11 +233,11 @@ SIMPLE = Law(
 # --- eq. (5) ------------------------------------------------------------------------------------
 
 
-def _joint_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
-    bias = p["E"] + mixture_term(p["C"], p["gamma"], weights)
-    log_a = log_blend(p["C_A"], p["gamma_A"], weights)
-    log_b = log_blend(p["C_B"], p["gamma_B"], weights)
-    return bias + power_term(log_a, n_params, p["alpha"]) + power_term(log_b, tokens, p["beta"])
+def _joint_loss(p: Params, x: Inputs) -> Array:
+    h = x["weights"]
+    n_term = power_term(log_blend(p["C_A"], p["gamma_A"], h), x["n_params"], p["alpha"])
+    d_term = power_term(log_blend(p["C_B"], p["gamma_B"], h), x["tokens"], p["beta"])
+    return _additive_fixed_loss(p, x) + n_term + d_term
 
 
 def _rescale_blends(params: Params, n_unit: Array, d_unit: Array) -> dict[str, Array]:
@@ -235,6 +274,7 @@ JOINT = Law(
     _joint_loss,
     start=_start_joint,
     rescale=_rescale_joint,
+    convex=_convex_joint,
     formula="E + 1/sum_i C_i h_i^gamma_i + A(h)/N^alpha + B(h)/D^beta, "
     "A(h) = (sum_i C_A_i h_i)^gamma_A, B(h) = (sum_i C_B_i h_i)^gamma_B",
     source=f"{_SOURCE}, eq. (5)",
@@ -244,10 +284,11 @@ JOINT = Law(
 # --- eq. (10), (11) -----------------------------------------------------------------------------
 
 
-def _full_loss(p: Params, n_params: Array, tokens: Array, weights: Array) -> Array:
-    alpha = jnp.exp(log_blend(p["C_alpha"], p["gamma_alpha"], weights))  # eq. (11)
-    beta = jnp.exp(log_blend(p["C_beta"], p["gamma_beta"], weights))
-    return _joint_loss({**p, "alpha": alpha, "beta": beta}, n_params, tokens, weights)
+def _full_loss(p: Params, x: Inputs) -> Array:
+    h = x["weights"]
+    alpha = jnp.exp(log_blend(p["C_alpha"], p["gamma_alpha"], h))  # eq. (11)
+    beta = jnp.exp(log_blend(p["C_beta"], p["gamma_beta"], h))
+    return _joint_loss({**p, "alpha": alpha, "beta": beta}, x)
 
 
 def _start_full(u: Params, scales: Scales, k: int) -> dict[str, Array]:

@@ -34,7 +34,6 @@ from jaxmix.mixtures.paths import fixed_point_map as fixed_point_map
 from jaxmix.mixtures.paths import optimal_path as optimal_path
 from jaxmix.mixtures.paths import schedule as schedule
 from jaxmix.mixtures.repetition import assume_repetition as assume_repetition
-from jaxmix.mixtures.repetition import with_unique as with_unique
 from jaxmix.mixtures.sensitivity import Sensitivity as Sensitivity
 from jaxmix.mixtures.sensitivity import sensitivity as sensitivity
 from jaxmix.mixtures.sequential.next_runs import NextRuns as NextRuns

@@ -15,9 +15,9 @@ from jaxmix.mixtures.constraints import Constraints, Polytope, polytope
 from jaxmix.mixtures.convexity import convexity
 from jaxmix.mixtures.feasible import Inside, find_inside
 from jaxmix.mixtures.interior import Found, interior_point
-from jaxmix.mixtures.names import resolve
 from jaxmix.mixtures.optimize import Weights, target_weight_rows
 from jaxmix.mixtures.program import Program
+from jaxmix.runs.names import resolve
 
 WorstCase = Literal["loss", "gap"]
 
@@ -127,7 +127,8 @@ def _finite(
     """
     spare = laws[int(counted.argmax())]
     keep = [
-        bool(c) or bool(np.isfinite(f.predict(n, d, h))) for f, c in zip(laws, counted, strict=True)
+        bool(c) or bool(np.isfinite(f.predict({"n_params": n, "tokens": d, "weights": h})))
+        for f, c in zip(laws, counted, strict=True)
     ]
     return tuple(law if fine else spare for law, fine in zip(laws, keep, strict=True))
 
@@ -148,7 +149,12 @@ def _guards(
     base = np.zeros(len(laws))
     reference = limits.reference_weights()
     if reference is not None:
-        base = np.array([float(law.predict(n_params, tokens, reference)) for law in laws])
+        base = np.array(
+            [
+                float(law.predict({"n_params": n_params, "tokens": tokens, "weights": reference}))
+                for law in laws
+            ]
+        )
     elif worst_case == "gap":
         raise JaxmixError("worst_case 'gap' compares with a reference mixture; give one")
     rows = [

@@ -22,7 +22,6 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.mixtures.optimize import Weights, optimize_many
 from jaxmix.mixtures.optimum import Optima, Optimum
-from jaxmix.mixtures.repetition import unique_of
 
 Array = jax.Array
 
@@ -182,7 +181,7 @@ def _slopes(laws: StackedLaws, n: Array, d: Array, w: Array, h: Array) -> tuple[
     """dL/dlog N and dL/dlog D of the weighted loss, [B] each."""
 
     def loss(log_n: Array, log_d: Array, w: Array, h: Array) -> Array:
-        losses = laws.losses(jnp.exp(log_n), jnp.exp(log_d), h)
+        losses = laws.losses({"n_params": jnp.exp(log_n), "tokens": jnp.exp(log_d), "weights": h})
         return jnp.sum(jnp.where(w > 0, w * losses, 0.0))
 
     return jax.vmap(jax.grad(loss, argnums=(0, 1)))(jnp.log(n), jnp.log(d), w, h)
@@ -266,7 +265,7 @@ def _check(
     if not laws:
         raise JaxmixError("a plan needs at least one fitted law")
     law = laws[0].law
-    if not {"n_params", "tokens"} <= set(law.uses):
+    if not (law.reads("n_params") and law.reads("tokens")):
         raise JaxmixError(f"law '{law.name}' does not look at both N and D; fit one that does")
     if not laws[0].domains:
         raise JaxmixError(
@@ -294,7 +293,7 @@ def _plan(
     losses: np.ndarray,
 ) -> Plan:
     optimum = optima[b]
-    unique = unique_of(laws[0])
+    unique = np.full(len(laws[0].domains), np.inf)  # until the constraints say what there is
     passes = optimum.weights * optimum.tokens / unique
     epochs = {
         d: float(e) for d, e, u in zip(laws[0].domains, passes, unique, strict=True) if u < np.inf

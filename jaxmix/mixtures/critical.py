@@ -8,7 +8,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
-from jaxmix.mixtures.names import resolve
+from jaxmix.runs.names import resolve
 
 _GRID = 2001  # ratios at which the law is asked; roots lie on straight lines between them
 
@@ -79,7 +79,7 @@ def critical_ratio(
     ends = [_weights(law, mixture, name) for mixture, name in ((old, "old"), (new, "new"))]
     path = (1 - ratios)[:, None] * ends[0] + ratios[:, None] * ends[1]  # [G, k]
     n = law.data.n_params[1] if n_params is None else n_params
-    losses = law.predict(n, budgets[:, None], path)  # [T, G]
+    losses = law.predict({"n_params": n, "tokens": budgets[:, None], "weights": path})  # [T, G]
     answers = []
     for i, d in enumerate(budgets.tolist()):
         low = high = float("nan")

@@ -95,7 +95,9 @@ def _direction(h: Array) -> Array:
 
 def _slopes_of(law: Law, params: Any, own: Array | None, point: list[Array]) -> Array:
     n, d, h = point
-    grad = jax.jacrev(lambda x: StackedLaws(params, own, law).losses(n, d, x))(h)  # [m, k]
+    grad = jax.jacrev(
+        lambda x: StackedLaws(params, own, law).losses({"n_params": n, "tokens": d, "weights": x})
+    )(h)  # [m, k]
     return grad @ _direction(h).T
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.mixtures.convexity import convexity
-from jaxmix.mixtures.names import resolve
 from jaxmix.mixtures.optimum import Optima, Optimum
 from jaxmix.mixtures.simplex import Bounds, make_bounds
 from jaxmix.mixtures.solve.descent import Solution
 from jaxmix.mixtures.solve.lanes import Lanes, make_starts, predict, solve
+from jaxmix.runs.names import resolve
 
 _ROUGH = 1e-7  # tolerance of the many starts; the best one is polished to the full one
 
@@ -132,7 +132,7 @@ def optimize_many(
         reason,
         bounds,
         tuple(law.data for law in laws),
-        "unique" in laws[0].law.uses,
+        laws[0].law.reads("unique"),
     )
 
 

@@ -56,7 +56,7 @@ class Values(NamedTuple):
 def values(laws: StackedLaws, p: Program, x: Array) -> Values:
     """Objective and constraints at x [k + 1]."""
     h, t = x[:-1], x[-1]
-    losses = laws.losses(p.n_params, p.tokens, h)
+    losses = laws.losses({"n_params": p.n_params, "tokens": p.tokens, "weights": h})
     far = kl(h, jnp.where(p.prior > 0, p.prior, 1.0))  # where the prior is 0, so is h
     objective = jnp.sum(jnp.where(p.weights > 0, p.weights * losses, 0.0))
     rows = p.matrix @ h - p.right

@@ -105,7 +105,7 @@ def optimum_jacobians(
         The optimum and dh*/dx for the parameters (dict of [k, m, ...]), N, D [k], w [k, m] and
         the bounds [k, k].
     """
-    if laws and "weights" not in laws[0].law.uses:
+    if laws and not laws[0].law.reads("weights"):
         name = laws[0].law.name
         raise JaxmixError(f"the law '{name}' does not depend on the mixture: h* has no derivative")
     best = optimize(

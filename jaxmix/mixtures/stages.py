@@ -99,7 +99,7 @@ def staged_losses(
         recency: [m].
     """
     effective = effective_weights(ends, weights, recency)  # [m, k]
-    return jnp.diagonal(laws.losses(n_params, tokens, effective))
+    return jnp.diagonal(laws.losses({"n_params": n_params, "tokens": tokens, "weights": effective}))
 
 
 def equal_loss(laws: StackedLaws, n_params: Any, tokens: Any, ends: Array, weights: Array) -> Array:
@@ -110,7 +110,15 @@ def equal_loss(laws: StackedLaws, n_params: Any, tokens: Any, ends: Array, weigh
 
     def at(d: Array, h: Array) -> Array:
         """Losses [m], each target at tokens of its own [m]."""
-        return jnp.diagonal(laws.losses(n_params, d, jnp.broadcast_to(h, (d.size, h.size))))
+        return jnp.diagonal(
+            laws.losses(
+                {
+                    "n_params": n_params,
+                    "tokens": d,
+                    "weights": jnp.broadcast_to(h, (d.size, h.size)),
+                }
+            )
+        )
 
     lengths = jnp.diff(jnp.asarray(ends), prepend=0.0) * tokens
     count = len(jax.tree.leaves(laws.params)[0])
@@ -157,7 +165,9 @@ def fit_recency(laws: Sequence[FittedLaw], rows: Histories) -> tuple[Recency, ..
         shares = jnp.diff(powers, axis=-1, prepend=0.0)
         effective = jnp.einsum("gps,psk->gpk", shares, jnp.asarray(rows.weights))
         n, d = (jnp.asarray(x, jnp.float64) for x in (rows.n_params, rows.tokens))
-        predicted = np.asarray(stack(laws).losses(n, d, effective))  # [m, G, p]
+        predicted = np.asarray(
+            stack(laws).losses({"n_params": n, "tokens": d, "weights": effective})
+        )  # [m, G, p]
     return tuple(
         _recency(law.target, found, seen, values)
         for law, found, seen in zip(laws, predicted, rows.losses, strict=True)

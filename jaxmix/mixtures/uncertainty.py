@@ -11,12 +11,12 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import StackedLaws, stack
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval
-from jaxmix.mixtures.names import resolve
 from jaxmix.mixtures.optimize import Weights, optimize
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.simplex import Bounds, make_bounds
 from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.mixtures.solve.refitted import best_refitted, solve_refitted
+from jaxmix.runs.names import resolve
 
 _HUGE = 1e6  # nats: stands for an infinite error
 _FEWEST_BEYOND = 5  # refits outside an interval, for its ends to mean something
@@ -233,7 +233,7 @@ class _Errors:
         said = np.asarray(jax.vmap(self._at)(params, chosen))  # [B, m]
         fixed = np.asarray(jax.vmap(self._at, (0, None))(params, jnp.asarray(self.best)))
         n, d = (jnp.full(len(self.weights), x) for x in self.budget)
-        truth = np.asarray(self.laws.losses(n, d, chosen)).T
+        truth = np.asarray(self.laws.losses({"n_params": n, "tokens": d, "weights": chosen})).T
         center = np.array(list(best.predicted.values()))
         missed = self.ensemble.discrepancy.draw(
             self.ensemble.laws, len(self.weights), *self.budget, self.best, seed=1
@@ -251,7 +251,7 @@ class _Errors:
     def _at(self, params: dict[str, jax.Array], h: jax.Array) -> jax.Array:
         laws = StackedLaws(params, self.laws.own, self.laws.law)
         n, d = (jnp.asarray(x) for x in self.budget)
-        return laws.losses(n, d, h)
+        return laws.losses({"n_params": n, "tokens": d, "weights": h})
 
     def _missed_difference(self, apart: np.ndarray) -> np.ndarray:
         """Random errors [B] of the difference of two mixtures that are ``apart`` [k] or [B, k]."""
@@ -329,7 +329,13 @@ def _notes(gains: tuple[Gain, ...], intervals: dict[str, Interval]) -> list[str]
 def _objective(laws: StackedLaws, n: float, d: float, w: np.ndarray, h: np.ndarray) -> np.ndarray:
     """Weighted losses [...] of one set of laws at mixtures [..., k]."""
     with jax.enable_x64(True):
-        losses = laws.losses(jnp.asarray(float(n)), jnp.asarray(float(d)), jnp.asarray(h))
+        losses = laws.losses(
+            {
+                "n_params": jnp.asarray(float(n)),
+                "tokens": jnp.asarray(float(d)),
+                "weights": jnp.asarray(h),
+            }
+        )
         shaped = w.reshape((-1,) + (1,) * (losses.ndim - 1))
         return np.asarray(jnp.sum(jnp.where(shaped > 0, shaped * losses, 0.0), 0))
 
@@ -339,7 +345,13 @@ def _refitted(refits: StackedLaws, n: float, d: float, w: np.ndarray, h: np.ndar
 
     def one(params: dict[str, jax.Array]) -> jax.Array:
         laws = StackedLaws(params, refits.own, refits.law)
-        losses = laws.losses(jnp.asarray(float(n)), jnp.asarray(float(d)), jnp.asarray(h))
+        losses = laws.losses(
+            {
+                "n_params": jnp.asarray(float(n)),
+                "tokens": jnp.asarray(float(d)),
+                "weights": jnp.asarray(h),
+            }
+        )
         return jnp.sum(jnp.where(w > 0, w * losses, 0.0))
 
     with jax.enable_x64(True):

@@ -162,7 +162,7 @@ def _bent(
         problem.reason,
         problem.shape.bounds,
         tuple(law.data for law in laws),
-        "unique" in laws[0].law.uses,
+        laws[0].law.reads("unique"),
     )[0]
     worst = [
         g.target for g, share in zip(problem.guards, proof.shares, strict=True) if share > 1e-9

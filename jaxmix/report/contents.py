@@ -8,11 +8,12 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.fitting.loading import resolve_law
-from jaxmix.fitting.scores import Score, score, unique_for, unscored, weights_for
+from jaxmix.fitting.inputs import read_inputs
+from jaxmix.fitting.scores import Score, score, unscored
 from jaxmix.fitting.selection.compare import Comparison, compare
 from jaxmix.fitting.uncertainty.bootstrap import bootstrap
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
+from jaxmix.laws import get_law
 from jaxmix.mixtures import Optima, Optimum, optimize, optimize_many
 from jaxmix.mixtures.effects import DomainEffects, domain_effects
 from jaxmix.mixtures.optimize import target_weight_rows
@@ -84,7 +85,8 @@ class Report:
     @property
     def mixtures(self) -> np.ndarray:
         """Mixtures of the rows, [p, k]."""
-        return weights_for(self.laws[0], self.rows.table)
+        x = read_inputs(self.rows.table, self.laws[0].law, self.domains)
+        return x.get("weights", np.zeros((len(self.rows.table), len(self.domains))))
 
     @property
     def observed(self) -> np.ndarray:
@@ -142,7 +144,7 @@ def make_report(
     budget = float(n_params or largest[0]), float(tokens or largest[1])
     w = target_weight_rows(target_weights, [f.target for f in laws])[0]
     named = dict(zip((f.target for f in laws), w.tolist(), strict=True))
-    mixes = "weights" in laws[0].law.uses and bool(laws[0].domains)
+    mixes = laws[0].law.reads("weights") and bool(laws[0].domains)
     given = _baselines(laws, budget, w, baselines) if mixes else {}
     ensemble, notes = _refits(laws, rows, resamples, weighting, seed, progress)
     found = _sure(ensemble, budget, named, given, level) if mixes and ensemble else None
@@ -181,7 +183,9 @@ def _baselines(
     found = {"uniform": np.full(len(domains), 1.0 / len(domains))}
     run = laws[0].data.mixtures
     if len(run):
-        losses = np.stack([f.predict(*budget, run) for f in laws])
+        losses = np.stack(
+            [f.predict({"n_params": budget[0], "tokens": budget[1], "weights": run}) for f in laws]
+        )
         losses = np.where(w[:, None] > 0, w[:, None] * losses, 0.0).sum(0)
         best = run[int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))]
         if np.abs(best - found["uniform"]).max() > 1e-6:
@@ -214,14 +218,14 @@ def _refits(
             progress=told,
         )
         return ensemble, ()
-    except ValueError as error:
+    except JaxmixError as error:
         return None, (f"no intervals: {error}",)
 
 
 def default_resamples(laws: Sequence[FittedLaw]) -> int:
     """How many refits a report can afford: fewer for many targets, rows and parameters."""
     laws = tuple(laws)
-    k = 1 if laws[0].law.own_weight else len(laws[0].domains)
+    k = len(laws[0].domains)
     one = sum(f.report.rows for f in laws) * laws[0].law.count(k) ** 2
     low, high = _REFITS
     return int(np.clip(_WORK / max(one, 1), low, high))
@@ -241,9 +245,8 @@ def _sure(
 
 def _predicted(laws: tuple[FittedLaw, ...], rows: Rows) -> np.ndarray:
     table = rows.table
-    h = weights_for(laws[0], table)
-    unique = unique_for(laws[0], table.frame, table.source)
-    return np.stack([f.predict(table.n_params, table.tokens, h, unique) for f in laws])
+    x = read_inputs(table, laws[0].law, laws[0].domains)
+    return np.stack([f.predict(x) for f in laws])
 
 
 def _scores(laws: tuple[FittedLaw, ...], rows: Rows, fitted: bool) -> dict[str, Score]:
@@ -281,7 +284,7 @@ def _effects(
 def _check_comparison(rows: Rows, others: Sequence[str]) -> None:
     """Raises ValueError for laws that cannot be compared, before anything is refitted."""
     for name in others:
-        resolve_law(name)
+        get_law(name)
     if others and np.ptp(rows.used.n_params) == 0:
         raise JaxmixError(
             f"{rows.used.source}: laws are compared by how they predict the largest size from the "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 
 from jaxmix import __version__
-from jaxmix.fitting.files import write_text
+from jaxmix.files import write_text
 from jaxmix.report import sections
 from jaxmix.report.contents import Report
 from jaxmix.report.findings import budget, find

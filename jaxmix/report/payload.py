@@ -33,7 +33,7 @@ def model(report: Report) -> dict[str, Any] | None:
     starts = make_starts(np.zeros(k), np.ones(k), count, 0) if k else np.zeros((1, 0))
     return {
         "law": laws[0].law.name,
-        "uses": laws[0].law.uses,
+        "uses": [i.name for i in laws[0].law.inputs],
         "domains": report.domains,
         "convex": convex,
         "starts": starts,
@@ -128,7 +128,7 @@ def payload(report: Report) -> dict[str, str]:
     drawn = {
         "domains": report.domains,
         "targets": report.targets,
-        "uses": report.laws[0].law.uses,
+        "uses": [i.name for i in report.laws[0].law.inputs],
         "rows": rows(report),
         "proposal": proposal(report),
         "path": path(report),

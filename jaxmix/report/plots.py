@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxmix.fitting import FittedLaw
-from jaxmix.fitting.scores import unique_for, weights_for
+from jaxmix.fitting.inputs import read_inputs
 from jaxmix.mixtures import optimize_many
 from jaxmix.runs import RunTable
 
@@ -51,9 +51,8 @@ def plot_observed_predicted(
 def _mean_losses(fits: Sequence[FittedLaw], table: RunTable) -> tuple[np.ndarray, np.ndarray]:
     """Observed and predicted losses averaged over targets, rows with all of them only."""
     seen = table.losses([f.target for f in fits])
-    unique = unique_for(fits[0], table.frame, table.source)
-    at = table.n_params, table.tokens, weights_for(fits[0], table), unique
-    found = np.stack([f.predict(*at) for f in fits])
+    x = read_inputs(table, fits[0].law, fits[0].domains)
+    found = np.stack([f.predict(x) for f in fits])
     whole = np.isfinite(seen).all(0)
     return seen[:, whole].mean(0), found[:, whole].mean(0)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmix.fitting.origin import read_provenance as read_provenance
+from jaxmix.fitting.files import read_provenance as read_provenance
 from jaxmix.runs import RunTable, RunTableError, evaluate_where, read_runs
 
 

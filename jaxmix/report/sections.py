@@ -171,7 +171,7 @@ def fit(report: Report) -> Made:
     )
     chooser = f'<p class="control"><label>Target <select id="target">{options}</select></label></p>'
     plots = figure("observed", "Observed against predicted loss, nats per token.")
-    uses = report.laws[0].law.uses
+    uses = [i.name for i in report.laws[0].law.inputs]
     axes = [("n", "parameters N", "residual-n"), ("d", "tokens D", "residual-d")]
     plots += "".join(
         figure("residual", f"Relative error against {label}.", axis=axis) for axis, label, _ in axes
@@ -204,7 +204,7 @@ def parameters(report: Report) -> Made:
     first = report.laws[0].law
     folds = []
     for f in report.laws:
-        labels = f.law.names(("own",) if f.law.own_weight else f.domains)
+        labels = f.law.names(f.domains)
         values = np.concatenate([np.ravel(f.params[p.name]) for p in f.law.parameters])
         rows = []
         for name, value in zip(labels, values, strict=True):
@@ -274,7 +274,7 @@ def data(report: Report) -> Made:
             percent(weights[:, i].max()),
         ]
         for i, d in enumerate(report.domains)
-        if "weights" in report.laws[0].law.uses
+        if report.laws[0].law.reads("weights")
     ]
     made += (
         table("Weights that were run", ["domain", "least", "mean", "most"], spread)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmix.cli import main
-from jaxmix.fitting.saving import save_laws
+from jaxmix.fitting.files import save_laws
 from jaxmix.fitting.simulate import simulate_laws, true_laws
 from jaxmix.laws import ADDITIVE
 from jaxmix.runs import write_runs

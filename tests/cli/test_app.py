@@ -1,5 +1,6 @@
 """The command as a process: help, version, exits, what leaks, and the demo."""
 
+import errno
 import os
 import pathlib
 import signal
@@ -8,10 +9,12 @@ import sys
 import time
 
 import click
+import numpy as np
 import pytest
 
 from jaxmix import __version__
 from jaxmix.cli import app, common, main
+from jaxmix.errors import JaxmixError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "jaxmix"]
@@ -82,21 +85,49 @@ def test_an_interrupt_ends_quietly(monkeypatch, capsys, interrupt):
     assert capsys.readouterr().out == ""
 
 
-def test_bugs_keep_their_traceback_and_bad_input_has_one_on_demand(monkeypatch, capsys):
-    def bug():
-        raise KeyError("bug")
+BUGS = [KeyError("bug"), ValueError("bug"), OSError("bug"), np.linalg.LinAlgError("bug")]
 
-    def bad():
-        raise ValueError("a.csv: column 'x':\n  what; remedy")
+
+@pytest.mark.parametrize("error", BUGS, ids=repr)
+def test_bugs_keep_their_traceback(monkeypatch, error):
+    def bug():
+        raise error
 
     with_command(monkeypatch, bug)
-    with pytest.raises(KeyError):
+    with pytest.raises(type(error)) as caught:
         main(["broken"])
+    assert caught.value is error
+
+
+def test_a_bug_ends_a_process_with_status_one():
+    code = (
+        "import sys; from jaxmix.cli import app, common, main\n"
+        "app.cli.add_command(common.Command('broken', callback=lambda: int('x')))\n"
+        "sys.exit(main(['broken']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("Traceback") and "ValueError: invalid literal" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (JaxmixError("a.csv: column 'x':\n  what; remedy"), "a.csv: column 'x': what; remedy"),
+        (PermissionError(errno.EACCES, "Denied", "a.csv"), "[Errno 13] Denied: 'a.csv'"),
+        (OSError(errno.ENOSPC, "No space left"), "[Errno 28] No space left"),
+    ],
+    ids=repr,
+)
+def test_bad_input_ends_in_one_line_and_has_a_traceback_on_demand(monkeypatch, capsys, error, line):
+    def bad():
+        raise error
+
     with_command(monkeypatch, bad)
     assert main(["broken"]) == 2
-    assert capsys.readouterr().err == "jaxmix broken: error: a.csv: column 'x': what; remedy\n"
+    assert capsys.readouterr().err == f"jaxmix broken: error: {line}\n"
     monkeypatch.setenv("JAXMIX_TRACEBACK", "1")
-    with pytest.raises(ValueError, match="remedy"):
+    with pytest.raises(type(error)):
         main(["broken"])
 
 

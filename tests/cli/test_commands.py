@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmix.fitting.saving import load_laws
+from jaxmix.fitting.files import load_laws
 from jaxmix.fitting.scores import score
 from jaxmix.laws import LAWS
 from jaxmix.runs import read_runs
@@ -53,7 +53,7 @@ def test_predict_json_is_in_the_order_of_the_points(run, study, tmp_path):
     rows = result.json["rows"]
     assert set(result.json) == {"rows"} and [row["run"] for row in rows] == ["q", "p"]
     for law in load_laws(study.law):
-        want = law.predict([7e9, 1e8], [1e12, 1e10], [[0.7, 0.3], [0.0, 1.0]])
+        want = law.predict(dict(n_params=[7e9, 1e8], tokens=[1e12, 1e10], weights=[[0.7, 0.3], [0.0, 1.0]]))
         np.testing.assert_array_equal([row[f"pred_{law.target}"] for row in rows], want)
 
 
@@ -105,7 +105,7 @@ def test_optimize_json(run, study):
     assert sum(found["weights"].values()) == pytest.approx(1)
     weights = list(found["weights"].values())
     for law in load_laws(study.law):
-        want = float(law.predict(7e9, 150e9, weights))
+        want = float(law.predict(dict(n_params=7e9, tokens=150e9, weights=weights)))
         assert found["predicted"][law.target] == pytest.approx(want, rel=1e-9)
     assert found["objective"] == pytest.approx(sum(found["predicted"].values()) / 2)
     assert found["proven"] is True and 0 <= found["gap"] < 1e-6

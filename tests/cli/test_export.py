@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from jaxmix.fitting.saving import load_laws
+from jaxmix.fitting.files import load_laws
 from jaxmix.mixtures import optimize
 
 BUDGET = ("--n-params", "7B", "--tokens", "150B")

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from jaxmix.fitting.origin import file_hash
-from jaxmix.fitting.saving import load_laws
+from jaxmix.files import file_hash
+from jaxmix.fitting.files import load_laws
 
 FEW = ("--restarts", 8)
 

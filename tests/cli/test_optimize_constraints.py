@@ -2,7 +2,7 @@
 
 import pytest
 
-from jaxmix.fitting.saving import load_laws
+from jaxmix.fitting.files import load_laws
 from jaxmix.mixtures import constraints, optimize_within
 
 BUDGET = ("--n-params", "7e9", "--tokens", "150B")
@@ -32,7 +32,7 @@ def test_guard_prior_and_worst_case(run, study) -> None:
     laws = load_laws(study.law)
     guard = ("--guard", "loss_web=0.001", "--reference", "web=0.9,code=0.1")
     found = run("optimize", study.law, *BUDGET, *guard, "--json").json
-    most = float(laws[0].predict(7e9, 150e9, [0.9, 0.1])) + 0.001
+    most = float(laws[0].predict(dict(n_params=7e9, tokens=150e9, weights=[0.9, 0.1]))) + 0.001
     assert found["predicted"]["web"] == pytest.approx(most, abs=1e-9)
     assert found["active"] == ["web<=reference+0.001"]
     near = ("--prior", "web=0.8,code=0.2", "--kl-max", "0.01")

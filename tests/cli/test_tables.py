@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from jaxmix.fitting.saving import load_laws
+from jaxmix.fitting.files import load_laws
 from jaxmix.runs import read_runs
 
 

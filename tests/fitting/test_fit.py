@@ -71,7 +71,9 @@ def huber(residuals, delta=1e-3):
 
 
 def residuals_of(fitted, runs):
-    predicted = fitted.predict(runs.n_params, runs.tokens, runs.weights)
+    predicted = fitted.predict(
+        dict(n_params=runs.n_params, tokens=runs.tokens, weights=runs.weights)
+    )
     return runs.losses([fitted.target])[0] - predicted
 
 
@@ -136,7 +138,10 @@ def test_the_users_precision_is_left_alone(runs, both):
     with pytest.raises(FitError):
         fit(runs.where("tokens < 2e9 and n_params < 2e7"), ADDITIVE)
     assert not jax.config.jax_enable_x64
-    assert both[0].predict(1e8, 1e10, [0.2, 0.3, 0.5]).dtype == np.float64
+    assert (
+        both[0].predict(dict(n_params=1e8, tokens=1e10, weights=[0.2, 0.3, 0.5])).dtype
+        == np.float64
+    )
 
 
 @pytest.mark.slow
@@ -163,7 +168,11 @@ def test_missing_losses_leave_out_that_targets_rows_only(runs, both):
     (kept,) = fit(runs.select(~gone), ADDITIVE, targets=["y"], restarts=RESTARTS)
     assert y.report.objective == pytest.approx(kept.report.objective, rel=1e-6)
     point = (3e8, 2e10, np.full(3, 1 / 3))
-    assert y.predict(*point) == pytest.approx(kept.predict(*point), rel=1e-5)
+    assert y.predict(
+        dict(zip(("n_params", "tokens", "weights"), point, strict=False))
+    ) == pytest.approx(
+        kept.predict(dict(zip(("n_params", "tokens", "weights"), point, strict=False))), rel=1e-5
+    )
     assert y.report.objective != pytest.approx(both[1].report.objective, rel=1e-4)
 
 
@@ -190,7 +199,9 @@ def test_weighing_needs_standard_errors(runs):
 
 def test_log_residuals_and_another_threshold(runs):
     (found,) = fit(runs, ADDITIVE, targets=["x"], restarts=RESTARTS, residual="log", delta=1e-2)
-    predicted = found.predict(runs.n_params, runs.tokens, runs.weights)
+    predicted = found.predict(
+        dict(n_params=runs.n_params, tokens=runs.tokens, weights=runs.weights)
+    )
     expected = np.mean(huber(np.log(runs.losses(["x"])[0] / predicted), 1e-2))
     assert found.report.objective == pytest.approx(expected, rel=1e-9)
     assert (found.report.residual, found.report.delta) == ("log", 1e-2)

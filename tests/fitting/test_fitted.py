@@ -32,18 +32,24 @@ def additive(n, d, h):
 
 def test_predictions_are_in_float64_whatever_the_setting():
     law = fitted()
-    found = law.predict(3e8, 2e10, H)
+    found = law.predict(dict(n_params=3e8, tokens=2e10, weights=H))
     assert found.dtype == np.float64 and not jax.config.jax_enable_x64
     np.testing.assert_allclose(found, additive(3e8, 2e10, H), rtol=1e-13)
-    assert isinstance(found, np.ndarray) and isinstance(law.loss(3e8, 2e10, H), jax.Array)
-    assert law.loss(3e8, 2e10, H).dtype == jnp.float32
-    np.testing.assert_allclose(law.loss(3e8, 2e10, H), found, rtol=1e-6)
+    assert isinstance(found, np.ndarray) and isinstance(
+        law.loss(dict(n_params=3e8, tokens=2e10, weights=H)), jax.Array
+    )
+    assert law.loss(dict(n_params=3e8, tokens=2e10, weights=H)).dtype == jnp.float32
+    np.testing.assert_allclose(
+        law.loss(dict(n_params=3e8, tokens=2e10, weights=H)), found, rtol=1e-6
+    )
 
 
 def test_limits_are_predicted():
     law, bias = fitted(), additive(np.inf, np.inf, H)
-    assert law.predict(np.inf, np.inf, H) == pytest.approx(bias, rel=1e-14)
-    found = law.predict([1e8, np.inf], [np.inf, 1e10], H)
+    assert law.predict(dict(n_params=np.inf, tokens=np.inf, weights=H)) == pytest.approx(
+        bias, rel=1e-14
+    )
+    found = law.predict(dict(n_params=[1e8, np.inf], tokens=[np.inf, 1e10], weights=H))
     expected = [additive(1e8, np.inf, H), additive(np.inf, 1e10, H)]
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
@@ -58,20 +64,24 @@ def test_shapes_broadcast_alike_whatever_the_law_depends_on(name):
     law = fitted(law, params)
     h = rng.dirichlet(np.ones(3), 4)
     n, d = np.geomspace(1, 50, 5)[:, None], np.geomspace(1, 9, 4)
-    found = law.predict(n, d, h)
+    found = law.predict(dict(n_params=n, tokens=d, weights=h))
     assert found.shape == (5, 4)
     for i, j in ((0, 0), (4, 1), (2, 3)):
-        np.testing.assert_allclose(found[i, j], law.predict(n[i, 0], d[j], h[j]), rtol=1e-13)
-    assert law.predict(2.0, 3.0, h).shape == (4,)
-    assert law.predict(n[:, 0], 3.0, h[0]).shape == (5,)
-    assert law.predict(2.0, d, h[0]).shape == (4,)
-    assert law.predict(2.0, 3.0, h[0]).shape == ()
+        np.testing.assert_allclose(
+            found[i, j], law.predict(dict(n_params=n[i, 0], tokens=d[j], weights=h[j])), rtol=1e-13
+        )
+    assert law.predict(dict(n_params=2.0, tokens=3.0, weights=h)).shape == (4,)
+    assert law.predict(dict(n_params=n[:, 0], tokens=3.0, weights=h[0])).shape == (5,)
+    assert law.predict(dict(n_params=2.0, tokens=d, weights=h[0])).shape == (4,)
+    assert law.predict(dict(n_params=2.0, tokens=3.0, weights=h[0])).shape == ()
 
 
 def test_it_can_be_differentiated():
     law = fitted()
     with jax.enable_x64(True):
-        slope = jax.jit(jax.grad(lambda h: law.loss(3e8, 2e10, h)))(jnp.asarray(H))
+        slope = jax.jit(jax.grad(lambda h: law.loss(dict(n_params=3e8, tokens=2e10, weights=h))))(
+            jnp.asarray(H)
+        )
     steps = 1e-6 * np.eye(3)
     central = [(additive(3e8, 2e10, H + s) - additive(3e8, 2e10, H - s)) / 2e-6 for s in steps]
     np.testing.assert_allclose(slope, central, rtol=1e-7)
@@ -81,8 +91,10 @@ def test_a_law_of_its_own_weight_looks_at_its_target():
     law = fitted(GE, GE_PARAMS, "c")
     assert law.own_domain == 2 and fitted().own_domain is None
     expected = (300.0 / 2e10**0.3 + 1.5) / 0.5**0.05
-    assert law.predict(1e8, 2e10, H) == pytest.approx(expected, rel=1e-13)
-    assert np.isposinf(law.predict(1e8, 2e10, [0.5, 0.5, 0.0]))
+    assert law.predict(dict(n_params=1e8, tokens=2e10, weights=H)) == pytest.approx(
+        expected, rel=1e-13
+    )
+    assert np.isposinf(law.predict(dict(n_params=1e8, tokens=2e10, weights=[0.5, 0.5, 0.0])))
 
 
 def test_reports_are_replaced_and_not_changed():
@@ -99,17 +111,21 @@ def test_fits_side_by_side():
     h = h.dirichlet(np.ones(3), 6)
     with jax.enable_x64(True):
         stacked = stack(laws)
-        found = jax.jit(lambda s: s.losses(n, d, h))(stacked)  # a pytree: it passes through jit
+        found = jax.jit(lambda s: s.losses(dict(n_params=n, tokens=d, weights=h)))(
+            stacked
+        )  # a pytree: it passes through jit
     assert found.shape == (3, 6) and stacked.params["C"].shape == (3, 3)
     for row, law in zip(found, laws, strict=True):
-        np.testing.assert_allclose(row, law.predict(n, d, h), rtol=1e-13)
+        np.testing.assert_allclose(
+            row, law.predict(dict(n_params=n, tokens=d, weights=h)), rtol=1e-13
+        )
 
 
 def test_own_weights_side_by_side():
     laws = [fitted(GE, GE_PARAMS, target) for target in ("c", "a")]
     with jax.enable_x64(True):
-        found = stack(laws).losses(1e8, 2e10, H)
-    expected = [law.predict(1e8, 2e10, H) for law in laws]
+        found = stack(laws).losses(dict(n_params=1e8, tokens=2e10, weights=H))
+    expected = [law.predict(dict(n_params=1e8, tokens=2e10, weights=H)) for law in laws]
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 

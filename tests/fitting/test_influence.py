@@ -75,7 +75,10 @@ def _difference(runs, fitted, row, step, kind, quantity):
 
 def _rows(runs, fitted, inside):
     """A few rows within the Huber threshold, or beyond it, and clear of its edge."""
-    off = np.abs(runs.losses(["x"])[0] - fitted.predict(runs.n_params, runs.tokens, runs.weights))
+    off = np.abs(
+        runs.losses(["x"])[0]
+        - fitted.predict(dict(n_params=runs.n_params, tokens=runs.tokens, weights=runs.weights))
+    )
     ratio = off / fitted.report.delta
     chosen = np.flatnonzero((ratio < 0.9) if inside else (ratio > 1.1))
     assert len(chosen) >= 3
@@ -83,7 +86,7 @@ def _rows(runs, fitted, inside):
 
 
 def _prediction(fitted):
-    return fitted.predict(*POINT)
+    return fitted.predict(dict(zip(("n_params", "tokens", "weights"), POINT, strict=False)))
 
 
 def _mixture(fitted):

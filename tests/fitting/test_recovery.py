@@ -66,7 +66,9 @@ def recover(name, k, restarts, seed=0):
     found = score([exact, noisy], test)
     assert floor == pytest.approx(100 * NOISE * np.sqrt(2 / np.pi), rel=0.15)
     observed = test.losses(["d0"])[0]
-    predicted = exact.predict(test.n_params, test.tokens, test.weights)
+    predicted = exact.predict(
+        dict(n_params=test.n_params, tokens=test.tokens, weights=test.weights)
+    )
     there = np.isfinite(observed)
     rtol = EXACT.get(name, 1e-6)
     np.testing.assert_allclose(predicted[there], observed[there], rtol=rtol)

@@ -78,9 +78,15 @@ def test_tied_laws_predict_as_the_law_does_at_those_tokens(fits):
     unique = np.array([np.inf, 2e9, 5e8])
     np.testing.assert_array_equal(unique_of(tied), unique)
     at = (1e9, np.array([1e9, 1e10, np.inf]), DESIGN["mixtures"][:3])
-    np.testing.assert_array_equal(tied.predict(*at), fits[0].predict(*at, unique))
+    np.testing.assert_array_equal(
+        tied.predict(dict(zip(("n_params", "tokens", "weights"), at, strict=False))),
+        fits[0].predict(dict(zip(("n_params", "tokens"), at, strict=True), weights=unique)),
+    )
     (again,) = with_unique([tied], {})
-    np.testing.assert_array_equal(again.predict(*at), fits[0].predict(*at))
+    np.testing.assert_array_equal(
+        again.predict(dict(zip(("n_params", "tokens", "weights"), at, strict=False))),
+        fits[0].predict(dict(zip(("n_params", "tokens", "weights"), at, strict=False))),
+    )
     assert tied.law == bound(LAW) and hash(tied.law) == hash(bound(LAW))
 
 
@@ -109,11 +115,11 @@ def test_an_assumed_decay_is_stated(runs):
     assert float(found.params["R_D_star"]) == pytest.approx(15.387756)
     assert "assumed, not fitted" in found.report.notes[-1]
     assert "Muennighoff" in found.report.notes[-1]
-    fresh = laws[0].predict(1e8, 1e9, np.array([0.2, 0.6, 0.2]))
-    assert found.predict(1e8, 1e9, np.array([0.2, 0.6, 0.2])) == fresh
-    assert found.predict(1e8, 1e11, np.array([0.2, 0.6, 0.2])) > laws[0].predict(
-        1e8, 1e11, np.array([0.2, 0.6, 0.2])
-    )
+    fresh = laws[0].predict(dict(n_params=1e8, tokens=1e9, weights=np.array([0.2, 0.6, 0.2])))
+    assert found.predict(dict(n_params=1e8, tokens=1e9, weights=np.array([0.2, 0.6, 0.2]))) == fresh
+    assert found.predict(dict(n_params=1e8, tokens=1e11, weights=np.array([0.2, 0.6, 0.2]))) > laws[
+        0
+    ].predict(dict(n_params=1e8, tokens=1e11, weights=np.array([0.2, 0.6, 0.2])))
     (other,) = assume_repetition(laws, {"code": 2e9}, 4.0)
     assert "R_D_star = 4, as given" in other.report.notes[-1]
 
@@ -166,7 +172,9 @@ def _frame(path):
 
 def _log_huber(fitted, runs, delta=1e-3):
     unique = runs.frame[["unique_c4"]].to_numpy()
-    predicted = fitted.predict(runs.n_params, runs.tokens, runs.weights, unique)
+    predicted = fitted.predict(
+        dict(n_params=runs.n_params, tokens=runs.tokens, weights=runs.weights, unique=unique)
+    )
     size = np.abs(np.log(predicted) - np.log(runs.losses()[0]))
     small = np.minimum(size, delta)
     return float(np.sum(small * (size - 0.5 * small)))

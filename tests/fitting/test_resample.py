@@ -173,7 +173,9 @@ def test_left_out_mixtures_are_predicted_by_fits_without_them(additive, table):
         left = leave_out(make_refitters(additive, table)[0], keys, 0)
     without = fit(table.select(keys != 5), "additive", restarts=32)[0]
     rows = keys == 5
-    expected = without.predict(table.n_params[rows], table.tokens[rows], table.weights[rows])
+    expected = without.predict(
+        dict(n_params=table.n_params[rows], tokens=table.tokens[rows], weights=table.weights[rows])
+    )
     # The fits may end in neighboring basins: alike within the noise, unlike the full fit.
     assert left.predicted[rows] == pytest.approx(expected, abs=0.01 * expected.max())
     assert not np.allclose(left.predicted[rows], left.fitted[rows], atol=1e-6)
@@ -187,12 +189,12 @@ def test_the_same_seed_gives_the_same_refits(additive, table, ensemble):
 
 
 def test_intervals_have_the_shape_of_the_question(ensemble, additive):
-    inside = ensemble.predict(1e8, 1e10, np.eye(3), level=0.9)
+    inside = ensemble.predict(dict(n_params=1e8, tokens=1e10, weights=np.eye(3)), level=0.9)
     assert inside.low.shape == (1, 3)
     assert np.all(inside.low < inside.high)
-    wider = ensemble.predict(1e8, 1e10, np.eye(3), level=0.99)
+    wider = ensemble.predict(dict(n_params=1e8, tokens=1e10, weights=np.eye(3)), level=0.99)
     assert np.all(wider.high - wider.low >= inside.high - inside.low)
-    center = additive[0].predict(1e8, 1e10, np.eye(3))
+    center = additive[0].predict(dict(n_params=1e8, tokens=1e10, weights=np.eye(3)))
     assert inside.estimate[0] == pytest.approx(center)
     intervals = ensemble.parameter_intervals()["t"]
     assert list(intervals) == list(additive[0].law.names(DOMAINS))
@@ -218,7 +220,9 @@ def test_own_weight_laws_are_refitted_by_name():
     for target, gamma in (("a", 0.05), ("b", 0.1)):
         low, _, high = found.only(target).parameter_intervals()[target]["gamma"]
         assert low - 0.01 < gamma < high + 0.01
-    grid = found.losses(1e8, np.array([1e9, 1e10]), np.array([0.2, 0.3, 0.5]))
+    grid = found.losses(
+        dict(n_params=1e8, tokens=np.array([1e9, 1e10]), weights=np.array([0.2, 0.3, 0.5]))
+    )
     assert grid.shape == (2, 40, 2)
 
 
@@ -226,7 +230,7 @@ def test_own_weight_laws_are_refitted_by_name():
 def test_log_residuals_are_resampled_on_their_scale(table):
     laws = fit(table, "additive", residual="log", restarts=32)
     found = bootstrap(laws, table, resamples=40)
-    spread = found.predict(1e8, 1e10, np.full(3, 1 / 3))
+    spread = found.predict(dict(n_params=1e8, tokens=1e10, weights=np.full(3, 1 / 3)))
     assert 0 < (spread.high - spread.low)[0] < 0.2
 
 

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from jaxmix.fitting.files import write_text
+from jaxmix.files import write_text
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
-from jaxmix.fitting.saving import load_laws, save_laws
+from jaxmix.fitting.files import load_laws, save_laws
 from jaxmix.laws import LAWS, Law, Parameter
 
 DOMAINS = ("web", "code:py", "book s")
@@ -35,7 +35,10 @@ def test_predictions_after_loading_are_bit_equal(tmp_path, name):
     n, d = np.geomspace(1e6, 1e12, 9), np.geomspace(1e8, 1e13, 9)
     for before, after in zip(laws, back, strict=True):
         assert (after.law, after.target, after.domains) == (before.law, before.target, DOMAINS)
-        np.testing.assert_array_equal(after.predict(n, d, weights), before.predict(n, d, weights))
+        np.testing.assert_array_equal(
+            after.predict(dict(n_params=n, tokens=d, weights=weights)),
+            before.predict(dict(n_params=n, tokens=d, weights=weights)),
+        )
         for p in before.law.parameters:
             np.testing.assert_array_equal(after.params[p.name], before.params[p.name])
 
@@ -78,7 +81,9 @@ def test_domains_join_by_name_not_by_place(tmp_path):
     (tmp_path / "law.json").write_text(json.dumps(document))
     (back,) = load_laws(tmp_path / "law.json")
     weights = np.array([0.5, 0.3, 0.2])
-    assert back.predict(1e8, 1e9, weights[::-1]) == pytest.approx(law.predict(1e8, 1e9, weights))
+    assert back.predict(dict(n_params=1e8, tokens=1e9, weights=weights[::-1])) == pytest.approx(
+        law.predict(dict(n_params=1e8, tokens=1e9, weights=weights))
+    )
 
 
 def power(name="power"):
@@ -94,7 +99,7 @@ def test_a_law_of_ones_own_is_found_by_its_file(tmp_path):
     (tmp_path / "mine.py").write_text(OWN)
     save_laws(tmp_path / "law.json", [fitted(power())], law_ref="mine.py:POWER")
     (back,) = load_laws(tmp_path / "law.json")
-    assert back.predict(1e8, 1e9, np.ones(3) / 3) == back.params["E"]
+    assert back.predict(dict(n_params=1e8, tokens=1e9, weights=np.ones(3) / 3)) == back.params["E"]
 
 
 @pytest.mark.parametrize("name", ["power", "joint"])

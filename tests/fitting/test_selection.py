@@ -104,7 +104,9 @@ def test_a_fit_in_the_batch_is_the_fit_alone(warm_selection, warming):
     frame = warming.frame.copy()
     frame["loss_a"] = frame["loss_a"].where(trials.candidates[c].trusted(warming, held.train)[0])
     (alone,) = fit(runs_from_frame(frame), ADDITIVE, residual="log", restarts=8)
-    expected = alone.predict(warming.n_params, warming.tokens, warming.weights)
+    expected = alone.predict(
+        dict(n_params=warming.n_params, tokens=warming.tokens, weights=warming.weights)
+    )
     late = warming.tokens > 1.5e9
     assert np.allclose(trials.predicted[c, 0, 0][late], expected[late], rtol=2e-3)
 

@@ -22,8 +22,10 @@ def params(count):
 def test_one_implicit_domain_is_m4():
     p = params(1)
     same = {"E": p["E"], "C": p["C_1"], "gamma": p["gamma_1"]}
-    expected = LAWS["ye-m4"].loss(same, 1.0, 1.0, H)
-    np.testing.assert_allclose(implicit_domains(1).loss(p, 1.0, 1.0, H), expected, rtol=1e-6)
+    expected = LAWS["ye-m4"].loss(same, dict(n_params=1.0, tokens=1.0, weights=H))
+    np.testing.assert_allclose(
+        implicit_domains(1).loss(p, dict(n_params=1.0, tokens=1.0, weights=H)), expected, rtol=1e-6
+    )
 
 
 def test_it_is_the_sum_over_implicit_domains_that_ye_et_al_write():
@@ -34,7 +36,9 @@ def test_it_is_the_sum_over_implicit_domains_that_ye_et_al_write():
     for s in range(3):
         p |= {f"C_{s + 1}": shares[s] * k[s], f"gamma_{s + 1}": t[s]}
     law = implicit_domains(3)
-    np.testing.assert_allclose(law.loss(p, 1.0, 1.0, H), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        law.loss(p, dict(n_params=1.0, tokens=1.0, weights=H)), expected, rtol=1e-6
+    )
     assert law.count(3) == len(law.names(DOMAINS)) == 13 and law.count_formula() == "4 + 3k"
 
 
@@ -54,14 +58,19 @@ def test_two_implicit_domains_are_recovered_and_their_file_loads(tmp_path):
     p = {"E": 1.2, "C_1": 0.8, "gamma_1": np.array([-3.0, 0.5, 0.0])}
     p |= {"C_2": 0.5, "gamma_2": np.array([0.5, -4.0, 0.3])}
     law = implicit_domains(2)
-    losses = np.asarray(law.loss(p, 1.0, 1.0, H), float)
+    losses = np.asarray(law.loss(p, dict(n_params=1.0, tokens=1.0, weights=H)), float)
     ones = np.ones(len(H))
     columns = {f"w_{name}": H[:, i] for i, name in enumerate(DOMAINS)}
     whole = {"n_params": ones, "tokens": ones, **columns, "loss_a": losses}
     runs = runs_from_columns(whole, source="<made>")
     train, test = np.arange(40) < 25, np.arange(40) >= 25
     (found,) = fit(runs.select(train), law, restarts=16)
-    np.testing.assert_allclose(found.predict(1.0, 1.0, H[test]), losses[test], rtol=1e-5)
+    np.testing.assert_allclose(
+        found.predict(dict(n_params=1.0, tokens=1.0, weights=H[test])), losses[test], rtol=1e-5
+    )
     save_laws(tmp_path / "law.json", [found])
     (back,) = load_laws(tmp_path / "law.json")
-    np.testing.assert_array_equal(back.predict(1, 1, H), found.predict(1, 1, H))
+    np.testing.assert_array_equal(
+        back.predict(dict(n_params=1, tokens=1, weights=H)),
+        found.predict(dict(n_params=1, tokens=1, weights=H)),
+    )

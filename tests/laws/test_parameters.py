@@ -99,7 +99,9 @@ def test_starts_lie_within_bounds_and_give_plausible_losses(name, domains_seen):
     def start_and_loss(key):
         z = law.sample_start(key, SCALES, k)
         params = law.from_working(z, k)
-        return z, law.loss(params, 1e8 / n_unit, 1e10 / d_unit, jnp.full(k, 1 / K))
+        return z, law.loss(
+            params, dict(n_params=1e8 / n_unit, tokens=1e10 / d_unit, weights=jnp.full(k, 1 / K))
+        )
 
     starts, losses = (np.asarray(x) for x in start_and_loss(keys))
     assert starts.shape == (300, law.count(k)) and np.isfinite(starts).all()
@@ -140,8 +142,12 @@ def test_units_of_n_and_d_change_the_parameters_and_not_the_loss(name, draw_para
         p = draw_params(law, k, seed)
         moved = law.rescale(p, 3e8, 2e10)
         assert set(moved) == set(p)
-        expected = law.loss(p, n, d, h)
-        np.testing.assert_allclose(law.loss(moved, n / 3e8, d / 2e10, h), expected, rtol=1e-10)
+        expected = law.loss(p, dict(n_params=n, tokens=d, weights=h))
+        np.testing.assert_allclose(
+            law.loss(moved, dict(n_params=n / 3e8, tokens=d / 2e10, weights=h)),
+            expected,
+            rtol=1e-10,
+        )
         back = law.rescale(moved, 1 / 3e8, 1 / 2e10)
         for key in p:
             np.testing.assert_allclose(back[key], p[key], rtol=1e-10)
@@ -160,7 +166,7 @@ def test_gradients_agree_with_finite_differences(name, draw_params, domains_seen
 
     @jax.jit
     def loss(theta):
-        return law.loss(law.unflatten(theta, k), n, d, h)
+        return law.loss(law.unflatten(theta, k), dict(n_params=n, tokens=d, weights=h))
 
     exact = np.asarray(jax.jit(jax.jacrev(loss))(theta)) * theta
     steps = np.diag(1e-5 * theta)

@@ -55,7 +55,9 @@ def test_one_domain_is_the_published_law(exponents):
     law = repeated(CHINCHILLA)
     points = [(1e9, 2e10, 5e9), (8e9, 1e11, 1e9), (1e8, 1e10, 1e10), (1e9, 1e9, 1e10)]
     for n, d, u in points:
-        found = law.loss({**p, "unique": jnp.array([u])}, n, d, jnp.ones(1))
+        found = law.loss(
+            {**p, "unique": jnp.array([u])}, dict(n_params=n, tokens=d, weights=jnp.ones(1))
+        )
         np.testing.assert_allclose(found, published_loss(p, n, d, u), rtol=1e-12)
 
 
@@ -71,32 +73,49 @@ def test_endless_data_is_the_base_law_to_the_bit(base, draw_params):
     p, law = draw_params(base, 3), repeated(base)
     aware = {**p, "R_D_star": 6.0, "R_N_star": 3.0}
     n, d = np.array([1e8, 1e9, np.inf]), np.array([1e10, np.inf, 1e12])
-    expected = base.loss(p, n, d, MIXTURES)
-    np.testing.assert_array_equal(law.loss(aware, n, d, MIXTURES), expected)
+    expected = base.loss(p, dict(n_params=n, tokens=d, weights=MIXTURES))
+    np.testing.assert_array_equal(
+        law.loss(aware, dict(n_params=n, tokens=d, weights=MIXTURES)), expected
+    )
     endless = {**aware, "unique": np.full(3, np.inf)}
-    np.testing.assert_array_equal(law.loss(endless, n, d, MIXTURES), expected)
+    np.testing.assert_array_equal(
+        law.loss(endless, dict(n_params=n, tokens=d, weights=MIXTURES)), expected
+    )
 
 
 def test_repetition_costs_and_never_beats_its_limit(params):
     law = repeated(ADDITIVE)
     losses = [
-        law.loss({**params, "unique": np.full(3, u)}, 1e8, 1e11, MIXTURES[0])
+        law.loss(
+            {**params, "unique": np.full(3, u)},
+            dict(n_params=1e8, tokens=1e11, weights=MIXTURES[0]),
+        )
         for u in (1e8, 1e9, 1e10, 1e12)
     ]
     assert np.all(np.diff(losses) < 0)
     scarce = {**params, "unique": np.array([1e9, 2e9, 5e8])}
-    at_limit = law.loss(scarce, 1e8, np.inf, MIXTURES[0])
-    np.testing.assert_allclose(law.loss(scarce, 1e8, 1e15, MIXTURES[0]), at_limit, rtol=1e-12)
+    at_limit = law.loss(scarce, dict(n_params=1e8, tokens=np.inf, weights=MIXTURES[0]))
+    np.testing.assert_allclose(
+        law.loss(scarce, dict(n_params=1e8, tokens=1e15, weights=MIXTURES[0])), at_limit, rtol=1e-12
+    )
     half = {**params, "unique": np.array([1e9, np.inf, 5e8])}
-    alone = ADDITIVE.loss(params, 1e8, np.inf, np.array([0.0, 1.0, 0.0]))
-    np.testing.assert_allclose(law.loss(half, 1e8, np.inf, MIXTURES[0]), alone, rtol=1e-12)
+    alone = ADDITIVE.loss(
+        params, dict(n_params=1e8, tokens=np.inf, weights=np.array([0.0, 1.0, 0.0]))
+    )
+    np.testing.assert_allclose(
+        law.loss(half, dict(n_params=1e8, tokens=np.inf, weights=MIXTURES[0])), alone, rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("law", [repeated(ADDITIVE), repeated(CHINCHILLA)], ids=lambda x: x.name)
 def test_gradients_are_finite_everywhere(law, params):
     """At zero weights, at exactly one epoch (2e9 tokens of the vertex), at the limits."""
     p = {**params, "R_N_star": np.array(5.0), "unique": np.array([2e9, np.inf, 1e9])}
-    grad = jax.jit(jax.grad(lambda p, h, d: law.loss(p, 1e9, d, h), argnums=(0, 1)))
+    grad = jax.jit(
+        jax.grad(
+            lambda p, h, d: law.loss(p, dict(n_params=1e9, tokens=d, weights=h)), argnums=(0, 1)
+        )
+    )
     p = {n: jnp.asarray(v) for n, v in p.items()}
     for h, tokens in itertools.product(MIXTURES, (1e10, 2e9, np.inf)):
         by_p, by_h = grad(p, jnp.asarray(h), jnp.asarray(tokens))
@@ -111,7 +130,9 @@ def test_gradients_agree_with_finite_differences(params):
     theta = np.asarray(law.flatten(p))
 
     def loss(log_theta):
-        return law.loss(law.unflatten(jnp.exp(log_theta), 3), 1e9, d, MIXTURES)
+        return law.loss(
+            law.unflatten(jnp.exp(log_theta), 3), dict(n_params=1e9, tokens=d, weights=MIXTURES)
+        )
 
     exact = jax.jit(jax.jacrev(loss))(np.log(theta))
     steps = 1e-5 * np.eye(len(theta))
@@ -123,7 +144,9 @@ def test_slope_along_the_simplex_is_continuous_at_one_epoch(params):
     law, p = repeated(ADDITIVE), {**params, "unique": jnp.array([5e9, jnp.inf, jnp.inf])}
 
     def loss(t):
-        return law.loss(p, 1e9, 1e10, jnp.array([0.5 + t, 0.3 - t, 0.2]))
+        return law.loss(
+            p, dict(n_params=1e9, tokens=1e10, weights=jnp.array([0.5 + t, 0.3 - t, 0.2]))
+        )
 
     below, above = (jax.grad(loss)(t) for t in (-1e-9, 1e-9))
     np.testing.assert_allclose(below, above, rtol=1e-6)
@@ -132,8 +155,10 @@ def test_slope_along_the_simplex_is_continuous_at_one_epoch(params):
 def test_units_change_the_parameters_and_not_the_loss(params):
     law, p = repeated(ADDITIVE), {**params, "unique": np.array([2e9, 5e10, 1e8])}
     moved = law.rescale(p, 3e8, 2e10)
-    found = law.loss(moved, 1e9 / 3e8, 1e10 / 2e10, MIXTURES)
-    np.testing.assert_allclose(found, law.loss(p, 1e9, 1e10, MIXTURES), rtol=1e-12)
+    found = law.loss(moved, dict(n_params=1e9 / 3e8, tokens=1e10 / 2e10, weights=MIXTURES))
+    np.testing.assert_allclose(
+        found, law.loss(p, dict(n_params=1e9, tokens=1e10, weights=MIXTURES)), rtol=1e-12
+    )
 
 
 def test_laws_are_values():
@@ -163,8 +188,12 @@ def test_recipes_make_the_same_law(law):
 def test_a_fixed_law_is_the_law_at_those_values(params):
     law = fixed(ADDITIVE, {"E": 1.5, "beta": 0.3})
     free = {n: params[n] for n in ("A", "alpha", "B", "C", "gamma")}
-    expected = ADDITIVE.loss({**params, "E": 1.5, "beta": 0.3}, 1e8, 1e10, MIXTURES)
-    np.testing.assert_array_equal(law.loss(free, 1e8, 1e10, MIXTURES), expected)
+    expected = ADDITIVE.loss(
+        {**params, "E": 1.5, "beta": 0.3}, dict(n_params=1e8, tokens=1e10, weights=MIXTURES)
+    )
+    np.testing.assert_array_equal(
+        law.loss(free, dict(n_params=1e8, tokens=1e10, weights=MIXTURES)), expected
+    )
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_values_are_those_of_the_paper(name, k, draw_params, domains_seen):
     for seed in range(3):  # exponents of both signs among them
         p = draw_params(law, k, seed)
         expected = [FORMULAS[name](p, *point) for point in zip(n, d, h, strict=True)]
-        same(law.loss(p, n, d, h), expected)
+        same(law.loss(p, dict(n_params=n, tokens=d, weights=h)), expected)
 
 
 @every_law
@@ -137,7 +137,7 @@ def values_and_gradients(law, p, n, d, h):
 @partial(jax.jit, static_argnums=0)
 def _run(law, z, n, d, h):
     def one(z, n, d, h):
-        return law.loss(law.from_working(z, h.shape[-1]), n, d, h)
+        return law.loss(law.from_working(z, h.shape[-1]), dict(n_params=n, tokens=d, weights=h))
 
     return jax.vmap(jax.value_and_grad(one), in_axes=(None, 0, 0, 0))(z, n, d, h)
 
@@ -202,7 +202,10 @@ def joint_of(p, k):
 def test_the_joint_law_holds_the_additive_one(draw_params):
     p = draw_params(LAWS["additive"], K)
     n, d, h = points(20, K)
-    same(LAWS["joint"].loss(joint_of(p, K), n, d, h), LAWS["additive"].loss(p, n, d, h))
+    same(
+        LAWS["joint"].loss(joint_of(p, K), dict(n_params=n, tokens=d, weights=h)),
+        LAWS["additive"].loss(p, dict(n_params=n, tokens=d, weights=h)),
+    )
 
 
 @pytest.mark.parametrize("gamma", [1.0, -0.7])
@@ -212,17 +215,20 @@ def test_the_full_law_holds_the_joint_one(gamma, draw_params):
     constant = {f"C_{x}": np.full(K, p[x] ** (1 / gamma)) for x in ("alpha", "beta")}
     lifted = {**p, **constant, "gamma_alpha": gamma, "gamma_beta": gamma}
     del lifted["alpha"], lifted["beta"]
-    same(LAWS["full"].loss(lifted, n, d, h), LAWS["joint"].loss(p, n, d, h))
+    same(
+        LAWS["full"].loss(lifted, dict(n_params=n, tokens=d, weights=h)),
+        LAWS["joint"].loss(p, dict(n_params=n, tokens=d, weights=h)),
+    )
 
 
 def test_the_fixed_laws_are_the_additive_one_without_its_other_terms(draw_params):
     p = draw_params(LAWS["additive"], K)
     n, d, h = points(20, K)
-    at_limit = LAWS["additive"].loss(p, np.full(20, np.inf), d, h)
-    same(LAWS["additive-fixed-n"].loss(p, n, d, h), at_limit)
+    at_limit = LAWS["additive"].loss(p, dict(n_params=np.full(20, np.inf), tokens=d, weights=h))
+    same(LAWS["additive-fixed-n"].loss(p, dict(n_params=n, tokens=d, weights=h)), at_limit)
     same(
-        LAWS["additive-fixed-nd"].loss(p, n, d, h),
-        LAWS["additive-fixed-n"].loss(p, n, np.full(20, np.inf), h),
+        LAWS["additive-fixed-nd"].loss(p, dict(n_params=n, tokens=d, weights=h)),
+        LAWS["additive-fixed-n"].loss(p, dict(n_params=n, tokens=np.full(20, np.inf), weights=h)),
     )
 
 
@@ -230,4 +236,7 @@ def test_the_factor_of_ge_is_absorbed(draw_params):
     p = draw_params(LAWS["ge"], 1)
     n, d, h = points(20, 1)
     scaled = {**p, "B": 1.3 * p["B"], "E": 1.3 * p["E"]}
-    same(LAWS["ge"].loss(scaled, n, d, h), 1.3 * np.asarray(LAWS["ge"].loss(p, n, d, h)))
+    same(
+        LAWS["ge"].loss(scaled, dict(n_params=n, tokens=d, weights=h)),
+        1.3 * np.asarray(LAWS["ge"].loss(p, dict(n_params=n, tokens=d, weights=h))),
+    )

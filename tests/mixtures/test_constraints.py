@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.laws import ADDITIVE_FIXED_ND, JOINT
 from jaxmix.mixtures import check_feasible, constraints, grid_design, kl, optimize, optimize_within
-from jaxmix.mixtures.affine import parse_linear
+from jaxmix.runs.expressions import parse_linear
 
 N, D = 7e9, 1.5e11
 REFERENCE = {"a": 0.6, "b": 0.2, "c": 0.2}
@@ -21,7 +21,7 @@ GRID = grid_design(3, 200)
 
 @jax.jit
 def _losses(laws: StackedLaws, weights: jax.Array) -> jax.Array:
-    return laws.losses(N, D, weights)
+    return laws.losses(dict(n_params=N, tokens=D, weights=weights))
 
 
 def losses(laws: list[FittedLaw], weights: object) -> np.ndarray:
@@ -71,14 +71,20 @@ def test_linear_expressions(text: str, expected: list) -> None:
         ("web*code <= 1", "multiplies weights"),
         ("web/code <= 1", "divided by a number"),
         ("web - web <= 1", "no domain is left"),
-        ("web <= ", "is missing"),
-        ("(web <= 1", "not closed"),
-        ("web <= 1) + 2", "cannot read"),
+        ("web <= ", "a domain or number is missing at the end"),
+        ("(web <= 1", "never closed"),
+        ("web <= 1) + 2", "unmatched"),
         ("2 <= 3", "no domain"),
         ("web <= __import__('os')", "unknown domain"),
         ("(" * 900 + "web", "nested too deeply"),
         ("web <= 1e999", "not finite"),
-        ("web+" * 300, "characters"),
+        ("web+" * 600, "characters"),
+        ("cod web <= 0.1", "unknown domain 'cod'; nearest: code"),
+        ("web <= 0.1 and code <= 0.2", "each inequality as a constraint of its own"),
+        ("2(web + code) <= 1", "write * to multiply"),
+        ("(web <= 0.1) <= 0.2", "cannot stand in parentheses"),
+        ("web != 0.1", "NotEq is not part of the grammar"),
+        ("`web <= 0.1", "backtick"),
     ],
 )
 def test_a_bad_expression_is_refused_in_one_line(text: str, message: str) -> None:

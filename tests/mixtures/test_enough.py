@@ -47,8 +47,13 @@ def test_regret_is_the_share_of_the_gain_that_is_lost():
     (true,), (wrong,) = laws(1.0), laws(2.5)
     grid = np.linspace(0, 1, 100_001)
     points = np.stack([grid, 1 - grid], 1)
-    seen, guess = true.predict(*BIG, points), wrong.predict(*BIG, points)
-    even = float(true.predict(*BIG, np.full(2, 0.5)))
+    seen, guess = (
+        true.predict(dict(zip(("n_params", "tokens"), BIG, strict=True), weights=points)),
+        wrong.predict(dict(zip(("n_params", "tokens"), BIG, strict=True), weights=points)),
+    )
+    even = float(
+        true.predict(dict(zip(("n_params", "tokens"), BIG, strict=True), weights=np.full(2, 0.5)))
+    )
     expected = (seen[guess.argmin()] - seen.min()) / (even - seen.min())
     mre, regret = _judge([true], [wrong, true], BIG, 0.0, 0)
     assert regret[0] == pytest.approx(expected, rel=1e-3) and expected > 0.1

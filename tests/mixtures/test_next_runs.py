@@ -91,7 +91,7 @@ def test_gradients_of_a_run_are_those_of_the_prediction(laws, runs):
                 moved = [
                     replace(law, params=problem.natural(z[i].at[p].add(s * step))) for s in (1, -1)
                 ]
-                above, below = (f.predict(1e8, 2e9, h) for f in moved)
+                above, below = (f.predict(dict(n_params=1e8, tokens=2e9, weights=h)) for f in moved)
                 assert g[i, p] == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-8)
 
 

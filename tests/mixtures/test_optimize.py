@@ -17,7 +17,7 @@ N, D = 7e9, 1.5e11
 
 @jax.jit
 def _mean_loss(laws: StackedLaws, n: float, d: float, weights: jax.Array) -> jax.Array:
-    return jnp.mean(laws.losses(n, d, weights), axis=0)
+    return jnp.mean(laws.losses(dict(n_params=n, tokens=d, weights=weights)), axis=0)
 
 
 def mean_loss(laws: list[FittedLaw], weights: np.ndarray, n: float = N, d: float = D) -> np.ndarray:

@@ -15,7 +15,7 @@ N, D = 7e9, 1.5e11
 
 @jax.jit
 def _losses(laws: object, weights: jax.Array) -> jax.Array:
-    return laws.losses(N, D, weights)
+    return laws.losses(dict(n_params=N, tokens=D, weights=weights))
 
 
 def grid_losses(laws: list, steps: int = 150) -> np.ndarray:
@@ -58,8 +58,8 @@ def test_constraints_hold_along_the_front(joint3) -> None:
     limits = constraints("abc", groups={"a+b": 0.5}, guards={"c": 0.1}, reference={"c": 1.0})
     bound = pareto(joint3, N, D, limits, targets="ab", points=5)
     assert np.all(bound.weights[:, :2].sum(1) <= 0.5 + 1e-9)
-    limit = joint3[2].predict(N, D, [0.0, 0.0, 1.0]) + 0.1
-    at = np.array([joint3[2].predict(N, D, h) for h in bound.weights])
+    limit = joint3[2].predict(dict(n_params=N, tokens=D, weights=[0.0, 0.0, 1.0])) + 0.1
+    at = np.array([joint3[2].predict(dict(n_params=N, tokens=D, weights=h)) for h in bound.weights])
     assert np.all(at <= limit + 1e-9)
     assert any("a+b<=0.5" in prices or "c<=reference+0.1" in prices for prices in bound.multipliers)
 

@@ -88,7 +88,7 @@ def test_scarce_data_changes_the_plan_as_brute_force_does(scarce, scarce_plans, 
     shares = np.clip(plan.optimum.weights[0] + np.linspace(-0.05, 0.05, 101), 0, 1)
     h = np.stack([shares, 1 - shares], -1)[None]
     d = plan.flops / (6 * n)
-    loss = np.mean([law.predict(n, d, h) for law in scarce], 0)
+    loss = np.mean([law.predict(dict(n_params=n, tokens=d, weights=h)) for law in scarce], 0)
     i, j = np.unravel_index(loss.argmin(), loss.shape)
     assert (i, j) == (40, 50)
     assert plan.objective <= loss.min() + 1e-12

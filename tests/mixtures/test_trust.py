@@ -64,15 +64,32 @@ def test_projections_are_those_of_the_set_on_a_fine_grid(found):
 
 def test_each_refit_is_at_its_own_optimum(ensemble, found):
     grid = grid_design(3, 40, minimum=[0.0, 0.1, 0.0])
-    losses = ensemble.losses(*BUDGET, grid).mean(0)  # [B, q]
-    at = np.array([ensemble.losses(*BUDGET, h).mean(0)[b] for b, h in enumerate(found.weights)])
+    losses = ensemble.losses(
+        dict(zip(("n_params", "tokens"), BUDGET, strict=True), weights=grid)
+    ).mean(0)  # [B, q]
+    at = np.array(
+        [
+            ensemble.losses(dict(zip(("n_params", "tokens"), BUDGET, strict=True), weights=h)).mean(
+                0
+            )[b]
+            for b, h in enumerate(found.weights)
+        ]
+    )
     assert np.all(at <= losses.min(1) + 1e-9)
 
 
 def test_gain_is_predicted_by_the_laws_and_its_optimism_is_positive(ensemble, found):
     gain, best = found.gains[0], found.optimum
     uniform = np.full(3, 1 / 3)
-    at = [np.mean([f.predict(*BUDGET, h) for f in ensemble.laws]) for h in (uniform, best.weights)]
+    at = [
+        np.mean(
+            [
+                f.predict(dict(zip(("n_params", "tokens"), BUDGET, strict=True), weights=h))
+                for f in ensemble.laws
+            ]
+        )
+        for h in (uniform, best.weights)
+    ]
     assert gain.baseline == "uniform"
     assert gain.predicted == pytest.approx(at[0] - at[1])
     assert gain.corrected == pytest.approx(gain.predicted - gain.optimism)

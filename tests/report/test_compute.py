@@ -43,7 +43,7 @@ def big(x: float) -> str | float:
 
 def stack(laws, n, d, points) -> np.ndarray:
     """Losses [budgets, points, targets]; 1e300 where a law diverges."""
-    found = np.stack([f.predict(n, d, points) for f in laws], -1)
+    found = np.stack([f.predict(dict(n_params=n, tokens=d, weights=points)) for f in laws], -1)
     return np.where(np.isfinite(found), found, 1e300)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmix.fitting.saving import save_laws
+from jaxmix.fitting.files import save_laws
 from jaxmix.laws import JOINT
 from jaxmix.report import (
     domain_effects,
@@ -80,7 +80,7 @@ def test_effects_are_the_slopes_of_the_loss(made):
         others = np.where(np.arange(3) == j, 0, h)
         way = np.eye(3)[j] - others / others.sum()
         for i, law in enumerate(laws):
-            up, down = (law.predict(n, d, h + e * way) for e in (1e-6, -1e-6))
+            up, down = (law.predict(dict(n_params=n, tokens=d, weights=h + e * way)) for e in (1e-6, -1e-6))
             assert found.slope[i, j] == pytest.approx(float(up - down) / 2e-6, rel=1e-5)
     assert (found.low <= found.high).all()
     significant = (found.low > 0) | (found.high < 0)

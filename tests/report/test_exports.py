@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from jaxmix.fitting.origin import file_hash
+from jaxmix.files import file_hash
 from jaxmix.report.exports import FORMATS, export_mixture, rounded
 
 MIXTURE = {"web": 0.6180339, "my code": 0.2819661, "books: 'old'": 0.1, "none": 0.0}

@@ -8,9 +8,8 @@ from typing import Literal
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.loading import resolve_law
 from jaxmix.fitting.selection.splits import any_target, trajectory_share
-from jaxmix.laws import Law
+from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable
 
 
@@ -50,7 +49,7 @@ class Candidate:
 
     def count(self, k: int) -> int:
         """Free parameters per target for k domains."""
-        return self.law.count(1 if self.law.own_weight else k)
+        return self.law.count(k)
 
 
 def make_candidates(
@@ -64,7 +63,7 @@ def make_candidates(
     Raises:
         JaxmixError: an unknown law or one named twice, or a setting out of its range.
     """
-    resolved = [resolve_law(law) for law in laws]
+    resolved = [get_law(law) for law in laws]
     names = [law.name for law in resolved]
     if not names or len(set(names)) != len(names):
         raise JaxmixError("name at least one law, and each law once")

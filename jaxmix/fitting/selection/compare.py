@@ -7,11 +7,9 @@ from typing import Any
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
-from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.fitting.loading import resolve_law
-from jaxmix.fitting.nested import Nested, NestedLaw, fit_nested
+from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.scores import Score, mean, score
-from jaxmix.laws import NESTED, Law
+from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable, read_runs
 
 
@@ -61,12 +59,12 @@ class Comparison:
 
     Attributes:
         rows: one per law and target, in the order asked.
-        fits: the fitted laws, or nested laws, by the name of their law.
+        fits: the fitted laws by the name of their law.
         notes: what reading the rows changed, one sentence each.
     """
 
     rows: tuple[ComparisonRow, ...]
-    fits: dict[str, tuple[FittedLaw, ...] | tuple[NestedLaw, ...]]
+    fits: dict[str, FittedLaws]
     notes: tuple[str, ...] = ()
 
     def means(self) -> tuple[Means, ...]:
@@ -76,7 +74,7 @@ class Comparison:
 
 def compare(
     runs: RunTable | str | os.PathLike[str],
-    laws: Sequence[Law | Nested | str],
+    laws: Sequence[Law | str],
     train: str,
     test: str,
     *,
@@ -89,31 +87,27 @@ def compare(
 
     Args:
         runs: a run table, or its file; of a file, only rows that a selection keeps are validated.
-        laws: laws or their names; ``"nested"`` or ``Nested(...)`` for nested laws.
+        laws: laws or their names.
         train: expression for the rows to fit on, as ``"n_params < 3e8"``.
         test: expression for the rows to score on.
         targets: names in either spelling; None for all.
         pool: as in ``read_runs``, where ``runs`` is a file.
         progress: called with the law's name and the progress of its fit.
-        **fit_options: ``solver``, ``restarts``, ``seed`` and whatever else ``fit`` takes, or
-            ``fit_nested`` where nested laws are among them.
+        **fit_options: ``solver``, ``restarts``, ``seed`` and whatever else ``fit`` takes.
 
     Raises:
         JaxmixError: one line: a selection is empty, a law is unknown, rows are too few, ...
     """
-    resolved = [_resolved(law) for law in laws]
+    resolved = [get_law(law) for law in laws]
     names = [law.name for law in resolved]
     if not names or len(set(names)) != len(names):
         raise JaxmixError("name at least one law, and each law once")
     train_runs, test_runs = (_selection(runs, where, pool) for where in (train, test))
     rows: list[ComparisonRow] = []
-    fits: dict[str, tuple[FittedLaw, ...] | tuple[NestedLaw, ...]] = {}
+    fits: dict[str, FittedLaws] = {}
     for law in resolved:
         options = {"targets": targets, "progress": _reporter(progress, law.name), **fit_options}
-        if isinstance(law, Nested):
-            fits[law.name] = fit_nested(train_runs, law, **options)
-        else:
-            fits[law.name] = fit(train_runs, law, **options)
+        fits[law.name] = fit(train_runs, law, **options)
         rows += _rows(law.name, fits[law.name], train_runs, test_runs)
     notes = dict.fromkeys((*train_runs.notes, *test_runs.notes))
     return Comparison(tuple(rows), fits, tuple(notes))
@@ -127,33 +121,20 @@ def _selection(
     )
 
 
-def _resolved(law: Law | Nested | str) -> Law | Nested:
-    if law == NESTED:
-        return Nested()
-    return law if isinstance(law, Nested) else resolve_law(law)
-
-
 def _reporter(
     progress: Callable[[str, int, int], None] | None, name: str
 ) -> Callable[[int, int], None] | None:
     return None if progress is None else lambda done, total: progress(name, done, total)
 
 
-def count_parameters(fitted: FittedLaw | NestedLaw) -> int:
-    """Number of free parameters of one target's law, or of all the laws of a nested one."""
-    if isinstance(fitted, NestedLaw):
-        return fitted.report.n_parameters
-    return fitted.law.count(1 if fitted.law.own_weight else len(fitted.domains))
-
-
 def _rows(
-    name: str, fits: Sequence[FittedLaw] | Sequence[NestedLaw], train: RunTable, test: RunTable
+    name: str, fits: FittedLaws, train: RunTable, test: RunTable
 ) -> list[ComparisonRow]:
     on_train, on_test = score(fits, train), score(fits, test)
     return [
         ComparisonRow(
             name,
-            count_parameters(f),
+            f.law.count(len(f.domains)),
             f.target,
             on_train[f.target],
             on_test[f.target],

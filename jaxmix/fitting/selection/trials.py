@@ -111,7 +111,7 @@ def run_trials(
     for law, residual in dict.fromkeys((c.law, c.residual) for c in candidates):
         own = [i for i, c in enumerate(candidates) if (c.law, c.residual) == (law, residual)]
         tasks = _tasks(runs, candidates, own, splits)
-        objective = Objective(law, 1 if law.own_weight else len(runs.domains), settings.delta)
+        objective = Objective(law, len(runs.domains), settings.delta)
         objective = replace(objective, residual=residual)
         report = partial(progress, f"{law.name}, {residual}") if progress else None
         with jax.enable_x64(True):
@@ -199,7 +199,7 @@ def _lacks_spread(runs: RunTable, law: Law, rows: np.ndarray) -> str | None:
         if not target_rows.any():
             return "no row is left to fit"
         for name, column in columns.items():
-            if name in law.uses and np.ptp(column[target_rows]) == 0:
+            if law.reads(name) and np.ptp(column[target_rows]) == 0:
                 return (
                     f"the {law.name} law needs two values of {name} among the rows it is fitted on"
                 )
@@ -209,9 +209,8 @@ def _lacks_spread(runs: RunTable, law: Law, rows: np.ndarray) -> str | None:
 def _joined(problems: Sequence[Problem]) -> Problem:
     """Problems over the same rows as one, their fits one after another."""
     first = problems[0]
-    shared = first.rows.weights.shape[0] == 1
     rows = first.rows._replace(
-        weights=first.rows.weights if shared else _together(p.rows.weights for p in problems),
+        own={n: _together(p.rows.own[n] for p in problems) for n in first.rows.own},
         losses=_together(p.rows.losses for p in problems),
         row_weights=_together(p.rows.row_weights for p in problems),
     )

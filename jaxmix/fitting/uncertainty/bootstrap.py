@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.fitting.uncertainty.clusters import Unit, default_unit, labels
 from jaxmix.fitting.uncertainty.discrepancy import Discrepancy
@@ -94,12 +94,12 @@ def bootstrap(
         raise JaxmixError(f"unknown method '{method}': choose one of {', '.join(METHODS)}")
     if method == "noise":
         unit = "run"
-    unit = unit or default_unit(runs, "weights" in laws[0].law.uses)
+    unit = unit or default_unit(runs, laws[0].law.reads("weights"))
     keys = labels(runs, unit)
     sizes = _noise_sizes(laws, runs) if method == "noise" else None
     draws = _Draws.make(method, resamples, keys, seed)
     with jax.enable_x64(True):
-        refitters = make_refitters(tuple(laws), runs, weighting=weighting, basins=basins, seed=seed)
+        refitters = make_refitters(laws, runs, weighting=weighting, basins=basins, seed=seed)
         refits, left = [], []
         for i, refitter in enumerate(refitters):
             left.append(
@@ -112,7 +112,7 @@ def bootstrap(
         elsewhere = _probe(refitters, left, refits, draws, probes, seed)
         params = [r.natural(f.z) for r, f in zip(refitters, refits, strict=True)]
     return Ensemble(
-        tuple(laws),
+        FittedLaws(laws),
         {name: np.stack([p[name] for p in params]) for name in params[0]},
         method,
         unit,

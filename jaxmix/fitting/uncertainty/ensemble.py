@@ -1,7 +1,6 @@
 """Refits on resampled rows as one value: intervals on parameters and on predictions."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +10,6 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
 from jaxmix.fitting.uncertainty.discrepancy import Discrepancy
-from jaxmix.laws import Law
 
 Array = jax.Array
 
@@ -112,7 +110,14 @@ class Ensemble:
         with jax.enable_x64(True):
             points = [jnp.asarray(x, jnp.float64) for x in (n_params, tokens, weights)]
             found = [
-                _losses(f.law, {n: jnp.asarray(v[i]) for n, v in self.params.items()}, own, points)
+                _losses(
+                    StackedLaws(
+                        {n: jnp.asarray(v[i]) for n, v in self.params.items()},
+                        None if own is None else jnp.full(self.resamples, own),
+                        f.law,
+                    ),
+                    points,
+                )
                 for i, f in enumerate(self.laws)
                 for own in [f.own_domain]
             ]
@@ -130,7 +135,12 @@ class Ensemble:
         Returns:
             low, estimate and high, each [m, ...].
         """
-        center = np.stack([f.predict(n_params, tokens, weights) for f in self.laws])
+        center = np.stack(
+            [
+                f.predict({"n_params": n_params, "tokens": tokens, "weights": weights})
+                for f in self.laws
+            ]
+        )
         errors = self.losses(n_params, tokens, weights) - center[:, None]  # [m, B, ...]
         missed = self.discrepancy.draw(
             self.laws, errors.shape[1], n_params, tokens, np.asarray(weights), seed=self.seed
@@ -146,7 +156,7 @@ class Ensemble:
         found: dict[str, dict[str, Interval]] = {}
         with jax.enable_x64(True):
             for i, f in enumerate(self.laws):
-                labels = f.law.names(("own",) if f.law.own_weight else f.domains)
+                labels = f.law.names(f.domains)
                 refits = f.law.to_working({n: jnp.asarray(v[i]) for n, v in self.params.items()})
                 own = f.law.to_working({n: jnp.asarray(v) for n, v in f.params.items()})
                 edges = between(np.asarray(own), np.asarray(refits - own), level)
@@ -159,16 +169,13 @@ class Ensemble:
 
 
 def _natural(f: FittedLaw, working: np.ndarray) -> Array:
-    k = 1 if f.law.own_weight else len(f.domains)
+    k = len(f.domains)
     return f.law.flatten(f.law.from_working(jnp.asarray(working), k))
 
 
-@partial(jax.jit, static_argnums=(0, 2))
-def _losses(law: Law, params: dict[str, Array], own: int | None, points: list[Array]) -> Array:
-    n, d, h = points
-    shape = jnp.broadcast_shapes(n.shape, d.shape, h.shape[:-1])
-    seen = h if own is None else h[..., own : own + 1]
-    return jax.vmap(lambda p: jnp.broadcast_to(law.loss(p, n, d, seen), shape))(params)
+@jax.jit
+def _losses(refits: StackedLaws, points: list[Array]) -> Array:
+    return refits.losses(dict(zip(("n_params", "tokens", "weights"), points, strict=True)))
 
 
 def basic(center: np.ndarray, errors: np.ndarray, level: float) -> Intervals:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.fitted import FittedLaw, stack
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import Problem, make_problem
 from jaxmix.fitting.solvers.newton import free_parameters
@@ -67,9 +67,13 @@ class Influence:
         self, n_params: float, tokens: float, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of the predicted loss at one point, two arrays [p]."""
-        law, own = self.fitted.law, self.fitted.own_domain
-        h = jnp.asarray(weights if own is None else np.asarray(weights)[own : own + 1])
-        return self.on(lambda params: law.loss(params, n_params, tokens, h))
+        at = stack([self.fitted])
+        x = {"n_params": n_params, "tokens": tokens, "weights": np.asarray(weights)}
+
+        def loss(params: Params) -> Array:
+            return at.replace_params({n: v[None] for n, v in params.items()}).losses(x)[0]
+
+        return self.on(loss)
 
 
 def influence(
@@ -89,7 +93,7 @@ def influence(
     report = fitted.report
     objective = Objective(
         fitted.law,
-        1 if fitted.law.own_weight else len(fitted.domains),
+        len(fitted.domains),
         report.delta,
         report.residual,
     )

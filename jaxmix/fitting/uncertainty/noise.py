@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.fitting.scores import unique_for, weights_for
 from jaxmix.fitting.uncertainty.clusters import mixture_labels
 from jaxmix.runs import RunTable
 
@@ -80,8 +79,7 @@ def _noise(law: FittedLaw, runs: RunTable, seed: int) -> Noise:
     squares = sum(float(np.sum((x - x.mean()) ** 2)) for _, x in spreads)
     sems = runs.sems([law.target])
     known = sems[0][np.isfinite(sems[0])] if sems is not None else np.empty(0)
-    unique = unique_for(law, runs.frame, runs.source)
-    predicted = law.predict(runs.n_params, runs.tokens, weights_for(law, runs), unique)
+    predicted = law.predict(runs)
     residuals = (losses - predicted)[np.isfinite(losses) & np.isfinite(predicted)]
     slope, p_value = _dependence(runs.domains, runs.weights, spreads, seed)
     return Noise(

@@ -4,6 +4,7 @@ Each starts at the best optima of the full fit; while that is not enough, refits
 optima and kick them. Together this finds what a fresh search finds at a fraction of its cost.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -14,9 +15,9 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import Problem, make_problem
-from jaxmix.fitting.scores import align_weights
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES, Progress, kick_all, run_jobs, run_search
@@ -62,10 +63,7 @@ class Refitter(NamedTuple):
     @property
     def rows(self) -> Rows:
         """The rows of this target alone, with leading axes of 1."""
-        own = self.problem.rows.of_fit(jnp.asarray(self.index))
-        return own._replace(
-            weights=own.weights[None], losses=own.losses[None], row_weights=own.row_weights[None]
-        )
+        return self.problem.rows.alone(jnp.asarray(self.index))
 
     def run(self, losses: np.ndarray | None, row_weights: np.ndarray | None) -> Refits:
         """Refits on losses [B, p], row weights [B, p], or both; None for those of the table.
@@ -209,7 +207,7 @@ def _natural(objective: Objective, z: Array, n_unit: Array, d_unit: Array) -> di
 
 
 def make_refitters(
-    laws: tuple[FittedLaw, ...],
+    laws: Sequence[FittedLaw],
     runs: RunTable,
     *,
     weighting: str = "equal",
@@ -233,11 +231,11 @@ def make_refitters(
         JaxmixError: the laws were not fitted on these rows.
     """
     first = laws[0]
-    k = 1 if first.law.own_weight else len(first.domains)
+    k = len(first.domains)
     objective = Objective(first.law, k, first.report.delta, first.report.residual)
     names = tuple(f.target for f in laws)
-    if "weights" in first.law.uses:  # the laws' order of domains, not the table's
-        align_weights(runs, first.domains)
+    if first.law.reads("weights"):  # the laws' order of domains, not the table's
+        read_inputs(runs, first.law, first.domains)
         runs = replace(runs, domains=first.domains)
     problem = make_problem(runs, first.law, names, objective, weighting)
     own = [working_vector(problem, f) for f in laws]

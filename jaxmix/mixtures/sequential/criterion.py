@@ -64,7 +64,7 @@ def stakes(
         jnp.asarray(optima.target_weights[0]),
     )
     own = None
-    if problem.objective.law.own_weight:
+    if problem.objective.law.reads_own:
         own = jnp.asarray([problem.runs.domains.index(t) for t in problem.targets])
     lower, upper = jnp.asarray(optima.bounds.lower), jnp.asarray(optima.bounds.upper)
     h = jnp.asarray(optima.weights[0])
@@ -87,9 +87,10 @@ def _stakes(
 ) -> Array:
     def weighted(z: Array, h: Array) -> Array:
         def one(z: Array, own: Array | None) -> Array:
-            seen = h if own is None else h[own][None]
+            seen = h if own is None else h[own]
             params = objective.law.from_working(z, objective.k)
-            return objective.law.loss(params, big.n_params, big.tokens, seen)
+            x = {"n_params": big.n_params, "tokens": big.tokens, "weights": seen}
+            return jnp.asarray(objective.law.loss(params, x))
 
         losses = jax.vmap(one, (0, None if own is None else 0))(z, own)
         return jnp.sum(jnp.where(big.target_weights > 0, big.target_weights * losses, 0.0))

@@ -72,7 +72,12 @@ def make_scene(
     pool = cross(mixtures, sizes or _sizes_run(made), flops)
     steps = pool.tokens[:, None] * (np.arange(checkpoints) + 1) / checkpoints
     gradients = run_gradients(problem, beliefs.z, pool.n_params, steps, pool.weights)
-    losses = np.array([law.predict(*pool) for law in laws])  # [m, c]
+    losses = np.array(
+        [
+            law.predict(dict(zip(("n_params", "tokens", "weights"), pool, strict=True)))
+            for law in laws
+        ]
+    )  # [m, c]
     finite = np.asarray(jnp.isfinite(gradients).all((1, 2, 3))) & np.isfinite(losses).all(0)
     if not finite.any():
         raise JaxmixError(f"the law '{laws[0].law.name}' is infinite at every candidate mixture")

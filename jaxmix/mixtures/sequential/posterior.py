@@ -65,7 +65,7 @@ def pose(laws: Sequence[FittedLaw], runs: RunTable) -> Problem:
             f"{runs.source}: domain '{odd}' is not in both the runs and the laws; fit these runs"
         )
     runs = replace(runs, domains=first.domains)  # in the order of the laws
-    k = 1 if first.law.own_weight else len(first.domains)
+    k = len(first.domains)
     objective = Objective(first.law, k, first.report.delta, first.report.residual)
     return make_problem(runs, first.law, tuple(f.target for f in laws), objective, "equal")
 
@@ -165,13 +165,16 @@ def run_gradients(
     """
     objective, (n_unit, d_unit) = problem.objective, problem.units
     count, steps = tokens.shape
-    h = np.repeat(weights, steps, 0)[None]  # [1, c * r, k]
-    if objective.law.own_weight:
-        own = [problem.runs.domains.index(t) for t in problem.targets]
-        h = h[0].T[own][:, :, None]  # [m, c * r, 1]
+    h = jnp.asarray(np.repeat(weights, steps, 0))  # [c * r, k]
     fits, ones = len(problem.targets), jnp.ones((len(problem.targets), count * steps))
     n, d = np.repeat(n_params, steps) / n_unit, tokens.ravel() / d_unit
-    rows = Rows(jnp.asarray(n), jnp.asarray(d), jnp.asarray(h), ones, ones)
+    x, own = {"n_params": jnp.asarray(n), "tokens": jnp.asarray(d)}, {}
+    if objective.law.reads_own:
+        at = np.array([problem.runs.domains.index(t) for t in problem.targets])
+        own = {"weights": h.T[at]}  # [m, c * r]
+    else:
+        x["weights"] = h
+    rows = Rows(x, own, ones, ones)
     gradients = _gradients(objective, z, rows)  # [m, P, c * r]
     return gradients.reshape(fits, -1, count, steps).transpose(2, 0, 3, 1)
 

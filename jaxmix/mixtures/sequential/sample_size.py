@@ -150,7 +150,7 @@ def how_many(
 def _check(
     law: Law, domains: int, sizes: Sequence[float], tokens: Sequence[float], noise: float
 ) -> None:
-    if "weights" not in law.uses or law.own_weight:
+    if not law.reads_mixture:
         raise JaxmixError(
             f"law '{law.name}' does not look at the whole mixture; choose one that does"
         )
@@ -159,7 +159,7 @@ def _check(
     if noise < 0:
         raise JaxmixError(f"noise must be at least 0, not {noise:g}")
     for name, values in (("n_params", sizes), ("tokens", tokens)):
-        if name in law.uses and len(set(values)) < 2:
+        if law.reads(name) and len(set(values)) < 2:
             what = "--sizes" if name == "n_params" else "--tokens"
             raise JaxmixError(
                 f"law '{law.name}' depends on {name}: at one value its term is not identified; "
@@ -257,11 +257,25 @@ def _judge(
     best, acted = (_optima(laws, big) for laws in (truths, fits))
     with jax.enable_x64(True):
         fitted, true = stack(fits), stack(truths)
-        seen = np.asarray(true.losses(*big, jnp.asarray(tests)))
-        guess = np.asarray(fitted.losses(*big, jnp.asarray(tests)))
+        seen = np.asarray(
+            true.losses({"n_params": big[0], "tokens": big[1], "weights": jnp.asarray(tests)})
+        )
+        guess = np.asarray(
+            fitted.losses({"n_params": big[0], "tokens": big[1], "weights": jnp.asarray(tests)})
+        )
         even = np.full(tests.shape[1:], 1.0 / tests.shape[1])
-        plain = np.asarray(true.losses(*big, jnp.asarray(even)))
-        at = np.asarray(true.losses(*big, jnp.asarray(np.vstack([best, acted]))))
+        plain = np.asarray(
+            true.losses({"n_params": big[0], "tokens": big[1], "weights": jnp.asarray(even)})
+        )
+        at = np.asarray(
+            true.losses(
+                {
+                    "n_params": big[0],
+                    "tokens": big[1],
+                    "weights": jnp.asarray(np.vstack([best, acted])),
+                }
+            )
+        )
     optimum = np.diagonal(at[:, : len(truths)])  # [t]
     found = at[which, len(truths) + np.arange(len(fits))]
     gain = np.maximum(plain - optimum, noise * plain)

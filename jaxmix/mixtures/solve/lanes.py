@@ -38,7 +38,7 @@ def weighted_loss(laws: StackedLaws, n_params: Any, tokens: Any, w: Array, h: Ar
 
     Targets of weight 0 do not count even where their loss is infinite.
     """
-    losses = laws.losses(n_params, tokens, h)  # [m]
+    losses = laws.losses({"n_params": n_params, "tokens": tokens, "weights": h})  # [m]
     return jnp.sum(jnp.where(w > 0, w * losses, 0.0))
 
 
@@ -94,7 +94,7 @@ def solve(
 @jax.jit
 def predict(laws: StackedLaws, n_params: Array, tokens: Array, weights: Array) -> Array:
     """Losses of every target at B budgets, each with its mixture [B, k]; [B, m]."""
-    return jax.vmap(laws.losses)(n_params, tokens, weights)
+    return jax.vmap(laws.losses)({"n_params": n_params, "tokens": tokens, "weights": weights})
 
 
 def make_starts(lower: np.ndarray, upper: np.ndarray, count: int, key: int) -> np.ndarray:
