@@ -61,6 +61,17 @@ def test_every_direct_dependency_is_pinned_within_its_range(python: str) -> None
         assert need.specifier.contains(versions[0]), f"{need}: constraints.txt pins {versions[0]}"
 
 
+def test_the_light_install_needs_part_of_what_the_whole_one_does() -> None:
+    whole = {Requirement(line) for line in PROJECT["project"]["dependencies"]}
+    lines = (ROOT / "requirements-fit.txt").read_text(encoding="utf-8").splitlines()
+    light = {Requirement(line) for line in lines if not line.startswith("#")}
+    assert light - whole == set()
+    heavy = {canonicalize_name(need.name) for need in whole - light}
+    assert heavy == {
+        "array-record", "flax", "grain", "optax", "orbax-checkpoint", "pillow", "tokenizers",
+    }  # fmt: skip
+
+
 def test_version_is_the_same_everywhere() -> None:
     assert PROJECT["project"]["version"] == jaxmix.__version__
 

@@ -14,24 +14,30 @@ PACKAGE = pathlib.Path(__file__).resolve().parent.parent / "jaxmix"
 
 @dataclasses.dataclass(frozen=True)
 class Room:
-    """What a room may import besides the standard library and itself."""
+    """What a room may import besides the standard library, itself and what all rooms share.
+
+    What stands in `later` is imported inside functions only: methods that hand on to the next
+    room, and plots.
+    """
 
     packages: frozenset[str] = frozenset()
     rooms: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
 
 
-def room(packages: str = "", rooms: str = "") -> Room:
-    return Room(frozenset(packages.split()), frozenset(rooms.split()))
+def room(packages: str = "", rooms: str = "", later: str = "") -> Room:
+    return Room(frozenset(packages.split()), frozenset(rooms.split()), frozenset(later.split()))
 
 
+SHARED = frozenset({"__version__", "errors", "files"})
 ROOMS = {
     "data": room("array_record grain numpy PIL resvg_py tokenizers"),
     "models": room("flax jax"),
     "training": room("jax numpy optax orbax tensorboardX", "runs"),
     "runs": room("numpy pandas"),
     "laws": room("jax numpy"),
-    "fitting": room("jax jaxopt numpy", "laws runs"),
-    "mixtures": room("jax numpy scipy", "fitting laws runs"),
+    "fitting": room("jax jaxopt numpy pandas", "laws runs", later="matplotlib mixtures"),
+    "mixtures": room("jax numpy pandas scipy", "fitting laws runs", later="matplotlib"),
     "studies": room("numpy", "data mixtures models runs training"),
     "report": room("matplotlib numpy pandas", "fitting laws mixtures runs"),
     "cli": room(
@@ -40,6 +46,8 @@ ROOMS = {
     ),
     # Not rooms, but modules of the package all the same.
     "__init__": room(),
+    "errors": room(),
+    "files": room("numpy"),
     "__main__": room(rooms="cli"),
 }
 
@@ -108,14 +116,17 @@ def fault(found: Import, here: str) -> str | None:
     """What is wrong with one import in room `here`, or None."""
     top, _, rest = found.name.partition(".")
     allowed = ROOMS[here]
+    target = rest.partition(".")[0] if top == "jaxmix" else top
+    if target in allowed.later:
+        wrong = f"room {here} may import {found.name} only inside the function that needs it"
+        return wrong if found.at_load else None
     if top != "jaxmix":
         if top in sys.stdlib_module_names or top in allowed.packages:
             return None
         return f"room {here} may not import package {top}"
-    target = rest.partition(".")[0]
     if not target:
         return "imports jaxmix whole: name the room"
-    if target in ("__version__", here):
+    if target in SHARED or target == here:
         return None
     if target not in allowed.rooms:
         return f"room {here} may not import room {target}"
@@ -153,6 +164,7 @@ FORBIDDEN = [
     ("jaxmix/data/_x.py", "import jax", "room data may not import package jax"),
     ("jaxmix/laws/_x.py", "from flax import nnx", "room laws may not import package flax"),
     ("jaxmix/laws/_x.py", "from ..fitting import fit", "room laws may not import room fitting"),
+    ("jaxmix/errors.py", "from jaxmix.laws import Law", "room errors may not import room laws"),
     ("jaxmix/laws/__init__.py", "from ..fitting import fit", "may not import room fitting"),
     ("jaxmix/laws/deep/_x.py", "from ...runs import read", "room laws may not import room runs"),
     ("jaxmix/laws/_x.py", "from .. import runs", "room laws may not import room runs"),
@@ -168,6 +180,8 @@ FORBIDDEN = [
     ("jaxmix/cli.py", "def f():\n    import grain", "room cli may not import package grain"),
     ("jaxmix/cli.py", "class A:\n    import jaxmix.data", "cli is light"),
     ("jaxmix/__init__.py", "from jaxmix.laws import additive", "may not import room laws"),
+    ("jaxmix/fitting/_x.py", "import jaxmix.mixtures.optimize", "only inside the function"),
+    ("jaxmix/fitting/_x.py", "from matplotlib import pyplot", "only inside the function"),
     ("jaxmix/utils.py", "", "is not a room"),
 ]
 ALLOWED = [
@@ -177,6 +191,8 @@ ALLOWED = [
     ("jaxmix/cli.py", "def train():\n    from jaxmix.training import loop"),
     ("jaxmix/cli.py", "import typing\nif typing.TYPE_CHECKING:\n    import jaxmix.data"),
     ("jaxmix/__main__.py", "from jaxmix.cli import main"),
+    ("jaxmix/data/_x.py", "from jaxmix.errors import JaxmixError"),
+    ("jaxmix/fitting/_x.py", "def f():\n    from jaxmix.mixtures import optimize"),
 ]
 
 
@@ -212,6 +228,12 @@ def block(packages: frozenset[str]) -> str:
 @pytest.mark.parametrize("name", ["", *present(LIGHT)])
 def test_light_room_loads_where_the_trainers_packages_are_absent(name: str) -> None:
     run_python(block(HEAVY_PACKAGES) + f"import {'.'.join(filter(None, ['jaxmix', name]))}")
+
+
+def test_light_rooms_import_what_the_light_install_has() -> None:
+    lines = (PACKAGE.parent / "requirements-fit.txt").read_text(encoding="utf-8").splitlines()
+    held = {line.partition(">=")[0] for line in lines if not line.startswith("#")}
+    assert set().union(*(ROOMS[name].packages for name in LIGHT)) - held == set()
 
 
 def test_block_stops_an_import() -> None:

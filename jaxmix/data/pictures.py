@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import resvg_py
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .errors import DataError, clip
@@ -65,7 +64,9 @@ def render(svg: str | bytes, size: int) -> bytes:
 
     Raises:
         UnreadablePicture: it is no SVG.
+        DataError: the package that draws is not installed.
     """
+    resvg_py = _renderer()
     try:
         text = svg.decode() if isinstance(svg, bytes) else svg
         made = resvg_py.svg_to_bytes(
@@ -80,6 +81,17 @@ def render(svg: str | bytes, size: int) -> bytes:
     square = Image.new("RGB", (size, size), "white")
     square.paste(drawn, ((size - drawn.width) // 2, (size - drawn.height) // 2))
     return png(square)
+
+
+def _renderer() -> Any:
+    """The package of the extra [images]; everything else about pictures needs Pillow alone."""
+    try:
+        import resvg_py
+    except ImportError:
+        raise DataError(
+            "drawing vector graphics needs the package resvg-py: pip install resvg-py"
+        ) from None
+    return resvg_py
 
 
 def png(image: Image.Image) -> bytes:

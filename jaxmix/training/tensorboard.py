@@ -29,7 +29,7 @@ def tensorboard(folder: Path | str, runs: Sequence[str]) -> Progress:
         package = importlib.import_module("tensorboardX")
     except ImportError:
         raise JaxmixError(
-            "event files need the package tensorboardX: pip install 'jaxmix[tensorboard]'"
+            "event files need the package tensorboardX: pip install tensorboardx"
         ) from None
     if jax.process_index():
         return lambda moment: None

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -219,3 +220,10 @@ def test_nothing_left_is_refused(skipped, message):
         skips.add(f"{i}", "has no text")
     with pytest.raises(DataError, match=message):
         skips.check("domain 'web'", skipped)
+
+
+def test_without_the_package_that_draws_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(DataError, match="resvg-py: pip install resvg-py"):
+        render(DISC + "</svg>", 32)
+    assert decoded(shrunk(encoded(noise(40, 30)), 16)).size == (21, 16)
