@@ -1,6 +1,7 @@
 """What all commands share: errors in one line, options, notes, JSON, tables and progress."""
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -34,7 +35,11 @@ class ReaderGone(Exception):
 
 
 class Command(click.Command):
-    """A command whose ValueErrors are bad input, not bugs. JAXMIX_TRACEBACK=1 shows where."""
+    """A command that refuses bad input in one line and lets bugs show their traceback.
+
+    Bad input is a JaxmixError, or a file that the system refuses. With JAXMIX_TRACEBACK=1 bad input
+    shows its traceback too.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
@@ -43,9 +48,15 @@ class Command(click.Command):
         except BrokenPipeError:
             raise ReaderGone from None
         except (JaxmixError, OSError) as error:
-            if os.environ.get("JAXMIX_TRACEBACK"):
+            bug = isinstance(error, OSError) and not _is_about_a_file(error)
+            if bug or os.environ.get("JAXMIX_TRACEBACK"):
                 raise
             raise BadInput(str(error), ctx.command_path) from error
+
+
+def _is_about_a_file(error: OSError) -> bool:
+    """Whether an error of the system names a file or says that the disk is full."""
+    return error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Group(click.Group):

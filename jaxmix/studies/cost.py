@@ -72,5 +72,5 @@ def _check(plan: Plan, corpus: Corpus, wave: Wave) -> None:
     for run, source in zip(wave.runs, sources_of(plan.study, wave, corpus), strict=True):
         try:
             source.check(steps)
-        except ValueError as error:
+        except JaxmixError as error:
             raise JaxmixError(f"run {run.run}: {error}") from None

@@ -60,7 +60,7 @@ def origin_params(origin: Origin, built: Built) -> Params:
     wave = _wave(folder, load_plan(folder / "plan.json"), origin.run)
     try:
         params = load_final(wave_folder(folder, wave), built.model, origin.run)
-    except ValueError as error:
+    except JaxmixError as error:
         raise JaxmixError(
             f"{folder}: run '{origin.run}' cannot be started from ({str(error)[:120]})"
         ) from None
