@@ -39,7 +39,7 @@ from jaxmix.laws import ADDITIVE_FIXED_ND
 from jaxmix.mixtures import dirichlet_design, optimize_many, vertices
 from jaxmix.mixtures.sequential.candidates import distance
 from jaxmix.mixtures.sequential.next_runs import CRITERIA, next_runs
-from jaxmix.runs import RunTable, read_runs, runs_from_columns
+from jaxmix.runs import RunTable, read_runs
 
 LAW = ADDITIVE_FIXED_ND
 N, D, NOISE = 1e8, 1e9, 0.003
@@ -97,7 +97,7 @@ class Race:
             columns[f"loss_s{i}"] = seen
         count = len(self.pool)
         columns |= {"n_params": np.full(count, N), "tokens": np.full(count, D)}
-        return runs_from_columns(columns, source="race")
+        return read_runs(columns, source="race")
 
     def fits(self) -> tuple[RunTable, tuple[FittedLaw, ...]]:
         """All studies fitted."""

@@ -32,7 +32,7 @@ from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.simulate import simulate_laws, true_laws
 from jaxmix.laws import get_law
 from jaxmix.mixtures import dirichlet_design, optimize, trust
-from jaxmix.runs import RunTable, runs_from_frame
+from jaxmix.runs import RunTable, read_runs
 
 SIZES, TOKENS = (1e7, 3e7, 9e7, 2.7e8), (2e9, 6e9, 2e10)
 INSIDE, BEYOND = (9e7, 6e9), (2.7e9, 1e11)
@@ -90,7 +90,7 @@ def draw(kind: Kind, studies: int, seed: int) -> tuple[tuple[FittedLaw, ...], Ru
     run = np.unique(frame["run"].astype(str).to_numpy(), return_inverse=True)[1]
     for name in names:
         frame[f"loss_{name}"] *= np.exp(each * rng.standard_normal(run.max() + 1)[run])
-    return truths, runs_from_frame(frame)
+    return truths, read_runs(frame)
 
 
 def within(interval, value, slack: float = 0.0):
@@ -151,7 +151,7 @@ def speed(resamples: int = 1000, probes: int = 24) -> None:
     """Refits of the joint law, k = 7, 1089 rows, 33 parameters; compiled by a first small call."""
     folder = os.environ.get("JAXMIX_PUBLIC_RUNS") or sys.exit("--speed needs JAXMIX_PUBLIC_RUNS")
     frame = pd.read_csv(os.path.join(folder, "redpajama_70M-410M.csv"))
-    runs = runs_from_frame(frame[frame["flags"].isna()])
+    runs = read_runs(frame[frame["flags"].isna()])
     laws = fit(runs, "joint", targets=["github"])
     bootstrap(laws, runs, resamples=50)
     bootstrap(laws, runs, resamples=130)  # the shapes of a full batch of lanes

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.fitting import FittedLaw, fit, mean_mre, score
-from jaxmix.runs import RunTable, read_runs, runs_from_frame
+from jaxmix.runs import RunTable, read_runs
 
 Row = tuple[str, str, str]
 CLEAN = "flags == ''"
@@ -71,7 +71,7 @@ def grouped(folder: Path) -> RunTable:
     for name, group in shares.groupby("group_notebook"):
         losses = frame[group["column"]].astype(float)
         kept[f"loss_{name}"] = np.average(losses, axis=1, weights=group["valid_weight"])
-    return runs_from_frame(kept)
+    return read_runs(kept)
 
 
 def regmix(folder: Path) -> Iterator[Row]:

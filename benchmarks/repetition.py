@@ -27,7 +27,7 @@ import pandas as pd
 
 from jaxmix.fitting import FittedLaw, fit, score
 from jaxmix.laws import CHINCHILLA, R_D_STAR, R_N_STAR, fixed, repeated
-from jaxmix.runs import RunTable, runs_from_frame
+from jaxmix.runs import RunTable, read_runs
 
 BASE = {
     "E": float(np.exp(0.6254804)),
@@ -46,7 +46,7 @@ def read_table(path: Path) -> RunTable:
     frame = frame[frame["in_paper_fit"] == 1].reset_index(drop=True)
     held = {"n_params": frame["n_params"], "tokens": frame["tokens"], "w_c4": 1.0}
     data = {"unique_c4": frame["unique_tokens"], "loss_c4": frame["loss"]}
-    return runs_from_frame(pd.DataFrame({**held, **data}), source=str(path))
+    return read_runs(pd.DataFrame({**held, **data}), source=str(path))
 
 
 def objective(law: FittedLaw, runs: RunTable) -> float:

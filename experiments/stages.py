@@ -17,7 +17,7 @@ from jaxmix.fitting import fit, score
 from jaxmix.fitting.scores import mean_mre
 from jaxmix.mixtures import optimize
 from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
-from jaxmix.runs import runs_from_frame, write_runs
+from jaxmix.runs import read_runs, write_runs
 from jaxmix.studies import final_losses, gain, make_plan, run_plan, write_table
 
 LAWS = ("simple", "additive", "joint", "full")
@@ -42,7 +42,7 @@ def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:
     ladder = trained(config.ladder, work / "ladder")
     larger = trained(config.larger, work / "larger")
     write_runs(
-        runs_from_frame(pd.concat([ladder.frame, larger.frame], ignore_index=True)),
+        read_runs(pd.concat([ladder.frame, larger.frame], ignore_index=True)),
         out / "runs.csv",
     )
     seen, unseen = halves(ladder, config.unseen)

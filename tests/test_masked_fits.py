@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmix.laws import get_law
-from jaxmix.runs import runs_from_frame
+from jaxmix.runs import read_runs
 
 EXPERIMENTS = pathlib.Path(__file__).resolve().parent.parent / "experiments"
 
@@ -27,9 +27,13 @@ def test_a_law_of_one_size_is_the_law_at_infinite_size(masked_fits, name):
     full = law.from_working(rng.normal(size=law.count(k)).astype(np.float32), k)
     params = {p.name: full[p.name] for p in own.parameters}
     tokens, weights = rng.uniform(1, 3, 5), rng.dirichlet(np.ones(k), 5)
-    wanted = law.loss(full, np.inf, tokens, weights)
-    np.testing.assert_allclose(own.loss(params, 2.0, tokens, weights), wanted, rtol=1e-5)
-    scaled = own.loss(own.rescale(params, 7.0, 4.0), 2.0, tokens / 4.0, weights)
+    wanted = law.loss(full, dict(n_params=np.inf, tokens=tokens, weights=weights))
+    np.testing.assert_allclose(
+        own.loss(params, dict(n_params=2.0, tokens=tokens, weights=weights)), wanted, rtol=1e-5
+    )
+    scaled = own.loss(
+        own.rescale(params, 7.0, 4.0), dict(n_params=2.0, tokens=tokens / 4.0, weights=weights)
+    )
     np.testing.assert_allclose(scaled, wanted, rtol=1e-4)
     assert own.count(k) < law.count(k)
     assert masked_fits.at_one_size(name) is own  # or every call would compile anew
@@ -40,7 +44,7 @@ def test_deals_keep_mixtures_whole_and_grow_from_one_order(masked_fits):
 
     mixture = np.repeat(np.arange(5), 4)
     weights = {"w_a": 0.1 + 0.2 * mixture, "w_b": 0.9 - 0.2 * mixture}
-    runs = runs_from_frame(
+    runs = read_runs(
         pd.DataFrame({"n_params": 1e6, "tokens": np.tile([1e6, 2e6, 3e6, 4e6], 5), "loss": 3.0})
         .assign(**weights)
         .assign(run=[f"r{m}" for m in mixture])
@@ -57,7 +61,7 @@ def test_deals_keep_mixtures_whole_and_grow_from_one_order(masked_fits):
 def test_an_infinite_prediction_counts_and_a_missing_fit_does_not(masked_fits):
     import pandas as pd
 
-    runs = runs_from_frame(pd.DataFrame({"n_params": 1e6, "tokens": [1e6, 2e6], "loss_a": 2.0}))
+    runs = read_runs(pd.DataFrame({"n_params": 1e6, "tokens": [1e6, 2e6], "loss_a": 2.0}))
     rows = np.array([True, True])
     assert masked_fits.errors(runs, "a", np.array([2.2, 1.9]), rows) == pytest.approx(7.5)
     assert masked_fits.errors(runs, "a", np.array([np.inf, 2.0]), rows) == np.inf

@@ -8,7 +8,7 @@ from jaxmix.fitting import bootstrap, fit, mean_mre, score
 from jaxmix.laws import Law, Parameter, fixed, get_law
 from jaxmix.laws.terms import log_uniform, mixture_term, start_floor
 from jaxmix.mixtures import critical_ratio
-from jaxmix.runs import runs_from_frame
+from jaxmix.runs import read_runs
 
 TARGETS = ("old", NEW)  # the mean of the old domains, and the new one
 
@@ -59,12 +59,12 @@ LAWS = {
 def with_old(frames):
     """Run tables as one, with the mean over the old domains as a target of its own."""
     frame = pd.concat(frames, ignore_index=True).drop(columns=["stages"], errors="ignore")
-    return runs_from_frame(mean_of_old(frame))
+    return read_runs(mean_of_old(frame))
 
 
 def joined(tables):
     """Run tables as one."""
-    return runs_from_frame(pd.concat([t.frame for t in tables], ignore_index=True))
+    return read_runs(pd.concat([t.frame for t in tables], ignore_index=True))
 
 
 def mean_of_old(frame: pd.DataFrame) -> pd.DataFrame:
@@ -133,7 +133,7 @@ def ye_ratios(short, tokens, restarts):
     first = frame.drop_duplicates(["mixture", "seed"]).set_index(["mixture", "seed"])
     table = pd.DataFrame({f"loss_d{d:.0f}": wide[d] for d in wide.columns})
     table = table.assign(w_new=first[f"w_{NEW}"], n_params=1.0, tokens=1.0)
-    table = runs_from_frame(table.assign(w_old=1 - table["w_new"]).reset_index())
+    table = read_runs(table.assign(w_old=1 - table["w_new"]).reset_index())
     laws = fit(table, "ye-m4", restarts=restarts)
     base = float(frame["base_loss_old"].iloc[0])
     found = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.mixtures import dirichlet_design, uniform, vertices
-from jaxmix.runs import RunTable, runs_from_columns
+from jaxmix.runs import RunTable, read_runs
 
 SYMBOLS = 32
 SMOOTHING = 0.05  # added to every count
@@ -93,7 +93,7 @@ def make_runs(sources: Sources, tokens: np.ndarray, random: int, seed: int = 0) 
     columns |= {f"w_{name}": [r[2][i] for r in rows] for i, name in enumerate(NAMES)}
     for name, target in sources.targets.items():
         columns[f"loss_{name}"] = [cross_entropy(target, r[3]) for r in rows]
-    return runs_from_columns(columns, source="<Markov sources>")
+    return read_runs(columns, source="<Markov sources>")
 
 
 def _drawn(

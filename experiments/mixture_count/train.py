@@ -8,7 +8,7 @@ import pandas as pd
 import stages
 
 from jaxmix.mixtures import dirichlet_design, uniform, vertices
-from jaxmix.runs import runs_from_frame, write_runs
+from jaxmix.runs import read_runs, write_runs
 
 LEAST = 0.02  # smallest weight of a group in a random mixture
 CORNER = 0.05  # and near a vertex
@@ -23,7 +23,7 @@ def train(work: pathlib.Path, out: pathlib.Path) -> None:
         study = config.study(mixtures(groups, windows))
         frame = stages.slim(stages.trained(study, work / design).frame)
         tables.append(frame.assign(design=design, run=design + "-" + frame["run"].astype(str)))
-    write_runs(runs_from_frame(pd.concat(tables, ignore_index=True)), out)
+    write_runs(read_runs(pd.concat(tables, ignore_index=True)), out)
 
 
 def mixtures(

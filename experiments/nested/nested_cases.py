@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.fitting.selection.splits import mixture_ids, trajectory_share
-from jaxmix.runs import RunTable, runs_from_frame
+from jaxmix.runs import RunTable, read_runs
 
 OURS = ("api_docs", "code_python", "multilingual", "scripture")  # the last is never trained on
 HALF = 0.51  # of a trajectory, with room for a checkpoint right in its middle
@@ -36,7 +36,7 @@ def redpajama() -> RunTable:
     for name, group in shares.groupby("group_notebook"):
         losses = runs.frame[group["column"]].astype(float)
         kept[f"loss_{name}"] = np.average(losses, axis=1, weights=group["valid_weight"])
-    return runs_from_frame(kept)
+    return read_runs(kept)
 
 
 def tables(smoke: bool) -> Iterator[tuple[str, RunTable]]:
@@ -52,7 +52,7 @@ def tables(smoke: bool) -> Iterator[tuple[str, RunTable]]:
 def only(runs: RunTable, targets: Sequence[str]) -> RunTable:
     """The table with some of its losses."""
     drop = [f"loss_{t}" for t in runs.targets if t not in targets]
-    return runs_from_frame(runs.frame.drop(columns=drop))
+    return read_runs(runs.frame.drop(columns=drop))
 
 
 def cases(runs: RunTable, seed: int = 0) -> Iterator[Case]:

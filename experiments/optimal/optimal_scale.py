@@ -13,7 +13,7 @@ from config import Scale
 from harness import Setting
 from optimal_fits import Fits
 
-from jaxmix.runs import RunTable, read_runs, runs_from_frame, write_runs
+from jaxmix.runs import RunTable, read_runs, write_runs
 from jaxmix.studies import final_losses
 
 
@@ -31,7 +31,7 @@ def run(config: Scale, setting: Setting) -> None:
         kept = {n: optimal_fits.restricted(m, config.domains) for n, m in mixtures.items()}
         for name, some in ((preset, kept), (f"{preset}-uniform", {})):
             frames.append(stages.trained(config.study(preset, some), setting.work / name).frame)
-    trained = runs_from_frame(pd.concat(frames, ignore_index=True))
+    trained = read_runs(pd.concat(frames, ignore_index=True))
     harness.write_csv(setting.out / "scale_optima.csv", weights)
     write_runs(trained, setting.out / "scale_runs.csv")
     rows = [*_reached(trained, config, "new"), *_reached(source, config, config.source)]

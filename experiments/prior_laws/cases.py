@@ -8,7 +8,7 @@ import counted
 import family_tables
 import numpy as np
 
-from jaxmix.runs import RunTable, runs_from_frame
+from jaxmix.runs import RunTable, read_runs
 
 YE = ("additive-fixed-nd", "ye-m1", "ye-m2", "ye-m3", "ye-m4")
 GE = ("additive-fixed-n", "ge")
@@ -76,7 +76,7 @@ def last(runs: RunTable) -> RunTable:
 
 def _with_wikipedia(runs: RunTable) -> RunTable:
     """English Wikipedia under the name of the training domain, as Ge's law needs it."""
-    return runs_from_frame(runs.frame.rename(columns={"loss_wikipedia_en": "loss_wikipedia"}))
+    return read_runs(runs.frame.rename(columns={"loss_wikipedia_en": "loss_wikipedia"}))
 
 
 def _regmix() -> RunTable:

@@ -6,7 +6,7 @@ import config
 import pandas as pd
 import stages
 
-from jaxmix.runs import runs_from_frame, write_runs
+from jaxmix.runs import read_runs, write_runs
 
 
 def train(work: pathlib.Path, out: pathlib.Path) -> None:
@@ -16,4 +16,4 @@ def train(work: pathlib.Path, out: pathlib.Path) -> None:
         for name, study in config.studies(schedule).items():
             frame = stages.slim(stages.trained(study, work / schedule / name).frame)
             frames.append(frame.assign(run=f"{name}-" + frame["run"].astype(str)))
-        write_runs(runs_from_frame(pd.concat(frames, ignore_index=True)), out / f"{schedule}.csv")
+        write_runs(read_runs(pd.concat(frames, ignore_index=True)), out / f"{schedule}.csv")

@@ -78,7 +78,7 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
     if names is None:
         return None
     table.losses(names)  # says which is unknown or has no loss in these rows
-    return resolve_names(names, table.targets, "loss_", "target")
+    return resolve_names(names, table.targets, "target")
 
 
 @click.command("fit", cls=common.Command, short_help="Fit a law to the losses of a run table.")
@@ -116,11 +116,11 @@ def fit_command(
     if wants_nested(law, options):
         fit_nested_file((runs, targets, where, held_out, pool), out, options, as_json)
         return
+    from jaxmix.fitting.files import save_laws
     from jaxmix.fitting.fit import fit
-    from jaxmix.fitting.loading import resolve_law
-    from jaxmix.fitting.saving import save_laws
+    from jaxmix.laws import get_law
 
-    found = resolve_law(law)
+    found = get_law(law)
     chosen = solver_options(options)
     rows = rows_to_fit(runs, targets, where, held_out, pool)
     with common.progress(f"fitting {found.name}") as report:
@@ -155,7 +155,7 @@ def rows_to_fit(
     runs: str, targets: str, where: str | None, held_out: str | None, pool: "Sequence[str]"
 ) -> Rows:
     """Reads the rows that --where, --held-out, --pool and --targets of a fit ask for."""
-    from jaxmix.fitting.origin import file_hash
+    from jaxmix.files import file_hash
 
     unseen = common.read_table(runs, held_out, pool) if held_out else None
     where = _without(runs, where, held_out, pool)
@@ -192,7 +192,7 @@ def fit_notes(fits: "Sequence[FittedLaw] | Sequence[NestedLaw]") -> list[str]:
 
 def free_parameters(f: "FittedLaw") -> int:
     """Number of free parameters of one target's law."""
-    return f.law.count(1 if f.law.own_weight else len(f.domains))
+    return f.law.count(len(f.domains))
 
 
 def _summary(fits: "Sequence[FittedLaw]", out: str, notes: list[str]) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _summary(fits: "Sequence[FittedLaw]", out: str, notes: list[str]) -> dict[st
 def _target(f: "FittedLaw") -> dict[str, Any]:
     import dataclasses
 
-    from jaxmix.fitting.saving import params_to_json
+    from jaxmix.fitting.files import params_to_json
 
     return {**dataclasses.asdict(f.report), "parameters": params_to_json(f)}
 

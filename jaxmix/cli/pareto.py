@@ -48,7 +48,7 @@ def pareto_command(
         n_params,
         tokens,
         limits,
-        targets=resolve_names(common.split(targets), known, "loss_", "target"),
+        targets=resolve_names(common.split(targets), known, "target"),
         points=points,
         starts=starts,
         key=seed,

@@ -27,8 +27,8 @@ def predict_command(law: str, points: str, out: str | None, as_json: bool) -> No
     """
     if out is not None:
         _check_csv(out, law, points)
+    from jaxmix.files import write_text
     from jaxmix.fitting.nested import load_any
-    from jaxmix.fitting.saving import write_text
     from jaxmix.fitting.scores import unique_for
 
     laws = load_any(law)
@@ -50,14 +50,10 @@ def read_points_for(law: "FittedLaw | NestedLaw", path: str) -> "tuple[PointTabl
     """The points in a file and their mixtures [p, k] as the law needs them."""
     from jaxmix.runs import read_points
 
-    if "weights" in law.law.uses:
+    if law.law.reads("weights"):
         table = read_points(path, law.domains)
         return table, table.weights
-    from jaxmix.runs.reading import read_raw
-    from jaxmix.runs.validate import domains_of
-
-    held = domains_of(list(read_raw(path).frame.columns))  # whatever they are, they do not matter
-    table = read_points(path, held)
+    table = read_points(path)  # whatever its domains are, they do not matter
     return table, [[0.0] * len(law.domains)] * len(table)
 
 

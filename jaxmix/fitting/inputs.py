@@ -8,7 +8,7 @@ import pandas as pd
 
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.laws import Input, Law
-from jaxmix.runs import PointTable, RunTable, RunTableError, points_from_frame, resolve_names
+from jaxmix.runs import PointTable, RunTable, RunTableError, read_points, resolve_names
 
 Table = RunTable | PointTable | pd.DataFrame
 
@@ -34,7 +34,7 @@ def read_inputs(table: Table, law: Law, domains: Sequence[str]) -> dict[str, np.
     for one in law.inputs:
         if one.name == "weights":
             aligned = getattr(table, "domains", None) == tuple(domains)
-            points = table if aligned else points_from_frame(frame, domains, source=source)
+            points = table if aligned else read_points(frame, domains, source=source)
             found["weights"] = points.weights  # type: ignore[union-attr]
         elif one.per == "row":
             found[one.name] = _column(frame, one, one.column(), source)

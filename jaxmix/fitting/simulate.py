@@ -11,7 +11,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw, FittedLaws
 from jaxmix.laws import Law, Params, Scales
-from jaxmix.runs import RunTable, runs_from_columns
+from jaxmix.runs import RunTable, read_runs
 
 _DRAWS = 4096
 _LOSSES = (1.8, 4.8)  # nats: where plausible losses lie
@@ -110,7 +110,7 @@ def simulate_laws(
         exact = law.predict(x)
         noisy = exact * np.exp(noise * rng.standard_normal(len(exact)))
         columns[f"loss_{law.target}"] = np.where(np.isfinite(exact), noisy, np.nan)
-    return runs_from_columns(columns, source="<simulated>")
+    return read_runs(columns, source="<simulated>")
 
 
 def true_laws(

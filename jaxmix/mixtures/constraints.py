@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.mixtures.affine import parse_linear
-from jaxmix.mixtures.names import resolve
 from jaxmix.mixtures.simplex import Bounds
+from jaxmix.runs.expressions import parse_linear
+from jaxmix.runs.names import resolve
 
 _SAME = 1e-12
 
@@ -133,7 +133,7 @@ def constraints(
         pinned: weights that are given.
         groups: budgets of sums such as ``{"books+wiki": (0.1, 0.3)}``; a single number is the
             largest, None leaves a side open.
-        linear: inequalities such as ``"2*web + code <= 0.5"`` (``jaxmix.mixtures.affine``).
+        linear: inequalities such as ``"2*web + code <= 0.5"`` (``jaxmix.runs.expressions``).
         unique_tokens: unique tokens available, of the domains where they run out.
         max_epochs: most passes over the unique tokens, one number or by domain. Up to about four
             are worth almost as much as fresh tokens (Muennighoff et al. 2023, arXiv 2305.16264).

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.mixtures.names import resolve
+from jaxmix.runs.names import resolve
 
 Array = jax.Array
 

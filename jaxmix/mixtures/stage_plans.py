@@ -11,11 +11,11 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
-from jaxmix.mixtures.names import resolve
 from jaxmix.mixtures.optimize import Weights, target_weight_rows
 from jaxmix.mixtures.solve.descent import descend
 from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.mixtures.stages import as_array, equal_loss, staged_losses
+from jaxmix.runs.names import resolve
 
 Array = jax.Array
 _ROUNDS, _SWEEPS = 60, 2  # of multipliers, and over the stages in each

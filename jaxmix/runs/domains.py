@@ -12,10 +12,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .errors import RunTableError, clip
-from .names import bare, resolve_names
-from .raw import count
-from .table import RunTable, weights_of
+from jaxmix.errors import clip
+from jaxmix.runs.errors import RunTableError
+from jaxmix.runs.names import bare, resolve_names
+from jaxmix.runs.reading import count
+from jaxmix.runs.table import RunTable
+from jaxmix.runs.validate import weights_of
 
 _SHARES = 0.005
 
@@ -33,10 +35,10 @@ def remove_domain(runs: RunTable, name: str, *, tolerance: float = 0.0) -> RunTa
         RunTableError: an unknown domain, the only one, a tolerance outside [0, 1), or no run
             without it.
 
-    >>> from jaxmix.runs import runs_from_frame
+    >>> from jaxmix.runs import read_runs
     >>> frame = pd.DataFrame({"n_params": 1e6, "tokens": 1e8, "w_a": [1.0, 0.5], "w_b": [0, 0.5],
     ...                       "loss": [3.0, 2.9]})
-    >>> table = remove_domain(runs_from_frame(frame), "b")
+    >>> table = remove_domain(read_runs(frame), "b")
     >>> len(table), table.domains, table.notes[-1]
     (1, ('a',), "domain 'b' removed: 1 of 2 rows kept, those with no weight on it")
     """
@@ -164,7 +166,7 @@ def merge_domains(runs: RunTable, names: Sequence[str], into: str) -> RunTable:
 
 def _known(runs: RunTable, names: Sequence[str]) -> tuple[str, ...]:
     try:
-        return resolve_names(list(names), runs.domains, "w_", "domain")
+        return resolve_names(list(names), runs.domains, "domain")
     except RunTableError as error:
         raise RunTableError(f"{runs.source}: {error}") from None
 

@@ -1,115 +1,257 @@
-"""Expression text to a syntax tree: backticked names, and one clear line for what fails."""
+"""Expressions that people write, parsed by Python's `ast` and walked by hand, never evaluated.
+
+`Reader` parses; a subclass has a method for each kind of node that it allows. Row filters are in
+`jaxmix.runs.filters`; linear rows, sums of numbers times domains on both sides of `<= >= =`, here.
+"""
 
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
-from .errors import RunTableError, clip
+import numpy as np
 
-_LONGEST = 2000
-_OPERATOR_HINTS = (
-    ("&&", "write and"),
-    ("||", "write or"),
-    ("=", "compare with =="),
-    ("!", "write not"),
+from jaxmix.errors import JaxmixError, clip
+from jaxmix.runs.names import unknown
+
+_LONGEST, _DEEPEST = 2000, 100
+NAME_TOKENS = r"(?P<name>`[^`]*`)|(?P<open>`)|(?P<comment>#)|(?P<space>\s)"
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_TOKENS = (
+    rf"(?P<percent>{_NUMBER}%)|{_NUMBER}|(?:and|or|not)\b|[<>!=]=|(?P<equal>=)|[-+*/()<>]"
+    rf"|{NAME_TOKENS}|(?P<word>[^\s+*/()<>=`#]+)"
 )
 
 
-@dataclass(frozen=True)
-class Expression:
-    """A parsed expression; `names` maps stand-in identifiers to the backticked names."""
+class Reader(ast.NodeVisitor):
+    """One expression: its text, its tree with stand-ins for awkward names, and its errors."""
 
-    text: str
-    tree: ast.expr
-    names: dict[str, str]
-    parsed: str
+    what: ClassVar[str]
+    error: ClassVar[type[JaxmixError]]
+    example: ClassVar[str]
+    shorter: ClassVar[str]
+    operand: ClassVar[str]
+    allowed: ClassVar[str]
+    advice: ClassVar[Mapping[str, str]] = {}  # by what stands in a text that is no expression
+    remedies: ClassVar[Mapping[type[ast.AST], str]] = {}
 
-    def column(self, node: ast.Name) -> str:
-        """Returns the column that an identifier means."""
-        return self.names.get(node.id, node.id)
+    def __init__(self, text: str, tokens: str) -> None:
+        self.text, self.depth = text, 0
+        self.names: dict[str, str] = {}  # names as they were written, by stand-in
+        if len(text) > _LONGEST:
+            size = f"{len(text)} characters are too many (at most {_LONGEST})"
+            raise self.error(f"{self.what} {clip(text, 40)!r}: {size}; {self.shorter}")
+        if not text.strip():
+            raise self.error(f"{self.what} '' is empty; write one such as {self.example}")
+        self.parsed = re.sub(tokens, self._replaced, text).strip()
+
+    def _replaced(self, token: re.Match[str]) -> str:
+        """Returns what Python is to read in place of a token."""
+        written = token.group()
+        match token.lastgroup:
+            case "name" | "spelling" | "word":
+                return f" {self._stand_in(written)} "
+            case "percent":
+                return f"({written[:-1]}/100)"
+            case "equal":
+                return "=="
+            case "space":
+                return " "
+            case "open":
+                raise self.refuse(None, "a backtick is not closed")
+            case "comment":
+                raise self.refuse(None, "# is not allowed; remove it")
+        return written
+
+    def _stand_in(self, written: str) -> str:
+        for stand_in, name in self.names.items():
+            if name == written:
+                return stand_in
+        stand_in = f"column{len(self.names)}_"
+        while stand_in in self.text:
+            stand_in += "_"
+        self.names[stand_in] = written
+        return stand_in
+
+    def tree(self) -> ast.expr:
+        """Returns the syntax tree; a text that is no expression raises an error."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about escapes and spacing that mean what they do
+                return ast.parse(self.parsed, mode="eval").body
+        except (RecursionError, MemoryError):
+            raise self.refuse(None, "nested too deeply") from None
+        except (SyntaxError, ValueError) as error:
+            reason = clip(error.msg if isinstance(error, SyntaxError) else error, 60)
+        if "nested" in reason:
+            raise self.refuse(None, "nested too deeply")
+        if re.search(r"[-+*/<>=(,]$", self.parsed):
+            reason = f"a {self.operand} is missing at the end"
+        plain = re.sub("[=!<>]=", " ", self.text)
+        advice = [advice for mark, advice in self.advice.items() if mark in plain]
+        remedy = advice[0] if advice else f"write one such as {self.example}"
+        raise self.refuse(None, f"not an expression ({reason}); {remedy}")
+
+    def name(self, node: ast.Name) -> str:
+        """Returns the column or domain that an identifier means."""
+        return self.names.get(node.id, node.id).strip("`")
 
     def piece(self, node: ast.AST) -> str:
         """Returns the part of the text that `node` stands for, as it was written."""
         found = ast.get_source_segment(self.parsed, node) or self.text
         for stand_in, name in self.names.items():
-            found = found.replace(stand_in, f"`{name}`")
+            found = found.replace(stand_in, name)
         return clip(found)
 
-    def refuse(self, node: ast.AST | None, problem: str) -> RunTableError:
+    def refuse(self, node: ast.AST | None, problem: str) -> JaxmixError:
         """Returns an error that shows the expression and the piece at fault."""
         piece = f" at {self.piece(node)!r}" if node is not None else ""
-        return RunTableError(f"where expression {clip(self.text)!r}{piece}: {problem}")
+        return self.error(f"{self.what} {clip(self.text)!r}{piece}: {problem}")
+
+    def refused(self, node: ast.AST, kind: ast.AST) -> JaxmixError:
+        """Returns an error about a kind of node or operator outside the grammar."""
+        problem = f"{type(kind).__name__} is not part of the grammar"
+        return self.refuse(node, f"{self.remedies.get(type(kind), problem)}; {self.allowed}")
+
+    def visit(self, node: ast.AST) -> Any:
+        """Returns the value of a node that is not nested too deeply."""
+        if self.depth > _DEEPEST:
+            raise self.refuse(None, f"nested too deeply (more than {_DEEPEST} levels)")
+        self.depth += 1
+        value = super().visit(node)
+        self.depth -= 1
+        return value
+
+    def generic_visit(self, node: ast.AST) -> Any:
+        """Refuses a node that has no method."""
+        raise self.refused(node, node)
+
+    def number(self, node: ast.Constant) -> float:
+        """Returns a literal number."""
+        if not isinstance(node.value, (int, float)):
+            raise self.refuse(node, "only numbers and strings are allowed")
+        try:
+            return float(node.value)
+        except OverflowError:
+            raise self.refuse(node, "the number is too large") from None
 
 
-def parse(text: str) -> Expression:
-    """Returns the syntax tree of one expression.
+Half = tuple[np.ndarray, float]  # slope [k] and bound of slope . h <= bound
+
+
+def parse_linear(text: str, domains: Sequence[str]) -> list[Half]:
+    """Returns the half-spaces that a linear inequality between weights means.
+
+    Both sides may hold numbers (`30%` is 0.3), domains (bare, with `w_`, or in backticks),
+    `+ - * /` and parentheses; `0.1 <= books + wiki <= 0.3` is two inequalities. On a closed set
+    `<` means `<=`.
+
+    Args:
+        text: the inequality.
+        domains: bare names of all k domains, the order of the slopes.
+
+    Returns:
+        `(slope [k], bound)` for each inequality `slope . h <= bound`; an equation is two.
 
     Raises:
-        RunTableError: the text is empty, too long, too deep, or not an expression.
+        JaxmixError: an unknown domain, a product of weights, no comparison, or no domain at all;
+            the message shows the text.
+
+    >>> parse_linear("2*web + code <= 50%", ["web", "code"])
+    [(array([2., 1.]), 0.5)]
+    >>> parse_linear("web + cod <= 0.5", ["web", "code"])
+    Traceback (most recent call last):
+    jaxmix.errors.JaxmixError: constraint 'web + cod <= 0.5': unknown domain 'cod'; nearest: code
     """
-    if len(text) > _LONGEST:
-        raise RunTableError(
-            f"where expression {clip(text, 40)!r}: {len(text)} characters are too many "
-            f"(at most {_LONGEST}); filter in several steps"
-        )
-    if not text.strip():
-        raise RunTableError("where expression '' is empty; write one such as n_params < 2e9")
-    parsed, names = _stand_ins(text)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes and spacing, which mean what they do
-            tree = ast.parse(parsed, mode="eval").body
-    except (RecursionError, MemoryError):
-        raise RunTableError(f"where expression {clip(text)!r}: nested too deeply") from None
-    except (SyntaxError, ValueError) as error:
-        raise _not_an_expression(text, error) from None
-    return Expression(text, tree, names, parsed)
+    reader = _Linear(text, domains)
+    tree = reader.tree()
+    if not isinstance(tree, ast.Compare):
+        reader.visit(tree)
+        raise reader.refuse(None, f"it compares nothing; write one such as {reader.example}")
+    with np.errstate(all="ignore"):  # `halves` refuses what is not finite
+        sides = [reader.visit(side) for side in (tree.left, *tree.comparators)]
+        gaps = [left - right for left, right in itertools.pairwise(sides)]
+    signs = zip(tree.ops, gaps, strict=True)
+    return [half for sign, gap in signs for half in reader.halves(tree, sign, gap)]
 
 
-def _not_an_expression(text: str, error: Exception) -> RunTableError:
-    reason = clip(error.msg if isinstance(error, SyntaxError) else error, 60)
-    if "nested" in reason:
-        return RunTableError(f"where expression {clip(text)!r}: nested too deeply")
-    plain = text
-    for comparison in ("==", "!=", "<=", ">="):
-        plain = plain.replace(comparison, " ")
-    advice = [advice for mark, advice in _OPERATOR_HINTS if mark in plain]
-    remedy = advice[0] if advice else "write one such as n_params < 2e9 and flags == ''"
-    return RunTableError(f"where expression {clip(text)!r}: not an expression ({reason}); {remedy}")
+class _Linear(Reader):
+    """Affine functions of the weights h: slopes [k], then the constant, in one array [k + 1]."""
 
+    what = "constraint"
+    error = JaxmixError
+    example = "2*web + code <= 0.5"
+    shorter = "give several constraints"
+    operand = "domain or number"
+    allowed = "<=, >=, =, + - * /, parentheses, numbers and domains are"
+    remedies: ClassVar = {
+        ast.Call: "write * to multiply",
+        ast.BoolOp: "give each inequality as a constraint of its own",
+        ast.Compare: "a comparison cannot stand in parentheses",
+    }
 
-def _stand_ins(text: str) -> tuple[str, dict[str, str]]:
-    """Replaces `` `any name` `` by identifiers and line breaks by spaces, outside quotes."""
-    pieces: list[str] = []
-    names: dict[str, str] = {}
-    quote, i = "", 0
-    while i < len(text):
-        mark = text[i]
-        if not quote and mark == "`":
-            end = text.find("`", i + 1)
-            if end < 0:
-                raise RunTableError(f"where expression {clip(text)!r}: a backtick is not closed")
-            pieces.append(_stand_in(text, text[i + 1 : end], names))
-            i = end + 1
-            continue
-        if not quote and mark == "#":
-            raise RunTableError(f"where expression {clip(text)!r}: # is not allowed; remove it")
-        step = 2 if quote and mark == "\\" else 1
-        if mark in "'\"" and quote in ("", mark):
-            quote = "" if quote else mark
-        pieces.append(" " if not quote and mark.isspace() else text[i : i + step])
-        i += step
-    return "".join(pieces).strip(), names
+    def __init__(self, text: str, domains: Sequence[str]) -> None:
+        self.index = {f"w_{name}": i for i, name in enumerate(domains)}
+        self.index |= {name: i for i, name in enumerate(domains)}
+        known = "|".join(re.escape(name) for name in sorted(self.index, key=len, reverse=True))
+        super().__init__(text, rf"(?P<spelling>(?:{known})(?![\w.]))|{_TOKENS}")
+        for name in self.names.values():
+            if name.strip("`") not in self.index:
+                raise self.refuse(None, unknown(name.strip("`"), domains, "domain"))
+        self.units = np.eye(len(domains) + 1)
 
+    def visit_Constant(self, node: ast.Constant) -> np.ndarray:
+        return self.number(node) * self.units[-1]
 
-def _stand_in(text: str, name: str, names: dict[str, str]) -> str:
-    for stand_in, known in names.items():
-        if known == name:
-            return f" {stand_in} "
-    stand_in = f"column{len(names)}_"
-    while stand_in in text:
-        stand_in += "_"
-    names[stand_in] = name
-    return f" {stand_in} "
+    def visit_Name(self, node: ast.Name) -> np.ndarray:
+        return self.units[self.index[self.name(node)]]
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> np.ndarray:
+        if not isinstance(node.op, (ast.UAdd, ast.USub)):
+            raise self.refused(node, node.op)
+        return self.visit(node.operand) * (-1.0 if isinstance(node.op, ast.USub) else 1.0)
+
+    def visit_BinOp(self, node: ast.BinOp) -> np.ndarray:
+        terms: list[ast.BinOp] = []  # of a sum from the last: as many as there are domains
+        first: ast.expr = node
+        while isinstance(first, ast.BinOp) and isinstance(first.op, (ast.Add, ast.Sub)):
+            terms.append(first)
+            first = first.left
+        if not terms:
+            return self._product(node)
+        total = self.visit(first)
+        for term in reversed(terms):
+            right = self.visit(term.right)
+            total = total - right if isinstance(term.op, ast.Sub) else total + right
+        return total
+
+    def _product(self, node: ast.BinOp) -> np.ndarray:
+        left, right = self.visit(node.left), self.visit(node.right)
+        if isinstance(node.op, ast.Div):
+            if right[:-1].any() or right[-1] == 0:
+                raise self.refuse(node, "it may only be divided by a number other than 0")
+            return left / right[-1]
+        if not isinstance(node.op, ast.Mult):
+            raise self.refused(node, node.op)
+        if left[:-1].any() and right[:-1].any():
+            problem = "it multiplies weights: only sums of number * domain are linear"
+            raise self.refuse(node, problem)
+        return left * right[-1] if left[:-1].any() else right * left[-1]
+
+    def halves(self, node: ast.Compare, sign: ast.cmpop, gap: np.ndarray) -> list[Half]:
+        """Returns the half-spaces that `gap [k + 1] <sign> 0` means."""
+        if not isinstance(sign, (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq)):
+            raise self.refused(node, sign)
+        if not np.all(np.isfinite(gap)):
+            raise self.refuse(None, "a number in it is not finite")
+        if not gap[:-1].any():
+            raise self.refuse(None, "no domain is left in it; name one such as web <= 0.5")
+        slope, constant = gap[:-1], float(gap[-1])
+        below, above = (slope, 0.0 - constant), (0.0 - slope, constant)
+        if isinstance(sign, ast.Eq):
+            return [below, above]
+        return [below if isinstance(sign, (ast.Lt, ast.LtE)) else above]

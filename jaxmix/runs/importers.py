@@ -1,22 +1,129 @@
-"""Other tools' pairs of files to run tables: weights and losses joined by run id."""
+"""Tables of other tools to run tables: columns of other names, and pairs of files joined by run."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .errors import RunTableError, clip
-from .names import resolve_names
-from .raw import Origin, Raw, count
-from .reading import read_raw
-from .table import RunTable, table_from_raw
+from jaxmix.errors import clip, hint
+from jaxmix.runs.errors import RunTableError
+from jaxmix.runs.names import resolve_names
+from jaxmix.runs.reading import (
+    TEXT_COLUMNS,
+    Origin,
+    Raw,
+    Table,
+    as_column,
+    count,
+    decode,
+    is_text,
+    read_bytes,
+    read_raw,
+)
+from jaxmix.runs.table import RunTable, table_from_raw
 
-Path = str | os.PathLike[str]
+File = str | os.PathLike[str]
+
+
+def import_columns(
+    table: Table,
+    columns: Mapping[str, str],
+    *,
+    where: str | None = None,
+    pool: Sequence[str] = (),
+) -> RunTable:
+    r"""Reads a run table whose columns have other names.
+
+    Args:
+        table: as for `read_runs`.
+        columns: by name in the run table, the column of the table, as ``{"n_params": "N"}``.
+            Columns that are not named keep their names.
+        where: as in `read_runs`, over the new names.
+        pool: as in `read_runs`.
+
+    Raises:
+        RunTableError: a column is missing, is named twice, or its new name is taken; or as
+            `read_runs` does, by the names of the file.
+
+    >>> import pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "theirs.csv"
+    >>> _ = path.write_text("N,D,web,val/web\n1e6,1e8,1.0,3.5\n")
+    >>> mapping = read_mapping("n_params=N,tokens=D,w_web=web,loss_web=val/web")
+    >>> import_columns(path, mapping).targets
+    ('web',)
+    """
+    texts = tuple(old for new, old in columns.items() if new in TEXT_COLUMNS)
+    return table_from_raw(_renamed(read_raw(table, text_columns=texts), columns), where, pool)
+
+
+def read_mapping(given: str) -> dict[str, str]:
+    """A mapping of columns from ``name=column,...`` or from a JSON file with one object.
+
+    Args:
+        given: names in the run table and columns of the file, or the name of a .json file (for
+            columns whose names hold a comma).
+
+    Raises:
+        RunTableError: a part is not ``name=column``, a name stands twice, or the file is not JSON.
+
+    >>> read_mapping("n_params=N, loss_web=val/web")
+    {'n_params': 'N', 'loss_web': 'val/web'}
+    """
+    if given.lower().endswith(".json"):
+        return _from_json(Path(given))
+    found: dict[str, str] = {}
+    for part in given.split(","):
+        new, equals, old = (piece.strip() for piece in part.partition("="))
+        if not equals or not new or not old:
+            raise RunTableError(f"columns: {clip(part)!r} is not name=column; write tokens=D")
+        if new in found:
+            raise RunTableError(f"columns: {new!r} is given twice; keep one")
+        found[new] = old
+    return found
+
+
+def _from_json(path: Path) -> dict[str, str]:
+    text = decode(read_bytes(path), str(path))
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise RunTableError(f"{path}: not JSON ({clip(error, 60)}); repair it") from None
+    if not isinstance(found, dict) or not all(isinstance(c, str) for c in found.values()):
+        raise RunTableError(f'{path}: write one object of strings, as {{"tokens": "D"}}')
+    return found
+
+
+def _renamed(raw: Raw, columns: Mapping[str, str]) -> Raw:
+    """The same rows under new names; messages still speak of the file's own."""
+    held = list(raw.frame.columns)
+    old_names = list(columns.values())
+    for new, old in columns.items():
+        if old not in held:
+            near = hint(old, held)
+            raise RunTableError(f"{raw.source}: column {old!r}, for {new!r}, is missing; {near}")
+        if old_names.count(old) > 1:
+            raise RunTableError(f"{raw.source}: column {old!r} is given two names; keep one")
+        if new in held and new not in old_names:
+            remedy = f"give that one a name too, as {new}_old={new}"
+            raise RunTableError(
+                f"{raw.source}: {new!r}, for {old!r}, is a column already; {remedy}"
+            )
+    frame = raw.frame.rename(columns={old: new for new, old in columns.items()})
+    for name in (n for n in TEXT_COLUMNS if n in columns and not is_text(frame, n)):
+        cells = [None if np.isnan(cell) else cell for cell in frame[name].to_numpy(float)]
+        frame[name] = as_column(name, cells)
+    origins = {new: Origin(raw.source, old, raw.lines) for new, old in columns.items()}
+    return replace(raw, frame=frame, origins=origins)
+
+
+# --- pairs of files -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -29,8 +136,8 @@ class _Side:
 
 
 def import_olmix(
-    ratios_csv: Path,
-    metrics_csv: Path,
+    ratios_csv: File,
+    metrics_csv: File,
     *,
     n_params: float,
     tokens: float,
@@ -58,13 +165,13 @@ def import_olmix(
     weights, losses = _olmix_side(ratios_csv, "w_"), _olmix_side(metrics_csv, "loss_")
     if targets is not None:
         held = {name[len("loss_") :]: column for column, name in losses.columns.items()}
-        asked = resolve_names(targets, list(held), "loss_", "metric")
+        asked = resolve_names(targets, list(held), "metric")
         losses = _Side(losses.raw, losses.key, {held[name]: f"loss_{name}" for name in asked})
     raw = _joined(weights, losses, n_params, tokens, allow_unmatched)
     return table_from_raw(raw, where, ())
 
 
-def _olmix_side(path: Path, prefix: str) -> _Side:
+def _olmix_side(path: File, prefix: str) -> _Side:
     raw = read_raw(path, text_columns=("run", "run_id", "name"))
     key = next((name for name in ("run", "run_id") if name in raw.frame.columns), None)
     if key is None:
@@ -76,8 +183,8 @@ def _olmix_side(path: Path, prefix: str) -> _Side:
 
 
 def import_regmix(
-    mixtures_csv: Path,
-    losses_csv: Path,
+    mixtures_csv: File,
+    losses_csv: File,
     *,
     n_params: float,
     tokens: float,
@@ -109,7 +216,7 @@ def import_regmix(
     return table_from_raw(_joined(weights, losses, n_params, tokens, allow_unmatched), where, ())
 
 
-def _regmix_side(path: Path, pattern: str, prefix: str, run_prefix: str) -> _Side:
+def _regmix_side(path: File, pattern: str, prefix: str, run_prefix: str) -> _Side:
     raw = read_raw(path, text_columns=("index",))
     if "index" not in raw.frame.columns:
         remedy = "RegMix files have one; add it"

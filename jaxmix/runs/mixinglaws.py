@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .errors import RunTableError, clip, hint
-from .names import bare
-from .raw import Origin, Raw, count
-from .reading import decode, read_bytes
-from .table import RunTable, runs_from_frame, table_from_raw
-from .where import evaluate_where
+from jaxmix.errors import clip, hint
+from jaxmix.runs.errors import RunTableError
+from jaxmix.runs.filters import columns_of, evaluate_where
+from jaxmix.runs.names import bare
+from jaxmix.runs.reading import Origin, Raw, count, decode, read_bytes
+from jaxmix.runs.table import RunTable, read_runs, table_from_raw
 
 MIXINGLAWS_SIZES: Mapping[str, float] = {
     "70M": 18_915_328.0,
@@ -32,17 +32,20 @@ REDPAJAMA_DOMAINS = ("commoncrawl", "c4", "github", "arxiv", "books", "stackexch
 TOKENS_PER_STEP = 4096.0 * 256.0
 _SIZE = re.compile(r"\d+(?:\.\d+)?[KMB]")
 _SPLITS = ("valid", "train", "test", "bin")
+_KEY = ["run", "step", "target"]
 
 
-@dataclass
-class _Losses:
-    """What the lines said: by (run, step), then by target, a loss and its line."""
+@dataclass(frozen=True)
+class _Line:
+    """What one line says."""
 
-    weights: dict[str, list[float]] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
-    cells: dict[tuple[str, int], dict[str, tuple[float, int]]] = field(default_factory=dict)
-    repeated: int = 0
-    skipped: int = 0
+    line: int
+    run: str
+    size: str
+    weights: tuple[float, ...]
+    step: int
+    target: str
+    loss: float
 
 
 def import_mixinglaws(
@@ -79,26 +82,22 @@ def import_mixinglaws(
     names = None if domains is None else tuple(bare(name, "w_") for name in domains)
     raws = [_read(path, names, n_params, tokens_per_step, allow_unmatched) for path in paths]
     if len(raws) == 1:
-        return table_from_raw(raws[0], where, ())
+        return table_from_raw(raws[0], where)
     return _stacked(raws, where)
 
 
 def _stacked(raws: Sequence[Raw], where: str | None) -> RunTable:
     if where is not None:
-        masks = [evaluate_where(where, _columns(raw)) for raw in raws]
+        masks = [evaluate_where(where, columns_of(raw.frame)) for raw in raws]
         raws = [raw.take(mask) for raw, mask in zip(raws, masks, strict=True) if mask.any()]
     if not raws:
         raise RunTableError(f"where {clip(where)!r} leaves no row of any file; widen it")
-    tables = [table_from_raw(raw, None, ()) for raw in raws]
+    tables = [table_from_raw(raw) for raw in raws]
     frame = pd.concat([table.frame for table in tables], ignore_index=True)
     source = ", ".join(table.source for table in tables)
-    whole = runs_from_frame(frame, source=source)
+    whole = read_runs(frame, source=source)
     notes = tuple(f"{table.source}: {note}" for table in tables for note in table.notes)
     return replace(whole, notes=(*notes, *whole.notes))
-
-
-def _columns(raw: Raw) -> dict[str, np.ndarray]:
-    return {name: raw.frame[name].to_numpy() for name in raw.frame.columns}
 
 
 def _read(
@@ -109,73 +108,60 @@ def _read(
     allow_unmatched: bool,
 ) -> Raw:
     source = str(path)
-    losses = _Losses()
-    for line, text in enumerate(decode(read_bytes(path), source).split("\n"), start=1):
-        if text.strip():
-            _add_line(losses, text, source, line, allow_unmatched)
-    if not losses.cells:
+    numbered = enumerate(decode(read_bytes(path), source).split("\n"), start=1)
+    held = [(line, text) for line, text in numbered if text.strip()]
+    read = [_line(text, path, line, allow_unmatched) for line, text in held]
+    lines = [line for line in read if line]
+    if not lines:
         raise RunTableError(f"{source}: no line names a mixture and a step; nothing to import")
-    domains = _domains(losses, domains, source)
-    sizes = {label: _size(label, n_params, source) for label in set(losses.labels.values())}
-    return _table(losses, domains, sizes, tokens_per_step, source)
+    domains = _domains(lines, domains, source)
+    sizes = {size: _size(size, n_params, source) for size in {line.size for line in lines}}
+    found = pd.DataFrame(lines)
+    first = found.drop_duplicates(_KEY)
+    _check_repeats(found.merge(first, "left", _KEY, suffixes=("", "_first")), source)
+    raw = _table(first, domains, sizes, tokens_per_step, source)
+    dropped = {"identical duplicate line": len(found) - len(first)}
+    dropped |= {"unmatched line": len(read) - len(lines)}
+    return replace(
+        raw, notes=tuple(f"{count(n, what)} dropped" for what, n in dropped.items() if n)
+    )
 
 
-def _add_line(losses: _Losses, text: str, source: str, line: int, skip: bool) -> None:
+def _line(text: str, path: Path, line: int, allow_unmatched: bool) -> _Line | None:
+    """Returns what a line says; None if its path names no mixture or no step."""
     fields = text.split()
     if len(fields) != 3:
         raise RunTableError(
-            f"{source}: line {line} has {len(fields)} fields; write <folders>/<run>/<step>, "
+            f"{path}: line {line} has {len(fields)} fields; write <folders>/<run>/<step>, "
             "<validation file> and <loss>"
         )
-    found = _run_and_step(fields[0], Path(source).stem)
-    if found is None and skip:
-        losses.skipped += 1
-        return
-    if found is None:
+    parts = [part for part in fields[0].split("/") if part]
+    weights = _weights(parts[-2]) if len(parts) > 1 and parts[-1].isdecimal() else ()
+    if not weights and allow_unmatched:
+        return None
+    if not weights:
         raise RunTableError(
-            f"{source}: line {line}: {clip(fields[0][-60:])!r} names no <run>/<step> with weights; "
+            f"{path}: line {line}: {clip(fields[0][-60:])!r} names no <run>/<step> with weights; "
             "remove the line, or allow unmatched lines to skip it"
         )
-    run, label, weights, step = found
     try:
         loss = float(fields[2])
     except ValueError:
         raise RunTableError(
-            f"{source}: line {line}: the loss {clip(fields[2], 30)!r} is not a number; correct it"
+            f"{path}: line {line}: the loss {clip(fields[2], 30)!r} is not a number; correct it"
         ) from None
-    losses.weights.setdefault(run, weights)
-    losses.labels.setdefault(run, label)
-    _add_loss(losses, (run, step), _target(fields[1]), loss, source, line)
+    run, size = parts[-2], parts[-2].split("-")[0].split("_")[0]
+    if not _SIZE.fullmatch(size):
+        run, size = f"{path.stem}_{run}", path.stem
+    return _Line(line, run, size, weights, int(parts[-1]), _target(fields[1]), loss)
 
 
-def _add_loss(
-    losses: _Losses, key: tuple[str, int], target: str, loss: float, source: str, line: int
-) -> None:
-    old, first = losses.cells.setdefault(key, {}).setdefault(target, (loss, line))
-    if old != loss and not (np.isnan(old) and np.isnan(loss)):
-        raise RunTableError(
-            f"{source}: column 'loss_{target}', line {line}: run {clip(key[0])!r} at step {key[1]} "
-            f"has {loss:.9g} here and {old:.9g} on line {first}; remove one line"
-        )
-    losses.repeated += line != first
-
-
-def _run_and_step(path: str, stem: str) -> tuple[str, str, list[float], int] | None:
-    """Returns run id, size label, weights and step of a checkpoint's path, if it has them."""
-    parts = [part for part in path.split("/") if part]
-    if len(parts) < 2 or not parts[-1].isdigit():
-        return None
-    tag, *fractions = parts[-2].split("-")
+def _weights(run: str) -> tuple[float, ...]:
+    """Returns the weights in a run's name; empty if it names none."""
     try:
-        weights = [float(fraction) for fraction in fractions]
+        return tuple(float(fraction) for fraction in run.split("-")[1:])
     except ValueError:
-        return None
-    if not weights:
-        return None
-    label = tag.split("_")[0]
-    if _SIZE.fullmatch(label):
-        return parts[-2], label, weights, int(parts[-1])
-    return f"{stem}_{parts[-2]}", stem, weights, int(parts[-1])
+        return ()
 
 
 def _target(path: str) -> str:
@@ -185,15 +171,16 @@ def _target(path: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", named[-1].lower()).strip("_")
 
 
-def _domains(losses: _Losses, domains: tuple[str, ...] | None, source: str) -> tuple[str, ...]:
+def _domains(
+    lines: Sequence[_Line], domains: tuple[str, ...] | None, source: str
+) -> tuple[str, ...]:
     if domains is None:
-        tagged = all("_RP_" in run for run in losses.weights)
-        domains = REDPAJAMA_DOMAINS if tagged else ()
-    for run, weights in losses.weights.items():
-        if len(weights) != len(domains):
+        domains = REDPAJAMA_DOMAINS if all("_RP_" in line.run for line in lines) else ()
+    for line in lines:
+        if len(line.weights) != len(domains):
             given = f"{len(domains)} domains are named" if domains else "no domains are named"
             raise RunTableError(
-                f"{source}: run {clip(run)!r} has {len(weights)} weights, but {given}; "
+                f"{source}: run {clip(line.run)!r} has {len(line.weights)} weights, but {given}; "
                 "pass domains in the order of the path"
             )
     return domains
@@ -211,31 +198,40 @@ def _size(label: str, n_params: float | Mapping[str, float] | None, source: str)
     return float(sizes[label])
 
 
+def _check_repeats(found: pd.DataFrame, source: str) -> None:
+    same = (found["loss"] == found["loss_first"]) | found[["loss", "loss_first"]].isna().all(axis=1)
+    for row in found.loc[~same].to_dict(orient="records")[:1]:
+        raise RunTableError(
+            f"{source}: column 'loss_{row['target']}', line {row['line']}: run "
+            f"{clip(row['run'])!r} at step {row['step']} has {row['loss']:.9g} here and "
+            f"{row['loss_first']:.9g} on line {row['line_first']}; remove one line"
+        )
+
+
 def _table(
-    losses: _Losses,
+    found: pd.DataFrame,
     domains: tuple[str, ...],
     sizes: Mapping[str, float],
     tokens_per_step: float,
     source: str,
 ) -> Raw:
-    keys = sorted(losses.cells)
-    targets = sorted({target for cell in losses.cells.values() for target in cell})
-    weights = np.array([losses.weights[run] for run, _ in keys])  # [p, k]
-    first = [min(line for _, line in losses.cells[key].values()) for key in keys]
-    columns: dict[str, object] = {
-        "run": [run for run, _ in keys],
-        "n_params": [sizes[losses.labels[run]] for run, _ in keys],
-        "tokens": [step * float(tokens_per_step) for _, step in keys],
-        "step": [float(step) for _, step in keys],
+    """Returns one row per run and step, one column per target."""
+    losses = found.pivot(index=["run", "step"], columns="target", values="loss")  # [p, m]
+    lines = found.pivot(index=["run", "step"], columns="target", values="line")
+    first = lines.min(axis=1).to_numpy(dtype=int)
+    rows = found.drop_duplicates(["run", "step"]).set_index(["run", "step"]).loc[losses.index]
+    steps = losses.index.get_level_values("step").to_numpy(dtype=np.float64)
+    columns = {
+        "run": losses.index.get_level_values("run").to_numpy(),
+        "n_params": rows["size"].map(sizes).to_numpy(),
+        "tokens": steps * float(tokens_per_step),
+        "step": steps,
     }
+    weights = np.array(rows["weights"].to_list())  # [p, k]
     columns |= {f"w_{name}": weights[:, i] for i, name in enumerate(domains)}
+    columns |= {f"loss_{target}": losses[target].to_numpy() for target in losses}
     origins = {}
-    for target in targets:
-        none = [(np.nan, line) for line in first]
-        cells = [losses.cells[key].get(target, at) for key, at in zip(keys, none, strict=True)]
-        columns[f"loss_{target}"] = [loss for loss, _ in cells]
-        lines = np.array([line for _, line in cells])
-        origins[f"loss_{target}"] = Origin(source, f"loss_{target}", lines)
-    dropped = [(losses.repeated, "identical duplicate line"), (losses.skipped, "unmatched line")]
-    notes = tuple(f"{count(n, what)} dropped" for n, what in dropped if n)
-    return Raw(pd.DataFrame(columns), source, "line", np.array(first), notes, origins)
+    for target in lines:
+        at = np.where(lines[target].isna(), first, lines[target]).astype(int)
+        origins[f"loss_{target}"] = Origin(source, f"loss_{target}", at)
+    return Raw(pd.DataFrame(columns), source, "line", first, origins=origins)

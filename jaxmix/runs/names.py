@@ -1,10 +1,13 @@
-"""Names of targets and domains: bare, whatever spelling was given."""
+"""Names of domains and targets in either spelling, with a hint if one is unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from .errors import RunTableError, clip, hint
+from jaxmix.errors import clip, hint
+from jaxmix.runs.errors import RunTableError
+
+_PREFIXES = {"domain": "w_", "target": "loss_", "metric": "loss_"}
 
 
 def bare(name: str, prefix: str) -> str:
@@ -20,8 +23,25 @@ def bare(name: str, prefix: str) -> str:
     return name[len(prefix) :] if name.startswith(prefix) and name != prefix else name
 
 
+def unknown(name: str, known: Sequence[str], what: str) -> str:
+    """Returns what a message says about an unknown name.
+
+    >>> unknown("w_boks", ["web", "books"], "domain")
+    "unknown domain 'w_boks'; nearest: books"
+    """
+    return f"unknown {what} {clip(name)!r}; {hint(bare(name, _PREFIXES[what]), known)}"
+
+
+def resolve_name(name: str, known: Sequence[str], what: str) -> str:
+    """Returns the bare name that `name` means; arguments and errors as of `resolve_names`."""
+    for spelling in (name, bare(name, _PREFIXES[what])):
+        if spelling in known:
+            return spelling
+    raise RunTableError(unknown(name, known, what))
+
+
 def resolve_names(
-    asked: Sequence[str] | str | None, known: Sequence[str], prefix: str, what: str
+    asked: Sequence[str] | str | None, known: Sequence[str], what: str
 ) -> tuple[str, ...]:
     """Returns the bare names that `asked` means, each once, in the order asked.
 
@@ -29,15 +49,14 @@ def resolve_names(
         asked: names in either spelling (a single string is split at commas); None or "all" for
             every known name.
         known: the bare names that exist.
-        prefix: the prefix of the long spelling, `loss_` or `w_`.
-        what: what a name stands for, for messages: "target" or "domain".
+        what: what a name stands for: "domain" (`w_<name>`), "target" or "metric" (`loss_<name>`).
 
     Raises:
         RunTableError: a name is unknown (the message lists the nearest), or none is asked for.
 
-    >>> resolve_names(["loss_arxiv", "github"], ["github", "arxiv"], "loss_", "target")
+    >>> resolve_names(["loss_arxiv", "github"], ["github", "arxiv"], "target")
     ('arxiv', 'github')
-    >>> resolve_names(["gihub"], ["github", "arxiv"], "loss_", "target")
+    >>> resolve_names(["gihub"], ["github", "arxiv"], "target")
     Traceback (most recent call last):
     jaxmix.runs.errors.RunTableError: unknown target 'gihub'; nearest: github
     """
@@ -47,12 +66,27 @@ def resolve_names(
         return tuple(known)
     if not asked:
         raise RunTableError(f"no {what} is named; name at least one, or pass all")
-    return tuple(dict.fromkeys(_resolve(name, known, prefix, what) for name in asked))
+    return tuple(dict.fromkeys(resolve_name(name, known, what) for name in asked))
 
 
-def _resolve(name: str, known: Sequence[str], prefix: str, what: str) -> str:
-    for spelling in (name, bare(name, prefix)):
-        if spelling in known:
-            return spelling
-    near = hint(bare(name, prefix), known)
-    raise RunTableError(f"unknown {what} {clip(name)!r}; {near}")
+def resolve(by_name: Mapping[str, float], known: Sequence[str], what: str) -> dict[str, float]:
+    """Returns values by bare name.
+
+    Args:
+        by_name: the values by name, in either spelling.
+        known: the bare names that exist.
+        what: as of `resolve_names`.
+
+    Raises:
+        RunTableError: a name is unknown, or is given twice.
+
+    >>> resolve({"w_books": 0.1}, ["web", "books"], "domain")
+    {'books': 0.1}
+    """
+    out: dict[str, float] = {}
+    for name, value in by_name.items():
+        found = resolve_name(name, known, what)
+        if found in out:
+            raise RunTableError(f"{what} {found!r} is given twice")
+        out[found] = float(value)
+    return out

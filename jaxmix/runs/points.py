@@ -1,20 +1,21 @@
-"""Points at which to predict: parameters, tokens and weights, without losses."""
+"""Tables without losses: points at which to predict, and mixtures by name."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from . import validate
-from .errors import RunTableError, nearest
-from .names import bare
-from .raw import Raw, raw_from_frame
-from .reading import read_raw
-from .table import weights_of
+from jaxmix.errors import nearest
+from jaxmix.runs import validate
+from jaxmix.runs.errors import RunTableError
+from jaxmix.runs.names import bare
+from jaxmix.runs.reading import Raw, Table, read_raw
+from jaxmix.runs.table import RunTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class PointTable:
     Attributes:
         frame: p rows, every column that was read.
         domains: bare names of the k domains that were asked for, in that order.
-        runs: the id of each row, or None where there is no `run` column.
+        runs: the id of each row, or None if there is no `run` column.
         source: the file, or "<frame>".
         notes: what reading changed, one sentence each.
     """
@@ -51,66 +52,86 @@ class PointTable:
     @property
     def weights(self) -> np.ndarray:
         """Domain weights h, float64 [p, k], columns in the order of `domains`."""
-        return weights_of(self.frame, self.domains)
+        return validate.weights_of(self.frame, self.domains)
 
 
-def read_points(path: str | os.PathLike[str], domains: Sequence[str]) -> PointTable:
+def read_points(
+    table: Table | RunTable, domains: Sequence[str] | None = None, *, source: str = "<frame>"
+) -> PointTable:
     """Reads the points at which a law of `domains` is to predict.
 
     Args:
-        path: a file as for `read_runs`; it needs `n_params`, `tokens` and `w_<domain>` for every
-            domain, and no losses.
-        domains: the law's k domains, in either spelling.
+        table: as for `read_runs`; it needs `n_params`, `tokens` and `w_<domain>` for every domain,
+            and no losses.
+        domains: the law's k domains, in either spelling; None for those of the table.
+        source: what messages call a table that is no file.
 
     Raises:
         RunTableError: a column is missing, a value is out of bounds, or a domain that the law does
             not know has weight.
-    """
-    return _points(read_raw(path), domains)
-
-
-def points_from_frame(
-    frame: pd.DataFrame, domains: Sequence[str], *, source: str = "<frame>"
-) -> PointTable:
-    """Validates a data frame as `read_points` does a file.
 
     >>> frame = pd.DataFrame({"n_params": [1e9], "tokens": [2e10], "w_b": [0.25], "w_a": [0.75]})
-    >>> points_from_frame(frame, ["a", "b"]).weights.tolist()
+    >>> read_points(frame, ["a", "b"]).weights.tolist()
     [[0.75, 0.25]]
     """
-    return _points(raw_from_frame(frame, source), domains)
-
-
-def _points(raw: Raw, domains: Sequence[str]) -> PointTable:
-    validate.check_columns(raw, need_loss=False)
-    held = validate.domains_of(list(raw.frame.columns))
-    domains = tuple(name if name in held else bare(name, "w_") for name in domains)
-    _check_domains(raw, domains, held)
+    if isinstance(table, RunTable):
+        table, source = table.frame, table.source
+    raw = read_raw(table, source=source)
+    validate.check_columns(raw)
+    held = validate.domains_of(raw)
+    names = tuple(d if d in held else bare(d, "w_") for d in (held if domains is None else domains))
+    _check_domains(raw, names, held)
     raw = validate.with_numbers(raw, ["n_params", "tokens", *(f"w_{name}" for name in held)])
-    for column in ("n_params", "tokens"):
-        validate.check_positive(raw, column, may_be_missing=False)
-    _check_unknown(raw, domains, held)
-    columns = [f"w_{name}" for name in domains]
-    validate.check_weights(raw, columns)
-    frame, changed = validate.renormalized(raw.frame, columns)
-    named = "run" in frame.columns
-    runs = tuple(str(run) for run in frame["run"]) if named else (None,) * len(frame)
-    return PointTable(frame, domains, runs, raw.source, (*raw.notes, *changed))
+    validate.check_budgets(raw)
+    _check_unknown(raw, names, held)
+    validate.check_weights(raw, names)
+    raw = validate.renormalized(raw, names)
+    named = "run" in raw.frame.columns
+    runs = tuple(str(run) for run in raw.frame["run"]) if named else (None,) * len(raw.frame)
+    return PointTable(raw.frame, names, runs, raw.source, raw.notes)
 
 
 def _check_domains(raw: Raw, domains: Sequence[str], held: Sequence[str]) -> None:
     for name in domains:
         if name not in held:
             near = nearest(name, [other for other in held if other not in domains])
-            advice = f"rename 'w_{near[0]}' if that is it" if near else "add it (0 where unused)"
+            advice = f"rename 'w_{near[0]}' if that is it" if near else "add it (0 if unused)"
             raise RunTableError(f"{raw.source}: column 'w_{name}' is missing; {advice}")
 
 
 def _check_unknown(raw: Raw, domains: Sequence[str], held: Sequence[str]) -> None:
-    for name in held:
+    for name in (name for name in held if name not in domains):
         weights = np.nan_to_num(raw.frame[f"w_{name}"].to_numpy(dtype=np.float64))
-        if name not in domains and weights.any():
+        if weights.any():
             row = int(np.argmax(weights != 0))
             known = ", ".join(domains) or "none"
             problem = f"weight {weights[row]:.9g} on a domain the law does not know"
             raise raw.fail(f"w_{name}", row, f"{problem}; its domains are {known}")
+
+
+def read_mixtures(path: str | os.PathLike[str]) -> dict[str, dict[str, float]]:
+    """Reads the distinct mixtures of a file in the order in which they come.
+
+    Args:
+        path: a table as for `read_runs`; only its columns `w_<domain>` are read.
+
+    Returns:
+        Weights by domain, by the file's name and the row that a mixture is first seen in, counted
+        from 1: "next-1".
+
+    Raises:
+        RunTableError: no column `w_<domain>`, or a row that is no mixture.
+    """
+    raw = read_raw(path)
+    domains = validate.domains_of(raw)
+    if not domains:
+        raise RunTableError(f"{path}: no columns w_<domain>; give a table of mixtures")
+    columns = [f"w_{domain}" for domain in domains]
+    raw = validate.with_numbers(replace(raw, frame=raw.frame[columns]), columns)
+    validate.check_weights(raw, domains)
+    weights = validate.weights_of(validate.renormalized(raw, domains).frame, domains)  # [p, k]
+    first = np.sort(np.unique(np.round(weights, 9), axis=0, return_index=True)[1])
+    return {
+        f"{Path(path).stem}-{row + 1}": dict(zip(domains, weights[row].tolist(), strict=True))
+        for row in first.tolist()
+    }

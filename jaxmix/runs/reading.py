@@ -1,35 +1,92 @@
-"""Files to raw tables: CSV, TSV, Parquet and JSONL, with every structural fault named."""
+"""Files and data frames to raw tables: typed columns, and the line on which each row stands."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import math
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .errors import RunTableError, clip
-from .raw import Raw, check_header, column_from_cells, drop_empty_rows, raw_from_frame
+from jaxmix.errors import clip
+from jaxmix.runs.errors import RunTableError
 
+Table = str | os.PathLike[str] | pd.DataFrame | Mapping[str, Any]
+
+TEXT_COLUMNS = ("run", "tokenizer", "schedule", "config_hash")
 _JSONL = (".jsonl", ".ndjson", ".json")
 _PARQUET = (".parquet", ".pq")
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
-def read_raw(path: str | os.PathLike[str], text_columns: tuple[str, ...] = ()) -> Raw:
-    """Returns the table in a file; the suffix says its format, and CSV is the default.
+@dataclass(frozen=True)
+class Origin:
+    """Where a column came from, if not from the table's own file."""
+
+    source: str
+    column: str
+    lines: np.ndarray  # [p] int
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Columns of float64, bool or text; no value has been judged yet."""
+
+    frame: pd.DataFrame
+    source: str
+    unit: str  # "line" or "row"
+    lines: np.ndarray  # [p] int, 1-based
+    notes: tuple[str, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+    def origin(self, column: str) -> Origin:
+        """Returns where a column came from."""
+        return self.origins.get(column, Origin(self.source, column, self.lines))
+
+    def fail(self, column: str, row: int, problem: str) -> RunTableError:
+        """Returns an error that names file, column and row; `problem` ends with the remedy."""
+        origin = self.origin(column)
+        place = f"column {origin.column!r}, {self.line(column, row)}"
+        return RunTableError(f"{origin.source}: {place}: {problem}")
+
+    def line(self, column: str, row: int) -> str:
+        """Returns "line 7" for a cell."""
+        return f"{self.unit} {self.origin(column).lines[row]}"
+
+    def take(self, mask: np.ndarray, *notes: str) -> Raw:
+        """Returns the rows for which `mask` [p] holds."""
+        origins = {
+            name: replace(origin, lines=origin.lines[mask]) for name, origin in self.origins.items()
+        }
+        frame = self.frame.loc[mask].reset_index(drop=True)
+        notes = (*self.notes, *notes)
+        return replace(self, frame=frame, lines=self.lines[mask], origins=origins, notes=notes)
+
+
+def read_raw(table: Table, *, source: str = "<frame>", text_columns: Sequence[str] = ()) -> Raw:
+    """Returns a table before any rule is checked.
 
     Args:
-        path: a .csv, .tsv, .parquet (.pq) or .jsonl (.ndjson, .json) file.
-        text_columns: columns that stay text even where every cell is a number (CSV only).
+        table: a .csv (the default), .tsv, .parquet (.pq) or .jsonl (.ndjson, .json) file; a data
+            frame; or columns of equal length by name.
+        source: what messages call a table that is no file; they count its rows from 1.
+        text_columns: columns that stay text even if every cell is a number (CSV only).
 
     Raises:
         RunTableError: the file cannot be opened, is empty, binary or ragged, or a name repeats.
     """
-    path = Path(path)
-    data = read_bytes(path)
+    if isinstance(table, pd.DataFrame):
+        return _from_frame(table, source)
+    if isinstance(table, Mapping):
+        return _from_frame(pd.DataFrame(dict(table)), source)
+    path, data = Path(table), read_bytes(Path(table))
     if path.suffix.lower() in _PARQUET:
         return _read_parquet(data, str(path))
     text = decode(data, str(path))
@@ -71,7 +128,7 @@ def decode(data: bytes, source: str) -> str:
         ) from None
 
 
-def _read_csv(text: str, source: str, delimiter: str, text_columns: tuple[str, ...]) -> Raw:
+def _read_csv(text: str, source: str, delimiter: str, text_columns: Sequence[str]) -> Raw:
     rows, lines = _csv_rows(text, source, delimiter)
     names, notes = _header(rows[0], source)
     body, lines = rows[1:], lines[1:]
@@ -84,13 +141,9 @@ def _read_csv(text: str, source: str, delimiter: str, text_columns: tuple[str, .
     if not body:
         raise RunTableError(f"{source}: a header but no rows; nothing to read")
     blank = [""] * len(names)
-    cells = dict(zip(names, zip(*(row or blank for row in body), strict=True), strict=True))
-    columns = {
-        name: column_from_cells(name, column, typed=name in text_columns)
-        for name, column in cells.items()
-    }
-    raw = Raw(pd.DataFrame(columns), source, "line", np.array(lines), notes)
-    return drop_empty_rows(raw)
+    cells = zip(names, zip(*(row or blank for row in body), strict=True), strict=True)
+    columns = {name: as_column(name, column, name in text_columns) for name, column in cells}
+    return _without_empty_rows(Raw(pd.DataFrame(columns), source, "line", np.array(lines), notes))
 
 
 def _csv_rows(text: str, source: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
@@ -117,7 +170,7 @@ def _header(fields: list[str], source: str) -> tuple[list[str], tuple[str, ...]]
     names = [name.strip() for name in fields]
     notes = ("spaces around column names were removed",) if names != fields else ()
     names = [name or f"unnamed_{i}" for i, name in enumerate(names, start=1)]
-    check_header(names, source)
+    _check_header(names, source)
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         raise RunTableError(
             f"{source}: line 1 has no comma: {clip(names[0], 40)!r}; separate fields with commas "
@@ -126,50 +179,160 @@ def _header(fields: list[str], source: str) -> tuple[list[str], tuple[str, ...]]
     return names, notes
 
 
+def _check_header(names: Sequence[str], source: str) -> None:
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            fields = f"as fields {names.index(name) + 1} and {i + 1}"
+            raise RunTableError(
+                f"{source}: column {clip(name)!r} stands twice in the header ({fields}); "
+                "rename or remove one"
+            )
+
+
 def _read_parquet(data: bytes, source: str) -> Raw:
     try:
         frame = pd.read_parquet(io.BytesIO(data))
-    except (OSError, ValueError, TypeError, NotImplementedError) as error:
+    except (OSError, ValueError, TypeError, NotImplementedError) as error:  # as pyarrow raises
         raise RunTableError(
             f"{source}: not a readable Parquet file ({clip(error, 60)}); write it again, or name "
             "it .csv if it is text"
         ) from None
-    return raw_from_frame(frame, source)
+    return _from_frame(frame, source)
 
 
 def _read_jsonl(text: str, source: str) -> Raw:
     numbered = enumerate(text.split("\n"), start=1)
     found = [(line, _record(row, source, line)) for line, row in numbered if row.strip()]
-    names = list(dict.fromkeys(name for _, record in found for name in record))
-    columns = {
-        name: column_from_cells(name, [record.get(name) for _, record in found], typed=True)
-        for name in names
-    }
+    names = dict.fromkeys(name for _, record in found for name in record)
+    columns = {name: as_column(name, [record.get(name) for _, record in found]) for name in names}
     frame = pd.DataFrame(columns, index=range(len(found)))
-    return drop_empty_rows(Raw(frame, source, "line", np.array([line for line, _ in found])))
+    lines = np.array([line for line, _ in found])
+    return _without_empty_rows(Raw(frame, source, "line", lines))
 
 
 def _record(row: str, source: str, line: int) -> dict[str, object]:
-    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
-        check_header([name for name, _ in items], f"{source}: line {line}")
-        return dict(items)
-
     try:
-        record = json.loads(row, object_pairs_hook=pairs)
-    except RunTableError:
-        raise
+        pairs = json.loads(row, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise RunTableError(
             f"{source}: line {line} is not JSON ({clip(error, 60)}); write one object per line"
         ) from None
-    if not isinstance(record, dict):
+    if not isinstance(pairs, tuple):
         raise RunTableError(
             f"{source}: line {line} is not a JSON object; write one object per line"
         )
-    for name, cell in record.items():
-        if isinstance(cell, (list, dict)):
+    _check_header([name for name, _ in pairs], f"{source}: line {line}")
+    for name, cell in pairs:
+        if isinstance(cell, (list, tuple)):
             raise RunTableError(
                 f"{source}: column {clip(name)!r}, line {line}: holds a list or an object; "
                 "write one number or string per column"
             )
-    return record
+    return dict(pairs)
+
+
+def _from_frame(frame: pd.DataFrame, source: str) -> Raw:
+    """Returns the rows of a data frame; a named index becomes a column."""
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    _check_header([str(name) for name in frame.columns], source)
+    columns = {str(name): _from_series(str(name), pd.Series(frame[name])) for name in frame.columns}
+    lines = np.arange(1, len(frame) + 1)
+    return _without_empty_rows(Raw(pd.DataFrame(columns), source, "row", lines))
+
+
+def _from_series(name: str, series: pd.Series) -> np.ndarray:
+    if name not in TEXT_COLUMNS and pd.api.types.is_bool_dtype(series) and not series.hasnans:
+        return series.to_numpy(dtype=bool)
+    if name not in TEXT_COLUMNS and pd.api.types.is_numeric_dtype(series):
+        return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    missing = series.isna().to_numpy()
+    plain = [c if isinstance(c, (str, int, float, np.number)) else str(c) for c in series]
+    cells = [None if gone else cell for cell, gone in zip(plain, missing, strict=True)]
+    return as_column(name, cells)
+
+
+def _without_empty_rows(raw: Raw) -> Raw:
+    """Returns `raw` without the rows that hold nothing, counted in its notes."""
+    if not len(raw.frame):
+        raise RunTableError(f"{raw.source}: no rows (a header at most); nothing to read")
+    empty = np.ones(len(raw.frame), dtype=bool)
+    for name in raw.frame.columns:
+        values = raw.frame[name].to_numpy()
+        text = is_text(raw.frame, name)
+        empty &= np.array([not c.strip() for c in values]) if text else pd.isna(values)
+        if not empty.any():
+            return raw
+    if empty.all():
+        raise RunTableError(f"{raw.source}: every row is empty; nothing to read")
+    return raw.take(~empty, f"{count(empty.sum(), 'empty row')} dropped")
+
+
+# --- cells ----------------------------------------------------------------------------------------
+
+
+def is_number_column(name: str) -> bool:
+    """Whether the run-table contract wants numbers in this column."""
+    return name in ("n_params", "tokens", "loss") or name.startswith(("w_", "loss_", "sem_"))
+
+
+def is_text(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a column of a raw table holds text."""
+    return frame[name].dtype.kind not in "biuf"
+
+
+def number(cell: object) -> float | None:
+    """Returns a cell as a float (NaN if it is missing), or None if it is text.
+
+    >>> number("1e9"), number("NA"), number("70M"), number("1_000")
+    (1000000000.0, nan, None, None)
+    """
+    if cell is None:
+        return math.nan
+    if isinstance(cell, str) and "_" in cell:
+        return None
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except OverflowError:
+        return math.inf
+    except ValueError:
+        return math.nan if str(cell).strip().lower() in _MISSING else None
+
+
+def as_column(name: str, cells: Sequence[Any], typed: bool = True) -> np.ndarray:
+    """Returns one column [p]: float64 if every cell that is present is a number, else text.
+
+    Args:
+        name: the column; ids stay text, and contract columns without a value become NaN.
+        cells: strings, numbers, or None if missing.
+        typed: whether strings are meant as strings (JSON, Parquet) or are all there is (CSV).
+    """
+    text_meant = typed and not is_number_column(name) and any(isinstance(c, str) for c in cells)
+    values = [] if name in TEXT_COLUMNS or text_meant else [number(cell) for cell in cells]
+    if not values or None in values:
+        return _text_column(name, cells)
+    column = np.array(values, dtype=np.float64)
+    empty = all(cell is None or (isinstance(cell, str) and cell.strip() == "") for cell in cells)
+    if np.isnan(column).all() and not is_number_column(name) and (empty or not typed):
+        return _text_column(name, cells)
+    return column
+
+
+def _text_column(name: str, cells: Sequence[Any]) -> np.ndarray:
+    column = np.empty(len(cells), dtype=object)
+    column[:] = [_text(cell, name) for cell in cells]
+    return column
+
+
+def _text(cell: object, name: str) -> str:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if not isinstance(cell, (float, np.floating)):
+        return str(cell)
+    whole = name in TEXT_COLUMNS and float(cell).is_integer()
+    return str(int(cell)) if whole else repr(float(cell))
+
+
+def count(number_of: int, noun: str) -> str:
+    """Returns "1 row" or "2 rows"."""
+    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"

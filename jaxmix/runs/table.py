@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from . import validate
-from .errors import RunTableError, clip
-from .names import bare, resolve_names
-from .raw import Raw, is_number_column, raw_from_frame
-from .reading import read_raw
-from .where import evaluate_where
+from jaxmix.errors import clip
+from jaxmix.runs import validate
+from jaxmix.runs.errors import RunTableError
+from jaxmix.runs.filters import columns_of
+from jaxmix.runs.names import bare, resolve_names
+from jaxmix.runs.reading import Raw, Table, count, read_raw
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RunTable:
     """Validated rows, one per evaluated checkpoint; everything is looked up by name.
 
@@ -39,6 +39,20 @@ class RunTable:
     def __len__(self) -> int:
         return len(self.frame)
 
+    def __repr__(self) -> str:
+        facts = [f"{name}: {clip(value, 50)}" for name, value in _facts(self)]
+        return f"RunTable({clip(self.source, 50)!r}; {'; '.join(facts)})"
+
+    def _repr_html_(self) -> str:
+        rows = [("source", self.source), *_facts(self), *(("note", note) for note in self.notes)]
+        cells = (f"<tr><th>{a}</th><td>{html.escape(clip(b, 400))}</td></tr>" for a, b in rows)
+        return f"<table>{''.join(cells)}</table>"
+
+    def summary(self) -> str:
+        """Returns what the table holds, a few lines of text."""
+        rows = [*_facts(self), *(("note", note) for note in self.notes)]
+        return "\n".join([self.source, *(f"  {name + ':':<10} {value}" for name, value in rows)])
+
     @property
     def n_params(self) -> np.ndarray:
         """Parameters N, float64 [p]."""
@@ -52,10 +66,10 @@ class RunTable:
     @property
     def weights(self) -> np.ndarray:
         """Domain weights h, float64 [p, k]; rows sum to 1 (k may be 0)."""
-        return weights_of(self.frame, self.domains)
+        return validate.weights_of(self.frame, self.domains)
 
     def losses(self, targets: Sequence[str] | None = None) -> np.ndarray:
-        """Returns losses in nats per token, float64 [m, p], NaN where missing.
+        """Returns losses in nats per token, float64 [m, p], NaN if missing.
 
         Args:
             targets: names in either spelling; None for every target.
@@ -63,16 +77,14 @@ class RunTable:
         Raises:
             RunTableError: a target is unknown or has no value in these rows.
         """
-        names = self._resolve(targets)
-        columns = [self._column(self._loss_column(name)) for name in names]
-        return np.stack(columns)
+        return np.stack([self._column(self._loss_column(t)) for t in self.target_names(targets)])
 
     def sems(self, targets: Sequence[str] | None = None) -> np.ndarray | None:
-        """Returns standard errors of the losses, float64 [m, p], NaN where missing.
+        """Returns standard errors of the losses, float64 [m, p], NaN if missing.
 
-        None where no asked target has a `sem_<target>` column. Raises as `losses` does.
+        None if no target asked for has a `sem_<target>` column. Raises as `losses` does.
         """
-        names = [f"sem_{name}" for name in self._resolve(targets)]
+        names = [f"sem_{name}" for name in self.target_names(targets)]
         if not any(name in self.frame.columns for name in names):
             return None
         missing = np.full(len(self), np.nan)
@@ -84,25 +96,27 @@ class RunTable:
         Raises:
             RunTableError: a target is unknown or has no value in these rows.
         """
-        return self._resolve(targets)
+        names = self.targets
+        if targets is not None and targets not in ("all", ["all"], ("all",)):
+            columns = [str(c) for c in self.frame.columns if validate.is_loss(str(c))]
+            names = resolve_names(targets, [bare(c, "loss_") for c in columns], "target")
+        absent = [f"target {name!r}" for name in names if name not in self.targets]
+        if absent or not names:
+            what = f"{(*absent, 'no target')[0]} has {'no' if absent else 'a'} loss"
+            remedy = "ask for another, or widen --where" if absent else "widen --where"
+            raise RunTableError(f"{self.source}: {what} in these {len(self)} rows; {remedy}")
+        return names
 
     def where(self, expression: str) -> RunTable:
-        """Returns the rows where `expression` holds (see `evaluate_where`).
+        """Returns the rows for which `expression` holds (see `evaluate_where`).
 
         Raises:
             RunTableError: the expression is not in the grammar, or leaves no row.
         """
-        columns = {str(name): self.frame[name].to_numpy() for name in self.frame.columns}
-        mask = evaluate_where(expression, columns)
-        if not mask.any():
-            raise RunTableError(
-                f"{self.source}: where {clip(expression)!r} leaves none of {len(self)} rows; "
-                "widen the expression"
-            )
-        return self.select(mask)
+        return self.select(validate.rows_where(columns_of(self.frame), expression, self.source))
 
     def select(self, mask: np.ndarray) -> RunTable:
-        """Returns the rows where `mask`, bool [p], holds; targets left without a loss go too.
+        """Returns the rows for which `mask`, bool [p], holds; targets left without a loss go too.
 
         Raises:
             RunTableError: `mask` is not bool [p].
@@ -117,24 +131,6 @@ class RunTable:
         targets, notes = _targets(frame, [self._loss_column(name) for name in self.targets])
         return replace(self, frame=frame, targets=targets, notes=(*self.notes, *notes))
 
-    def _resolve(self, targets: Sequence[str] | None) -> tuple[str, ...]:
-        held = [bare(str(c), "loss_") for c in self.frame.columns if validate.is_loss(str(c))]
-        names = self.targets if targets is None else None
-        if names is None:
-            known = self.targets if targets in ("all", ["all"], ("all",)) else held
-            names = resolve_names(targets, known, "loss_", "target")
-        for name in names:
-            if name not in self.targets:
-                raise RunTableError(
-                    f"{self.source}: target {name!r} has no loss in these {len(self)} rows; "
-                    "ask for another, or widen --where"
-                )
-        if not names:
-            raise RunTableError(
-                f"{self.source}: no target has a loss in these {len(self)} rows; widen --where"
-            )
-        return names
-
     def _loss_column(self, target: str) -> str:
         bare_loss = target == "loss" and "loss" in self.frame.columns
         return "loss" if bare_loss else f"loss_{target}"
@@ -143,30 +139,57 @@ class RunTable:
         return self.frame[name].to_numpy(dtype=np.float64, copy=True)
 
 
-def weights_of(frame: pd.DataFrame, domains: Sequence[str]) -> np.ndarray:
-    """Returns the weight columns of `domains`, float64 [p, k], in that order."""
-    columns = [f"w_{domain}" for domain in domains]
-    return np.array(frame[columns].to_numpy(dtype=np.float64)).reshape(len(frame), len(domains))
+def _facts(table: RunTable) -> list[tuple[str, str]]:
+    """What a table holds, by what it is called."""
+    sizes = [_short(size) for size in np.unique(table.n_params)]
+    tokens = [_short(few) for few in (table.tokens.min(), table.tokens.max())]
+    facts = {
+        "rows": f"{len(table)} of {count(len(set(table.frame['run'])), 'run')}",
+        "sizes": f"{len(sizes)}, {sizes[0]} to {sizes[-1]}" if sizes[3:] else ", ".join(sizes),
+        "tokens": " to ".join(dict.fromkeys(tokens)),
+    }
+    if table.domains:
+        facts["mixtures"] = str(len(np.unique(np.round(table.weights, 9), axis=0)))
+        facts["domains"] = ", ".join(table.domains)
+    return [*facts.items(), ("targets", ", ".join(table.targets))]
+
+
+def _short(number: float) -> str:
+    """Returns a count as people say it.
+
+    >>> _short(18_915_328), _short(2.5e9), _short(999)
+    ('18.9M', '2.5B', '999')
+    """
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.3g}"
 
 
 def _targets(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
     """Returns the bare names with a loss somewhere, and a note for each one without."""
-    present = {name: bool(frame[name].notna().any()) for name in columns}
-    names = tuple(bare(name, "loss_") for name, there in present.items() if there)
-    absent = [bare(name, "loss_") for name, there in present.items() if not there]
-    return names, [f"target {name} has no loss and is left out" for name in absent]
+    present = {bare(name, "loss_"): bool(frame[name].notna().any()) for name in columns}
+    absent = [name for name, there in present.items() if not there]
+    notes = [f"target {name} has no loss and is left out" for name in absent]
+    return tuple(name for name in present if name not in absent), notes
 
 
 def read_runs(
-    path: str | os.PathLike[str], *, where: str | None = None, pool: Sequence[str] = ()
+    table: Table | RunTable,
+    *,
+    source: str = "<frame>",
+    where: str | None = None,
+    pool: Sequence[str] = (),
 ) -> RunTable:
     r"""Reads and validates a run table.
 
     Args:
-        path: .csv (the default), .tsv, .parquet or .jsonl.
-        where: keep the rows where this expression over the columns of the file holds; it sees them
-            before validation, so that it can leave bad rows out.
-        pool: "tokenizer" or "schedule", where rows that differ in it may be mixed.
+        table: a .csv (the default), .tsv, .parquet or .jsonl file; a pandas DataFrame; columns of
+            equal length by name; or a RunTable, which is validated already.
+        source: what messages call a table that is no file; they count its rows from 1.
+        where: keep the rows for which this expression over the columns holds; it sees them before
+            validation, so that it can leave bad rows out.
+        pool: "tokenizer" or "schedule", if rows that differ in it may be mixed.
 
     Raises:
         RunTableError: one line that names file, column, row and remedy.
@@ -174,56 +197,21 @@ def read_runs(
     >>> import pathlib, tempfile
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "runs.csv"
     >>> _ = path.write_text("run,n_params,tokens,w_a,w_b,loss_a\nr1,1e6,1e8,0.25,0.75,3.5\n")
-    >>> table = read_runs(path)
-    >>> table.domains, table.targets, table.weights.tolist()
+    >>> runs = read_runs(path)
+    >>> runs.domains, runs.targets, runs.weights.tolist()
     (('a', 'b'), ('a',), [[0.25, 0.75]])
+    >>> read_runs({"n_params": [1e6, 2e6], "tokens": 1e8, "loss": [3.5, 3.2]})
+    RunTable('<frame>'; rows: 2 of 2 runs; sizes: 1M, 2M; tokens: 100M; targets: loss)
     """
-    return table_from_raw(read_raw(path), where, pool)
+    if isinstance(table, RunTable):
+        return table if where is None else table.where(where)
+    return table_from_raw(read_raw(table, source=source), where, pool)
 
 
-def runs_from_frame(
-    frame: pd.DataFrame,
-    *,
-    source: str = "<frame>",
-    where: str | None = None,
-    pool: Sequence[str] = (),
-) -> RunTable:
-    """Validates a data frame as `read_runs` does a file; messages count its rows from 1.
-
-    >>> frame = pd.DataFrame({"n_params": [1e6], "tokens": [1e8], "loss": [3.5]})
-    >>> runs_from_frame(frame).losses().tolist()
-    [[3.5]]
-    """
-    return table_from_raw(raw_from_frame(frame, source), where, pool)
-
-
-def table_from_raw(raw: Raw, where: str | None, pool: Sequence[str]) -> RunTable:
-    """Returns the run table of a raw table: structure, then filter, then the rows that remain."""
-    validate.check_columns(raw, need_loss=True)
-    has_runs = "run" in raw.frame.columns
-    raw = validate.filtered(validate.with_runs(raw), where, list(raw.frame.columns))
-    raw = _checked(raw)
-    pooled = validate.check_pooling(raw, pool)
-    raw = validate.without_duplicates(raw) if has_runs else raw
-    domains = validate.domains_of(list(raw.frame.columns))
-    frame, changed = validate.renormalized(raw.frame, [f"w_{domain}" for domain in domains])
-    losses = [name for name in frame.columns if validate.is_loss(name)]
-    targets, absent = _targets(frame, losses)
-    notes = (*raw.notes, *pooled, *changed, *absent)
-    return RunTable(frame, domains, targets, raw.source, notes)
-
-
-def _checked(raw: Raw) -> Raw:
-    """Returns `raw` with its contract columns as float64, every value within the contract."""
-    domains = validate.domains_of(list(raw.frame.columns))
-    budgets = [f"unique_{domain}" for domain in domains] + ["n_params_total"]
-    numbers = [c for c in raw.frame.columns if is_number_column(c) or c in budgets]
-    raw = validate.with_numbers(raw, numbers)
-    validate.check_runs(raw)
-    for column in ("n_params", "tokens"):
-        validate.check_positive(raw, column, may_be_missing=False)
-    validate.check_weights(raw, [f"w_{domain}" for domain in domains])
-    for column in (c for c in raw.frame.columns if validate.is_loss(c)):
-        validate.check_positive(raw, column, may_be_missing=True)
-    validate.check_sems(raw)
-    return raw
+def table_from_raw(raw: Raw, where: str | None = None, pool: Sequence[str] = ()) -> RunTable:
+    """Returns the run table of a raw table; arguments and errors as of `read_runs`."""
+    raw = validate.checked_runs(raw, where, pool)
+    losses = [name for name in raw.frame.columns if validate.is_loss(name)]
+    targets, absent = _targets(raw.frame, losses)
+    notes = (*raw.notes, *absent)
+    return RunTable(raw.frame, validate.domains_of(raw), targets, raw.source, notes)

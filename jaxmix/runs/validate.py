@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from .errors import RunTableError, clip, nearest
-from .names import bare
-from .raw import Raw, count, is_number_column, is_text, number
-from .where import evaluate_where
+from jaxmix.errors import clip, nearest
+from jaxmix.runs.errors import RunTableError
+from jaxmix.runs.filters import evaluate_where
+from jaxmix.runs.names import bare
+from jaxmix.runs.reading import Raw, count, is_number_column, is_text, number
 
 _SUM_TOLERANCE = 0.005
 _SUM_EXACT = 1e-9
@@ -22,13 +23,52 @@ _ALIASES = {
 }
 
 
+def domains_of(raw: Raw) -> tuple[str, ...]:
+    """Returns the bare names of the weight columns, in their order."""
+    return tuple(bare(name, "w_") for name in raw.frame.columns if name.startswith("w_"))
+
+
 def is_loss(column: str) -> bool:
     """Whether a column holds the losses of a target."""
     return column == "loss" or column.startswith("loss_")
 
 
-def check_columns(raw: Raw, need_loss: bool) -> None:
-    """Raises RunTableError where a column of the contract is missing or has no name."""
+def checked_runs(raw: Raw, where: str | None, pool: Sequence[str]) -> Raw:
+    """Returns `raw` by the whole contract: structure, then the filter, then the rows that it left.
+
+    Args:
+        raw: the table as it was read.
+        where: the rows to keep, over the columns of the file.
+        pool: columns among tokenizer and schedule whose rows may be mixed.
+
+    Raises:
+        RunTableError: one line that names file, column, row and remedy.
+    """
+    check_columns(raw)
+    _check_losses(raw)
+    has_runs = "run" in raw.frame.columns
+    raw = _filtered(raw if has_runs else _with_runs(raw), where, list(raw.frame.columns))
+    domains = domains_of(raw)
+    extra = [f"unique_{domain}" for domain in domains] + ["n_params_total"]
+    raw = with_numbers(raw, [c for c in raw.frame.columns if is_number_column(c) or c in extra])
+    for row in np.flatnonzero([not run.strip() for run in raw.frame["run"]])[:1]:
+        raise raw.fail("run", row, "is empty; name the run of this row")
+    check_budgets(raw)
+    check_weights(raw, domains)
+    for column in raw.frame.columns:
+        if is_loss(column):
+            _check_positive(raw, column, may_be_missing=True)
+        elif column.startswith("sem_"):
+            values = raw.frame[column].to_numpy()
+            bad = ~np.isnan(values) & ~(np.isfinite(values) & (values >= 0))
+            rule = "is not a standard error (finite, at least 0)"
+            _refuse(raw, column, bad, rule, "correct it or empty it")
+    raw = _pooled(raw, pool)
+    return renormalized(_without_duplicates(raw) if has_runs else raw, domains)
+
+
+def check_columns(raw: Raw) -> None:
+    """Raises RunTableError if a column of the contract is missing or has no name."""
     names = list(raw.frame.columns)
     for needed, aliases in _ALIASES.items():
         if needed not in names:
@@ -38,25 +78,40 @@ def check_columns(raw: Raw, need_loss: bool) -> None:
     for prefix, what in (("w_", "domain"), ("loss_", "target")):
         if prefix in names:
             raise RunTableError(f"{raw.source}: column {prefix!r} names no {what}; rename it")
-    if need_loss and not any(is_loss(name) for name in names):
+
+
+def _check_losses(raw: Raw) -> None:
+    if not any(is_loss(name) for name in raw.frame.columns):
         advice = "name one loss_<target>, as loss_github (or just loss)"
         raise RunTableError(f"{raw.source}: no loss column; {advice}")
-    if "loss" in names and "loss_loss" in names:
+    if {"loss", "loss_loss"} <= set(raw.frame.columns):
         raise RunTableError(
             f"{raw.source}: columns 'loss' and 'loss_loss' name one target; rename one"
         )
 
 
-def filtered(raw: Raw, where: str | None, columns: Sequence[str]) -> Raw:
-    """Returns the rows of `raw` where an expression over `columns` holds."""
-    if where is None:
-        return raw
-    mask = evaluate_where(where, {name: raw.frame[name].to_numpy() for name in columns})
+def _with_runs(raw: Raw) -> Raw:
+    frame = raw.frame.copy()
+    frame.insert(0, "run", [f"row{i}" for i in range(1, len(frame) + 1)])
+    return replace(raw, frame=frame, notes=(*raw.notes, "no run column; every row is its own run"))
+
+
+def rows_where(columns: Mapping[str, np.ndarray], where: str, source: str) -> np.ndarray:
+    """Returns which rows satisfy an expression, bool [p]; none at all is a RunTableError."""
+    mask = evaluate_where(where, columns)
     if not mask.any():
         rows = count(len(mask), "row")
         raise RunTableError(
-            f"{raw.source}: where {clip(where)!r} leaves none of {rows}; widen the expression"
+            f"{source}: where {clip(where)!r} leaves none of {rows}; widen the expression"
         )
+    return mask
+
+
+def _filtered(raw: Raw, where: str | None, columns: Sequence[str]) -> Raw:
+    if where is None:
+        return raw
+    held = {name: raw.frame[name].to_numpy() for name in columns}
+    mask = rows_where(held, where, raw.source)
     if mask.all():
         return raw
     return raw.take(mask, f"where {clip(where)!r} kept {mask.sum()} of {len(mask)} rows")
@@ -64,10 +119,7 @@ def filtered(raw: Raw, where: str | None, columns: Sequence[str]) -> Raw:
 
 def with_numbers(raw: Raw, columns: Sequence[str]) -> Raw:
     """Returns `raw` with `columns` as float64; text in one of them is a RunTableError."""
-    frame = raw.frame.copy()
-    for column in columns:
-        frame[column] = _as_numbers(raw, column)
-    return replace(raw, frame=frame)
+    return replace(raw, frame=raw.frame.assign(**{c: _as_numbers(raw, c) for c in columns}))
 
 
 def _as_numbers(raw: Raw, column: str) -> np.ndarray:
@@ -82,104 +134,72 @@ def _as_numbers(raw: Raw, column: str) -> np.ndarray:
     return np.array(values, dtype=np.float64)
 
 
-def check_positive(raw: Raw, column: str, may_be_missing: bool) -> None:
-    """Raises RunTableError where a number is not positive and finite (or missing, if allowed)."""
+def _refuse(raw: Raw, column: str, bad: np.ndarray, rule: str, remedy: str) -> None:
+    """Raises RunTableError about the first row that is `bad` [p], if there is one."""
+    if bad.any():
+        row = int(np.argmax(bad))
+        value = float(raw.frame[column].iloc[row])
+        problem = "is empty or not a number" if np.isnan(value) else f"{value:.9g} {rule}"
+        raise raw.fail(column, row, f"{problem}; {remedy}")
+
+
+def check_budgets(raw: Raw) -> None:
+    """Raises RunTableError if a number of parameters or tokens is not positive and finite."""
+    for column in ("n_params", "tokens"):
+        _check_positive(raw, column, may_be_missing=False)
+
+
+def _check_positive(raw: Raw, column: str, may_be_missing: bool) -> None:
     values = raw.frame[column].to_numpy()
     bad = ~(np.isfinite(values) & (values > 0))
     if may_be_missing:
         bad &= ~np.isnan(values)
-    if bad.any():
-        row = int(np.argmax(bad))
-        remedy = "correct it, empty it" if may_be_missing else "correct it"
-        problem = _problem(values[row], "must be positive and finite")
-        raise raw.fail(column, row, f"{problem}; {remedy} or leave the row out with --where")
+    remedy = "correct it, empty it" if may_be_missing else "correct it"
+    remedy = f"{remedy} or leave the row out with --where"
+    _refuse(raw, column, bad, "must be positive and finite", remedy)
 
 
-def _problem(value: float, rule: str) -> str:
-    return "is empty or not a number" if np.isnan(value) else f"{float(value):.9g} {rule}"
-
-
-def check_sems(raw: Raw) -> None:
-    """Raises RunTableError where a standard error is negative or infinite."""
-    for column in raw.frame.columns:
-        if column.startswith("sem_"):
-            values = raw.frame[column].to_numpy()
-            bad = ~np.isnan(values) & ~(np.isfinite(values) & (values >= 0))
-            if bad.any():
-                row = int(np.argmax(bad))
-                problem = _problem(values[row], "is not a standard error (finite, at least 0)")
-                raise raw.fail(column, row, f"{problem}; correct it or empty it")
-
-
-def check_weights(raw: Raw, columns: Sequence[str]) -> None:
-    """Raises RunTableError where a weight is missing or negative, or a row does not sum to 1."""
-    weights = raw.frame[list(columns)].to_numpy(dtype=np.float64)  # [p, k]
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        row, i = (int(index) for index in np.argwhere(bad)[0])
-        problem = _problem(weights[row, i], "is not a weight (finite, at least 0)")
-        raise raw.fail(columns[i], row, f"{problem}; write 0 for a domain that is not used")
+def check_weights(raw: Raw, domains: Sequence[str]) -> None:
+    """Raises RunTableError if a weight is missing or negative, or a row does not sum to 1."""
+    weights = weights_of(raw.frame, domains)
+    rule = "is not a weight (finite, at least 0)"
+    remedy = "write 0 for a domain that is not used"
+    for name, column in zip(domains, weights.T, strict=True):
+        _refuse(raw, f"w_{name}", ~(np.isfinite(column) & (column >= 0)), rule, remedy)
     off = np.abs(weights.sum(axis=1) - 1.0) > _SUM_TOLERANCE
-    if columns and off.any():
+    if domains and off.any():
         row = int(np.argmax(off))
-        total = float(weights[row].sum())
-        name = columns[0] if len(columns) == 1 else f"{columns[0]} to {columns[-1]}"
+        names = [f"w_{domains[0]}", f"w_{domains[-1]}"]
+        columns = names[0] if len(domains) == 1 else " to ".join(names)
         raise RunTableError(
-            f"{raw.source}: columns {name!r}, {raw.line(columns[0], row)}: the weights sum to "
-            f"{total:.6g}, not 1 within {_SUM_TOLERANCE}; correct them or leave the row out with "
-            "--where"
+            f"{raw.source}: columns {columns!r}, {raw.line(names[0], row)}: the weights sum to "
+            f"{float(weights[row].sum()):.6g}, not 1 within {_SUM_TOLERANCE}; correct them or "
+            "leave the row out with --where"
         )
 
 
-def renormalized(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    """Returns the frame with weights that sum to 1, and a note where that changed any."""
-    weights = frame[list(columns)].to_numpy(dtype=np.float64)
+def weights_of(frame: pd.DataFrame, domains: Sequence[str]) -> np.ndarray:
+    """Returns the weight columns of `domains`, float64 [p, k], in that order."""
+    columns = [f"w_{domain}" for domain in domains]
+    return np.array(frame[columns].to_numpy(dtype=np.float64)).reshape(len(frame), len(domains))
+
+
+def renormalized(raw: Raw, domains: Sequence[str]) -> Raw:
+    """Returns `raw` with weights that sum to 1, and a note if that changed any."""
+    weights = weights_of(raw.frame, domains)
     sums = weights.sum(axis=1)
     off = np.abs(sums - 1.0) > _SUM_EXACT
-    if not columns or not off.any():
-        return frame, []
-    frame = frame.copy()
-    weights[off] /= sums[off, None]
-    frame[list(columns)] = weights
-    low, high = sums[off].min(), sums[off].max()
-    rows = count(int(off.sum()), "row")
-    return frame, [f"weights of {rows} renormalized (sums {low:.6g} to {high:.6g})"]
-
-
-def without_duplicates(raw: Raw) -> Raw:
-    """Returns `raw` with one row per run and token count; rows that disagree are an error."""
-    frame = raw.frame
-    if not frame.duplicated(["run", "tokens"]).any():
+    if not domains or not off.any():
         return raw
-    first = frame.groupby(["run", "tokens"], sort=False).ngroup().to_numpy()
-    first = np.unique(first, return_index=True)[1][first]  # [p] the first row of the same key
-    repeated = first != np.arange(len(frame))
-    columns = [c for c in frame.columns if is_number_column(c) or c in ("seed", "n_params_total")]
-    columns += [c for c in frame.columns if c.startswith("unique_") and c not in columns]
-    for column in (c for c in columns if not is_text(frame, c)):
-        values = frame[column].to_numpy(dtype=np.float64)
-        differ = (values != values[first]) & ~(np.isnan(values) & np.isnan(values[first]))
-        if differ.any():
-            row = int(np.argmax(differ))
-            raise _disagreement(raw, column, row, int(first[row]))
-    note = f"{count(int(repeated.sum()), 'identical duplicate row')} dropped"
-    return raw.take(~repeated, note)
+    weights[off] /= sums[off, None]
+    frame = raw.frame.assign(**{f"w_{d}": weights[:, i] for i, d in enumerate(domains)})
+    rows, low, high = count(int(off.sum()), "row"), sums[off].min(), sums[off].max()
+    note = f"weights of {rows} renormalized (sums {low:.6g} to {high:.6g})"
+    return replace(raw, frame=frame, notes=(*raw.notes, note))
 
 
-def _disagreement(raw: Raw, column: str, row: int, first: int) -> RunTableError:
-    frame = raw.frame
-    run, tokens = frame["run"].iloc[row], frame["tokens"].iloc[row]
-    old, new = frame[column].iloc[first], frame[column].iloc[row]
-    return raw.fail(
-        column,
-        row,
-        f"run {clip(run)!r} at {tokens:.12g} tokens has {new:.9g} here and {old:.9g} on "
-        f"{raw.line(column, first)}; give replicates their own run id, or remove one row",
-    )
-
-
-def check_pooling(raw: Raw, pool: Sequence[str]) -> list[str]:
-    """Raises RunTableError where tokenizers or schedules mix unasked; returns notes."""
+def _pooled(raw: Raw, pool: Sequence[str]) -> Raw:
+    """Returns `raw` with notes on what is pooled; tokenizers or schedules mixed unasked raise."""
     for name in pool:
         if name not in _POOLED:
             raise RunTableError(f"pool {clip(name)!r} is unknown; pool takes tokenizer or schedule")
@@ -198,26 +218,39 @@ def check_pooling(raw: Raw, pool: Sequence[str]) -> list[str]:
                 f"{raw.line(column, 0)}; filter with --where, or pass --pool {column}",
             )
         notes.append(f"rows of {len(set(values))} values of {column} pooled")
-    return notes
+    return replace(raw, notes=(*raw.notes, *notes))
 
 
-def with_runs(raw: Raw) -> Raw:
-    """Returns `raw` with a `run` column; where there was none, every row is a run of its own."""
-    if "run" in raw.frame.columns:
+def _without_duplicates(raw: Raw) -> Raw:
+    """Returns `raw` with one row per run and token count; rows that disagree are an error."""
+    frame = raw.frame
+    if not frame.duplicated(["run", "tokens"]).any():
         return raw
-    frame = raw.frame.copy()
-    frame.insert(0, "run", [f"row{i}" for i in range(1, len(frame) + 1)])
-    notes = (*raw.notes, "no run column; every row is its own run")
-    return replace(raw, frame=frame, notes=notes)
+    first = frame.groupby(["run", "tokens"], sort=False).ngroup().to_numpy()
+    first = np.unique(first, return_index=True)[1][first]  # [p] the first row of the same key
+    repeated = first != np.arange(len(frame))
+    for column in (c for c in frame.columns if _must_agree(c) and not is_text(frame, c)):
+        values = frame[column].to_numpy(dtype=np.float64)
+        differ = (values != values[first]) & ~(np.isnan(values) & np.isnan(values[first]))
+        if differ.any():
+            row = int(np.argmax(differ))
+            raise _disagreement(raw, column, row, int(first[row]))
+    note = f"{count(int(repeated.sum()), 'identical duplicate row')} dropped"
+    return raw.take(~repeated, note)
 
 
-def check_runs(raw: Raw) -> None:
-    """Raises RunTableError where a run id is empty."""
-    empty = [not run.strip() for run in raw.frame["run"]]
-    if any(empty):
-        raise raw.fail("run", empty.index(True), "is empty; name the run of this row")
+def _must_agree(column: str) -> bool:
+    known = is_number_column(column) or column.startswith("unique_")
+    return known or column in ("seed", "n_params_total")
 
 
-def domains_of(columns: Sequence[str]) -> tuple[str, ...]:
-    """Returns the bare names of the weight columns, in their order."""
-    return tuple(bare(name, "w_") for name in columns if name.startswith("w_"))
+def _disagreement(raw: Raw, column: str, row: int, first: int) -> RunTableError:
+    frame = raw.frame
+    run, tokens = frame["run"].iloc[row], frame["tokens"].iloc[row]
+    old, new = frame[column].iloc[first], frame[column].iloc[row]
+    return raw.fail(
+        column,
+        row,
+        f"run {clip(run)!r} at {tokens:.12g} tokens has {new:.9g} here and {old:.9g} on "
+        f"{raw.line(column, first)}; give replicates their own run id, or remove one row",
+    )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from .errors import RunTableError
-from .table import RunTable
+from jaxmix.runs.errors import RunTableError
+from jaxmix.runs.table import RunTable
 
 
 def write_runs(table: RunTable, path: str | os.PathLike[str]) -> None:
@@ -28,10 +28,10 @@ def write_runs(table: RunTable, path: str | os.PathLike[str]) -> None:
         RunTableError: the file cannot be written.
 
     >>> import tempfile
-    >>> from jaxmix.runs import read_runs, runs_from_frame
+    >>> from jaxmix.runs import read_runs, read_runs
     >>> path = Path(tempfile.mkdtemp()) / "runs.jsonl"
     >>> frame = pd.DataFrame({"n_params": [1e6], "tokens": [1e8], "loss": [0.1]})
-    >>> write_runs(runs_from_frame(frame), path)
+    >>> write_runs(read_runs(frame), path)
     >>> float(read_runs(path).losses()[0, 0])
     0.1
     """

@@ -14,7 +14,7 @@ from typing import Any
 
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.errors import JaxmixError
-from jaxmix.runs import RunTable, runs_from_columns, write_runs
+from jaxmix.runs import RunTable, read_runs, write_runs
 from jaxmix.studies.columns import columns_of
 from jaxmix.studies.domains import targets_of
 from jaxmix.studies.origins import origin_params, read_before
@@ -250,7 +250,7 @@ def merged(plan: Plan, folder: Path) -> RunTable:
     columns = {name: [row.get(name, _missing(name)) for row in rows] for name in names}
     # A study may hold fixed and staged mixtures; who reads its file has to choose or pool.
     pool = ("schedule",) if plan.study.stages else ()
-    return runs_from_columns(columns, source=str(folder), pool=pool)
+    return read_runs(columns, source=str(folder), pool=pool)
 
 
 def _missing(name: str) -> float:

@@ -8,8 +8,8 @@ import pytest
 from jaxmix.fitting import SOLVERS, FitError, fit, score, simulate
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import make_problem
-from jaxmix.laws import ADDITIVE, CHINCHILLA, GE, Law, Parameter
-from jaxmix.runs import RunTableError, runs_from_columns, runs_from_frame
+from jaxmix.laws import ADDITIVE, CHINCHILLA, GE, TOKENS, WEIGHTS, Law, Parameter
+from jaxmix.runs import RunTableError, read_runs
 
 RESTARTS = 16
 DOMAINS = ("a", "b", "c")
@@ -55,7 +55,7 @@ def both(runs):
 
 def changed(runs, **columns):
     """The same table with columns added or replaced."""
-    return runs_from_frame(runs.frame.assign(**columns), source="t.csv")
+    return read_runs(runs.frame.assign(**columns), source="t.csv")
 
 
 def same_bits(found, expected):
@@ -227,8 +227,8 @@ def test_every_solver_ends_at_the_same_optimum(runs, both, solver):
 CAPPED = Law(
     "capped",
     (Parameter("E", high=1.0), Parameter("b", "domain")),
-    loss=lambda p, n, d, h: p["E"] + jnp.sum(p["b"] * h, -1) / (d / 1e9),
-    uses=("tokens", "weights"),
+    loss=lambda p, x: p["E"] + jnp.sum(p["b"] * x["weights"], -1) / (x["tokens"] / 1e9),
+    inputs=(TOKENS, WEIGHTS),
 )
 
 
@@ -238,7 +238,7 @@ D = np.array([1e9, 2e9, 4e9, 8e9, 1e10, 2e10])
 
 def small(**columns):
     table = {"n_params": np.full(6, 1e8), "tokens": D, "w_a": H, "w_b": 1 - H, **columns}
-    return runs_from_columns(table, source="t.csv")
+    return read_runs(table, source="t.csv")
 
 
 def test_a_parameter_at_its_bound_is_named():
@@ -342,7 +342,7 @@ def test_unknown_names(runs):
 
 
 def test_laws_that_the_table_cannot_feed(runs):
-    bare = runs_from_columns(
+    bare = read_runs(
         {"n_params": np.geomspace(1e7, 1e9, 9), "tokens": [1e9] * 9, "loss": [3.0] * 9}, source="t"
     )
     with pytest.raises(FitError, match=r"t: the additive law needs columns w_<domain>"):
@@ -352,6 +352,6 @@ def test_laws_that_the_table_cannot_feed(runs):
 
 
 def test_losses_that_no_start_explains_are_refused(runs):
-    nowhere = Law("nowhere", (Parameter("E"),), lambda p, n, d, h: p["E"] * jnp.nan * n)
+    nowhere = Law("nowhere", (Parameter("E"),), lambda p, x: p["E"] * jnp.nan * x["n_params"])
     with pytest.raises(FitError, match=r"nowhere law"):
         fit(runs, nowhere, restarts=8)

@@ -12,7 +12,7 @@ from jaxmix.fitting.nested.curves import make_curves
 from jaxmix.fitting.nested.law import predict_nested
 from jaxmix.fitting.nested.power import fit_power_laws, power_law
 from jaxmix.fitting.nested.steps import fit_steps
-from jaxmix.runs import read_runs, runs_from_columns
+from jaxmix.runs import read_runs
 
 DOMAINS = ("web", "code", "books")
 SIZES, TOKENS = (1e7, 3e7, 1e8), (1e9, 2e9, 4e9, 8e9)
@@ -34,7 +34,7 @@ def table(points, loss=truth):
     columns = {f"w_{name}": h[:, i] for i, name in enumerate(DOMAINS)}
     names = [f"{size:.0e} {mixture[0]:.3f}" for size, _, mixture in points]
     losses = {f"loss_{t}": loss(t, n, d, h) for t in TILT}
-    return runs_from_columns(
+    return read_runs(
         {"run": names, "n_params": n, "tokens": d, **columns, **losses}, source="<made>"
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting import fit, mean_mre, score
-from jaxmix.runs import read_runs, runs_from_frame
+from jaxmix.runs import read_runs
 
 RESTARTS = 128
 
@@ -58,7 +58,7 @@ def with_groups(runs, folder, grouping):
     for name, members in groups.items():
         columns, weights = zip(*members, strict=True)
         frame[f"loss_group_{name}"] = np.average(frame[list(columns)], axis=1, weights=weights)
-    table = runs_from_frame(frame, source=runs.source)
+    table = read_runs(frame, source=runs.source)
     return table, ["pile_weighted_mean", *(f"group_{name}" for name in groups)]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jaxmix.fitting import fit, random_truth, score, simulate
 from jaxmix.laws import LAWS
-from jaxmix.runs import runs_from_frame
+from jaxmix.runs import read_runs
 
 NOISE = 0.002
 # The full law is fitted in natural units of N and D, where it is too ill-conditioned for the last
@@ -52,7 +52,7 @@ def study(law, k, seed):
     test = ([2e7, 5e8], [2e9, 5e10], mixtures(k, 100, seed + 1))
     exact, noisy = ([draw(x, *d, seed=seed) for d in (train, test)] for x in (0.0, NOISE))
     tables = [
-        runs_from_frame(e.frame.assign(loss_d1=n.losses(["d1"])[0]), source="study")
+        read_runs(e.frame.assign(loss_d1=n.losses(["d1"])[0]), source="study")
         for e, n in zip(exact, noisy, strict=True)
     ]
     true, seen = exact[1].losses(["d1"])[0], noisy[1].losses(["d1"])[0]

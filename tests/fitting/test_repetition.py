@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting import FitError, fit, load_laws, measure_noise, save_laws, score, simulate
-from jaxmix.fitting.saving import LawFileError
-from jaxmix.laws import ADDITIVE, CHINCHILLA, bound, fixed, repeated
-from jaxmix.mixtures import optimize
-from jaxmix.mixtures.repetition import assume_repetition, unique_of, with_unique
-from jaxmix.report import make_report
-from jaxmix.report.rows import Rows
-from jaxmix.runs import RunTableError, runs_from_frame
+from jaxmix.fitting.files import LawFileError
+from jaxmix.laws import ADDITIVE, CHINCHILLA, fixed, repeated
+from jaxmix.mixtures import Constraints, assume_repetition, optimize
+from jaxmix.runs import RunTableError, read_runs
 
 LAW = repeated(ADDITIVE)
 DOMAINS = ("web", "code", "books")
@@ -58,47 +55,45 @@ def test_a_fit_on_one_epoch_and_repeated_rows_recovers_the_decay(runs, fits):
 def test_scores_see_the_unique_tokens_of_the_rows(runs, fits):
     assert score(fits, runs)["web"].mre == pytest.approx(fits[0].report.train_mre, rel=1e-9)
     frame = runs.frame.drop(columns=[f"unique_{d}" for d in UNIQUE])
-    assert score(fits, runs_from_frame(frame))["web"].mre > 0.5
+    assert score(fits, read_runs(frame))["web"].mre > 0.5
 
 
 def test_residuals_see_them_too(runs, fits):
     assert measure_noise(fits, runs)[0].residual_sd < 3e-3
-    rows = Rows(runs, np.ones(len(runs), bool))
-    page = make_report(fits, rows, resamples=0)
-    np.testing.assert_allclose(page.predicted, page.observed, rtol=5e-3)
 
 
-def test_optima_that_know_of_no_availability_say_so(fits):
-    assert any("nothing ever repeats" in note for note in optimize(fits, 1e9, 1e11).notes)
-    assert not any("repeats" in n for n in optimize(with_unique(fits, UNIQUE), 1e9, 1e11).notes)
+def test_optima_that_know_of_no_stock_say_so(fits):
+    said = "no stock of tokens is given, so here nothing ever repeats"
+    assert any(said in note for note in optimize(fits, 1e9, 1e11).notes)
+    stock = Constraints(available=UNIQUE)
+    assert not any(said in note for note in optimize(fits, 1e9, 1e11, stock).notes)
 
 
-def test_tied_laws_predict_as_the_law_does_at_those_tokens(fits):
-    (tied,) = with_unique(fits, UNIQUE)
-    unique = np.array([np.inf, 2e9, 5e8])
-    np.testing.assert_array_equal(unique_of(tied), unique)
-    at = (1e9, np.array([1e9, 1e10, np.inf]), DESIGN["mixtures"][:3])
-    np.testing.assert_array_equal(
-        tied.predict(dict(zip(("n_params", "tokens", "weights"), at, strict=False))),
-        fits[0].predict(dict(zip(("n_params", "tokens"), at, strict=True), weights=unique)),
-    )
-    (again,) = with_unique([tied], {})
-    np.testing.assert_array_equal(
-        again.predict(dict(zip(("n_params", "tokens", "weights"), at, strict=False))),
-        fits[0].predict(dict(zip(("n_params", "tokens", "weights"), at, strict=False))),
-    )
-    assert tied.law == bound(LAW) and hash(tied.law) == hash(bound(LAW))
+def test_an_optimum_promises_what_the_law_predicts_at_that_stock(fits):
+    """The stock enters the law: what repeats is priced, in the proposal and in its loss."""
+    best = optimize(fits, 1e9, 1e11, Constraints(available=UNIQUE))
+    unique = np.array([UNIQUE.get(d, np.inf) for d in DOMAINS])
+    x = {"n_params": 1e9, "tokens": 1e11, "weights": best.h, "unique": unique}
+    assert fits[0].predict(x) == pytest.approx(best.objective, rel=1e-12)
+    free = optimize(fits, 1e9, 1e11)
+    assert best.objective > free.objective + 1e-3
+    at_free = fits[0].predict(x | {"weights": free.h})
+    assert best.objective <= at_free + 1e-12
+    capped = optimize(fits, 1e9, 1e11, Constraints(available=UNIQUE, max_epochs=1))
+    assert capped.weights["books"] <= UNIQUE["books"] / 1e11 * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("tie", [False, True])
-def test_files_load_back_to_the_bit(fits, tie, tmp_path):
-    laws = with_unique(fits, UNIQUE) if tie else fits
-    save_laws(tmp_path / "law.json", laws)
+def test_files_load_back_to_the_bit(fits, tmp_path):
+    fits.save(tmp_path / "law.json")
     (back,) = load_laws(tmp_path / "law.json")
-    assert back.law == laws[0].law
-    at = (1e9, np.array([1e9, 1e10, 1e12]), DESIGN["mixtures"][3:6])
-    given = () if tie else (np.array([np.inf, 2e9, 5e8]),)
-    np.testing.assert_array_equal(back.predict(*at, *given), laws[0].predict(*at, *given))
+    assert back.law == fits.law
+    x = {
+        "n_params": 1e9,
+        "tokens": np.array([1e9, 1e10, 1e12]),
+        "weights": DESIGN["mixtures"][3:6],
+        "unique": np.array([np.inf, 2e9, 5e8]),
+    }
+    np.testing.assert_array_equal(back.predict(x), fits[0].predict(x))
 
 
 def test_a_damaged_recipe_is_one_line(fits, tmp_path):
@@ -111,38 +106,38 @@ def test_a_damaged_recipe_is_one_line(fits, tmp_path):
 
 def test_an_assumed_decay_is_stated(runs):
     laws = fit(runs.where("tokens < 2e9"), "additive", restarts=4, solver="gauss-newton")
-    (found,) = assume_repetition(laws, {"w_code": 2e9})
+    (found,) = assume_repetition(laws)
     assert float(found.params["R_D_star"]) == pytest.approx(15.387756)
     assert "assumed, not fitted" in found.report.notes[-1]
     assert "Muennighoff" in found.report.notes[-1]
-    fresh = laws[0].predict(dict(n_params=1e8, tokens=1e9, weights=np.array([0.2, 0.6, 0.2])))
-    assert found.predict(dict(n_params=1e8, tokens=1e9, weights=np.array([0.2, 0.6, 0.2]))) == fresh
-    assert found.predict(dict(n_params=1e8, tokens=1e11, weights=np.array([0.2, 0.6, 0.2]))) > laws[
-        0
-    ].predict(dict(n_params=1e8, tokens=1e11, weights=np.array([0.2, 0.6, 0.2])))
-    (other,) = assume_repetition(laws, {"code": 2e9}, 4.0)
+    x = {"n_params": 1e8, "tokens": 1e9, "weights": np.array([0.2, 0.6, 0.2])}
+    scarce = {"unique": np.array([np.inf, 2e9, np.inf])}
+    assert found.predict(x | scarce) == laws[0].predict(x)
+    x["tokens"] = 1e11
+    assert found.predict(x | scarce) > laws[0].predict(x)
+    (other,) = assume_repetition(laws, 4.0)
     assert "R_D_star = 4, as given" in other.report.notes[-1]
 
 
 def test_what_is_refused(runs, fits):
     frame = runs.frame
-    bare = runs_from_frame(frame.drop(columns=[f"unique_{d}" for d in UNIQUE]))
+    bare = read_runs(frame.drop(columns=[f"unique_{d}" for d in UNIQUE]))
     with pytest.raises(FitError, match="no column unique_<domain>; fit 'additive'"):
         fit(bare, LAW)
     with pytest.raises(FitError, match="no row repeats any domain"):
         fit(runs.where("tokens < 4e8"), LAW)
-    with pytest.raises(FitError, match="given, not fitted"):
-        fit(runs, bound(LAW))
-    with pytest.raises(RunTableError, match="column 'unique_code', row 1: -1 unique tokens"):
-        fit(runs_from_frame(frame.assign(unique_code=-1.0)), LAW)
+    with pytest.raises(
+        RunTableError, match="column 'unique_code', row 1: -1; give a number above 0"
+    ):
+        fit(read_runs(frame.assign(unique_code=-1.0)), LAW)
     with pytest.raises(ValueError, match="unknown domain 'cod'; nearest: code"):
-        with_unique(fits, {"cod": 1e9})
-    with pytest.raises(ValueError, match="unique tokens of 'code' must be above 0"):
-        with_unique(fits, {"code": 0.0})
+        optimize(fits, 1e9, 1e10, Constraints(available={"cod": 1e9}))
+    with pytest.raises(ValueError, match=r"'code'.* above 0"):
+        optimize(fits, 1e9, 1e10, Constraints(available={"code": 0.0}))
     with pytest.raises(ValueError, match="knows repetition already"):
-        assume_repetition(fits, {})
+        assume_repetition(fits)
     with pytest.raises(ValueError, match="r_star must be a number above 0"):
-        assume_repetition(fits, {}, -1.0)
+        assume_repetition(fits, -1.0)
 
 
 BASE = {
@@ -158,7 +153,7 @@ BASE = {
 def datablations(public_runs):
     """The 182 rows of the published fit: one domain, c4."""
     frame = _frame(public_runs / "datablations.csv")
-    return runs_from_frame(frame)
+    return read_runs(frame)
 
 
 def _frame(path):

@@ -1,19 +1,20 @@
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jaxmix.fitting import bootstrap, fit, measure_noise, random_truth, simulate
 from jaxmix.fitting.uncertainty.clusters import default_unit, folds, labels
 from jaxmix.fitting.uncertainty.model_error import _level_and_slope
-from jaxmix.laws import Law, Parameter, get_law
+from jaxmix.laws import WEIGHTS, Law, Parameter, get_law
 from jaxmix.mixtures import dirichlet_design
-from jaxmix.runs import RunTable, runs_from_frame
+from jaxmix.runs import RunTable, read_runs
 
 DOMAINS = ("a", "b", "c")
 LINEAR = Law(
     "linear",
     (Parameter("c", "domain", "real"),),
-    loss=lambda p, n, d, h: h @ p["c"],
-    uses=("weights",),
+    loss=lambda p, x: jnp.sum(x["weights"] * p["c"], -1),
+    inputs=(WEIGHTS,),
 )
 
 
@@ -123,7 +124,7 @@ def test_noise_that_depends_on_the_mixture_is_seen():
     frame = table.frame.copy()
     frame["loss_t"] += 0.03 * np.exp(2.0 * frame["w_a"]) * rng.standard_normal(len(frame))
     frame["sem_t"] = 0.004
-    table = runs_from_frame(frame)
+    table = read_runs(frame)
     noise = measure_noise(fit(table, LINEAR, delta=100.0, restarts=4), table)[0]
     assert noise.p_value < 0.05
     assert noise.slope["a"] - noise.slope["b"] == pytest.approx(4.0, abs=1.5)

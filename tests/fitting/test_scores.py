@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
+from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.scores import (
     Score,
-    align_weights,
     average_ranks,
     mean_mre,
     score,
@@ -16,7 +16,7 @@ from jaxmix.fitting.scores import (
     unscored,
 )
 from jaxmix.laws import ADDITIVE_FIXED_ND, CHINCHILLA, GE
-from jaxmix.runs import RunTableError, runs_from_columns
+from jaxmix.runs import RunTableError, read_runs
 
 N_D = {"n_params": [1e8, 1e8, 1e8], "tokens": [1e9, 2e9, 4e9]}
 
@@ -28,7 +28,7 @@ def fitted(law, params, target="x", domains=("a", "b")):
 
 
 def table(**columns):
-    return runs_from_columns({**N_D, **columns}, source="t")
+    return read_runs({**N_D, **columns}, source="t")
 
 
 def linear():
@@ -74,7 +74,9 @@ def test_a_law_without_mixtures_scores_any_domains():
 
 def test_domains_join_by_name():
     runs = table(w_b=[0.25] * 3, w_unused=[0.0] * 3, w_a=[0.75] * 3, loss_x=[2.0] * 3)
-    np.testing.assert_array_equal(align_weights(runs, ["a", "b"]), [[0.75, 0.25]] * 3)
+    np.testing.assert_array_equal(
+        read_inputs(runs, ADDITIVE_FIXED_ND, ["a", "b"])["weights"], [[0.75, 0.25]] * 3
+    )
 
 
 @pytest.mark.parametrize(

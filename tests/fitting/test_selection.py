@@ -22,7 +22,7 @@ from jaxmix.fitting.selection.evidence import Cell, Evidence, Groups, cells, reg
 from jaxmix.fitting.selection.splits import make_splits
 from jaxmix.fitting.simulate import simulate
 from jaxmix.laws import ADDITIVE, CHINCHILLA, GE
-from jaxmix.runs import runs_from_frame
+from jaxmix.runs import read_runs
 
 TRUTH = {"E": 1.5, "A": 200.0, "alpha": 0.33, "B": 900.0, "beta": 0.34}
 TRUTH |= {"C": [3.0, 1.0], "gamma": [0.5, 0.6]}
@@ -48,7 +48,7 @@ def warming(runs):
     frame = runs.frame.copy()
     early = frame["tokens"] < 1.5e9
     frame.loc[early, "loss_a"] += 0.4 * frame["w_b"] * np.log10(frame["n_params"] / 1e6)
-    return runs_from_frame(frame)
+    return read_runs(frame)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_fit_in_the_batch_is_the_fit_alone(warm_selection, warming):
     held, c = trials.splits[0], trials.candidates.index(warm_selection.choice)
     frame = warming.frame.copy()
     frame["loss_a"] = frame["loss_a"].where(trials.candidates[c].trusted(warming, held.train)[0])
-    (alone,) = fit(runs_from_frame(frame), ADDITIVE, residual="log", restarts=8)
+    (alone,) = fit(read_runs(frame), ADDITIVE, residual="log", restarts=8)
     expected = alone.predict(
         dict(n_params=warming.n_params, tokens=warming.tokens, weights=warming.weights)
     )
@@ -124,7 +124,7 @@ def test_error_is_the_mean_relative_error_of_the_test_rows(selection):
 
 def test_a_law_of_its_own_weight_is_fitted_too():
     frame = study(0.0).frame.assign(loss_b=lambda f: f["loss_a"] + 0.3 * f["w_a"])
-    runs = runs_from_frame(frame)
+    runs = read_runs(frame)
     held = make_splits(runs, ("mixtures",), folds=2)
     trials = run_trials(runs, ("a", "b"), [Candidate(GE)], held, FitSettings(restarts=2))
     assert trials.predicted.shape == (1, 2, 2, len(runs)) and np.isfinite(trials.predicted).all()
@@ -233,7 +233,7 @@ def test_where_says_exactly_which_rows_are_trusted(runs, end):
         frame["tokens"] *= np.where(frame["n_params"] > 5e7, 1.7, 1.0)
     if end == "by run":
         frame["tokens"] *= np.where(frame["run"].str.contains("m[135]-"), 1 / 3, 1.0)
-    table = runs_from_frame(frame)
+    table = read_runs(frame)
     for burn_in, floor in [(0.0, 3e7), (0.25, 0.0), (1 / 3, 3e7), (0.0, 0.0)]:
         candidate = Candidate(ADDITIVE, "loss", burn_in, floor)
         expected = candidate.trusted(table, np.ones((1, len(table)), bool))[0]
@@ -245,7 +245,7 @@ def test_where_says_exactly_which_rows_are_trusted(runs, end):
 
 def test_floors_leave_four_sizes(runs):
     assert automatic_floors(runs) == (0.0,)
-    more = runs_from_frame(
+    more = read_runs(
         runs.frame.assign(n_params=runs.n_params * np.where(np.arange(len(runs)) % 2, 1, 1.1))
     )
     sizes = np.unique(more.n_params)
@@ -277,7 +277,7 @@ def test_pull_is_weak_where_the_law_is_right_and_strong_where_it_promises_too_mu
 def test_references(runs):
     assert reference_weights(runs, "uniform") == {"a": 0.5, "b": 0.5}
     assert reference_weights(runs, {"w_b": 3.0, "a": 1.0}) == {"a": 0.25, "b": 0.75}
-    sized = runs_from_frame(runs.frame.assign(unique_a=3e6, unique_b=1e6))
+    sized = read_runs(runs.frame.assign(unique_a=3e6, unique_b=1e6))
     assert reference_weights(sized, "proportional") == {"a": 0.75, "b": 0.25}
     for wrong, message in [
         ("proportional", "needs column unique_a"),

@@ -6,7 +6,7 @@ import pytest
 from jaxmix.fitting.selection.splits import KINDS, make_splits, mixture_ids, trajectory_share
 from jaxmix.fitting.simulate import simulate
 from jaxmix.laws import ADDITIVE
-from jaxmix.runs import runs_from_columns
+from jaxmix.runs import read_runs
 
 TRUTH = {"E": 1.5, "A": 200.0, "alpha": 0.33, "B": 900.0, "beta": 0.34}
 TRUTH |= {"C": [3.0, 1.0], "gamma": [0.5, 0.6]}
@@ -103,7 +103,7 @@ def test_splits_of_a_training_side_stay_within_it(runs):
 
 def test_a_run_is_measured_by_its_own_end():
     columns = {"run": ["r", "r", "s"], "n_params": [1.0] * 3, "tokens": [1.0, 4.0, 2.0]}
-    runs = runs_from_columns({**columns, "loss": [1.0] * 3}, source="x")
+    runs = read_runs({**columns, "loss": [1.0] * 3}, source="x")
     assert trajectory_share(runs).tolist() == [0.25, 1.0, 1.0]
     rows = np.array([True, False, False])
     assert trajectory_share(runs, rows).tolist() == [1.0, 4.0, 1.0]
@@ -112,7 +112,7 @@ def test_a_run_is_measured_by_its_own_end():
 def test_missing_losses_are_on_neither_side(runs):
     frame = runs.frame.copy()
     frame.loc[::2, "loss_a"] = np.nan
-    holed = runs_from_columns(frame.to_dict("list"), source="x")
+    holed = read_runs(frame.to_dict("list"), source="x")
     for split in make_splits(holed):
         assert not (split.train[0] | split.test[0])[::2].any()
 

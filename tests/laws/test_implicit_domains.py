@@ -5,7 +5,7 @@ import pytest
 
 from jaxmix.fitting import fit, load_laws, save_laws
 from jaxmix.laws import LAWS, fixed, get_law, implicit_domains, law_from_recipe, law_recipe
-from jaxmix.runs import runs_from_columns
+from jaxmix.runs import read_runs
 
 H = np.random.default_rng(0).dirichlet(np.ones(3), 40)
 DOMAINS = ("web", "code", "books")
@@ -62,7 +62,7 @@ def test_two_implicit_domains_are_recovered_and_their_file_loads(tmp_path):
     ones = np.ones(len(H))
     columns = {f"w_{name}": H[:, i] for i, name in enumerate(DOMAINS)}
     whole = {"n_params": ones, "tokens": ones, **columns, "loss_a": losses}
-    runs = runs_from_columns(whole, source="<made>")
+    runs = read_runs(whole, source="<made>")
     train, test = np.arange(40) < 25, np.arange(40) >= 25
     (found,) = fit(runs.select(train), law, restarts=16)
     np.testing.assert_allclose(

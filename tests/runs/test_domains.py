@@ -12,7 +12,6 @@ from jaxmix.runs import (
     merge_domains,
     read_runs,
     remove_domain,
-    runs_from_frame,
     split_domain,
     write_runs,
 )
@@ -20,7 +19,7 @@ from jaxmix.runs import (
 
 @pytest.fixture
 def runs():
-    return runs_from_frame(
+    return read_runs(
         pd.DataFrame(
             {
                 "run": ["p", "q", "r", "s"],

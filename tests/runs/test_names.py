@@ -25,13 +25,13 @@ def test_bare():
     ],
 )
 def test_resolve(asked, expected):
-    assert resolve_names(asked, KNOWN, "w_", "domain") == expected
+    assert resolve_names(asked, KNOWN, "domain") == expected
 
 
 def test_unknown():
     with pytest.raises(RunTableError, match=r"^unknown domain 'w_gihub'; nearest: github$"):
-        resolve_names(["w_gihub"], KNOWN, "w_", "domain")
+        resolve_names(["w_gihub"], KNOWN, "domain")
     with pytest.raises(RunTableError, match="known: github, arxiv, w_odd"):
-        resolve_names(["zzz"], KNOWN, "w_", "domain")
+        resolve_names(["zzz"], KNOWN, "domain")
     with pytest.raises(RunTableError, match="no domain is named"):
-        resolve_names([], KNOWN, "w_", "domain")
+        resolve_names([], KNOWN, "domain")

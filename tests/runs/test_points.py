@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmix.runs import RunTableError, points_from_frame, read_points
+from jaxmix.runs import RunTableError, read_points
 
 HEADER = "run,n_params,tokens,w_b,w_a,w_c,label\n"
 
@@ -60,4 +60,4 @@ def test_frame():
 
     frame = pd.DataFrame({"n_params": [1e9], "tokens": [0], "w_a": [1]})
     with pytest.raises(RunTableError, match="column 'tokens', row 1"):
-        points_from_frame(frame, ["a"])
+        read_points(frame, ["a"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmix.runs import RunTableError, read_runs, runs_from_frame
+from jaxmix.runs import RunTableError, read_runs
 
 HEADER = "run,n_params,tokens,w_a,w_b,loss_a,loss_b,flags\n"
 ROW = "r1,1e6,1e8,0.25,0.75,3.5,2.5,\n"
@@ -149,9 +149,9 @@ def test_parquet(tmp_path):
 def test_frames(tmp_path):
     frame = pd.DataFrame({"n_params": [1, 2], "tokens": [3, 4], "loss": [1.0, -1.0]})
     with pytest.raises(RunTableError, match=r"^<frame>: column 'loss', row 2: -1 must be positive"):
-        runs_from_frame(frame)
+        read_runs(frame)
     with pytest.raises(RunTableError, match=r"^mine: no rows"):
-        runs_from_frame(frame.iloc[:0], source="mine")
+        read_runs(frame.iloc[:0], source="mine")
     indexed = frame.assign(run=["a", "b"]).set_index("run")
-    assert list(runs_from_frame(indexed, where="loss > 0").frame["run"]) == ["a"]
+    assert list(read_runs(indexed, where="loss > 0").frame["run"]) == ["a"]
     assert "run" not in frame.columns

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmix.runs import RunTableError, read_runs, runs_from_frame, write_runs
+from jaxmix.runs import RunTableError, read_runs, write_runs
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def table():
             "seed": np.arange(40.0),
         }
     )
-    return runs_from_frame(frame)
+    return read_runs(frame)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.parquet", "t.jsonl", "t"])
@@ -38,7 +38,7 @@ def test_round_trip_is_bit_equal(tmp_path, table, name):
 
 
 def test_written_without_run_column_reads_the_same(tmp_path):
-    table = runs_from_frame(pd.DataFrame({"n_params": [1], "tokens": [2], "loss": [0.1]}))
+    table = read_runs(pd.DataFrame({"n_params": [1], "tokens": [2], "loss": [0.1]}))
     write_runs(table, tmp_path / "t.csv")
     assert list(read_runs(tmp_path / "t.csv").frame["run"]) == ["row1"]
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from jaxmix.runs import runs_from_columns
+from jaxmix.runs import read_runs
 from jaxmix.studies import final_losses, gain
 
 LOSSES = {("a", 0): 2.0, ("a", 1): 2.2, ("b", 0): 2.1, ("b", 1): 2.32, ("c", 0): 1.0}
@@ -24,7 +24,7 @@ def test_one_seed_has_no_error_and_is_never_clear():
 
 
 def test_final_losses_weigh_targets():
-    table = runs_from_columns(
+    table = read_runs(
         {
             "run": ["r", "r", "s"],
             "mixture": ["a", "a", "b"],

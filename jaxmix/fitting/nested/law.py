@@ -15,7 +15,7 @@ from jaxmix.fitting.nested.steps import Steps
 from jaxmix.fitting.problem import FitError
 from jaxmix.fitting.scores import Score, align_weights, score_arrays
 from jaxmix.laws import Law
-from jaxmix.runs import RunTable, runs_from_columns
+from jaxmix.runs import RunTable, read_runs
 
 _AT_ONCE = 32  # mixture laws in one batch, always as many: one compiled program serves all budgets
 
@@ -180,7 +180,7 @@ def _fit_batch(law: NestedLaw, losses: np.ndarray) -> tuple[FittedLaw, ...]:
         **{f"loss_{i}": values for i, values in enumerate(losses)},
     }
     return fit(
-        runs_from_columns(columns, source="step and size laws"),
+        read_runs(columns, source="step and size laws"),
         how.law,
         solver=how.solver,
         restarts=how.restarts,

@@ -16,7 +16,7 @@ from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.laws import Law, get_law
 from jaxmix.mixtures.designs import dirichlet_design
 from jaxmix.mixtures.optimize import optimize_many
-from jaxmix.runs import RunTable, runs_from_columns
+from jaxmix.runs import RunTable, read_runs
 
 QUANTILE = 0.9
 _TESTS = 200
@@ -240,7 +240,7 @@ def _study(
     }
     held = [str(c) for c in exact.frame.columns if not str(c).startswith("loss_")]
     kept: dict[str, Any] = {c: exact.frame[c] for c in held}
-    runs = runs_from_columns({**kept, **columns}, source="<simulated>")
+    runs = read_runs({**kept, **columns}, source="<simulated>")
     return _Study(truths, runs, runs.targets)
 
 
