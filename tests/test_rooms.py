@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import os
 import pathlib
 import subprocess
 import sys
@@ -58,6 +59,10 @@ HEAVY_PACKAGES = frozenset({"flax", "grain", "orbax", "tokenizers"})
 HEAVY_ROOMS = frozenset({"data", "models", "training", "studies"})
 
 
+# When a statement runs: when its module is loaded, when a function is called, or for types only.
+LOAD, CALL, NEVER = "load", "call", "never"
+
+
 @dataclasses.dataclass(frozen=True)
 class Import:
     """One imported module: its dotted name, where it stands, and whether loading runs it."""
@@ -98,18 +103,23 @@ def named(node: ast.AST, module: str, is_package: bool) -> list[str]:
     return []
 
 
-def imports(node: ast.AST, module: str, is_package: bool, at_load: bool = True) -> Iterator[Import]:
-    """Every import below `node`, at any depth."""
+def below(node: ast.AST, when: str = LOAD) -> Iterator[tuple[ast.AST, str]]:
+    """Every node below `node`, at any depth, and when it runs: LOAD, CALL or NEVER."""
     for child in ast.iter_child_nodes(node):
-        for name in named(child, module, is_package):
-            yield Import(name, getattr(child, "lineno", 0), at_load)
+        yield child, when
         if isinstance(child, ast.If) and is_type_checking(child.test):
-            for statement in child.body:
-                yield from imports(ast.Module([statement], []), module, is_package, False)
-            yield from imports(ast.Module(child.orelse, []), module, is_package, at_load)
+            yield from below(ast.Module(child.body, []), NEVER)
+            yield from below(ast.Module(child.orelse, []), when)
             continue
         deferred = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        yield from imports(child, module, is_package, at_load and not deferred)
+        yield from below(child, CALL if deferred and when == LOAD else when)
+
+
+def imports(node: ast.AST, module: str, is_package: bool) -> Iterator[Import]:
+    """Every import below `node`, at any depth."""
+    for child, when in below(node):
+        for name in named(child, module, is_package):
+            yield Import(name, getattr(child, "lineno", 0), when == LOAD)
 
 
 def fault(found: Import, here: str) -> str | None:
@@ -208,10 +218,14 @@ def test_allowed_import_is_not_a_fault(path: str, source: str) -> None:
     assert violations(source, path) == []
 
 
-def run_python(code: str) -> None:
+def run_python(code: str, **environment: str) -> None:
     """Runs `code` in a fresh interpreter at the root; fails with its error."""
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PACKAGE.parent
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+        env=os.environ | environment,
     )
     assert done.returncode == 0, done.stderr
 
@@ -252,3 +266,21 @@ def test_package_itself_imports_nothing_but_the_standard_library() -> None:
         "new = {m.partition('.')[0] for m in sys.modules} & {'numpy', 'pandas', 'jax', 'rich'}\n"
         "assert not new, new"
     )
+
+
+def test_no_module_uses_a_device_when_it_is_imported() -> None:
+    """A process joins its group before JAX starts; here JAX cannot start, and says where it tried.
+
+    See `jaxmix train --coordinator`.
+    """
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in modules()]
+    names = [n.removesuffix(".__init__") for n in names if n != "jaxmix.__main__"]
+    run_python(f"import importlib\nfor n in {names!r}: importlib.import_module(n)", **NO_DEVICE)
+
+
+NO_DEVICE = {"JAX_PLATFORMS": "none_such"}
+
+
+def test_what_uses_a_device_is_caught() -> None:
+    with pytest.raises(AssertionError, match="none_such"):
+        run_python("import jax.numpy as jnp; jnp.arange(3)", **NO_DEVICE)

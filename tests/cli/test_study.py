@@ -1,6 +1,10 @@
 """``jaxmix study`` and ``jaxmix train``: the way from a folder of text to a run table."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -61,6 +65,35 @@ def test_one_run_by_the_same_code(run, corpus, tmp_path):
     assert table.tokens.tolist() == [512, 1024]
     assert dict(zip(table.domains, table.weights[0], strict=True)) == {"low": 0.8, "high": 0.2}
     assert json.loads((tmp_path / "one" / "waves" / "tiny-16-0" / "done.json").read_text())
+
+
+def test_two_processes_join_a_group_and_train_one_run(corpus, tmp_path):
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{one.getsockname()[1]}"
+    command = [sys.executable, "-m", "jaxmix", "train", "tiny-16", "--corpus", corpus, *SMALL]
+    command += ["--weights", "low=0.8,high=0.2", "--tokens", "1024", "--out", str(tmp_path / "one")]
+    command += ["--coordinator", address, "--processes", "2", "--process"]
+    environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+    environment["JAX_NUM_CPU_DEVICES"] = "1"
+    both = [
+        subprocess.Popen(
+            [*command, str(i)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    try:
+        said = [one.communicate(timeout=120) for one in both]
+    finally:
+        for one in both:
+            one.kill()
+    assert [one.returncode for one in both] == [0, 0], said
+    assert "2 rows written" in said[0][0] and said[1][0] == ""
+    assert read_runs(tmp_path / "one" / "runs.csv").tokens.tolist() == [512, 1024]
 
 
 def test_a_run_goes_on_with_weights_by_stage(run, refused, corpus, tmp_path):
