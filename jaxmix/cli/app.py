@@ -25,6 +25,7 @@ from jaxmix.cli.demo import demo_command
 from jaxmix.cli.domains import domains_group
 from jaxmix.cli.evaluate import evaluate_command
 from jaxmix.cli.export import export_command
+from jaxmix.cli.extrapolate import extrapolate_command
 from jaxmix.cli.fit import fit_command
 from jaxmix.cli.imports import import_group
 from jaxmix.cli.inspect import look_command
@@ -57,6 +58,7 @@ _COMMANDS = (
     pareto_command,
     compare_command,
     select_command,
+    extrapolate_command,
     next_command,
     enough_command,
     report_command,

@@ -7,7 +7,6 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli.fit import fit_notes, fit_options, solver_options
-from jaxmix.cli.nested_laws import given
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection.compare import Comparison
@@ -37,8 +36,6 @@ def compare_command(
 
     names = [name.strip() for name in laws.split(",")]
     chosen = solver_options(options)
-    if "nested" in names and not given("restarts"):
-        del chosen["restarts"]  # its mixture laws are many and small: they have a default of theirs
     asked = common.split(targets)
     with common.progress("fitting") as report:
         comparison = compare(

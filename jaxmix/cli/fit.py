@@ -5,17 +5,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.nested_laws import fit_nested_file, nested_options, wants_nested
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from jaxmix.fitting.fitted import FittedLaw
-    from jaxmix.fitting.nested import NestedLaw
     from jaxmix.runs import RunTable
 
-_OPTIONS = (
+_SEARCH = (
     click.option("--solver", help="Name of a solver; the default is the one that found best."),
     click.option(
         "--restarts",
@@ -25,6 +23,8 @@ _OPTIONS = (
         help="Local solves per target.",
     ),
     click.option("--seed", type=int, default=0, show_default=True),
+)
+_OBJECTIVE = (
     click.option(
         "--delta",
         type=click.FloatRange(min=0, min_open=True),
@@ -51,7 +51,14 @@ _OPTIONS = (
 
 def fit_options(command: Any) -> Any:
     """Adds the options that every fit has, in this order."""
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_SEARCH, *_OBJECTIVE)):
+        command = option(command)
+    return command
+
+
+def objective_options(command: Any) -> Any:
+    """Adds the options that say how residuals count."""
+    for option in reversed(_OBJECTIVE):
         command = option(command)
     return command
 
@@ -89,7 +96,6 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
     help="Name of a law (jaxmix laws lists them), or FILE.py:VARIABLE for one of your own.",
 )
 @click.option("--targets", metavar="A,B|all", default="all", show_default=True)
-@nested_options
 @common.where_option
 @click.option("--held-out", metavar="EXPR", help="Rows of RUNS to score on, not to fit.")
 @common.pool_option
@@ -107,15 +113,8 @@ def fit_command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit a law to the losses in RUNS, for several targets at once.
-
-    --law nested fits a step law to every size and mixture (Ye et al.): give its file to score,
-    predict or optimize, which go on to a size law and a law of the mixture at their N and D.
-    """
+    """Fit a law to the losses in RUNS, for several targets at once."""
     common.check_out(out, runs)
-    if wants_nested(law, options):
-        fit_nested_file((runs, targets, where, held_out, pool), out, options, as_json)
-        return
     from jaxmix.fitting.files import save_laws
     from jaxmix.fitting.fit import fit
     from jaxmix.laws import get_law
@@ -180,7 +179,7 @@ def _without(
     return where if same else rest
 
 
-def fit_notes(fits: "Sequence[FittedLaw] | Sequence[NestedLaw]") -> list[str]:
+def fit_notes(fits: "Sequence[FittedLaw]") -> list[str]:
     """The notes of fits; one that all targets share stands once, without a target."""
     notes = []
     for f in fits:

@@ -40,22 +40,11 @@ def laws_command(as_json: bool) -> None:
 
 
 def _more() -> list[tuple[str, dict[str, object]]]:
-    """What ``--law`` takes beside the laws: a family, and laws fitted in stages."""
-    from jaxmix.fitting.nested.how import FORMULA as NESTED_FORMULA
-    from jaxmix.fitting.nested.how import SOURCE as NESTED_SOURCE
-    from jaxmix.laws import NESTED
+    """What ``--law`` takes beside the laws: a family of them."""
     from jaxmix.laws.implicit_domains import FAMILY, FORMULA, SOURCE
 
-    implicit = {"formula": FORMULA, "n_parameters": "1 + S + Sk", "inputs": ["weights"]}
-    nested = {
-        "formula": NESTED_FORMULA,
-        "n_parameters": "2 per size and mixture, 2 per mixture, exponents, 2 + k",
-        "uses": ("n_params", "tokens", "weights"),
-    }
-    return [
-        (FAMILY, {**implicit, "source": f"{SOURCE}; write ye-implicit-2"}),
-        (NESTED, {**nested, "source": f"{NESTED_SOURCE}; jaxmix fit and compare"}),
-    ]
+    entry = {"formula": FORMULA, "n_parameters": "1 + S + Sk", "inputs": ["weights"]}
+    return [(FAMILY, {**entry, "source": f"{SOURCE}; write ye-implicit-2"})]
 
 
 def _entry(law) -> dict[str, object]:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.limits import Parts, limit_options, read_limits
-from jaxmix.cli.nested_laws import load_laws_at
+from jaxmix.cli.limits import Parts, limit_options, load_mixture_laws, read_limits
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Optimum
@@ -49,7 +48,7 @@ def optimize_command(
     Constraints are checked first: those that clash are named, with what they must give. Those
     that bind are listed with what loosening them is worth.
     """
-    laws, notes = load_laws_at(law, n_params, tokens)
+    laws = load_mixture_laws(law)
     limits = read_limits(laws[0].domains, [fit.target for fit in laws], given, pull)
     from jaxmix.mixtures import optimize_within
 
@@ -68,7 +67,7 @@ def optimize_command(
         common.emit(as_dict(optimum))
     else:
         show_optimum(optimum)
-    common.say([*optimum.notes, *notes])
+    common.say(optimum.notes)
 
 
 def as_dict(optimum: "Optimum") -> dict[str, Any]:

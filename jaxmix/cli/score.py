@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.nested_laws import law_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,19 +22,19 @@ def score_command(
     law: str, runs: str, where: str | None, pool: tuple[str, ...], as_json: bool
 ) -> None:
     """Score the laws in the file LAW on the rows of RUNS: MRE %, R2, Spearman."""
-    from jaxmix.fitting.nested import load_any
+    from jaxmix.fitting.files import load_laws
     from jaxmix.fitting.scores import mean_mre, score, unscored
 
-    laws = load_any(law)
+    laws = load_laws(law)
     table = common.read_table(runs, where, pool)
     absent = unscored(laws, table)
-    scores = score([f for f in laws if f.target not in absent], table)  # type: ignore[arg-type]
+    scores = score([f for f in laws if f.target not in absent], table)
     notes = [*table.notes, *(f"target {name} has no loss there: not scored" for name in absent)]
     if as_json:
         rows = {name: _as_json(s) for name, s in scores.items()}
         common.emit({"targets": rows, "mean_mre": mean_mre(scores)})
     else:
-        common.show(_table(law_name(laws[0]), scores))
+        common.show(_table(laws.law.name, scores))
     common.say(notes)
 
 

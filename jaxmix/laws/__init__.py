@@ -22,7 +22,6 @@ from jaxmix.laws.prior import YE_M2 as YE_M2
 from jaxmix.laws.prior import YE_M3 as YE_M3
 from jaxmix.laws.prior import YE_M4 as YE_M4
 from jaxmix.laws.registry import LAWS as LAWS
-from jaxmix.laws.registry import NESTED as NESTED
 from jaxmix.laws.registry import find_law as find_law
 from jaxmix.laws.registry import get_law as get_law
 from jaxmix.laws.registry import law_from_recipe as law_from_recipe

@@ -29,8 +29,6 @@ LAWS: dict[str, Law] = {
         prior.GE,
     )
 }
-# Named like a law, but fitted in stages and good for one budget at a time (``fit_nested``).
-NESTED = "nested"
 
 
 def get_law(name: Law | str) -> Law:
@@ -58,11 +56,6 @@ def get_law(name: Law | str) -> Law:
     law = find_law(key.removesuffix(SUFFIX))
     if law is not None and key.endswith(SUFFIX):
         return repeated(law)
-    if key == NESTED:
-        raise JaxmixError(
-            "nested is three laws in turn, not one: use jaxmix fit --law nested or jaxmix compare "
-            "(Python: fit_nested), or choose additive or joint here"
-        )
     if law is None:
         raise JaxmixError(
             f"unknown law '{name}': choose one of {', '.join(LAWS)}, {FAMILY} "
