@@ -1,13 +1,14 @@
-"""Training domains added, split, merged or removed, with the runs that still say something.
+"""Training domains added, split, merged or removed.
 
-All return a new table and put what they did into its notes. Losses are left as they are: they are
-of targets, and a target does not change with the training domains.
+Each function returns a new table and puts what it did into the notes. Losses stay as they are: they
+belong to targets, and a target does not change with the training domains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,12 +57,13 @@ def remove_domain(runs: RunTable, name: str, *, tolerance: float = 0.0) -> RunTa
         )
     kept, left = runs.select(keep), tuple(d for d in runs.domains if d != name)
     frame = kept.frame.drop(columns=[c for c in _columns(name) if c in kept.frame])
-    weights = weights_of(frame, left)
-    frame = _with(frame, left, weights / weights.sum(1, keepdims=True))
+    weights = weights_of(frame, left) / weights_of(frame, left).sum(1, keepdims=True)
+    frame = frame.assign(**{f"w_{d}": weights[:, i] for i, d in enumerate(left)})
     rest = "with no weight on it" if not tolerance else f"with at most {tolerance:g} on it"
-    note = f"domain '{name}' removed: {keep.sum()} of {count(len(runs), 'row')} kept, those {rest}"
+    notes = [
+        f"domain '{name}' removed: {keep.sum()} of {count(len(runs), 'row')} kept, those {rest}"
+    ]
     moved = int((on_it[keep] > 0).sum())
-    notes = [note]
     if moved:
         notes.append(f"{count(moved, 'row')} renormalized without it, though it was trained on")
     return replace(kept, frame=frame, domains=left, notes=(*kept.notes, *notes))
@@ -71,16 +73,18 @@ def add_domain(runs: RunTable, name: str) -> RunTable:
     """Adds a training domain that no run has used yet: weight 0 in every row.
 
     Raises:
-        RunTableError: the name is empty or taken.
+        RunTableError: the name is empty or taken, or the table has no domains.
     """
     name = bare(name, "w_")
     _check_new(runs, [name])
-    frame = runs.frame.copy()
-    at = _after(frame, [f"w_{d}" for d in runs.domains])
-    frame.insert(at, f"w_{name}", 0.0)
-    uniques = [f"unique_{d}" for d in runs.domains if f"unique_{d}" in frame]
-    if uniques:
-        frame.insert(_after(frame, uniques), f"unique_{name}", np.nan)
+    if not runs.domains:
+        raise RunTableError(f"{runs.source}: no columns w_<domain>; write the first one into it")
+    frame = runs.frame
+    for prefix, value in (("w_", 0.0), ("unique_", np.nan)):
+        held = [f"{prefix}{d}" for d in runs.domains if f"{prefix}{d}" in frame]
+        for last in sorted(held, key=list(frame.columns).index)[-1:]:
+            new = {last: frame[last], f"{prefix}{name}": np.full(len(frame), value)}
+            frame = _replaced(frame, [last], new)
     note = f"domain '{name}' added: no law knows it until runs have weight on it"
     return _renamed(runs, frame, (*runs.domains, name), note)
 
@@ -184,25 +188,13 @@ def _columns(name: str) -> tuple[str, str]:
     return f"w_{name}", f"unique_{name}"
 
 
-def _after(frame: pd.DataFrame, columns: Sequence[str]) -> int:
-    """Position after the last of some columns; the end where there is none."""
-    at = [list(frame.columns).index(c) for c in columns]
-    return max(at) + 1 if at else len(frame.columns)
-
-
-def _replaced(
-    frame: pd.DataFrame, old: Sequence[str], new: Mapping[str, np.ndarray]
-) -> pd.DataFrame:
-    """The frame with new columns where the first of the old ones stood."""
+def _replaced(frame: pd.DataFrame, old: Sequence[str], new: Mapping[str, Any]) -> pd.DataFrame:
+    """Returns the frame with new columns in the place of the first of the old ones."""
     at = min(list(frame.columns).index(c) for c in old)
     rest = frame.drop(columns=list(old))
     return pd.concat(
         [rest.iloc[:, :at], pd.DataFrame(dict(new), index=frame.index), rest.iloc[:, at:]], axis=1
     )
-
-
-def _with(frame: pd.DataFrame, domains: Sequence[str], weights: np.ndarray) -> pd.DataFrame:
-    return frame.assign(**{f"w_{d}": weights[:, i] for i, d in enumerate(domains)})
 
 
 def _renamed(runs: RunTable, frame: pd.DataFrame, domains: tuple[str, ...], note: str) -> RunTable:

@@ -104,7 +104,7 @@ class Reader(ast.NodeVisitor):
         """Returns the part of the text that `node` stands for, as it was written."""
         found = ast.get_source_segment(self.parsed, node) or self.text
         for stand_in, name in self.names.items():
-            found = found.replace(stand_in, name)
+            found = re.sub(f" ?{stand_in} ?", lambda _, name=name: name, found)
         return clip(found)
 
     def refuse(self, node: ast.AST | None, problem: str) -> JaxmixError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,7 @@ def import_columns(
 
 
 def read_mapping(given: str) -> dict[str, str]:
-    """A mapping of columns from ``name=column,...`` or from a JSON file with one object.
+    """Reads a mapping of columns from ``name=column,...`` or from a JSON file with one object.
 
     Args:
         given: names in the run table and columns of the file, or the name of a .json file (for
@@ -101,7 +101,7 @@ def _from_json(path: Path) -> dict[str, str]:
 
 
 def _renamed(raw: Raw, columns: Mapping[str, str]) -> Raw:
-    """The same rows under new names; messages still speak of the file's own."""
+    """Returns the same rows under new names; messages still speak of the file's own."""
     held = list(raw.frame.columns)
     old_names = list(columns.values())
     for new, old in columns.items():
@@ -111,9 +111,9 @@ def _renamed(raw: Raw, columns: Mapping[str, str]) -> Raw:
         if old_names.count(old) > 1:
             raise RunTableError(f"{raw.source}: column {old!r} is given two names; keep one")
         if new in held and new not in old_names:
-            remedy = f"give that one a name too, as {new}_old={new}"
+            taken = f"{new!r}, for {old!r}, is a column already"
             raise RunTableError(
-                f"{raw.source}: {new!r}, for {old!r}, is a column already; {remedy}"
+                f"{raw.source}: {taken}; give that one a name too, as {new}_old={new}"
             )
     frame = raw.frame.rename(columns={old: new for new, old in columns.items()})
     for name in (n for n in TEXT_COLUMNS if n in columns and not is_text(frame, n)):
@@ -124,15 +124,6 @@ def _renamed(raw: Raw, columns: Mapping[str, str]) -> Raw:
 
 
 # --- pairs of files -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One of the two files: its rows, the column of run ids, and the columns to take."""
-
-    raw: Raw
-    key: str
-    columns: Mapping[str, str]  # column of the file -> column of the run table
 
 
 def import_olmix(
@@ -155,7 +146,7 @@ def import_olmix(
         metrics_csv: a row of metrics per run, in any order.
         n_params: parameters N of every run.
         tokens: training tokens D of every run.
-        targets: the metrics to take, where some are not losses; None for all.
+        targets: the metrics to take, if some are not losses; None for all.
         allow_unmatched: drop, and note, runs that only one file has.
         where: as in `read_runs`, over the joined columns.
 
@@ -164,22 +155,21 @@ def import_olmix(
     """
     weights, losses = _olmix_side(ratios_csv, "w_"), _olmix_side(metrics_csv, "loss_")
     if targets is not None:
-        held = {name[len("loss_") :]: column for column, name in losses.columns.items()}
-        asked = resolve_names(targets, list(held), "metric")
-        losses = _Side(losses.raw, losses.key, {held[name]: f"loss_{name}" for name in asked})
-    raw = _joined(weights, losses, n_params, tokens, allow_unmatched)
-    return table_from_raw(raw, where, ())
+        held = [name.removeprefix("loss_") for name in losses.frame.columns if name != "run"]
+        asked = [f"loss_{name}" for name in resolve_names(targets, held, "metric")]
+        losses = replace(losses, frame=losses.frame[["run", *asked]])
+    return table_from_raw(_joined(weights, losses, n_params, tokens, allow_unmatched), where)
 
 
-def _olmix_side(path: File, prefix: str) -> _Side:
-    raw = read_raw(path, text_columns=("run", "run_id", "name"))
-    key = next((name for name in ("run", "run_id") if name in raw.frame.columns), None)
+def _olmix_side(path: File, prefix: str) -> Raw:
+    ids = ("run", "run_id", "name", "index")
+    raw = read_raw(path, text_columns=ids[:3])
+    key = next((name for name in ids[:2] if name in raw.frame.columns), None)
     if key is None:
         remedy = "olmix files have one; add it"
         raise RunTableError(f"{raw.source}: column 'run' (or 'run_id') is missing; {remedy}")
-    known = ("run", "run_id", "name", "index")
-    columns = [c for c in raw.frame.columns if c not in known and not _is_unnamed(c)]
-    return _Side(raw, key, {column: prefix + column for column in columns})
+    named = [c for c in raw.frame.columns if c not in ids and not c.lower().startswith("unnamed")]
+    return _only(raw, {"run": key} | {prefix + column: column for column in named})
 
 
 def import_regmix(
@@ -201,111 +191,95 @@ def import_regmix(
     Args:
         mixtures_csv: a row of weights per run.
         losses_csv: a row of losses per run, in any order.
-        n_params: parameters N of every run.
+        n_params: as of `import_olmix`, like the other arguments and the errors.
         tokens: training tokens D of every run.
         run_prefix: what to put before each index, to keep the runs of several studies apart.
         allow_unmatched: drop, and note, runs that only one file has.
         where: as in `read_runs`, over the joined columns.
-
-    Raises:
-        RunTableError: a file or value is bad, or a run is in one file only.
     """
     weights = _regmix_side(mixtures_csv, r"train_(.+)", "w_", run_prefix)
     losses = _regmix_side(losses_csv, r"(?:metric/)?(.+)[_/]val[_/]loss", "loss_", run_prefix)
-    weights, losses = _without_dataset((weights, losses), "the_pile_")
-    return table_from_raw(_joined(weights, losses, n_params, tokens, allow_unmatched), where, ())
+    names = [*weights.frame.columns, *losses.frame.columns]
+    if all(re.match("run$|(w|loss)_the_pile_", name) for name in names):
+        weights, losses = (_without_dataset(raw, "the_pile_") for raw in (weights, losses))
+    return table_from_raw(_joined(weights, losses, n_params, tokens, allow_unmatched), where)
 
 
-def _regmix_side(path: File, pattern: str, prefix: str, run_prefix: str) -> _Side:
+def _regmix_side(path: File, pattern: str, prefix: str, run_prefix: str) -> Raw:
     raw = read_raw(path, text_columns=("index",))
     if "index" not in raw.frame.columns:
         remedy = "RegMix files have one; add it"
         raise RunTableError(f"{raw.source}: column 'index' is missing; {remedy}")
-    ids = [run_prefix + re.sub(r"\.0*$", "", run.strip()) for run in raw.frame["index"]]
-    found = {c: re.fullmatch(pattern, c) for c in raw.frame.columns}
-    columns = {c: prefix + match[1] for c, match in found.items() if match}
+    matches = {column: re.fullmatch(pattern, column) for column in raw.frame.columns}
+    columns = {prefix + match[1]: column for column, match in matches.items() if match}
     if not columns:
         shape = "train_<domain>" if prefix == "w_" else "metric/<target>_val_loss"
         raise RunTableError(f"{raw.source}: no column {shape}; is this the right file?")
-    other = [c for c in raw.frame.columns if c not in columns and c != "index"]
+    other = [column for column in matches if not matches[column] and column != "index"]
     notes = [f"columns left out: {clip(', '.join(other))}"] if other else []
-    frame = raw.frame.assign(index=np.array(ids, dtype=object))
-    raw = replace(raw, frame=frame, notes=(*raw.notes, *notes))
-    return _Side(raw, "index", columns)
+    raw = _only(raw, {"run": "index"} | columns)
+    ids = [run_prefix + re.sub(r"\.0*$", "", run.strip()) for run in raw.frame["run"]]
+    frame = raw.frame.assign(run=np.array(ids, dtype=object))
+    return replace(raw, frame=frame, notes=(*raw.notes, *notes))
 
 
-def _without_dataset(sides: tuple[_Side, _Side], dataset: str) -> tuple[_Side, _Side]:
-    def short(name: str) -> str:
-        prefix, rest = name.split("_", 1)
-        return f"{prefix}_{rest[len(dataset) :]}" if rest.startswith(dataset) else name
-
-    if any(short(name) == name for side in sides for name in side.columns.values()):
-        return sides
-    first, second = (
-        _Side(s.raw, s.key, {c: short(name) for c, name in s.columns.items()}) for s in sides
-    )
-    return first, second
+def _without_dataset(raw: Raw, dataset: str) -> Raw:
+    short = {name: name.replace(f"_{dataset}", "_", 1) for name in raw.frame.columns}
+    origins = {short[name]: origin for name, origin in raw.origins.items()}
+    return replace(raw, frame=raw.frame.rename(columns=short), origins=origins)
 
 
-def _is_unnamed(column: str) -> bool:
-    return column.lower().startswith("unnamed")
+def _only(raw: Raw, columns: Mapping[str, str]) -> Raw:
+    """Returns the columns named by a mapping from new names to the file's, without the others."""
+    frame = pd.DataFrame({new: raw.frame[old] for new, old in columns.items()})
+    origins = {new: Origin(raw.source, old, raw.lines) for new, old in columns.items()}
+    return replace(raw, frame=frame, origins=origins)
 
 
 def _joined(
-    weights: _Side, losses: _Side, n_params: float, tokens: float, allow_unmatched: bool
+    weights: Raw, losses: Raw, n_params: float, tokens: float, allow_unmatched: bool
 ) -> Raw:
     """Returns the runs that both sides have, in the order of the weights."""
     weights, losses = _one_row_per_run(weights), _one_row_per_run(losses)
-    ids, loss_ids = (list(side.raw.frame[side.key]) for side in (weights, losses))
-    notes = [*weights.raw.notes, *losses.raw.notes]
-    for side, other, others in ((weights, losses, loss_ids), (losses, weights, ids)):
-        notes += _unmatched(side, other, set(others), allow_unmatched)
-    row_of = {run: row for row, run in enumerate(loss_ids)}
-    left = np.array([row for row, run in enumerate(ids) if run in row_of], dtype=int)
-    right = np.array([row_of[ids[row]] for row in left], dtype=int)
-    if not len(left):
-        both = f"{weights.raw.source} and {losses.raw.source}"
+    notes = [*weights.notes, *losses.notes]
+    for side, other in ((weights, losses), (losses, weights)):
+        notes += _unmatched(side, other, allow_unmatched)
+    rows = pd.Index(losses.frame["run"]).get_indexer(pd.Index(weights.frame["run"]))
+    if not (rows >= 0).any():
+        both = f"{weights.source} and {losses.source}"
         raise RunTableError(f"{both}: no run is in both files; check columns of run ids")
-    columns: dict[str, object] = {"run": [ids[row] for row in left]}
-    columns |= {"n_params": np.float64(n_params), "tokens": np.float64(tokens)}
-    origins = {"run": Origin(weights.raw.source, weights.key, weights.raw.lines[left])}
-    for side, rows in ((weights, left), (losses, right)):
-        for column, name in side.columns.items():
-            columns[name] = side.raw.frame[column].to_numpy()[rows]
-            origins[name] = Origin(side.raw.source, column, side.raw.lines[rows])
-    lines = weights.raw.lines[left]
-    return Raw(pd.DataFrame(columns), weights.raw.source, "line", lines, tuple(notes), origins)
+    weights, losses = weights.take(rows >= 0), losses.take(rows[rows >= 0])
+    frame = weights.frame.join(losses.frame.drop(columns="run"))
+    frame.insert(1, "n_params", float(n_params))
+    frame.insert(2, "tokens", float(tokens))
+    origins = {**losses.origins, **weights.origins}
+    return replace(weights, frame=frame, notes=tuple(notes), origins=origins)
 
 
-def _one_row_per_run(side: _Side) -> _Side:
-    """Returns `side` without identical repeats; an empty id or rows that disagree are errors."""
-    frame, raw = side.raw.frame, side.raw
-    ids = list(frame[side.key])
-    for row, run in enumerate(ids):
-        if not run.strip():
-            raise raw.fail(side.key, row, "is empty; name the run of this row")
-    again = frame.duplicated([side.key]).to_numpy()
-    differ = again & ~frame.duplicated([side.key, *side.columns]).to_numpy()
-    if differ.any():
-        row = int(np.argmax(differ))
-        first = raw.line(side.key, ids.index(ids[row]))
+def _one_row_per_run(raw: Raw) -> Raw:
+    """Returns `raw` without identical repeats; an empty id or rows that disagree are errors."""
+    ids = list(raw.frame["run"])
+    for row in np.flatnonzero([not run.strip() for run in ids])[:1]:
+        raise raw.fail("run", row, "is empty; name the run of this row")
+    again = raw.frame.duplicated(["run"]).to_numpy()
+    for row in np.flatnonzero(again & ~raw.frame.duplicated().to_numpy())[:1]:
+        first = raw.line("run", ids.index(ids[row]))
         problem = f"run {clip(ids[row])!r} stands on {first} with other values"
-        raise raw.fail(side.key, row, f"{problem}; keep one row for each run")
+        raise raw.fail("run", row, f"{problem}; keep one row for each run")
     if not again.any():
-        return side
-    note = f"{count(int(again.sum()), 'identical duplicate row')} of {raw.source} dropped"
-    return _Side(raw.take(~again, note), side.key, side.columns)
+        return raw
+    return raw.take(
+        ~again, f"{count(again.sum(), 'identical duplicate row')} of {raw.source} dropped"
+    )
 
 
-def _unmatched(side: _Side, other: _Side, others: set[str], allowed: bool) -> list[str]:
-    ids: Iterable[str] = side.raw.frame[side.key]
-    alone = [run for run in ids if run not in others]
-    if not alone:
+def _unmatched(raw: Raw, other: Raw, allowed: bool) -> list[str]:
+    alone = np.flatnonzero(~raw.frame["run"].isin(other.frame["run"]))
+    if not len(alone):
         return []
-    few = ", ".join(clip(run, 40) for run in alone[:5]) + (", ..." if len(alone) > 5 else "")
-    what = f"{count(len(alone), 'run')} not in {other.raw.source}: {few}"
+    few = ", ".join(clip(run, 40) for run in raw.frame["run"].iloc[alone[:5]])
+    few += ", ..." if len(alone) > 5 else ""
+    what = f"{count(len(alone), 'run')} not in {other.source}: {few}"
     if allowed:
-        return [f"{side.raw.source}: dropped {what}"]
-    place = f"column {side.key!r}, {side.raw.line(side.key, list(ids).index(alone[0]))}"
-    remedy = "add them, or allow unmatched runs to drop them"
-    raise RunTableError(f"{side.raw.source}: {place}: {what}; {remedy}")
+        return [f"{raw.source}: dropped {what}"]
+    raise raw.fail("run", alone[0], f"{what}; add them, or allow unmatched runs to drop them")

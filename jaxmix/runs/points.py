@@ -8,55 +8,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from jaxmix.errors import nearest
 from jaxmix.runs import validate
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.names import bare
 from jaxmix.runs.reading import Raw, Table, read_raw
-from jaxmix.runs.table import RunTable
+from jaxmix.runs.table import Rows
 
 
 @dataclass(frozen=True, eq=False)
-class PointTable:
-    """Validated points, in the order of the file.
+class PointTable(Rows):
+    """Rows without losses, in the order of the file.
 
     Attributes:
-        frame: p rows, every column that was read.
-        domains: bare names of the k domains that were asked for, in that order.
         runs: the id of each row, or None if there is no `run` column.
-        source: the file, or "<frame>".
-        notes: what reading changed, one sentence each.
     """
 
-    frame: pd.DataFrame
-    domains: tuple[str, ...]
     runs: tuple[str | None, ...]
-    source: str
-    notes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    @property
-    def n_params(self) -> np.ndarray:
-        """Parameters N, float64 [p]."""
-        return self.frame["n_params"].to_numpy(dtype=np.float64, copy=True)
-
-    @property
-    def tokens(self) -> np.ndarray:
-        """Training tokens D, float64 [p]."""
-        return self.frame["tokens"].to_numpy(dtype=np.float64, copy=True)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Domain weights h, float64 [p, k], columns in the order of `domains`."""
-        return validate.weights_of(self.frame, self.domains)
 
 
 def read_points(
-    table: Table | RunTable, domains: Sequence[str] | None = None, *, source: str = "<frame>"
+    table: Table | Rows, domains: Sequence[str] | None = None, *, source: str = "<frame>"
 ) -> PointTable:
     """Reads the points at which a law of `domains` is to predict.
 
@@ -70,11 +43,11 @@ def read_points(
         RunTableError: a column is missing, a value is out of bounds, or a domain that the law does
             not know has weight.
 
-    >>> frame = pd.DataFrame({"n_params": [1e9], "tokens": [2e10], "w_b": [0.25], "w_a": [0.75]})
-    >>> read_points(frame, ["a", "b"]).weights.tolist()
+    >>> columns = {"n_params": [1e9], "tokens": [2e10], "w_b": [0.25], "w_a": [0.75]}
+    >>> read_points(columns, ["a", "b"]).weights.tolist()
     [[0.75, 0.25]]
     """
-    if isinstance(table, RunTable):
+    if isinstance(table, Rows):
         table, source = table.frame, table.source
     raw = read_raw(table, source=source)
     validate.check_columns(raw)
@@ -88,7 +61,7 @@ def read_points(
     raw = validate.renormalized(raw, names)
     named = "run" in raw.frame.columns
     runs = tuple(str(run) for run in raw.frame["run"]) if named else (None,) * len(raw.frame)
-    return PointTable(raw.frame, names, runs, raw.source, raw.notes)
+    return PointTable(raw.frame, names, raw.source, raw.notes, runs)
 
 
 def _check_domains(raw: Raw, domains: Sequence[str], held: Sequence[str]) -> None:

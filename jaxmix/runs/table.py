@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,41 +18,25 @@ from jaxmix.runs.names import bare, resolve_names
 from jaxmix.runs.reading import Raw, Table, count, read_raw
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class RunTable:
-    """Validated rows, one per evaluated checkpoint; everything is looked up by name.
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Validated rows with parameters, tokens and mixtures; everything is looked up by name.
 
     Attributes:
         frame: p rows; the contract's columns as float64 (`run` and other ids as text), and every
             other column as it was read.
-        domains: bare names of the k training domains, in column order.
-        targets: bare names of the m targets that have a loss somewhere, in column order.
+        domains: bare names of the k training domains, the order of the weights.
         source: the file, or "<frame>".
         notes: what reading changed, one sentence each.
     """
 
     frame: pd.DataFrame
     domains: tuple[str, ...]
-    targets: tuple[str, ...]
     source: str
     notes: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.frame)
-
-    def __repr__(self) -> str:
-        facts = [f"{name}: {clip(value, 50)}" for name, value in _facts(self)]
-        return f"RunTable({clip(self.source, 50)!r}; {'; '.join(facts)})"
-
-    def _repr_html_(self) -> str:
-        rows = [("source", self.source), *_facts(self), *(("note", note) for note in self.notes)]
-        cells = (f"<tr><th>{a}</th><td>{html.escape(clip(b, 400))}</td></tr>" for a, b in rows)
-        return f"<table>{''.join(cells)}</table>"
-
-    def summary(self) -> str:
-        """Returns what the table holds, a few lines of text."""
-        rows = [*_facts(self), *(("note", note) for note in self.notes)]
-        return "\n".join([self.source, *(f"  {name + ':':<10} {value}" for name, value in rows)])
 
     @property
     def n_params(self) -> np.ndarray:
@@ -67,6 +52,34 @@ class RunTable:
     def weights(self) -> np.ndarray:
         """Domain weights h, float64 [p, k]; rows sum to 1 (k may be 0)."""
         return validate.weights_of(self.frame, self.domains)
+
+    def _column(self, name: str) -> np.ndarray:
+        return self.frame[name].to_numpy(dtype=np.float64, copy=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RunTable(Rows):
+    """The losses of small runs, one row per evaluated checkpoint.
+
+    Attributes:
+        targets: bare names of the m targets that have a loss somewhere, in column order.
+    """
+
+    targets: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        facts = [f"{name}: {clip(value, 50)}" for name, value in _facts(self)]
+        return f"RunTable({clip(os.path.basename(self.source), 50)!r}; {'; '.join(facts)})"
+
+    def _repr_html_(self) -> str:
+        rows = [("source", self.source), *_facts(self), *(("note", note) for note in self.notes)]
+        cells = (f"<tr><th>{a}</th><td>{html.escape(clip(b, 400))}</td></tr>" for a, b in rows)
+        return f"<table>{''.join(cells)}</table>"
+
+    def summary(self) -> str:
+        """Returns what the table holds, a few lines of text."""
+        rows = [*_facts(self), *(("note", note) for note in self.notes)]
+        return "\n".join([self.source, *(f"  {name + ':':<14} {value}" for name, value in rows)])
 
     def losses(self, targets: Sequence[str] | None = None) -> np.ndarray:
         """Returns losses in nats per token, float64 [m, p], NaN if missing.
@@ -135,23 +148,22 @@ class RunTable:
         bare_loss = target == "loss" and "loss" in self.frame.columns
         return "loss" if bare_loss else f"loss_{target}"
 
-    def _column(self, name: str) -> np.ndarray:
-        return self.frame[name].to_numpy(dtype=np.float64, copy=True)
-
 
 def _facts(table: RunTable) -> list[tuple[str, str]]:
-    """What a table holds, by what it is called."""
+    """Returns what a table holds, by what it is called."""
+    if not len(table):
+        return [("rows", "0")]
     sizes = [_short(size) for size in np.unique(table.n_params)]
     tokens = [_short(few) for few in (table.tokens.min(), table.tokens.max())]
     facts = {
         "rows": f"{len(table)} of {count(len(set(table.frame['run'])), 'run')}",
-        "sizes": f"{len(sizes)}, {sizes[0]} to {sizes[-1]}" if sizes[3:] else ", ".join(sizes),
+        "sizes": f"{len(sizes)} from {sizes[0]} to {sizes[-1]}" if sizes[3:] else ", ".join(sizes),
         "tokens": " to ".join(dict.fromkeys(tokens)),
     }
     if table.domains:
         facts["mixtures"] = str(len(np.unique(np.round(table.weights, 9), axis=0)))
-        facts["domains"] = ", ".join(table.domains)
-    return [*facts.items(), ("targets", ", ".join(table.targets))]
+        facts[f"domains ({len(table.domains)})"] = ", ".join(table.domains)
+    return [*facts.items(), (f"targets ({len(table.targets)})", ", ".join(table.targets))]
 
 
 def _short(number: float) -> str:
@@ -201,7 +213,7 @@ def read_runs(
     >>> runs.domains, runs.targets, runs.weights.tolist()
     (('a', 'b'), ('a',), [[0.25, 0.75]])
     >>> read_runs({"n_params": [1e6, 2e6], "tokens": 1e8, "loss": [3.5, 3.2]})
-    RunTable('<frame>'; rows: 2 of 2 runs; sizes: 1M, 2M; tokens: 100M; targets: loss)
+    RunTable('<frame>'; rows: 2 of 2 runs; sizes: 1M, 2M; tokens: 100M; targets (1): loss)
     """
     if isinstance(table, RunTable):
         return table if where is None else table.where(where)
@@ -214,4 +226,4 @@ def table_from_raw(raw: Raw, where: str | None = None, pool: Sequence[str] = ())
     losses = [name for name in raw.frame.columns if validate.is_loss(name)]
     targets, absent = _targets(raw.frame, losses)
     notes = (*raw.notes, *absent)
-    return RunTable(raw.frame, validate.domains_of(raw), targets, raw.source, notes)
+    return RunTable(raw.frame, validate.domains_of(raw), raw.source, notes, targets)

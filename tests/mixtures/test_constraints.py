@@ -42,55 +42,7 @@ def bias3(joint3: list[FittedLaw]) -> list[FittedLaw]:
     ]
 
 
-# --- names and expressions ----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2*a + `pile-cc` <= 0.5", [([2, 1, 0], 0.5)]),
-        ("a - pile-cc < c", [([1, -1, -1], 0)]),
-        ("0.1 <= w_a + 3 - (c + a/2)*2", [([0, 0, 2], 2.9)]),
-        ("10% <= a + c <= 3e-1", [([-1, 0, -1], -0.1), ([1, 0, 1], 0.3)]),
-        ("a = 0.2", [([1, 0, 0], 0.2), ([-1, 0, 0], -0.2)]),
-        ("-(a+c)>=-.5", [([1, 0, 1], 0.5)]),
-    ],
-)
-def test_linear_expressions(text: str, expected: list) -> None:
-    found = parse_linear(text, ["a", "pile-cc", "c"])
-    assert len(found) == len(expected)
-    for (slope, bound), (want, right) in zip(found, expected, strict=True):
-        assert slope == pytest.approx(np.array(want, float)) and bound == pytest.approx(right)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("boks <= 0.2", "unknown domain 'boks'; nearest: books"),
-        ("web + code", "compares nothing"),
-        ("web*code <= 1", "multiplies weights"),
-        ("web/code <= 1", "divided by a number"),
-        ("web - web <= 1", "no domain is left"),
-        ("web <= ", "a domain or number is missing at the end"),
-        ("(web <= 1", "never closed"),
-        ("web <= 1) + 2", "unmatched"),
-        ("2 <= 3", "no domain"),
-        ("web <= __import__('os')", "unknown domain"),
-        ("(" * 900 + "web", "nested too deeply"),
-        ("web <= 1e999", "not finite"),
-        ("web+" * 600, "characters"),
-        ("cod web <= 0.1", "unknown domain 'cod'; nearest: code"),
-        ("web <= 0.1 and code <= 0.2", "each inequality as a constraint of its own"),
-        ("2(web + code) <= 1", "write * to multiply"),
-        ("(web <= 0.1) <= 0.2", "cannot stand in parentheses"),
-        ("web != 0.1", "NotEq is not part of the grammar"),
-        ("`web <= 0.1", "backtick"),
-    ],
-)
-def test_a_bad_expression_is_refused_in_one_line(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match="constraint") as error:
-        constraints(["web", "books", "code"], linear=[text])
-    assert message in str(error.value) and "\n" not in str(error.value)
+# --- values by name -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The filter grammar: what it means, against NumPy, and what it refuses."""
+"""Row filters: what it means, against NumPy, and what it refuses."""
 
 import operator
 import random
