@@ -63,9 +63,12 @@ def test_half_the_sum_of_squares_that_optimistix_sees_is_the_objective(bench):
 
     rng, k = np.random.default_rng(0), 3
     rows = Rows(
-        n_params=rng.uniform(0.5, 2, 20),
-        tokens=rng.uniform(0.5, 2, 20),
-        weights=rng.dirichlet(np.ones(k), 20),
+        x={
+            "n_params": rng.uniform(0.5, 2, 20),
+            "tokens": rng.uniform(0.5, 2, 20),
+            "weights": rng.dirichlet(np.ones(k), 20),
+        },
+        own={},
         losses=np.concatenate([rng.uniform(2, 3, 20)]),
         row_weights=np.full(20, 1 / 20),
     )

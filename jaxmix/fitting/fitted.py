@@ -142,7 +142,7 @@ class FittedLaw:
         Raises:
             RunTableError: the table lacks a column or holds an impossible value.
         """
-        return _predict([self], x)[0]
+        return np.asarray(_predict([self], x)[0])
 
 
 class FittedLaws(Sequence[FittedLaw]):
@@ -161,10 +161,10 @@ class FittedLaws(Sequence[FittedLaw]):
     def __init__(self, fits: Iterable[FittedLaw]) -> None:
         self._fits = tuple(fits)
         if not self._fits:
-            raise JaxmixError("there is no fitted law; fit at least one target")
+            raise JaxmixError("fits of one law over the same domains are needed; there is none")
         first = self._fits[0]
         if any(f.law != first.law or f.domains != first.domains for f in self._fits):
-            raise JaxmixError("fitted laws that belong together are of one law and its domains")
+            raise JaxmixError("these are not fits of one law over the same domains")
         names = self.targets
         twice = [n for n in names if names.count(n) > 1]
         if twice:

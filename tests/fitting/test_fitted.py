@@ -58,9 +58,9 @@ def test_limits_are_predicted():
 def test_shapes_broadcast_alike_whatever_the_law_depends_on(name):
     law = LAWS[name]
     rng = np.random.default_rng(0)
-    working = rng.normal(0.0, 0.3, law.count(1 if law.own_weight else 3))
+    working = rng.normal(0.0, 0.3, law.count(3))
     with jax.enable_x64(True):
-        params = law.from_working(working, 1 if law.own_weight else 3)
+        params = law.from_working(working, 3)
     law = fitted(law, params)
     h = rng.dirichlet(np.ones(3), 4)
     n, d = np.geomspace(1, 50, 5)[:, None], np.geomspace(1, 9, 4)

@@ -14,7 +14,7 @@ from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, run_lanes
 from jaxmix.fitting.solvers.lbfgs import LBFGS
 from jaxmix.fitting.solvers.multistart import lane_shape, run_jobs
 from jaxmix.fitting.solvers.newton import Newton
-from jaxmix.laws import ADDITIVE_FIXED_N, JOINT, Law, Parameter
+from jaxmix.laws import ADDITIVE_FIXED_N, JOINT, N_PARAMS, Law, Parameter
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -52,14 +52,16 @@ class Halving:
         return state._replace(z=z, iterations=steps, done=done, failed=bad)
 
 
-CONSTANT = Law("constant", (Parameter("E"),), lambda p, n, d, h: p["E"] + 0.0 * n, uses=())
+CONSTANT = Law(
+    "constant", (Parameter("E"),), lambda p, x: p["E"] + 0.0 * x["n_params"], (N_PARAMS,)
+)
 TOY = Objective(CONSTANT, 1)
 FITS = 3
 
 
 def toy_rows():
     losses = jnp.array([[2.0, 2.0], [3.0, 3.0], [4.0, 5.0]])
-    return Rows(jnp.ones(2), jnp.ones(2), jnp.ones((1, 2, 1)), losses, jnp.full((FITS, 2), 0.5))
+    return Rows({"n_params": jnp.ones(2)}, {}, losses, jnp.full((FITS, 2), 0.5))
 
 
 def toy_jobs(count, seed=0):
@@ -139,8 +141,8 @@ def real_rows(k=3, p=20):
     n, d, h = *np.exp(rng.normal(size=(2, p))), rng.dirichlet(np.ones(k), p)
     bias = 1.0 / (h**0.5 @ rng.uniform(1, 2, (k, 2))).T  # [2, p]
     losses = (2.0 + 0.3 * n**-0.3 + 0.5 * d**-0.4 + bias) * np.exp(0.002 * rng.normal(size=(2, p)))
-    arrays = (n, d, h[None], losses, np.full((2, p), 1.0 / p))
-    return Rows(*(jnp.asarray(x) for x in arrays))
+    x = {name: jnp.asarray(v) for name, v in (("n_params", n), ("tokens", d), ("weights", h))}
+    return Rows(x, {}, jnp.asarray(losses), jnp.full((2, p), 1.0 / p))
 
 
 def real_jobs(count, objective=OBJECTIVE):

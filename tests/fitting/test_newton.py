@@ -9,7 +9,7 @@ from scipy import optimize
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.solvers.lanes import POLISH, Jobs, run_lanes
 from jaxmix.fitting.solvers.newton import Newton, free_parameters
-from jaxmix.laws import Law, Parameter
+from jaxmix.laws import N_PARAMS, Law, Parameter
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -23,16 +23,17 @@ def float64():
 CAPPED = Law(
     "capped",
     (Parameter("E", support="real", high=1.0), Parameter("b", support="real", low=-3.0)),
-    loss=lambda p, n, d, h: p["E"] + p["b"] * n,
-    uses=("n_params",),
+    loss=lambda p, x: p["E"] + p["b"] * x["n_params"],
+    inputs=(N_PARAMS,),
 )
 X = np.linspace(0.2, 2.0, 11)
 
 
 def rows(losses):
     p = len(losses)
-    arrays = (X[:p], np.ones(p), np.ones((1, p, 1)), losses[None], np.full((1, p), 1.0 / p))
-    return Rows(*(jnp.asarray(a) for a in arrays))
+    return Rows(
+        {"n_params": jnp.asarray(X[:p])}, {}, jnp.asarray(losses)[None], jnp.full((1, p), 1 / p)
+    )
 
 
 def solve(objective, losses, starts):
@@ -80,7 +81,8 @@ def test_it_goes_downhill_where_the_hessian_is_indefinite():
     square = Law(
         "square",
         (Parameter("a", support="real"), Parameter("b", support="real")),
-        loss=lambda p, n, d, h: p["a"] ** 2 * n + p["b"] ** 2,
+        loss=lambda p, x: p["a"] ** 2 * x["n_params"] + p["b"] ** 2,
+        inputs=(N_PARAMS,),
     )
     objective = Objective(square, 1, delta=100.0)
     losses = 4.0 * X + 1.0

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.laws import LAWS, Law, Parameter
+from jaxmix.laws import LAWS, N_PARAMS, Law, Parameter
 
 K, ROWS = 3, 14
-CONSTANT = Law("constant", (Parameter("E"),), lambda p, n, d, h: p["E"] + 0.0 * n, uses=())
+CONSTANT = Law(
+    "constant", (Parameter("E"),), lambda p, x: p["E"] + 0.0 * x["n_params"], (N_PARAMS,)
+)
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +31,10 @@ def rows_of(losses, row_weights=None, k=K, seed=0):
     rng = np.random.default_rng(seed)
     losses = np.asarray(losses, float)
     weights = np.ones_like(losses) if row_weights is None else np.asarray(row_weights, float)
-    h = rng.dirichlet(np.ones(K), len(losses))[:, :k]
+    h = rng.dirichlet(np.ones(k), len(losses))
     n, d = np.exp(rng.normal(size=(2, len(losses))))
-    return Rows(*(jnp.asarray(x) for x in (n, d, h, losses, weights / weights.sum())))
+    x = {name: jnp.asarray(v) for name, v in (("n_params", n), ("tokens", d), ("weights", h))}
+    return Rows(x, {}, jnp.asarray(losses), jnp.asarray(weights / weights.sum()))
 
 
 DELTA = 1e-3
@@ -118,7 +121,7 @@ def test_missing_rows_count_for_nothing(residual):
 def test_rows_where_the_law_is_infinite_count_for_nothing_without_weight(residual):
     law = LAWS["ge"]
     rows = rows_of([2.0, 3.0, 2.5], [0.0, 1.0, 1.0], k=1)
-    rows = rows._replace(weights=jnp.array([[0.0], [0.2], [0.7]]))
+    rows = rows._replace(x=rows.x | {"weights": jnp.array([0.0, 0.2, 0.7])})
     objective, z = Objective(law, 1, DELTA, residual), a_start(law, 1)
     value, gradient = jax.jit(jax.value_and_grad(objective.value))(z, rows)
     residuals, jacobian = jax.jit(objective.linearize)(z, rows)
@@ -132,10 +135,11 @@ def test_rows_where_the_law_is_infinite_count_for_nothing_without_weight(residua
 )
 def test_linearize_is_the_jacobian_in_working_parameters(name, residual):
     law = LAWS[name]
-    k = 1 if law.own_weight else K
+    k = K
     objective = Objective(law, k, DELTA, residual)
     rows = rows_of(np.random.default_rng(1).uniform(2, 5, ROWS), k=k)
-    rows = rows._replace(weights=rows.weights.at[0, 0].set(0.0 if k > 1 else 0.3))
+    h = rows.x["weights"].at[0, 0].set(0.3 if law.reads_own else 0.0)
+    rows = rows._replace(x=rows.x | {"weights": h[:, 0] if law.reads_own else h})
     z = a_start(law, k)
 
     def fitted(z):
@@ -151,10 +155,9 @@ def test_linearize_is_the_jacobian_in_working_parameters(name, residual):
 
 
 def test_each_fit_sees_its_own_rows():
-    shared = Rows(
-        *(jnp.arange(2.0),) * 2, jnp.ones((1, 2, K)), *(jnp.arange(6.0).reshape(3, 2),) * 2
-    )
+    each = jnp.arange(6.0).reshape(3, 2)
+    shared = Rows({"weights": jnp.ones((2, K))}, {}, each, each)
     one = shared.of_fit(jnp.asarray(2))
-    assert one.weights.shape == (2, K) and one.losses.tolist() == [4, 5]
-    own = shared._replace(weights=jnp.arange(6.0).reshape(3, 2, 1)).of_fit(jnp.asarray(1))
-    assert own.weights[:, 0].tolist() == [2, 3] and own.row_weights.tolist() == [2, 3]
+    assert one.x["weights"].shape == (2, K) and one.losses.tolist() == [4, 5]
+    own = Rows({}, {"weights": each}, each, each).alone(jnp.asarray(1))
+    assert own.x["weights"].tolist() == [2, 3] and own.row_weights.tolist() == [[2, 3]]

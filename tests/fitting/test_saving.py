@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from jaxmix.files import write_text
-from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
 from jaxmix.fitting.files import load_laws, save_laws
-from jaxmix.laws import LAWS, Law, Parameter
+from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
+from jaxmix.laws import LAWS, N_PARAMS, Law, Parameter
 
 DOMAINS = ("web", "code:py", "book s")
 REPORT = FitReport(1.7e-5, 3e-9, 12, 64, 9, ("C[web]",), float("nan"), notes=("a note", "another"))
 
 
 def fitted(law, target="web", seed=0, mixtures=None):
-    k = 1 if law.own_weight else len(DOMAINS)
+    k = len(DOMAINS)
     working = np.random.default_rng(seed).normal(size=law.count(k))
     with jax.enable_x64(True):
         params = {name: np.asarray(v) for name, v in law.from_working(working, k).items()}
@@ -87,11 +87,11 @@ def test_domains_join_by_name_not_by_place(tmp_path):
 
 
 def power(name="power"):
-    return Law(name, (Parameter("E"),), lambda p, n, d, h: p["E"] + 0 * n, uses=())
+    return Law(name, (Parameter("E"),), lambda p, x: p["E"] + 0 * x["n_params"], (N_PARAMS,))
 
 
 OWN = """import jaxmix.laws as laws
-POWER = laws.Law("power", (laws.Parameter("E"),), lambda p, n, d, h: p["E"] + 0 * n, uses=())
+POWER = laws.Law("power", (laws.Parameter("E"),), lambda p, x: p["E"] + 0 * x["n_params"])
 """
 
 

@@ -44,6 +44,6 @@ def draw_params():
 
 
 @pytest.fixture
-def domains_seen():
-    """domains_seen(law, k): the length of the weights' last axis."""
-    return lambda law, k: 1 if law.own_weight else k
+def seen():
+    """seen(law, h): the weights [..., k] as the law reads them: those of its own domain, or all."""
+    return lambda law, h: h[..., 0] if law.reads_own else h

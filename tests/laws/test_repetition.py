@@ -12,14 +12,13 @@ from jaxmix.laws import (
     CHINCHILLA,
     GE,
     JOINT,
-    bound,
     fixed,
     get_law,
     law_from_recipe,
     law_recipe,
     repeated,
 )
-from jaxmix.laws.data_reuse import effective_data, unbound
+from jaxmix.laws.data_reuse import effective_data
 
 PUBLISHED = {
     "E": np.exp(0.6254804),
@@ -31,6 +30,10 @@ PUBLISHED = {
     "R_N_star": 5.309743,
 }
 MIXTURES = np.array([[0.5, 0.3, 0.2], [0.0, 0.4, 0.6], [1.0, 0.0, 0.0]])
+
+
+def x_at(n, d, h, unique):
+    return {"n_params": n, "tokens": d, "weights": h, "unique": unique}
 
 
 @pytest.fixture
@@ -55,9 +58,7 @@ def test_one_domain_is_the_published_law(exponents):
     law = repeated(CHINCHILLA)
     points = [(1e9, 2e10, 5e9), (8e9, 1e11, 1e9), (1e8, 1e10, 1e10), (1e9, 1e9, 1e10)]
     for n, d, u in points:
-        found = law.loss(
-            {**p, "unique": jnp.array([u])}, dict(n_params=n, tokens=d, weights=jnp.ones(1))
-        )
+        found = law.loss(p, x_at(n, d, jnp.ones(1), jnp.array([u])))
         np.testing.assert_allclose(found, published_loss(p, n, d, u), rtol=1e-12)
 
 
@@ -73,49 +74,28 @@ def test_endless_data_is_the_base_law_to_the_bit(base, draw_params):
     p, law = draw_params(base, 3), repeated(base)
     aware = {**p, "R_D_star": 6.0, "R_N_star": 3.0}
     n, d = np.array([1e8, 1e9, np.inf]), np.array([1e10, np.inf, 1e12])
-    expected = base.loss(p, dict(n_params=n, tokens=d, weights=MIXTURES))
-    np.testing.assert_array_equal(
-        law.loss(aware, dict(n_params=n, tokens=d, weights=MIXTURES)), expected
-    )
-    endless = {**aware, "unique": np.full(3, np.inf)}
-    np.testing.assert_array_equal(
-        law.loss(endless, dict(n_params=n, tokens=d, weights=MIXTURES)), expected
-    )
+    x = x_at(n, d, MIXTURES, np.full(3, np.inf))
+    np.testing.assert_array_equal(law.loss(aware, x), base.loss(p, x))
 
 
 def test_repetition_costs_and_never_beats_its_limit(params):
-    law = repeated(ADDITIVE)
-    losses = [
-        law.loss(
-            {**params, "unique": np.full(3, u)},
-            dict(n_params=1e8, tokens=1e11, weights=MIXTURES[0]),
-        )
-        for u in (1e8, 1e9, 1e10, 1e12)
-    ]
+    law, h = repeated(ADDITIVE), MIXTURES[0]
+    losses = [law.loss(params, x_at(1e8, 1e11, h, np.full(3, u))) for u in (1e8, 1e9, 1e10, 1e12)]
     assert np.all(np.diff(losses) < 0)
-    scarce = {**params, "unique": np.array([1e9, 2e9, 5e8])}
-    at_limit = law.loss(scarce, dict(n_params=1e8, tokens=np.inf, weights=MIXTURES[0]))
-    np.testing.assert_allclose(
-        law.loss(scarce, dict(n_params=1e8, tokens=1e15, weights=MIXTURES[0])), at_limit, rtol=1e-12
-    )
-    half = {**params, "unique": np.array([1e9, np.inf, 5e8])}
-    alone = ADDITIVE.loss(
-        params, dict(n_params=1e8, tokens=np.inf, weights=np.array([0.0, 1.0, 0.0]))
-    )
-    np.testing.assert_allclose(
-        law.loss(half, dict(n_params=1e8, tokens=np.inf, weights=MIXTURES[0])), alone, rtol=1e-12
-    )
+    scarce = np.array([1e9, 2e9, 5e8])
+    at_limit = law.loss(params, x_at(1e8, np.inf, h, scarce))
+    np.testing.assert_allclose(law.loss(params, x_at(1e8, 1e15, h, scarce)), at_limit, rtol=1e-12)
+    half = np.array([1e9, np.inf, 5e8])
+    alone = ADDITIVE.loss(params, x_at(1e8, np.inf, np.array([0.0, 1.0, 0.0]), half))
+    found = law.loss(params, x_at(1e8, np.inf, h, half))
+    np.testing.assert_allclose(found, alone, rtol=1e-12)
 
 
 @pytest.mark.parametrize("law", [repeated(ADDITIVE), repeated(CHINCHILLA)], ids=lambda x: x.name)
 def test_gradients_are_finite_everywhere(law, params):
     """At zero weights, at exactly one epoch (2e9 tokens of the vertex), at the limits."""
-    p = {**params, "R_N_star": np.array(5.0), "unique": np.array([2e9, np.inf, 1e9])}
-    grad = jax.jit(
-        jax.grad(
-            lambda p, h, d: law.loss(p, dict(n_params=1e9, tokens=d, weights=h)), argnums=(0, 1)
-        )
-    )
+    p, unique = {**params, "R_N_star": np.array(5.0)}, np.array([2e9, np.inf, 1e9])
+    grad = jax.jit(jax.grad(lambda p, h, d: law.loss(p, x_at(1e9, d, h, unique)), argnums=(0, 1)))
     p = {n: jnp.asarray(v) for n, v in p.items()}
     for h, tokens in itertools.product(MIXTURES, (1e10, 2e9, np.inf)):
         by_p, by_h = grad(p, jnp.asarray(h), jnp.asarray(tokens))
@@ -124,15 +104,12 @@ def test_gradients_are_finite_everywhere(law, params):
 
 
 def test_gradients_agree_with_finite_differences(params):
-    law = bound(repeated(ADDITIVE))
-    p = {**params, "unique": np.array([2e9, 5e10, 1e8])}
-    d = np.array([1e10, 1e10, 3e9])
-    theta = np.asarray(law.flatten(p))
+    law = repeated(ADDITIVE)
+    x = x_at(1e9, np.array([1e10, 1e10, 3e9]), MIXTURES, np.array([2e9, 5e10, 1e8]))
+    theta = np.asarray(law.flatten(params))
 
     def loss(log_theta):
-        return law.loss(
-            law.unflatten(jnp.exp(log_theta), 3), dict(n_params=1e9, tokens=d, weights=MIXTURES)
-        )
+        return law.loss(law.unflatten(jnp.exp(log_theta), 3), x)
 
     exact = jax.jit(jax.jacrev(loss))(np.log(theta))
     steps = 1e-5 * np.eye(len(theta))
@@ -141,30 +118,26 @@ def test_gradients_agree_with_finite_differences(params):
 
 
 def test_slope_along_the_simplex_is_continuous_at_one_epoch(params):
-    law, p = repeated(ADDITIVE), {**params, "unique": jnp.array([5e9, jnp.inf, jnp.inf])}
+    law, unique = repeated(ADDITIVE), jnp.array([5e9, jnp.inf, jnp.inf])
 
     def loss(t):
-        return law.loss(
-            p, dict(n_params=1e9, tokens=1e10, weights=jnp.array([0.5 + t, 0.3 - t, 0.2]))
-        )
+        return law.loss(params, x_at(1e9, 1e10, jnp.array([0.5 + t, 0.3 - t, 0.2]), unique))
 
     below, above = (jax.grad(loss)(t) for t in (-1e-9, 1e-9))
     np.testing.assert_allclose(below, above, rtol=1e-6)
 
 
 def test_units_change_the_parameters_and_not_the_loss(params):
-    law, p = repeated(ADDITIVE), {**params, "unique": np.array([2e9, 5e10, 1e8])}
-    moved = law.rescale(p, 3e8, 2e10)
-    found = law.loss(moved, dict(n_params=1e9 / 3e8, tokens=1e10 / 2e10, weights=MIXTURES))
-    np.testing.assert_allclose(
-        found, law.loss(p, dict(n_params=1e9, tokens=1e10, weights=MIXTURES)), rtol=1e-12
-    )
+    law = repeated(ADDITIVE)
+    x = x_at(1e9, 1e10, MIXTURES, np.array([2e9, 5e10, 1e8]))
+    moved = law.rescale(params, 3e8, 2e10)
+    found = law.loss(moved, law.in_units(x, (3e8, 2e10)))
+    np.testing.assert_allclose(found, law.loss(params, x), rtol=1e-12)
 
 
 def test_laws_are_values():
     assert repeated(ADDITIVE) == repeated(ADDITIVE) == get_law("Additive+repetition")
-    assert len({bound(repeated(JOINT)), bound(repeated(JOINT)), repeated(JOINT)}) == 2
-    assert unbound(bound(repeated(JOINT))) == repeated(JOINT)
+    assert len({repeated(JOINT), repeated(JOINT), JOINT}) == 2
     assert fixed(JOINT, {"E": 1.0}) == fixed(JOINT, {"E": 1}) != fixed(JOINT, {"E": 2.0})
     assert repeated(CHINCHILLA).count(1) == 7 and repeated(ADDITIVE).count(3) == 12
 
@@ -174,9 +147,8 @@ def test_laws_are_values():
     [
         ADDITIVE,
         repeated(JOINT),
-        bound(repeated(ADDITIVE)),
         fixed(ADDITIVE, {"E": 1.5, "C": [1.0, 2.0]}),
-        bound(fixed(repeated(CHINCHILLA), {"R_D_star": 15.0})),
+        fixed(repeated(CHINCHILLA), {"R_D_star": 15.0}),
     ],
     ids=lambda law: law.name,
 )
@@ -201,8 +173,7 @@ def test_a_fixed_law_is_the_law_at_those_values(params):
     [
         (lambda: repeated(GE), "only one domain's weight"),
         (lambda: repeated(repeated(JOINT)), "knows repetition already"),
-        (lambda: get_law("additive-fixed-nd+repetition"), "sees no tokens"),
-        (lambda: bound(JOINT), "knows no repetition"),
+        (lambda: get_law("additive-fixed-nd+repetition"), "reads no tokens"),
         (lambda: fixed(JOINT, {"A": 1.0}), "no parameter 'A'; it has E, alpha"),
         (lambda: fixed(JOINT, {"E": -1.0}), "takes one number"),
         (lambda: fixed(JOINT, {"C": 1.0}), "takes one number per domain"),
