@@ -11,7 +11,7 @@ from jaxmix.cli import common
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    from jaxmix.fitting.selection import Nested, Pull, Selection, SelectionRow
+    from jaxmix.fitting.selection import NestedScore, Pull, Selection, SelectionRow
 
 _SHOWN = 12  # rows of the table of settings
 
@@ -228,7 +228,7 @@ def _row(row: "SelectionRow") -> dict[str, Any]:
         "difference": row.difference.mean,
         "standard_error": row.difference.standard_error,
         "tied": row.tied,
-        "careless": row.careless,
+        "high_regret": row.high_regret,
     }
 
 
@@ -277,10 +277,10 @@ def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> 
 def _mark(found: "Selection", row: "SelectionRow") -> str:
     if row.candidate == found.choice:
         return "picked"
-    return "picks worse mixtures" if row.careless else "tie" if row.tied else ""
+    return "picks worse mixtures" if row.high_regret else "tie" if row.tied else ""
 
 
-def _nested_table(nested: "Nested") -> Any:
+def _nested_table(nested: "NestedScore") -> Any:
     title = "the procedure, scored on splits that did not choose"
     made = common.table(title, "outer split", "chosen without it", "error %", "regret", text=())
     for pick in nested.picks:

@@ -131,7 +131,8 @@ def _given(law: Law, one: Input, value: Any, domains: Sequence[str]) -> np.ndarr
     missing = [d for d in domains if d not in bare]
     if missing and one.default is None:
         raise JaxmixError(f"input '{one.name}' lacks domain '{missing[0]}'; give one for each")
-    values = np.array([bare.get(d, one.default) for d in domains], float)
+    default = np.nan if one.default is None else one.default
+    values = np.array([bare.get(d, default) for d in domains], float)
     if not np.all(values > 0):
         worst = domains[int(np.argmin(values > 0))]
         raise JaxmixError(f"'{one.name}' of domain '{worst}' must be above 0")

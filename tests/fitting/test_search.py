@@ -1,4 +1,4 @@
-"""The search: starts by number, lanes that keep bits, kicks of the best, the polish."""
+"""The search: starts by number, lanes that keep bits, perturbations of the best, the polish."""
 
 import logging
 

@@ -73,7 +73,7 @@ def test_the_true_law_is_picked_and_the_blind_one_is_not_eligible(selection):
     rows = {r.candidate.law.name: r for r in selection.rows}
     assert selection.choice == Candidate(ADDITIVE, "log")
     assert rows["additive"].score < 0.5 < rows["chinchilla"].score
-    assert rows["chinchilla"].careless and rows["chinchilla"].difference.mean > 0
+    assert rows["chinchilla"].high_regret and rows["chinchilla"].difference.mean > 0
     assert rows["additive"].mean_regret < 0.01 < rows["chinchilla"].mean_regret
     assert set(rows["additive"].error) == {"size", "mixtures", "range"}
     assert selection.best_of_laws() == selection.rows
@@ -176,7 +176,7 @@ def test_regret_comes_first():
     errors_ = groups([[1.0, 1.0, 1.0, 1.1], [0.5, 0.5, 0.5, 0.6]])
     regret = groups([[0.0, 0.0, 0.001, 0.0], [0.1, 0.12, 0.11, 0.1]])
     verdict = choose(Evidence(errors_, regret), [19, 5])
-    assert (verdict.picked, verdict.careless) == (0, (1,))
+    assert (verdict.picked, verdict.high_regret) == (0, (1,))
     assert choose(Evidence(errors_, None), [19, 5]).picked == 1
 
 

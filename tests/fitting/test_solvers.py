@@ -12,7 +12,7 @@ from jaxmix.fitting import simulate
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import make_problem, random_starts
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
-from jaxmix.fitting.solvers.hopping import BasinHopping, kick
+from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
 from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, run_lanes
 from jaxmix.fitting.solvers.lbfgs import LBFGS
 from jaxmix.fitting.solvers.newton import Newton
@@ -161,8 +161,8 @@ def test_kicks_are_of_two_kinds_and_stay_within_bounds(easy):
     low, high = easy.objective.law.bounds(3)
     z = jnp.asarray(high) - 0.1
     keys = jax.random.split(jax.random.key(0), 400)
-    kicked = jax.jit(jax.vmap(lambda key: kick(easy.objective, key, z)))(keys)
-    assert (kicked >= low).all() and (kicked <= high).all() and (kicked == high).any()
-    moved = np.mean(np.asarray(kicked) != np.asarray(z), axis=1)
+    perturbed = jax.jit(jax.vmap(lambda key: perturb(easy.objective, key, z)))(keys)
+    assert (perturbed >= low).all() and (perturbed <= high).all() and (perturbed == high).any()
+    moved = np.mean(np.asarray(perturbed) != np.asarray(z), axis=1)
     everywhere = moved == 1.0
     assert 0.35 < everywhere.mean() < 0.65 and moved[~everywhere].mean() < 0.3

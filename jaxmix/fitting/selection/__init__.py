@@ -3,7 +3,7 @@
 from jaxmix.fitting.selection.candidates import Candidate as Candidate
 from jaxmix.fitting.selection.candidates import make_candidates as make_candidates
 from jaxmix.fitting.selection.choice import Difference as Difference
-from jaxmix.fitting.selection.choice import Nested as Nested
+from jaxmix.fitting.selection.choice import NestedScore as NestedScore
 from jaxmix.fitting.selection.choice import OuterPick as OuterPick
 from jaxmix.fitting.selection.prior_strength import STRENGTHS as STRENGTHS
 from jaxmix.fitting.selection.prior_strength import Pull as Pull

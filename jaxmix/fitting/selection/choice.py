@@ -9,7 +9,7 @@ from jaxmix.fitting.scores import mean
 from jaxmix.fitting.selection.evidence import Evidence, Groups
 
 _CLUSTERS = 3  # fewer groups than this say nothing about their spread
-_CARELESS = 2.0  # standard errors of regret, which is a matter of a few picks
+_REGRET_ERRORS = 2.0  # standard errors of regret, which is a matter of a few picks
 _ROUNDING = 1.0 + 1e-9
 
 
@@ -76,14 +76,14 @@ class Verdict:
         picked: the pick.
         lowest: the lowest error among those that pick mixtures well enough.
         tied: those within one standard error of ``lowest`` in error.
-        careless: those whose picks of mixtures cost more than two standard errors above the
+        high_regret: those whose picks of mixtures cost more than two standard errors above the
             cheapest; they are not eligible, whatever their error.
     """
 
     picked: int
     lowest: int
     tied: tuple[int, ...]
-    careless: tuple[int, ...]
+    high_regret: tuple[int, ...]
 
 
 def choose(evidence: Evidence, n_parameters: Sequence[int]) -> Verdict | None:
@@ -102,14 +102,14 @@ def choose(evidence: Evidence, n_parameters: Sequence[int]) -> Verdict | None:
     lowest = min(eligible, key=lambda i: scores[i])
     tied = [i for i in eligible if paired(evidence.error, i, lowest).within(1.0)]
     picked = min(tied, key=lambda i: (n_parameters[i], scores[i], i))
-    careless = tuple(i for i in finite if i not in eligible)
-    return Verdict(picked, lowest, tuple(tied), careless)
+    high_regret = tuple(i for i in finite if i not in eligible)
+    return Verdict(picked, lowest, tuple(tied), high_regret)
 
 
 def _near_lowest(regret: Groups, among: Sequence[int]) -> list[int]:
     scores = regret.score()
     lowest = min(among, key=lambda i: scores[i])
-    return [i for i in among if paired(regret, i, lowest).within(_CARELESS)]
+    return [i for i in among if paired(regret, i, lowest).within(_REGRET_ERRORS)]
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class OuterPick:
 
 
 @dataclass(frozen=True)
-class Nested:
+class NestedScore:
     """The procedure as a whole, beside the figures of the pick that it chose.
 
     Attributes:
@@ -157,7 +157,7 @@ def nested_score(
     picked: int,
     names: Sequence[str],
     n_parameters: Sequence[int],
-) -> Nested:
+) -> NestedScore:
     """Lets inner splits choose and outer rows score.
 
     Args:
@@ -181,7 +181,7 @@ def nested_score(
         )
         picks.append(OuterPick(name, names[verdict.picked], error, regret))
         used.append(split)
-    return Nested(
+    return NestedScore(
         mean(p.error for p in picks),
         mean(_at(outer.error, s, picked) for s in used),
         mean(p.regret for p in picks),

@@ -127,9 +127,7 @@ def _reporter(
     return None if progress is None else lambda done, total: progress(name, done, total)
 
 
-def _rows(
-    name: str, fits: FittedLaws, train: RunTable, test: RunTable
-) -> list[ComparisonRow]:
+def _rows(name: str, fits: FittedLaws, train: RunTable, test: RunTable) -> list[ComparisonRow]:
     on_train, on_test = score(fits, train), score(fits, test)
     return [
         ComparisonRow(

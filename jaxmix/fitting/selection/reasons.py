@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.fitting.selection.candidates import Candidate
-from jaxmix.fitting.selection.choice import Difference, Nested, Verdict
+from jaxmix.fitting.selection.choice import Difference, NestedScore, Verdict
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SelectionRow:
         target_regret: likewise where mixtures are picked for one target alone, by target.
         difference: its score less that of the pick, percentage points.
         tied: whether it is within one standard error of the lowest error of those eligible.
-        careless: whether its regret is more than two standard errors above the lowest; it is not
+        high_regret: whether its regret is more than two standard errors above the lowest; it is not
             eligible then, whatever its error.
     """
 
@@ -37,11 +37,11 @@ class SelectionRow:
     target_regret: dict[str, float]
     difference: Difference
     tied: bool
-    careless: bool
+    high_regret: bool
 
 
 def explain(
-    rows: Sequence[SelectionRow], verdict: Verdict, nested: Nested | None
+    rows: Sequence[SelectionRow], verdict: Verdict, nested: NestedScore | None
 ) -> tuple[str, ...]:
     """Why the pick and by how little, one sentence each.
 
@@ -82,7 +82,7 @@ def _rivals(
 ) -> list[SelectionRow]:
     """The best row of every law that has not been spoken of; eligible rows go first."""
     best: dict[str, SelectionRow] = {}
-    for row in sorted(rows, key=lambda r: (r.careless, r.score)):
+    for row in sorted(rows, key=lambda r: (r.high_regret, r.score)):
         best.setdefault(row.candidate.law.name, row)
     spoken = (pick.candidate.law.name, lowest.candidate.law.name)
     return [row for name, row in best.items() if name not in spoken]
@@ -92,14 +92,14 @@ def _against(row: SelectionRow) -> str:
     name, gap = row.candidate.name, row.difference
     if not np.isfinite(row.score):
         return f"{name} diverges on some held-out row"
-    if row.careless:
+    if row.high_regret:
         return f"{name} is not eligible: its mixtures cost {row.mean_regret:.4f} nats"
     side = "more" if gap.mean >= 0 else "less"
     tie = ", a tie" if abs(gap.mean) <= gap.standard_error else ""
     return f"{name} errs by {_points(gap)} {side}{tie}"
 
 
-def _nested_reasons(nested: Nested | None) -> list[str]:
+def _nested_reasons(nested: NestedScore | None) -> list[str]:
     if nested is None or not nested.picks:
         return []
     count = len(nested.picks)

@@ -15,7 +15,7 @@ from jaxmix.fitting.selection.candidates import (
     where_expression,
 )
 from jaxmix.fitting.selection.choice import (
-    Nested,
+    NestedScore,
     Verdict,
     choose,
     nested_score,
@@ -50,7 +50,7 @@ class Selection:
     choice: Candidate
     rows: tuple[SelectionRow, ...]
     reasons: tuple[str, ...]
-    nested: Nested | None
+    nested: NestedScore | None
     baselines: dict[str, dict[str, float]]
     where: str | None
     dropped: dict[str, str]
@@ -171,7 +171,7 @@ def _splits(
                 seed=seed,
                 rows=rows,
             )
-        except ValueError:
+        except JaxmixError:
             if rows is None:
                 raise
     return found
@@ -258,7 +258,7 @@ def _rows(
             target_regret={t: float(score[i]) for t, score in by_target.items()},
             difference=paired(found.error, i, verdict.picked),
             tied=i in verdict.tied,
-            careless=i in verdict.careless,
+            high_regret=i in verdict.high_regret,
         )
         for i, candidate in enumerate(trials.candidates)
     ]
@@ -271,7 +271,7 @@ def _nested(
     verdict: Verdict,
     counts: Sequence[int],
     inner: Mapping[int, Sequence[int]],
-) -> Nested:
+) -> NestedScore:
     judged: list[evidence.Evidence | str] = [
         evidence.gather(trials.take(usable, list(at)))
         if len(at)

@@ -18,7 +18,7 @@ from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import FitError, Problem, make_problem
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.splits import Split
-from jaxmix.fitting.solvers.hopping import kick
+from jaxmix.fitting.solvers.hopping import perturb
 from jaxmix.fitting.solvers.lanes import WARM, Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, run_jobs, run_search
 from jaxmix.laws import Law, Scales
@@ -26,7 +26,7 @@ from jaxmix.runs import RunTable
 
 Array = jax.Array
 Progress = Callable[[str, int, int], None]
-_WARM_STARTS = 8  # half of them optima of the parent, half kicks of those
+_WARM_STARTS = 8  # half of them optima of the parent, half perturbations of those
 
 
 @dataclass(frozen=True)
@@ -229,16 +229,16 @@ def _together(parts: Iterable[Array]) -> Array:
 
 
 def _warm(problem: Problem, parents: Pool, parent: Sequence[int], m: int) -> Pool:
-    """Local solves from the best optima of each fit's parent and from kicks of them."""
+    """Local solves from the best optima of each fit's parent and from perturbations of them."""
     half = _WARM_STARTS // 2
     fits = [p * m + t for p in parent for t in range(m)]
     elite = np.stack([parents.elite(f, half) for f in fits], 1)  # [half, fits, P]
     z = jnp.asarray(elite.reshape(-1, elite.shape[-1]))
     keys = jax.random.split(jax.random.key(1), 2 * len(z))
-    kicked = jax.vmap(partial(kick, problem.objective))(keys[len(z) :], z)
+    perturbed = jax.vmap(partial(perturb, problem.objective))(keys[len(z) :], z)
     count = len(fits)
     jobs = Jobs(
-        jnp.concatenate([z, kicked]),
+        jnp.concatenate([z, perturbed]),
         jnp.tile(jnp.arange(count), 2 * half),
         keys,
         jnp.full(2 * len(z), WARM),

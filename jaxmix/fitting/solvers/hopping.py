@@ -1,6 +1,6 @@
 """Basin-hopping (Wales and Doye 1997; section 2.3 of the paper) around any flat solver.
 
-Every lane is a chain of its own: solve, compare with where the chain stood (Metropolis), kick,
+Every lane is a chain of its own: solve, compare with where the chain stood (Metropolis), perturb,
 solve again. The inner solver's steps are the loop's steps, so chains never wait for one another.
 """
 
@@ -16,7 +16,7 @@ from jaxmix.fitting.solvers.lanes import WARM, Solver
 Array = jax.Array
 
 
-def kick(objective: Objective, key: Array, z: Array) -> Array:
+def perturb(objective: Objective, key: Array, z: Array) -> Array:
     """A start in a neighboring basin: either all parameters moved a little, or a few far.
 
     Measured on the joint law: from a good optimum both kinds lead to a better one about as often.
@@ -50,7 +50,7 @@ class BasinHopping:
 
     Attributes:
         inner: the local solver.
-        hops: kicks after the first solve; a chain makes ``hops + 1`` inner solves.
+        hops: perturbations after the first solve; a chain makes ``hops + 1`` inner solves.
         temperature: of the Metropolis test, as a share of the chain's current objective.
     """
 
@@ -75,13 +75,13 @@ class BasinHopping:
 
     def _hop(self, objective: Objective, state: HoppingState) -> HoppingState:
         inner, key = state.inner, jax.random.fold_in(state.key, state.hops)
-        accept_key, kick_key, inner_key = jax.random.split(key, 3)
+        accept_key, perturb_key, inner_key = jax.random.split(key, 3)
         value = jnp.where(inner.failed, jnp.inf, inner.value)
         better = value < state.value
         uphill = jax.random.exponential(accept_key) * self.temperature * state.current_value
         accept = (value <= state.current_value + uphill) | jnp.isinf(state.current_value)
         current = jnp.where(accept, inner.z, state.current)
-        start = kick(objective, kick_key, current)
+        start = perturb(objective, perturb_key, current)
         done = state.hops >= self.hops
         return state._replace(
             inner=self.inner.init(objective, start, inner_key, WARM),

@@ -17,7 +17,7 @@ from jaxmix.fitting.objective import Objective, Rows
 Array = jax.Array
 
 
-# How near an optimum a start is thought to be: anywhere, in a kicked basin, at the bottom.
+# How near an optimum a start is thought to be: anywhere, in a perturbed basin, at the bottom.
 COLD, WARM, POLISH = 0, 1, 2
 
 

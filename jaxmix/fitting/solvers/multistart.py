@@ -1,4 +1,4 @@
-"""The search over starting points: random starts, kicks of the best, and the final polish."""
+"""The search over starting points: random starts, perturbations of the best, a final polish."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import Problem, random_starts
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
-from jaxmix.fitting.solvers.hopping import BasinHopping, kick
+from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
 from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, Results, Solver, run_lanes
 from jaxmix.fitting.solvers.lbfgs import LBFGS
 from jaxmix.fitting.solvers.newton import Newton
@@ -30,9 +30,9 @@ class Search:
 
     Attributes:
         solver: the local solver.
-        hop: spend the second half of the restarts on kicks of the best optima of the first:
+        hop: spend the second half of the restarts on perturbations of the best optima of the first:
             basin-hopping whose chains share what they found.
-        elite: distinct optima per fit that are kicked.
+        elite: distinct optima per fit that are perturbed.
     """
 
     solver: Solver | JaxoptLBFGS
@@ -52,9 +52,9 @@ SEARCHES: dict[str, Search] = {
 
 
 @partial(jax.jit, static_argnames="objective")
-def kick_all(objective: Objective, keys: Array, z: Array) -> Array:
+def perturb_all(objective: Objective, keys: Array, z: Array) -> Array:
     """Starts [J, P] in basins beside those of z [J, P]."""
-    return jax.vmap(partial(kick, objective))(keys, z)
+    return jax.vmap(partial(perturb, objective))(keys, z)
 
 
 def lane_shape(jobs: int) -> tuple[int, int]:
@@ -166,7 +166,7 @@ def run_search(
         if i >= cold:
             best = np.stack([pool.elite(f, search.elite) for f in range(fits)], 1)
             parents = best[np.arange(count) % search.elite].reshape(z.shape)
-            z = kick_all(objective, keys, jnp.asarray(parents, z.dtype))
+            z = perturb_all(objective, keys, jnp.asarray(parents, z.dtype))
         stage = jnp.full(count * fits, COLD if i < cold else WARM)
         jobs = Jobs(z, fit_of_job, keys, stage)
         pool = pool.add(run_jobs(search.solver, objective, problem.rows, jobs), fits)
