@@ -101,7 +101,7 @@ def measure(kind: Kind, studies: int, resamples: int, seed: int) -> dict[str, ob
     start = time.perf_counter()
     truths, table = draw(kind, studies, seed)
     laws = fit(table, kind.law, restarts=64)
-    ensemble = bootstrap(laws, table, resamples=resamples, unit="mixture")
+    ensemble = bootstrap(laws, table, resamples=resamples, cluster="mixture")
     unseen = dirichlet_design(kind.k, 20, seed=seed + 2, minimum=0.02)
     row: dict[str, object] = {"study": kind.name}
     for place, budget in (("within", INSIDE), ("beyond", BEYOND)):
@@ -158,7 +158,7 @@ def speed(resamples: int = 1000, probes: int = 24) -> None:
     start = time.perf_counter()
     bootstrap(laws, runs, resamples=resamples)
     seconds = time.perf_counter() - start
-    elsewhere = bootstrap(laws, runs, resamples=50, probes=probes).elsewhere
+    elsewhere = bootstrap(laws, runs, resamples=50, probes=probes).search_check
     print(f"{resamples} refits: {seconds:.1f} s; {elsewhere}")
 
 

@@ -113,7 +113,7 @@ def best_law(scores):
 def refitted(laws, table, resamples):
     """Refits of the old target's law, for intervals of the critical ratio."""
     (old,) = (law for law in laws if law.target == "old")
-    return bootstrap([old], table, resamples=resamples, method="bayesian", unit="mixture")
+    return bootstrap([old], table, resamples=resamples, method="bayesian", cluster="mixture")
 
 
 def predicted_ratios(laws, table, tokens, refits):

@@ -21,7 +21,7 @@ import numpy as np
 from harness import Setting
 
 from jaxmix.fitting import FittedLaw, bootstrap, fit
-from jaxmix.fitting.uncertainty.ensemble import Ensemble, between
+from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
 from jaxmix.mixtures import Optima, js_distance, optimal_path, optimize, schedule
 from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.mixtures.solve.refitted import best_refitted
@@ -65,7 +65,7 @@ def study(name: str, runs: RunTable, setting: Setting) -> None:
     harness.write_csv(out / f"{name}-grid.csv", optima_rows(grid, {}))
     harness.write_csv(out / f"{name}-limits.csv", limit_rows(paths, constant))
     if name in REFITTED and not setting.smoke:  # refits take minutes
-        refits = bootstrap(joint, runs, resamples=REFITS, unit="mixture", progress=told(name))
+        refits = bootstrap(joint, runs, resamples=REFITS, cluster="mixture", progress=told(name))
         harness.write_csv(out / f"{name}-trends.csv", trend_rows(joint, refits, runs))
     plot_compute(grid, constant, runs, out / f"{name}-weights-over-compute.png")
     if len(runs.domains) == 3:
@@ -173,7 +173,7 @@ def trend_rows(
         start, end = (optimal_path(laws, *budget, starts=STARTS).weights[0] for budget in ends)
         many = [optima_of(refits, *budget) for budget in ends]
         change, drawn = end - start, many[1] - many[0]
-        low, _, high = between(change, drawn - change, 0.9)
+        low, _, high = interval(change, drawn - change, 0.9)
         for i, domain in enumerate(runs.domains):
             yield {
                 "move": move,

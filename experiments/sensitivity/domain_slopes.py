@@ -100,7 +100,7 @@ def recovery_rows(
     )
     law, targets = truth[0].law, [t.target for t in truth]
     fitted = fit(drawn, law, targets=targets, restarts=restarts, residual="log")
-    refits = bootstrap(fitted, drawn, resamples=resamples, unit="mixture")
+    refits = bootstrap(fitted, drawn, resamples=resamples, cluster="mixture")
     k = len(truth[0].domains)
     center, out = uniform(k)[0], one_out(k)
     true = domain_effects(truth, *budget, center)

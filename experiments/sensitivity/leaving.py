@@ -61,7 +61,8 @@ def predicted(laws: Sequence[FittedLaw], runs: RunTable, place: Place, keys: np.
     influences = [influence(law, runs, tolerance=TOLERANCE) for law in laws]
     moved = mixture_influence(influences, *place.budget).by_weight
     weights = np.sum([moved[law.target] for law in laws], axis=0)  # [k, p]
-    losses = np.array([i.on_prediction(*place.budget, place.mixture)[1] for i in influences])
+    x = {"n_params": place.n_params, "tokens": place.tokens, "weights": place.mixture}
+    losses = np.array([i.on_prediction(x)[1] for i in influences])
     member = np.arange(keys.max() + 1)[:, None] == keys  # [u, p]
     return Moves(*(-(member @ x.T) for x in (weights, losses)))
 

@@ -167,7 +167,7 @@ def domain_slopes_of(
     from domain_slopes import effect_rows
 
     laws = fitted(runs, law, targets, SMOOTH if smoke else SHARP, smoke)
-    refits = None if smoke else bootstrap(laws, runs, resamples=REFITS, unit="mixture")
+    refits = None if smoke else bootstrap(laws, runs, resamples=REFITS, cluster="mixture")
     budget = budget_of(runs)
     best = optimize(laws, *budget).weights
     # A slope at a weight of 0 can be infinite.

@@ -38,6 +38,7 @@ _Parts = Sequence[Mapping[str, float]]
 @click.option("--resamples", type=click.IntRange(min=50), default=1000, show_default=True)
 @click.option(
     "--unit",
+    "cluster",
     type=click.Choice(["mixture", "run"]),
     help="What is resampled together; by default mixtures where there are twelve or more.",
 )
@@ -120,12 +121,12 @@ def as_dict(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> d
         "losses": {t: i._asdict() for t, i in found.losses.items()},
         "resampling": {
             "method": ensemble.method,
-            "unit": ensemble.unit,
-            "units": ensemble.units,
+            "unit": ensemble.cluster,
+            "units": ensemble.clusters,
             "resamples": ensemble.resamples,
-            "elsewhere": None if ensemble.elsewhere is None else vars(ensemble.elsewhere),
+            "elsewhere": None if ensemble.search_check is None else vars(ensemble.search_check),
         },
-        "discrepancy": dict(zip(found.losses, ensemble.discrepancy.mixture.tolist(), strict=True)),
+        "discrepancy": dict(zip(found.losses, ensemble.model_error.level.tolist(), strict=True)),
         "noise": {n.target: {**vars(n), "floor": n.floor} for n in noise},
         "notes": found.notes,
     }
@@ -160,18 +161,18 @@ def _show(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> Non
         "missed by the law",
     )
     for (name, i), n, missed in zip(
-        found.losses.items(), noise, ensemble.discrepancy.mixture, strict=True
+        found.losses.items(), noise, ensemble.model_error.level, strict=True
     ):
         ends = (i.estimate, i.low, i.high)
         losses.add_row(
             name, *(f"{v:.4f}" for v in ends), common.number(n.floor, 2), common.number(missed, 2)
         )
     lines = [
-        f"{ensemble.resamples} {ensemble.method} refits over {ensemble.units} {ensemble.unit}s; "
+        f"{ensemble.resamples} {ensemble.method} refits over {ensemble.clusters} {ensemble.cluster}s; "
         f"the set holds mixtures predicted within {found.threshold:.3g} nats of the best"
     ]
-    if ensemble.elsewhere:
-        e = ensemble.elsewhere
+    if ensemble.search_check:
+        e = ensemble.search_check
         lines.append(
             f"of {e.probed} refits, a fresh search of {e.restarts} starts ended lower in "
             f"{100 * e.lower:.0f}% and higher in {100 * e.higher:.0f}%"

@@ -1,5 +1,6 @@
 """Fitting laws to run tables: the objective, batched solvers, restarts, scores, simulation."""
 
+from jaxmix.fitting.extrapolate import extrapolate as extrapolate
 from jaxmix.fitting.files import load_laws as load_laws
 from jaxmix.fitting.files import save_laws as save_laws
 from jaxmix.fitting.fit import DEFAULT_SOLVER as DEFAULT_SOLVER
@@ -24,10 +25,10 @@ from jaxmix.fitting.selection.compare import compare as compare
 from jaxmix.fitting.simulate import random_truth as random_truth
 from jaxmix.fitting.simulate import simulate as simulate
 from jaxmix.fitting.uncertainty.bootstrap import bootstrap as bootstrap
-from jaxmix.fitting.uncertainty.discrepancy import Discrepancy as Discrepancy
 from jaxmix.fitting.uncertainty.ensemble import Ensemble as Ensemble
 from jaxmix.fitting.uncertainty.ensemble import Interval as Interval
 from jaxmix.fitting.uncertainty.influence import Influence as Influence
 from jaxmix.fitting.uncertainty.influence import influence as influence
+from jaxmix.fitting.uncertainty.model_error import ModelError as ModelError
 from jaxmix.fitting.uncertainty.noise import Noise as Noise
 from jaxmix.fitting.uncertainty.noise import measure_noise as measure_noise

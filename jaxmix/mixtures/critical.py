@@ -85,7 +85,7 @@ def critical_ratio(
         low = high = float("nan")
         if refits is not None:
             at = [one.target for one in refits.laws].index(law.target)
-            found = refits.losses(n, d, path)[at]  # [B, G]
+            found = refits.losses({"n_params": n, "tokens": d, "weights": path})[at]  # [B, G]
             tops = [_largest(intervals_below(ratios, row - limit)) for row in found]
             low, high = np.quantile(tops, [(1 - level) / 2, (1 + level) / 2]).tolist()
         kept = intervals_below(ratios, losses[i] - limit)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
-from jaxmix.fitting.uncertainty.ensemble import Ensemble, basic
+from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
 from jaxmix.laws import Law
 
 Array = jax.Array
@@ -80,7 +80,7 @@ def domain_effects(
         if ensemble is not None:
             refits = ensemble.stacked
             many = np.asarray(_many(refits.law, refits.params, refits.own, point))  # [B, m, k]
-            low, _, high = basic(slope, many - slope, level)
+            low, _, high = interval(slope, many - slope, level)
     names = tuple(f.target for f in laws), laws[0].domains
     budget = float(n_params), float(tokens)
     return DomainEffects(*names, np.asarray(mixture), *budget, slope, low, high, level)

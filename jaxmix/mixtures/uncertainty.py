@@ -235,9 +235,8 @@ class _Errors:
         n, d = (jnp.full(len(self.weights), x) for x in self.budget)
         truth = np.asarray(self.laws.losses({"n_params": n, "tokens": d, "weights": chosen})).T
         center = np.array(list(best.predicted.values()))
-        missed = self.ensemble.discrepancy.draw(
-            self.ensemble.laws, len(self.weights), *self.budget, self.best, seed=1
-        ).T
+        x = {"n_params": self.budget[0], "tokens": self.budget[1], "weights": self.best}
+        missed = self.ensemble.model_error.draw(x, len(self.weights), 1).T
         errors, fixed = _finite(said - truth) + missed, _finite(fixed - center) + missed
 
         def shifted(value: float, w: np.ndarray) -> Interval:
@@ -255,13 +254,11 @@ class _Errors:
 
     def _missed_difference(self, apart: np.ndarray) -> np.ndarray:
         """Random errors [B] of the difference of two mixtures that are ``apart`` [k] or [B, k]."""
-        missed = self.ensemble.discrepancy
-        n, d = self.budget
-        size = missed.single(self.ensemble.laws, n, d, self.best)  # [m]
-        spread = float(np.sqrt(self.w @ missed.correlated(size) @ self.w))
-        share = np.minimum(np.sqrt((apart**2).sum(-1)) / missed.distance, 1.0)
-        drawn = missed.standard(len(self.weights), 1, self.ensemble.seed + 1)[0]
-        return drawn * spread * np.sqrt(2.0 * share)
+        x = {"n_params": self.budget[0], "tokens": self.budget[1], "weights": self.best}
+        distance = np.sqrt((apart**2).sum(-1))
+        return self.ensemble.model_error.draw_difference(
+            x, self.w, distance, len(self.weights), self.ensemble.seed + 1
+        )
 
 
 def _finite(errors: np.ndarray) -> np.ndarray:

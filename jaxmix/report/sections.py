@@ -297,7 +297,7 @@ def origin(report: Report) -> Made:
     if report.ensemble:
         e = report.ensemble
         rows.append(
-            ["refits", f"{e.resamples}, {e.method} bootstrap of {e.units} units ({e.unit})"]
+            ["refits", f"{e.resamples}, {e.method} bootstrap of {e.clusters} {e.cluster}s"]
         )
     return "", table("Origin", ["what", "value"], rows, 2)
 

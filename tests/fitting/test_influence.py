@@ -19,6 +19,7 @@ from jaxmix.mixtures import dirichlet_design, mixture_influence, optimize, verti
 
 DOMAINS = ("a", "b", "c")
 POINT = (5e9, 2e11, np.array([0.2, 0.5, 0.3]))
+AT = dict(zip(("n_params", "tokens", "weights"), POINT, strict=True))
 
 
 def _truth() -> dict[str, np.ndarray]:
@@ -102,7 +103,7 @@ def test_influence_equals_central_differences(study, kind, inside, step):
     found = influence(fitted, runs)
     assert found.undetermined == 0
     params = found.by_loss if kind == "loss" else found.by_weight
-    at_point = found.on_prediction(*POINT)[0 if kind == "loss" else 1]
+    at_point = found.on_prediction(AT)[0 if kind == "loss" else 1]
     mixture = mixture_influence([found], POINT[0], POINT[1])
     by_row = (mixture.by_loss if kind == "loss" else mixture.by_weight)["x"]
     for row in _rows(runs, fitted, inside):

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from jaxmix.fitting import bootstrap, fit, measure_noise, random_truth, simulate
-from jaxmix.fitting.uncertainty.clusters import default_unit, folds, labels
-from jaxmix.fitting.uncertainty.model_error import _level_and_slope
+from jaxmix.fitting.uncertainty.clusters import cluster_labels, default_cluster, make_folds
+from jaxmix.fitting.uncertainty.model_error import level_and_slope
 from jaxmix.laws import WEIGHTS, Law, Parameter, get_law
 from jaxmix.mixtures import dirichlet_design
 from jaxmix.runs import RunTable, read_runs
@@ -45,22 +48,22 @@ def linear(table):
     return fit(table, LINEAR, delta=100.0, restarts=8)
 
 
-def test_units_are_whole_runs_or_mixtures(table):
-    mixture, run = labels(table, "mixture"), labels(table, "run")
+def test_clusters_are_whole_runs_or_mixtures(table):
+    mixture, run = cluster_labels(table, "mixture"), cluster_labels(table, "run")
     assert mixture.max() + 1 == 14 and run.max() + 1 == 28
     for key, name in ((mixture, "w_a"), (run, "run")):
         groups = {k: set(table.frame[name][key == k]) for k in np.unique(key)}
         assert all(len(found) == 1 for found in groups.values())
-    assert default_unit(table, True) == "mixture" and default_unit(table, False) == "run"
+    assert default_cluster(table, True) == "mixture" and default_cluster(table, False) == "run"
     few = table.select(mixture < 3)
-    assert default_unit(few, True) == "run"  # of which there are enough
-    assert len(np.unique(folds(run, 0, count=5))) == 5
+    assert default_cluster(few, True) == "run"  # of which there are enough
+    assert len(np.unique(make_folds(run, 5, seed=0))) == 5
 
 
-def test_too_few_units_are_refused(table):
-    few = table.select(labels(table, "mixture") < 3)
+def test_too_few_clusters_are_refused(table):
+    few = table.select(cluster_labels(table, "mixture") < 3)
     with pytest.raises(ValueError, match="3 mixtures are too few to resample; at least 6"):
-        bootstrap(fit(few, LINEAR, restarts=4), few, unit="mixture", resamples=5)
+        bootstrap(fit(few, LINEAR, restarts=4), few, cluster="mixture", resamples=5)
 
 
 def test_other_rows_are_refused(table, linear):
@@ -71,8 +74,8 @@ def test_other_rows_are_refused(table, linear):
 @pytest.mark.slow
 def test_wild_refits_scatter_as_the_cluster_sandwich_says(table, linear):
     """Least squares: Cov = (X'X)^-1 sum_g X_g' r_g r_g' X_g (X'X)^-1, r of fits without g."""
-    found = bootstrap(linear, table, resamples=3000, unit="mixture", seed=1)
-    x, y, keys = table.weights, table.losses(["t"])[0], labels(table, "mixture")
+    found = bootstrap(linear, table, resamples=3000, cluster="mixture", seed=1)
+    x, y, keys = table.weights, table.losses(["t"])[0], cluster_labels(table, "mixture")
     bread, meat = np.linalg.inv(x.T @ x), np.zeros((3, 3))
     for g in np.unique(keys):
         out = keys == g
@@ -88,8 +91,8 @@ def test_wild_refits_scatter_as_the_cluster_sandwich_says(table, linear):
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["bayesian", "resample"])
 def test_weighted_refits_scatter_alike(method, table, linear):
-    wild = bootstrap(linear, table, resamples=600, unit="mixture").params["c"][0].std(0)
-    other = bootstrap(linear, table, resamples=600, unit="mixture", method=method)
+    wild = bootstrap(linear, table, resamples=600, cluster="mixture").params["c"][0].std(0)
+    other = bootstrap(linear, table, resamples=600, cluster="mixture", method=method)
     assert np.all(other.params["c"][0].std(0) / wild > 0.6)
     assert np.all(other.params["c"][0].std(0) / wild < 1.5)
 
@@ -105,12 +108,12 @@ def test_noise_refits_scatter_by_the_noise_of_repeats():
     assert 0.5 < noise.unexplained <= 1  # a straight line is no law of these losses
     found = bootstrap(laws, table, resamples=1500, method="noise")
     # Errors are those of whole runs: both checkpoints of a run move together.
-    x, keys = table.weights, labels(table, "run")
+    x, keys = table.weights, cluster_labels(table, "run")
     bread = np.linalg.inv(x.T @ x)
     score = np.stack([x[keys == g].sum(0) for g in np.unique(keys)])
     expected = noise.seed_sd**2 * bread @ (score.T @ score) @ bread
     assert np.diag(np.cov(found.params["c"][0].T)) == pytest.approx(np.diag(expected), rel=0.15)
-    assert found.discrepancy.mixture.tolist() == [0.0]
+    assert found.model_error.level.tolist() == [0.0]
 
 
 def test_method_noise_needs_to_know_of_noise(table, linear):
@@ -145,10 +148,10 @@ def ensemble(additive, table):
 
 
 def test_refits_end_where_fresh_searches_do(ensemble):
-    assert ensemble.elsewhere.probed == 6
+    assert ensemble.search_check.probed == 6
     # Within the 1% by which fresh searches of 64 starts differ among themselves.
-    assert ensemble.elsewhere.lower <= 0.5
-    assert ensemble.elsewhere.gap < 0.02
+    assert ensemble.search_check.lower <= 0.5
+    assert ensemble.search_check.gap < 0.02
 
 
 def test_a_refit_on_the_rows_themselves_is_the_fit(additive, table):
@@ -166,12 +169,11 @@ def test_a_refit_on_the_rows_themselves_is_the_fit(additive, table):
 def test_left_out_mixtures_are_predicted_by_fits_without_them(additive, table):
     import jax
 
-    from jaxmix.fitting.uncertainty.leave_out import leave_out
     from jaxmix.fitting.uncertainty.refit import make_refitters
 
-    keys = labels(table, "mixture")
+    keys = cluster_labels(table, "mixture")
     with jax.enable_x64(True):
-        left = leave_out(make_refitters(additive, table)[0], keys, 0)
+        left = make_refitters(additive, table)[0].leave_out(keys)
     without = fit(table.select(keys != 5), "additive", restarts=32)[0]
     rows = keys == 5
     expected = without.predict(
@@ -238,19 +240,56 @@ def test_log_residuals_are_resampled_on_their_scale(table):
 def test_errors_of_a_wrong_law_are_found_and_noise_is_not(table, additive, ensemble):
     """A straight line misses these losses by more than their noise; the true law does not."""
     line = fit(table, LINEAR, restarts=8)
-    wrong = bootstrap(line, table, resamples=60, unit="mixture").discrepancy
-    right = ensemble.discrepancy
+    wrong = bootstrap(line, table, resamples=60, cluster="mixture").model_error
+    right = ensemble.model_error
     noise = 0.01 * float(np.mean(table.losses()))
-    assert np.hypot(right.mixture, right.outside * 0.1)[0] < 2 * noise
-    assert wrong.mixture[0] + 0.1 * wrong.outside[0] > right.mixture[0] + 0.1 * right.outside[0]
-    assert right.seen.shape == (14, 3)
+    assert np.hypot(right.level, right.per_distance * 0.1)[0] < 2 * noise
+    assert (
+        wrong.level[0] + 0.1 * wrong.per_distance[0] > right.level[0] + 0.1 * right.per_distance[0]
+    )
+    assert right.mixtures.shape == (14, 3)
 
 
 @pytest.mark.parametrize(("level", "slope"), [(0.3, 2.0), (0.0, 1.0), (0.5, 0.0)])
 def test_level_and_slope_of_squared_errors(level, slope):
     x = np.array([0.0, 0.0, 0.01, 0.04, 0.09])
-    assert _level_and_slope(level**2 + slope**2 * x, x) == pytest.approx((level, slope), abs=1e-6)
+    assert level_and_slope(level**2 + slope**2 * x, x) == pytest.approx((level, slope), abs=1e-6)
 
 
 def test_squared_errors_below_zero_give_no_error():
-    assert _level_and_slope(np.array([-1.0, -2.0, -0.5]), np.array([0.0, 0.1, 0.2]))[0] == 0.0
+    assert level_and_slope(np.array([-1.0, -2.0, -0.5]), np.array([0.0, 0.1, 0.2]))[0] == 0.0
+
+
+def test_model_error_grows_outside_the_hull_and_with_the_budget(ensemble):
+    error = replace(
+        ensemble.model_error,
+        level=np.array([0.01]),
+        per_distance=np.array([0.5]),
+        beyond=np.array([[0.02, 0.0]]),
+        drift=np.array([[0.03, 0.0]]),
+        center=np.array([1e8, 1e10]),
+        largest=np.array([[1e8, 1e10]]),
+    )
+    run, budget = error.mixtures[3], {"n_params": 1e8, "tokens": 1e10}
+    larger = {"n_params": 1e8 * np.e, "tokens": 1e10}
+    far, away = (
+        float(error.outside(np.eye(3)[0])),
+        np.linalg.norm(run - error.mixtures.mean(0)),
+    )
+    assert far > 0.05
+    assert error.single(budget | {"weights": run}) == pytest.approx([0.01])
+    assert error.single(budget | {"weights": np.eye(3)[0]}) == pytest.approx(
+        [np.hypot(0.01, 0.5 * far)]
+    )
+    assert error.single(larger | {"weights": run}) == pytest.approx([np.hypot(0.01, 0.03 * away)])
+    assert error.shared(budget) == pytest.approx([0.0])
+    assert error.shared(larger) == pytest.approx([0.02])
+    drawn = error.draw(larger | {"weights": np.stack([run, run])}, 4000, 0)
+    assert drawn.shape == (1, 4000, 2)
+    expected = np.sqrt(0.01**2 + (0.03 * away) ** 2 + 0.02**2)
+    freedom = error.degrees_of_freedom
+    assert np.quantile(np.abs(drawn), 0.5) == pytest.approx(
+        expected * scipy.stats.t.ppf(0.75, freedom), rel=0.1
+    )
+    same = error.draw_difference(budget | {"weights": run}, np.ones(1), np.zeros(5), 5, 0)
+    assert same == pytest.approx(np.zeros(5))

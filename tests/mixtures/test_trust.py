@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting import bootstrap, fit, random_truth, simulate
-from jaxmix.fitting.uncertainty.discrepancy import Discrepancy
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
+from jaxmix.fitting.uncertainty.model_error import ModelError
 from jaxmix.laws import get_law
 from jaxmix.mixtures import dirichlet_design, grid_design, optimize, trust
 from jaxmix.runs import RunTable
@@ -102,7 +102,7 @@ def test_refits_that_agree_leave_no_doubt(ensemble):
         p.name: np.stack([np.stack([f.params[p.name]] * 8) for f in ensemble.laws])
         for p in ensemble.laws[0].law.parameters
     }
-    sure = dataclasses.replace(ensemble, params=same, discrepancy=Discrepancy.none(2))
+    sure = dataclasses.replace(ensemble, params=same, model_error=ModelError.none(2))
     found = trust(sure, *BUDGET)
     gain = found.gains[0]
     assert gain.low == pytest.approx(gain.predicted, abs=1e-9)
@@ -111,32 +111,6 @@ def test_refits_that_agree_leave_no_doubt(ensemble):
     assert found.threshold == pytest.approx(0, abs=1e-9)
     widths = [i.high - i.low for i in found.intervals.values()]
     assert max(widths) < 0.01
-
-
-def test_what_the_law_misses_widens_intervals_outside_the_hull(ensemble):
-    """Errors grow with the distance from the mixtures that were run, and with the sizes."""
-    missed = dataclasses.replace(
-        ensemble.discrepancy,
-        mixture=np.full(2, 0.01),
-        outside=np.full(2, 0.5),
-        per_log_n=np.full(2, 0.02),
-        per_log_d=np.zeros(2),
-        drift_n=np.full(2, 0.03),
-        drift_d=np.zeros(2),
-        middle=np.array(BUDGET),
-    )
-    laws, run = ensemble.laws, missed.seen[3]
-    inside = missed.single(laws, *BUDGET, run)
-    assert inside == pytest.approx([0.01, 0.01])
-    vertex = missed.single(laws, *BUDGET, np.eye(3)[0])
-    far = float(missed.outside_by(np.eye(3)[0]))
-    assert far > 0.05 and vertex == pytest.approx(np.hypot(0.01, 0.5 * far) * np.ones(2))
-    assert missed.common(laws, *map(np.asarray, BUDGET)) == pytest.approx([0, 0])
-    away = np.linalg.norm(run - missed.seen.mean(0))
-    drifted = missed.single(laws, 1e8 * np.e, 1e10, run)
-    assert drifted == pytest.approx(np.hypot(0.01, 0.03 * away) * np.ones(2))
-    beyond = missed.common(laws, np.asarray(1e8 * np.e), np.asarray(1e10))
-    assert beyond == pytest.approx([0.02, 0.02])
 
 
 def test_baselines_are_joined_by_name(ensemble):

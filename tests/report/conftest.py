@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting.simulate import random_truth, simulate_laws, true_laws
-from jaxmix.fitting.uncertainty.discrepancy import Discrepancy
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
+from jaxmix.fitting.uncertainty.model_error import ModelError
 from jaxmix.laws import ADDITIVE
 from jaxmix.report import contents, make_report, write_report
 from jaxmix.report.rows import Rows
@@ -52,7 +52,14 @@ def jittered(laws, count: int = 16, share: float = 0.03) -> Ensemble:
         value = np.stack([f.params[name] for f in laws])[:, None]
         shape = (len(laws), count, *value.shape[2:])
         params[name] = value * np.exp(share * rng.standard_normal(shape))
-    return Ensemble(laws, params, "wild", "mixture", 7, Discrepancy.none(len(laws)), None, 0)
+    return Ensemble(
+        laws=laws,
+        params=params,
+        method="wild",
+        cluster="mixture",
+        clusters=7,
+        model_error=ModelError.none(len(laws)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What is resampled together: whole runs, or whole mixtures with all their runs."""
+"""Clusters: the rows that are resampled together, all runs of a mixture or all rows of a run."""
 
 from typing import Literal
 
@@ -7,56 +7,56 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.runs import RunTable
 
-Unit = Literal["mixture", "run"]
+Cluster = Literal["mixture", "run"]
 
-FEWEST = 6  # units below which resampling says nothing
-_FOLDS = 64  # refits at most for residuals of units that were left out
-_ALIKE = 1e-6  # weights that differ by less are one mixture
+FEWEST = 6  # clusters below which resampling says nothing
+_SAME = 1e-6  # weights that differ by less are one mixture
 
 
-def default_unit(runs: RunTable, uses_weights: bool) -> Unit:
-    """Whole mixtures where the law looks at them and there are enough, else whole runs."""
-    if not (uses_weights and runs.domains):
+def default_cluster(runs: RunTable, reads_weights: bool) -> Cluster:
+    """``"mixture"`` if the law reads the weights and there are at least twelve, else ``"run"``."""
+    if not (reads_weights and runs.domains):
         return "run"
     return "mixture" if mixture_labels(runs.weights).max() + 1 >= 2 * FEWEST else "run"
 
 
-def labels(runs: RunTable, unit: Unit) -> np.ndarray:
-    """The unit of each row, integers [p] from 0.
+def cluster_labels(runs: RunTable, cluster: Cluster) -> np.ndarray:
+    """The cluster of each row, integers [p] from 0.
 
-    Checkpoints of one run are one trajectory and share what chance gave it; runs of one mixture
-    share what the law misses there. Rows of a unit are therefore drawn together or not at all.
+    The checkpoints of a run share its random errors, and the runs of a mixture share the law's own
+    error there. The rows of a cluster are therefore drawn together.
 
     Raises:
-        JaxmixError: fewer than ``FEWEST`` units, or no mixtures.
+        JaxmixError: there are fewer than ``FEWEST`` clusters, or the table has no mixtures.
     """
-    if unit == "mixture" and not runs.domains:
+    if cluster == "mixture" and not runs.domains:
         raise JaxmixError(f"{runs.source}: no columns w_<domain>; resample by run")
-    keys = mixture_labels(runs.weights) if unit == "mixture" else run_labels(runs)
-    count = int(keys.max()) + 1
+    labels = mixture_labels(runs.weights) if cluster == "mixture" else run_labels(runs)
+    count = int(labels.max()) + 1
     if count < FEWEST:
         raise JaxmixError(
-            f"{runs.source}: {count} {unit}s are too few to resample; at least {FEWEST} are needed"
+            f"{runs.source}: {count} {cluster}s are too few to resample; at least {FEWEST} are "
+            "needed"
         )
-    return keys
+    return labels
 
 
 def mixture_labels(weights: np.ndarray) -> np.ndarray:
-    """Integers [p] that are equal where the mixtures [p, k] are."""
-    rounded = np.round(weights / _ALIKE).astype(np.int64)
+    """Integers [p] that are equal for equal mixtures [p, k]."""
+    rounded = np.round(weights / _SAME).astype(np.int64)
     return np.unique(rounded, axis=0, return_inverse=True)[1].ravel()
 
 
 def run_labels(runs: RunTable) -> np.ndarray:
-    """Integers [p] that are equal where the rows belong to one run."""
+    """Integers [p] that are equal for rows of the same run."""
     names = runs.frame["run"].astype(str).to_numpy()
     return np.unique(names, return_inverse=True)[1].ravel()
 
 
-def folds(keys: np.ndarray, seed: int, count: int = _FOLDS) -> np.ndarray:
-    """Units [p] as at most ``count`` folds of whole units, [p]; every unit its own if it fits."""
-    units = int(keys.max()) + 1
-    if units <= count:
-        return keys
-    order = np.random.default_rng(seed).permutation(units)
-    return (order % count)[keys]
+def make_folds(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Fold of each row [p]: clusters one by one, or in at most ``count`` random groups."""
+    clusters = int(labels.max()) + 1
+    if clusters <= count:
+        return labels
+    order = np.random.default_rng(seed).permutation(clusters)
+    return (order % count)[labels]

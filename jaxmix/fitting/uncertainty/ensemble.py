@@ -1,17 +1,22 @@
-"""Refits on resampled rows as one value: intervals on parameters and on predictions."""
+"""Refits on resampled rows as one value, and the rule for intervals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
-from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
-from jaxmix.fitting.uncertainty.discrepancy import Discrepancy
+from jaxmix.fitting.fitted import FittedLaws, StackedLaws
+from jaxmix.fitting.inputs import Table, read_inputs
+from jaxmix.fitting.uncertainty.model_error import ModelError
+from jaxmix.fitting.uncertainty.noise import Noise
+from jaxmix.laws import Inputs
 
 Array = jax.Array
+_HUGE = 1e6  # nats: stands for an infinite error
 
 
 class Interval(NamedTuple):
@@ -30,16 +35,34 @@ class Intervals(NamedTuple):
     high: np.ndarray
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """Whether refits end where a fresh multi-start of the same rows would.
+def interval(
+    center: Any, errors: np.ndarray, level: float, *, fixed: np.ndarray | None = None
+) -> Intervals:
+    """RULE."""
+    tail = 50.0 * (1.0 - level)
+    ends = [
+        np.percentile(finite(e), [tail, 100.0 - tail], axis=0)
+        for e in (errors, errors if fixed is None else fixed)
+    ]
+    (low, high), (below, above) = ends
+    return Intervals(center + 0.5 * (below - high), center, center + 0.5 * (above - low))
+
+
+def finite(errors: Any) -> np.ndarray:
+    """Errors as finite numbers: a law without a finite loss has the largest error."""
+    return np.nan_to_num(np.asarray(errors), nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchCheck:
+    """Whether refits end where a fresh multistart search of the same rows does.
 
     Attributes:
-        probed: resamples that were fitted afresh.
+        probed: resamples that were also fitted by a fresh search.
         restarts: local solves of each.
-        lower: share of them where the fresh search found an objective lower by more than 1%.
-        higher: share where it ended higher by more than 1%.
-        gap: mean of (refit - fresh) / fresh; negative where refits are the better ones.
+        lower: share of them in which the fresh search found an objective lower by more than 1%.
+        higher: share in which it ended higher by more than 1%.
+        gap: mean of (refit - fresh) / fresh; negative if refits are the better ones.
     """
 
     probed: int
@@ -49,35 +72,43 @@ class Elsewhere:
     gap: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Ensemble:
     """B refits of m fitted laws on resampled rows: what ``bootstrap`` returns.
 
-    In the resampled worlds the fitted laws are the truth, and each refit is what a study in that
-    world would have found. How refits err about the laws is therefore how the laws are taken to
-    err about the truth (the basic bootstrap; Davison and Hinkley 1997, section 5.2).
+    Each resample is a study in a world in which the fitted laws are the truth. The errors of refits
+    about the fitted laws estimate the errors of the fitted laws about the real truth (Davison and
+    Hinkley 1997, chapter 2).
 
     Attributes:
-        laws: [m] the fits on all rows.
+        laws: the fits on all rows.
         params: natural parameters by name, [m, B] or [m, B, k].
         method: ``"wild"``, ``"bayesian"``, ``"resample"`` or ``"noise"``.
-        unit: ``"mixture"`` or ``"run"``.
-        units: how many units there were.
-        discrepancy: by how much the laws miss what they cannot follow, [m] each.
-        elsewhere: how the refits compare with fresh searches; None where not probed.
+        cluster: ``"mixture"`` or ``"run"``.
+        clusters: number of clusters.
+        model_error: errors of the laws that refits do not show.
+        noise: noise of the losses by target.
+        search_check: how refits compare with fresh searches; None if no resample was probed.
         seed: of the resampling.
         notes: what a reader should know, one sentence each.
     """
 
-    laws: tuple[FittedLaw, ...]
+    laws: FittedLaws
     params: dict[str, np.ndarray]
     method: str
-    unit: str
-    units: int
-    discrepancy: Discrepancy
-    elsewhere: Elsewhere | None
-    seed: int
+    cluster: str
+    clusters: int
+    model_error: ModelError
+    noise: tuple[Noise, ...] = ()
+    search_check: SearchCheck | None = None
+    seed: int = 0
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"Ensemble({self.laws.law.name!r}, {self.resamples} {self.method} refits of "
+            f"{len(self.laws)} targets, {self.clusters} {self.cluster}s)"
+        )
 
     @property
     def resamples(self) -> int:
@@ -88,109 +119,105 @@ class Ensemble:
         """The same of one target.
 
         Raises:
-            JaxmixError: it is not among them.
+            JaxmixError: there is no such target.
         """
-        names = [f.target for f in self.laws]
-        if target not in names:
-            raise JaxmixError(f"no target '{target}' among the refits: {', '.join(names)}")
-        i = names.index(target)
-        one = slice(i, i + 1)
-        params = {name: value[one] for name, value in self.params.items()}
-        missed = self.discrepancy.only(i)
-        return replace(self, laws=self.laws[one], params=params, discrepancy=missed)
+        law = self.laws[target]
+        i = self.laws.targets.index(law.target)
+        return replace(
+            self,
+            laws=FittedLaws([law]),
+            params={name: value[i : i + 1] for name, value in self.params.items()},
+            model_error=self.model_error.only(i),
+            noise=self.noise[i : i + 1],
+        )
 
     @property
     def stacked(self) -> StackedLaws:
         """The refits as arrays with leading axes [B, m], for batched code; float64 scope."""
         params = {n: jnp.asarray(np.swapaxes(v, 0, 1)) for n, v in self.params.items()}
-        return StackedLaws(params, stack(self.laws).own, self.laws[0].law)
+        return self.laws.stacked.replace_params(params)
 
-    def losses(self, n_params: Any, tokens: Any, weights: Any) -> np.ndarray:
-        """Losses of every refit, [m, B, ...], at N, D [...] and weights [..., k]."""
+    def losses(self, x: Inputs | Table) -> np.ndarray:
+        """Losses of every refit, [m, B, ...], at inputs by name or at the rows of a table."""
         with jax.enable_x64(True):
-            points = [jnp.asarray(x, jnp.float64) for x in (n_params, tokens, weights)]
-            found = [
-                _losses(
-                    StackedLaws(
-                        {n: jnp.asarray(v[i]) for n, v in self.params.items()},
-                        None if own is None else jnp.full(self.resamples, own),
-                        f.law,
-                    ),
-                    points,
-                )
-                for i, f in enumerate(self.laws)
-                for own in [f.own_domain]
-            ]
-            return np.stack([np.asarray(x) for x in found])
+            points = {n: jnp.asarray(v, jnp.float64) for n, v in self._inputs(x).items()}
+            return np.swapaxes(np.asarray(_losses(self.stacked, points)), 0, 1)
 
-    def predict(self, n_params: Any, tokens: Any, weights: Any, *, level: float = 0.9) -> Intervals:
-        """Predicted losses with intervals for the true ones; noise of a single run is not in them.
+    def predict(self, x: Inputs | Table, *, level: float = 0.9) -> Intervals:
+        """Predicted losses with intervals for the true ones; the noise of one run is not included.
 
         Args:
-            n_params: N, any shape [...] that broadcasts with ``tokens``.
-            tokens: D.
-            weights: [..., k] in the order of the laws' domains.
-            level: probability that an interval is to cover.
+            x: inputs by name, as for ``FittedLaw.loss``, or a table whose columns hold them.
+            level: probability that an interval should cover.
 
         Returns:
             low, estimate and high, each [m, ...].
         """
-        center = np.stack(
-            [
-                f.predict({"n_params": n_params, "tokens": tokens, "weights": weights})
-                for f in self.laws
-            ]
-        )
-        errors = self.losses(n_params, tokens, weights) - center[:, None]  # [m, B, ...]
-        missed = self.discrepancy.draw(
-            self.laws, errors.shape[1], n_params, tokens, np.asarray(weights), seed=self.seed
-        )
-        return basic(center, np.moveaxis(errors + missed, 1, 0), level)
+        x = self._inputs(x)
+        center = np.stack([f.predict(x) for f in self.laws])
+        errors = self.losses(x) - center[:, None] + self.model_errors(x)  # [m, B, ...]
+        return interval(center, np.moveaxis(errors, 1, 0), level)
+
+    def model_errors(self, x: Inputs) -> np.ndarray:
+        """Random model errors [m, B, ...] of the losses at x, one for each refit."""
+        return self.model_error.draw(x, self.resamples, self.seed)
+
+    def _inputs(self, x: Inputs | Table) -> Inputs:
+        if isinstance(x, Mapping):
+            return x
+        return read_inputs(x, self.laws.law, self.laws.domains)
 
     def parameter_intervals(self, level: float = 0.9) -> dict[str, dict[str, Interval]]:
         """Intervals on the natural parameters by target and label, such as ``"C[books]"``.
 
-        On the scale that fits work in, so that they stay within a parameter's range; the order of
-        domains is that of the law.
+        They are made on the scale on which fits work, and so stay within a parameter's range.
         """
-        found: dict[str, dict[str, Interval]] = {}
+        found = {}
+        law, k = self.laws.law, len(self.laws.domains)
         with jax.enable_x64(True):
             for i, f in enumerate(self.laws):
-                labels = f.law.names(f.domains)
-                refits = f.law.to_working({n: jnp.asarray(v[i]) for n, v in self.params.items()})
-                own = f.law.to_working({n: jnp.asarray(v) for n, v in f.params.items()})
-                edges = between(np.asarray(own), np.asarray(refits - own), level)
-                natural = [np.asarray(_natural(f, x)) for x in edges]
+                refits = law.to_working({n: jnp.asarray(v[i]) for n, v in self.params.items()})
+                own = np.asarray(law.to_working(f.params))
+                ends = interval(own, np.asarray(refits) - own, level)
+                natural = (law.flatten(law.from_working(jnp.asarray(x), k)) for x in ends)
+                rows = np.stack([np.asarray(x) for x in natural], axis=1).tolist()
                 found[f.target] = {
-                    name: Interval(*(float(x) for x in ends))
-                    for name, *ends in zip(labels, *natural, strict=True)
+                    name: Interval(*row)
+                    for name, row in zip(law.names(self.laws.domains), rows, strict=True)
                 }
         return found
 
+    def to_frame(self, level: float = 0.9) -> pd.DataFrame:
+        """The parameters' intervals: one row per target and parameter."""
+        rows = {
+            (target, name): one
+            for target, by_name in self.parameter_intervals(level).items()
+            for name, one in by_name.items()
+        }
+        index = pd.MultiIndex.from_tuples(rows, names=["target", "parameter"])
+        return pd.DataFrame(list(rows.values()), index=index)
 
-def _natural(f: FittedLaw, working: np.ndarray) -> Array:
-    k = len(f.domains)
-    return f.law.flatten(f.law.from_working(jnp.asarray(working), k))
+    def summary(self) -> str:
+        """The refits in words, for people."""
+        errors = zip(self.laws.targets, self.model_error.level, strict=True)
+        lines = [
+            f"{self.resamples} {self.method} refits of the {self.laws.law.name} law over "
+            f"{self.clusters} {self.cluster}s",
+            *(f"{target}: model error {error:.2g} nats" for target, error in errors),
+        ]
+        if self.search_check:
+            c = self.search_check
+            lines.append(
+                f"of {c.probed} refits, a fresh search of {c.restarts} starts ended lower in "
+                f"{100 * c.lower:.0f}% and higher in {100 * c.higher:.0f}%"
+            )
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.to_frame().to_html()}"
 
 
 @jax.jit
-def _losses(refits: StackedLaws, points: list[Array]) -> Array:
-    return refits.losses(dict(zip(("n_params", "tokens", "weights"), points, strict=True)))
-
-
-def basic(center: np.ndarray, errors: np.ndarray, level: float) -> Intervals:
-    """The interval of a quantity [...] whose estimate has errors distributed as [B, ...]."""
-    tail = 50.0 * (1.0 - level)
-    low, high = np.nanpercentile(errors, [tail, 100.0 - tail], axis=0)
-    return Intervals(center - high, center, center - low)
-
-
-def between(center: np.ndarray, errors: np.ndarray, level: float) -> Intervals:
-    """Midway between the basic and the percentile interval, at each end.
-
-    They are the same to first order. Where estimates answer to the data in a bent way, as
-    parameters without much data do, each alone misses truths on one side.
-    """
-    here, mirrored = basic(center, errors, level), basic(center, -errors, level)
-    low, high = 0.5 * (here.low + mirrored.low), 0.5 * (here.high + mirrored.high)
-    return Intervals(low, center, high)
+def _losses(refits: StackedLaws, x: dict[str, Array]) -> Array:
+    """[B, m, ...] at inputs that the refits share."""
+    return jax.vmap(lambda p: refits.replace_params(p).losses(x))(refits.params)

@@ -1,17 +1,18 @@
 """What every row does to a fit: implicit derivatives of the minimizer of eq. (6).
 
-At the fitted z* the gradient of eq. (6) in the free parameters is 0, so for a row's loss y_j and
-its weight w_j, with r the residuals, psi the slope of the Huber loss and f the fitted prediction::
+At the fitted z* the gradient of eq. (6) in the free parameters is 0. For a row's loss y_j and its
+weight w_j, with r the residuals, psi the slope of the Huber loss, H the Hessian and f the fitted
+prediction, therefore::
 
     dz*/dy_j     = H^-1 w_j psi'(r_j) (dr_j/dy_j) grad f_j
     dz*/dlog w_j = H^-1 w_j psi(r_j) grad f_j
 
-A row beyond the Huber threshold has psi' = 0: moving its loss a little moves nothing, which is what
-robust means, while its weight still counts.
+A row beyond the Huber threshold has psi' = 0: a small change of its loss changes nothing, but its
+weight still counts.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
@@ -20,26 +21,28 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, stack
+from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import Problem, make_problem
 from jaxmix.fitting.solvers.newton import free_parameters
-from jaxmix.laws import Params
+from jaxmix.laws import Inputs, Params
 from jaxmix.runs import RunTable
 
 Array = jax.Array
+_FLAT = 1e-12  # smallest eigenvalue of the scaled Hessian, as a share of the largest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Influence:
     """Derivatives of one fit by its p rows.
 
     Attributes:
         fitted: the fit.
-        by_loss: for each parameter in natural units, its derivative by each row's loss: the
-            parameter's shape and then [p].
-        by_weight: likewise by the logarithm of each row's weight; minus this is to first order
-            what leaving the row out would do.
-        undetermined: directions in which eq. (6) is flat to rounding; they are held still.
+        by_loss: derivative of each natural parameter by each row's loss; the parameter's shape and
+            then [p].
+        by_weight: likewise by the logarithm of each row's weight. To first order, leaving the row
+            out changes the parameter by minus this.
+        undetermined: number of directions in which eq. (6) is flat; the fit does not move there.
     """
 
     fitted: FittedLaw
@@ -47,11 +50,15 @@ class Influence:
     by_weight: dict[str, np.ndarray]
     undetermined: int
 
+    def __repr__(self) -> str:
+        rows = next(iter(self.by_loss.values())).shape[-1]
+        return f"Influence({self.fitted.target!r}, {rows} rows)"
+
     def on(self, function: Callable[[Params], Array]) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of any function of the natural parameters by the rows.
 
         Args:
-            function: of the parameters, to an array [...].
+            function: from the parameters to an array [...].
 
         Returns:
             Two arrays [..., p]: by loss, by log weight.
@@ -63,17 +70,12 @@ class Influence:
             )
             return np.asarray(push(self.by_loss)), np.asarray(push(self.by_weight))
 
-    def on_prediction(
-        self, n_params: float, tokens: float, weights: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Derivatives of the predicted loss at one point, two arrays [p]."""
-        at = stack([self.fitted])
-        x = {"n_params": n_params, "tokens": tokens, "weights": np.asarray(weights)}
-
-        def loss(params: Params) -> Array:
-            return at.replace_params({n: v[None] for n, v in params.items()}).losses(x)[0]
-
-        return self.on(loss)
+    def on_prediction(self, x: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of the losses predicted at inputs by name, two arrays [..., p]."""
+        one = stack([self.fitted])
+        return self.on(
+            lambda p: one.replace_params({n: v[None] for n, v in p.items()}).losses(x)[0]
+        )
 
 
 def influence(
@@ -85,28 +87,21 @@ def influence(
         fitted: a fit in float64.
         runs: the very rows it was fitted on.
         weighting: as in the fit.
-        tolerance: largest gradient, as a share of the Huber threshold, that counts as 0.
+        tolerance: largest gradient that counts as 0, as a share of the Huber threshold.
 
     Raises:
         JaxmixError: the fit is not a stationary point on these rows.
     """
-    report = fitted.report
-    objective = Objective(
-        fitted.law,
-        len(fitted.domains),
-        report.delta,
-        report.residual,
-    )
     with jax.enable_x64(True):
-        problem = make_problem(runs, fitted.law, (fitted.target,), objective, weighting)
-        z = working_vector(problem, fitted)
+        problem = pose([fitted], runs, weighting)
+        objective, z = problem.objective, working_vector(problem, fitted)
         parts = _row_slopes(objective, z, problem.rows.of_fit(jnp.asarray(0)))
         grad, hess, by_loss, by_weight = (np.asarray(x) for x in parts)
         free = np.asarray(free_parameters(objective, z, jnp.asarray(grad)))
         low, high = objective.law.bounds(objective.k)
         free = free & (np.asarray(z) > low + 1e-6) & (np.asarray(z) < high - 1e-6)
         worst = np.max(np.abs(grad[free]), initial=0.0)
-        if worst > tolerance * max(1.0, report.delta):
+        if worst > tolerance * max(1.0, objective.delta):
             raise JaxmixError(
                 f"the fit of '{fitted.target}' is not stationary on {runs.source} (gradient "
                 f"{worst:.1e}): give the rows it was fitted on, or fit again"
@@ -120,6 +115,23 @@ def influence(
         {name: slope @ by_weight for name, slope in chain.items()},
         flat,
     )
+
+
+def pose(laws: Sequence[FittedLaw], runs: RunTable, weighting: str = "equal") -> Problem:
+    """Fitted laws and their rows as a problem, with the domains in the order of the laws.
+
+    Raises:
+        JaxmixError: fits that differ in more than the target, or runs that lack what laws read.
+    """
+    first = laws[0]
+    if len({(f.law, f.domains, f.report.residual, f.report.delta) for f in laws}) > 1:
+        raise JaxmixError("the laws must be fits of one law with the same settings and domains")
+    if first.law.reads("weights"):
+        read_inputs(runs, first.law, first.domains)  # refuses a table without them
+        runs = replace(runs, domains=first.domains)
+    report, k = first.report, len(first.domains)
+    objective = Objective(first.law, k, report.delta, report.residual)
+    return make_problem(runs, first.law, tuple(f.target for f in laws), objective, weighting)
 
 
 def working_vector(problem: Problem, fitted: FittedLaw) -> Array:
@@ -159,7 +171,7 @@ def _inverse(hess: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, int]:
     block = hess[np.ix_(free, free)]
     size = np.sqrt(np.maximum(np.abs(np.diag(block)), np.finfo(float).tiny))
     values, vectors = np.linalg.eigh(block / np.outer(size, size))
-    keep = np.abs(values) > 1e-12 * np.max(np.abs(values), initial=0.0)
+    keep = np.abs(values) > _FLAT * np.max(np.abs(values), initial=0.0)
     scaled = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
     inverse[np.ix_(free, free)] = scaled / np.outer(size, size)
     return inverse, int(np.sum(~keep))

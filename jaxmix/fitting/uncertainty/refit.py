@@ -1,7 +1,7 @@
 """Refits of one target on other losses or other row weights: thousands of jobs in one loop.
 
-Each starts at the best optima of the full fit; while that is not enough, refits exchange their
-optima and kick them. Together this finds what a fresh search finds at a fraction of its cost.
+Refits start at the best optima of the full fit, then try each other's optima and perturbations of
+their own until this no longer helps. They end as low as fresh searches, at a fraction of the cost.
 """
 
 from collections.abc import Sequence
@@ -15,40 +15,55 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.fitting.problem import Problem, make_problem
+from jaxmix.fitting.problem import Problem
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
-from jaxmix.fitting.solvers.multistart import SEARCHES, Progress, kick_all, run_jobs, run_search
-from jaxmix.fitting.uncertainty.influence import working_vector
+from jaxmix.fitting.solvers.multistart import SEARCHES, perturb_all, run_jobs, run_search
+from jaxmix.fitting.uncertainty.clusters import make_folds
+from jaxmix.fitting.uncertainty.influence import pose, working_vector
 from jaxmix.laws import Scales
 from jaxmix.runs import RunTable
 
 Array = jax.Array
 
-# From the bottom of a basin of the full fit, then to where steps gain less than 1e-5.
+# To the bottom of a basin roughly, and then until steps gain less than 1e-5.
 _ROUGH = GaussNewton(max_iterations=(300, 100, 3000), patience=5)
 _FINE = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=5)
-_SIZES = (8, 64, 256)  # refits in one batch
-_ROUNDS, _LEAST = 6, 3  # of improvement, while more than a few gain; at least, where light
-_LOOK, _FEW = 64, (0.02, 0.1)  # refits to look at for that, and what share is a few: light, heavy
-_POOL = 32  # ends of others to try on
-_LIGHT = 60_000  # rows times squared parameters below which a solve costs little
-_LOWER = 0.99  # of an objective: a lower one is in another basin
-_DISTINCT = 0.01  # optima whose objectives differ by less are one basin
-_HOPELESS = 1.25  # basins this much above the best are not tried again
+_BATCHES = (8, 64, 256)  # refits in one batch: few shapes, so that few programs are compiled
+_ROUNDS, _LEAST = 6, 3  # most and fewest rounds of improvement (heavy problems may stop at once)
+_SAMPLE, _SHARE = 64, (0.02, 0.1)  # stop if no more than this share of a sample gains: light, heavy
+_POOL = 32  # optima of other refits to try
+_HEAVY = 60_000  # rows times squared parameters from which starts are few
+_LOWER = 0.99  # an objective lower by this factor lies in another basin
+_DISTINCT = 1.01  # optima of one basin have objectives within this factor
+_HOPELESS = 1.25  # basins higher than the best by this factor are not tried again
 
 
 class Refits(NamedTuple):
-    """B refits of one target: working vectors [B, P] and objectives [B] (inf where none)."""
+    """B refits of one target: working vectors [B, P] and objectives [B] (inf if one failed)."""
 
     z: np.ndarray
     value: np.ndarray
 
 
+class LeftOut(NamedTuple):
+    """One target's rows under the full fit and under fits that did not see them; each [p].
+
+    Attributes:
+        fitted: losses of the full fit.
+        predicted: losses of the fits without the row's cluster.
+        residuals: observed less predicted, on the scale that is fitted; 0 if the target has no
+            loss.
+    """
+
+    fitted: np.ndarray
+    predicted: np.ndarray
+    residuals: np.ndarray
+
+
 class Refitter(NamedTuple):
-    """One target, ready to be refitted.
+    """One target, ready to be refitted; p rows, P working parameters.
 
     Attributes:
         problem: the full table's problem (all targets).
@@ -65,69 +80,106 @@ class Refitter(NamedTuple):
         """The rows of this target alone, with leading axes of 1."""
         return self.problem.rows.alone(jnp.asarray(self.index))
 
+    @property
+    def used(self) -> np.ndarray:
+        """Rows that have a loss, bool [p]."""
+        return self.problem.used[self.index]
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Observed losses [p]; 1 if the target has none."""
+        return np.asarray(self.problem.rows.losses[self.index])
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether logarithms of losses are fitted."""
+        return self.problem.objective.residual == "log"
+
     def run(self, losses: np.ndarray | None, row_weights: np.ndarray | None) -> Refits:
         """Refits on losses [B, p], row weights [B, p], or both; None for those of the table.
 
         Weights are relative to those of the full fit and need no normalization.
         """
-        count = len(losses if losses is not None else row_weights)  # type: ignore[arg-type]
-        parts = []
-        for first in range(0, count, _SIZES[-1]):
-            take = np.arange(first, min(first + _SIZES[-1], count))
-            size = next(size for size in _SIZES if size >= len(take))
-            full = np.resize(take, size)  # few shapes, so that few programs are compiled
+        count, parts = len(losses if losses is not None else row_weights), []  # type: ignore[arg-type]
+        for first in range(0, count, _BATCHES[-1]):
+            take = np.arange(first, min(first + _BATCHES[-1], count))
+            full = np.resize(take, next(size for size in _BATCHES if size >= len(take)))
             some = (None if x is None else x[full] for x in (losses, row_weights))
-            batch = _Batch(self.problem.objective, _batch(self.rows, *some))
+            batch = _Batch(self.problem.objective, _with(self.rows, *some))
             parts.append(Refits(*(x[: len(take)] for x in batch.run(self.starts))))
         return Refits(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
     def predict(self, z: np.ndarray) -> np.ndarray:
         """Losses of the table's rows under refits [B, P]; [B, p]."""
-        return np.asarray(
-            _predict(self.problem.objective, jnp.asarray(z), self.rows.of_fit(jnp.asarray(0)))
-        )
+        rows = self.problem.rows.of_fit(jnp.asarray(self.index))
+        return np.asarray(_predict(self.problem.objective, jnp.asarray(z), rows))
+
+    def residuals(self, predicted: np.ndarray) -> np.ndarray:
+        """Observed less predicted on the fitted scale [p]; 0 if there is no loss."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = np.log(self.losses / predicted) if self.logarithmic else self.losses - predicted
+        return np.where(self.used, found, 0.0)
+
+    def shifted(self, predicted: np.ndarray, residuals: np.ndarray) -> np.ndarray:
+        """Losses [..., p] with given residuals [..., p] about predicted ones [p]."""
+        return predicted * np.exp(residuals) if self.logarithmic else predicted + residuals
+
+    def leave_out(self, labels: np.ndarray, *, folds: int = 64, seed: int = 0) -> LeftOut:
+        """Predicts every cluster by a fit of the others.
+
+        Args:
+            labels: [p] cluster of each row.
+            folds: most fits; if there are more clusters, several are left out together.
+            seed: of the folds.
+        """
+        fold = make_folds(labels, folds, seed)
+        kept = np.arange(fold.max() + 1)[:, None] != fold  # [F, p]
+        by_fold = self.predict(self.run(None, kept.astype(float)).z)  # [F, p]
+        fitted = self.predict(self.starts[:1])[0]
+        predicted = by_fold[fold, np.arange(len(fold))]
+        found = self.residuals(predicted)
+        # Without one of its clusters a law may have no finite loss there.
+        found = np.where(np.isfinite(found), found, self.residuals(fitted))
+        return LeftOut(fitted, predicted, found)
 
     def natural(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """Natural parameters of refits [B, P] by name, [B] or [B, k]."""
-        n_unit, d_unit = self.problem.units
-        found = _natural(self.problem.objective, jnp.asarray(z), n_unit, d_unit)
+        found = _natural(self.problem.objective, jnp.asarray(z), self.problem.units)
         return {name: np.asarray(value) for name, value in found.items()}
 
 
 class _Batch(NamedTuple):
-    """B refits of one target in a batch."""
+    """B refits of one target, solved together."""
 
     objective: Objective
     rows: Rows
 
     def run(self, starts: np.ndarray) -> Refits:
-        """Refits from starts [n, P] that all share, while exchanging ends still helps."""
+        """Refits from shared starts [n, P], improved while a sample of them still gains."""
         starts = starts[: 2 if self.heavy else None]
         count = self.rows.losses.shape[0]
         found = self.best(np.broadcast_to(starts, (count, *starts.shape)))
+        sample = self._replace(
+            rows=self.rows._replace(
+                losses=self.rows.losses[:_SAMPLE], row_weights=self.rows.row_weights[:_SAMPLE]
+            )
+        )
         for i in range(_ROUNDS):
-            some = Refits(*(x[:_LOOK] for x in found))
-            gained = np.mean(self.first(_LOOK).improved(some, i).value < some.value * _LOWER)
-            if gained <= _FEW[self.heavy] and (self.heavy or i >= _LEAST):
+            some = Refits(*(x[:_SAMPLE] for x in found))
+            gained = np.mean(sample.improved(some, i).value < some.value * _LOWER)
+            if gained <= _SHARE[self.heavy] and (self.heavy or i >= _LEAST):
                 break
             found = self.improved(found, i)
         return self.polished(found.z)
 
-    def first(self, count: int) -> "_Batch":
-        """The first few of them."""
-        rows = self.rows._replace(
-            losses=self.rows.losses[:count], row_weights=self.rows.row_weights[:count]
-        )
-        return self._replace(rows=rows)
-
     @property
     def heavy(self) -> bool:
-        """Whether a solve costs so much that starts are to be few."""
+        """Whether a solve costs so much that starts should be few."""
         work = self.rows.losses.shape[1] * self.objective.law.count(self.objective.k) ** 2
-        return work > _LIGHT
+        return work > _HEAVY
 
     def best(self, starts: np.ndarray) -> Refits:
-        """The best end [B] of several starts each, [B, n, P]."""
+        """The lowest end [B] of several starts each, [B, n, P]."""
         count, each, size = starts.shape
         fit = jnp.repeat(jnp.arange(count), each)
         jobs = _jobs(jnp.asarray(starts.reshape(-1, size)), fit, WARM)
@@ -136,9 +188,9 @@ class _Batch(NamedTuple):
         return Refits(np.asarray(ended.z)[at], np.asarray(ended.value)[at])
 
     def improved(self, found: Refits, seed: int) -> Refits:
-        """After starts from kicks of each refit's own end and from the ends of others.
+        """After starts from perturbations of each refit's own optimum and from optima of others.
 
-        Refits see much the same data, so that a basin which one of them found may serve many.
+        Refits see nearly the same data, so that a basin found by one may serve many.
         """
         count = len(found.z)
         rng = np.random.default_rng(seed)
@@ -148,16 +200,16 @@ class _Batch(NamedTuple):
         each = 1 if self.heavy else 3
         shared = pool[np.argsort(values, 1)[:, :each]]  # [B, s, P]
         keys = jax.random.split(jax.random.key(seed), count * each)
-        kicked = kick_all(self.objective, keys, jnp.asarray(np.repeat(found.z, each, 0)))
-        kicked = np.asarray(kicked).reshape(count, each, -1)
-        ended = self.best(np.concatenate([shared, kicked], 1))
+        moved = perturb_all(self.objective, keys, jnp.asarray(np.repeat(found.z, each, 0)))
+        starts = np.concatenate([shared, np.asarray(moved).reshape(count, each, -1)], 1)
+        ended = self.best(starts)
         better = ended.value < found.value
         return Refits(
             np.where(better[:, None], ended.z, found.z), np.minimum(ended.value, found.value)
         )
 
     def polished(self, z: np.ndarray) -> Refits:
-        """The bottoms of the basins that z [B, P] lie in."""
+        """The bottoms of the basins of z [B, P]."""
         jobs = _jobs(jnp.asarray(z), jnp.arange(len(z)), POLISH)
         ended = run_jobs(_FINE, self.objective, self.rows, jobs)
         return Refits(np.asarray(ended.z), np.where(ended.failed, np.inf, ended.value))
@@ -179,15 +231,15 @@ def _jobs(z: Array, fit: Array, stage: int) -> Jobs:
     return Jobs(z, fit, keys, jnp.full(fit.shape, stage))
 
 
-def _batch(rows: Rows, losses: np.ndarray | None, row_weights: np.ndarray | None) -> Rows:
+def _with(rows: Rows, losses: np.ndarray | None, row_weights: np.ndarray | None) -> Rows:
+    """One target's rows as those of B fits with other losses or weights."""
     count = len(losses if losses is not None else row_weights)  # type: ignore[arg-type]
     shape = (count, rows.losses.shape[1])
     seen = rows.losses if losses is None else jnp.asarray(losses)
     weights = rows.row_weights * (1.0 if row_weights is None else jnp.asarray(row_weights))
-    total = jnp.sum(weights, 1, keepdims=True)
     return rows._replace(
         losses=jnp.broadcast_to(jnp.where(rows.row_weights > 0, seen, 1.0), shape),
-        row_weights=jnp.broadcast_to(weights / total, shape),
+        row_weights=jnp.broadcast_to(weights / jnp.sum(weights, 1, keepdims=True), shape),
     )
 
 
@@ -197,13 +249,13 @@ def _predict(objective: Objective, z: Array, rows: Rows) -> Array:
 
 
 @partial(jax.jit, static_argnames="objective")
-def _natural(objective: Objective, z: Array, n_unit: Array, d_unit: Array) -> dict[str, Array]:
+def _natural(objective: Objective, z: Array, units: tuple[Array, Array]) -> dict[str, Array]:
     law = objective.law
     params = law.from_working(z, objective.k)
     if law.rescale is None:
         return params
     rescale = law.rescale
-    return jax.vmap(lambda p: dict(rescale(p, 1.0 / n_unit, 1.0 / d_unit)))(params)
+    return jax.vmap(lambda p: dict(rescale(p, 1.0 / units[0], 1.0 / units[1])))(params)
 
 
 def make_refitters(
@@ -214,62 +266,55 @@ def make_refitters(
     basins: int = 4,
     restarts: int = 32,
     seed: int = 0,
-    progress: Progress | None = None,
 ) -> list[Refitter]:
-    """Every target ready for refits, its other basins found by a search of its own.
+    """Every target ready for refits, with the other basins that a search finds.
 
     Args:
         laws: fits of one law on ``runs``; call within ``jax.enable_x64(True)``.
         runs: the very rows they were fitted on.
         weighting: as in the fit.
-        basins: distinct optima to start refits from, at most.
+        basins: most distinct optima from which refits start.
         restarts: local solves per target of the search for them.
         seed: of that search.
-        progress: of that search.
 
     Raises:
         JaxmixError: the laws were not fitted on these rows.
     """
-    first = laws[0]
-    k = len(first.domains)
-    objective = Objective(first.law, k, first.report.delta, first.report.residual)
-    names = tuple(f.target for f in laws)
-    if first.law.reads("weights"):  # the laws' order of domains, not the table's
-        read_inputs(runs, first.law, first.domains)
-        runs = replace(runs, domains=first.domains)
-    problem = make_problem(runs, first.law, names, objective, weighting)
-    own = [working_vector(problem, f) for f in laws]
+    problem = pose(laws, runs, weighting)
+    own = [np.asarray(working_vector(problem, f)) for f in laws]
     for i, fitted in enumerate(laws):
         _check_same_rows(problem, i, own[i], fitted)
     if basins == 1:
-        return [Refitter(problem, i, np.asarray(z)[None]) for i, z in enumerate(own)]
-    pool = run_search(SEARCHES["pooled-hopping"], problem, restarts, seed, progress)
+        return [Refitter(problem, i, z[None]) for i, z in enumerate(own)]
+    pool = run_search(SEARCHES["pooled-hopping"], problem, restarts, seed, None)
     return [
-        Refitter(problem, i, _basins(np.asarray(z), pool.z[:, i], pool.value[:, i], basins))
+        Refitter(problem, i, _basins(z, pool.z[:, i], pool.value[:, i], basins))
         for i, z in enumerate(own)
     ]
 
 
-def _check_same_rows(problem: Problem, index: int, z: Array, fitted: FittedLaw) -> None:
-    value = float(problem.objective.value(z, problem.rows.of_fit(jnp.asarray(index))))
-    rows, known = int(problem.used[index].sum()), fitted.report.objective
-    exact = 1e-9 * problem.objective.delta**2  # of rows without noise only rounding is left
-    if rows != fitted.report.rows or abs(value - known) > 1e-6 * known + exact:
+def _check_same_rows(problem: Problem, index: int, z: np.ndarray, fitted: FittedLaw) -> None:
+    rows = problem.rows.of_fit(jnp.asarray(index))
+    value = float(problem.objective.value(jnp.asarray(z), rows))
+    count, known = int(problem.used[index].sum()), fitted.report.objective
+    exact = 1e-9 * problem.objective.delta**2  # without noise only rounding is left
+    if count != fitted.report.rows or abs(value - known) > 1e-6 * known + exact:
         raise JaxmixError(
             f"{problem.runs.source}: the law of '{fitted.target}' was fitted on other rows "
-            f"({fitted.report.rows} with objective {fitted.report.objective:.6g}; here {rows} "
-            f"with {value:.6g}); give the same rows, or fit again"
+            f"({fitted.report.rows} with objective {known:.6g}; here {count} with {value:.6g}); "
+            "give the same rows, or fit again"
         )
 
 
 def _basins(own: np.ndarray, z: np.ndarray, value: np.ndarray, count: int) -> np.ndarray:
-    """The fit itself and the best optima [n, P] of a search that lie in other basins."""
+    """The fit itself and the best optima [n, P] of a search in other basins."""
     order = np.argsort(value, kind="stable")
-    best, chosen, last = value[order[0]], [own], value[order[0]]
+    best = last = value[order[0]]
+    chosen = [own]
     for i in order:
         if len(chosen) == count or value[i] > _HOPELESS * best:
             break
-        if value[i] > last * (1 + _DISTINCT):
+        if value[i] > last * _DISTINCT:
             chosen.append(z[i])
             last = value[i]
     return np.stack(chosen)
@@ -284,7 +329,7 @@ def fresh_search(
     seed: int,
 ) -> np.ndarray:
     """Lowest objectives [B] of searches that know nothing of the full fit, on the same data."""
-    problem, rows = refitter.problem, _batch(refitter.rows, losses, row_weights)
+    problem, rows = refitter.problem, _with(refitter.rows, losses, row_weights)
     count = rows.losses.shape[0]
     scales = (np.repeat(np.asarray(x)[refitter.index], count) for x in problem.scales)
     many = replace(
