@@ -126,13 +126,15 @@ def _given(law: Law, one: Input, value: Any, domains: Sequence[str]) -> np.ndarr
         )
     if one.per == "row":
         return np.asarray(value, float)
-    by_domain = value if isinstance(value, Mapping) else dict.fromkeys(domains, value)
-    bare = {resolve_names([d], domains, "domain")[0]: float(v) for d, v in by_domain.items()}
+    by_domain: Mapping[str, Any] = (
+        value if isinstance(value, Mapping) else dict.fromkeys(domains, value)
+    )
+    bare = {resolve_names([d], domains, "domain")[0]: v for d, v in by_domain.items()}
     missing = [d for d in domains if d not in bare]
     if missing and one.default is None:
         raise JaxmixError(f"input '{one.name}' lacks domain '{missing[0]}'; give one for each")
     default = np.nan if one.default is None else one.default
-    values = np.array([bare.get(d, default) for d in domains], float)
+    values = np.array([bare.get(d, default) for d in domains], np.float64)
     if not np.all(values > 0):
         worst = domains[int(np.argmin(values > 0))]
         raise JaxmixError(f"'{one.name}' of domain '{worst}' must be above 0")
