@@ -212,13 +212,13 @@ def open_corpus(corpus: str | Path) -> Corpus:
         DataError: there is none, there are several, or its files are damaged.
     """
     path = _find(corpus)
-    if _info(path).get("format") != FORMAT:
+    info = _info(path)
+    if info.get("format") != FORMAT:
         raise DataError(f"{path}: was made by another version of jaxmix; prepare it again")
     try:
-        info = _info(path)
         text = (path / "tokenizer.json").read_text(encoding="utf-8")
         opened = Corpus(path, info, load_tokenizer(text))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UnicodeDecodeError, DataError, KeyError) as error:
         raise DataError(f"{path}: is damaged ({error}); delete it and prepare it again") from None
     if opened.tokenizer.hash != info["tokenizer"]["sha256"]:
         raise DataError(f"{path}: its tokenizer.json was changed; delete it and prepare it again")

@@ -130,7 +130,7 @@ def _record(line: bytes, field: str, where: str) -> str:
         record = json.loads(line)
     except UnicodeDecodeError:
         raise DataError(f"{where}: is not UTF-8; convert the file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is not JSON ({error}); mend or remove the line") from None
     if not isinstance(record, dict) or not isinstance(record.get(field), str):
         there = ", ".join(record) if isinstance(record, dict) else type(record).__name__

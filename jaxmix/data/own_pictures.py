@@ -111,9 +111,10 @@ def _picture(folder: Path, name: str) -> Picture | str:
     if path.is_absolute() or ".." in path.parts:
         return _OUTSIDE
     try:
-        return Picture((folder / path).read_bytes(), str(path))
+        data = (folder / path).read_bytes()
     except (OSError, ValueError):  # a NUL in the name is a ValueError
         return _NOT_THERE
+    return Picture(data, str(path))
 
 
 def _captioned(source: Path, skips: Skips) -> Iterator[Document]:
@@ -169,7 +170,7 @@ def _records(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 where = f"{source}:{number}"
                 try:
                     record = json.loads(line)
-                except ValueError as error:  # of its encoding, too
+                except (ValueError, RecursionError) as error:  # of its encoding, too
                     raise DataError(
                         f"{where}: is not JSON ({clip(error)}); mend or remove the line"
                     ) from None

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from jaxmix.errors import JaxmixError
+
 from .errors import DataError, clip
 
 MOST_PIXELS = 50_000_000  # by the header, before anything is decoded
@@ -26,7 +28,7 @@ _SKIPPED_COUNT = 3
 _EXAMPLES = 5
 
 
-class UnreadablePicture(ValueError):
+class UnreadablePicture(JaxmixError):
     """Data that is no usable picture; the message is the reason, the same for all such data."""
 
 
@@ -43,10 +45,7 @@ def shrunk(data: bytes, size: int) -> bytes:
     Raises:
         UnreadablePicture: it is truncated or no picture, or its sides are absurd.
     """
-    with _opened(data) as image:
-        image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at a fraction
-        plain = _opaque(ImageOps.exif_transpose(image))
-    return png(_resized(_cropped(plain), size))
+    return png(_resized(_cropped(_opaque(_decoded(data, 2 * size))), size))
 
 
 def measured(data: bytes) -> tuple[int, int]:
@@ -104,13 +103,21 @@ def png(image: Image.Image) -> bytes:
 
 def is_blank(data: bytes) -> bool:
     """Whether a readable picture has one color only, over white."""
+    extrema = _opaque(_decoded(data)).getextrema()
+    return all(low == high for low, high in extrema)  # type: ignore[misc]
+
+
+def _decoded(data: bytes, draft: int | None = None) -> Image.Image:
+    """A whole picture, upright; a large JPEG is decoded at a fraction of at least `draft`."""
     with _opened(data) as image:
-        return all(low == high for low, high in _opaque(image).getextrema())  # type: ignore[misc]
+        if draft:
+            image.draft("RGB", (draft, draft))
+        return ImageOps.exif_transpose(image)
 
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """A picture whose header is sound; what goes wrong inside is its own fault."""
+    """A picture whose header is sound; only calls of Pillow belong inside, which are not ours."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -219,5 +226,6 @@ class Skips:
         reason, held = next(iter(self.facts.items()))
         raise DataError(
             f"{where}: {self.count} of {total} documents are unusable, most often because one "
-            f"{clip(reason, 80)} (such as {clip(held['examples'][0])}); mend them or take them out"
+            f"{clip(reason, 80)} (such as {clip(held['examples'][0], 200)}); mend them or take "
+            "them out"
         )

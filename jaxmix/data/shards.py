@@ -84,7 +84,7 @@ def _caption(held: dict[str, tarfile.TarInfo], read: Callable[[tarfile.TarInfo],
         if ".txt" in held:
             return read(held[".txt"]).decode("utf-8-sig").strip()
         record = json.loads(read(held[".json"])) if ".json" in held else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     caption = record.get("caption") if isinstance(record, dict) else None
     return caption.strip() if isinstance(caption, str) else ""

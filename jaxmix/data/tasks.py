@@ -65,7 +65,7 @@ def read_tasks(path: str | os.PathLike[str]) -> tuple[Question, ...]:
         if line.strip():
             try:
                 found.append(_question(line))
-            except ValueError as error:
+            except JaxmixError as error:
                 raise DataError(f"{path}, row {row}: {error}; {_REMEDY} {_CLOZE}") from None
             _check_kind(path, row, found[-1], found)
     if not found:
@@ -87,11 +87,11 @@ def _as_dict(question: Question) -> dict[str, Any]:
 
 
 def _question(line: str) -> Question:
-    """The question of a line, or a ValueError that says what is wrong with it."""
+    """The question of a line, or a JaxmixError that says what is wrong with it."""
     try:
         held = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise JaxmixError(f"is not JSON ({error.msg}, column {error.colno})") from None
+    except (ValueError, RecursionError) as error:
+        raise JaxmixError(f"is not JSON ({clip(error, 60)})") from None
     if not isinstance(held, dict):
         raise JaxmixError(f"holds {clip(held, 40)} and no object")
     unknown = sorted(set(held) - {"task", "context", "choices", "answer"})

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .errors import DataError
+from .errors import DataError, clip
 from .words import WordTable
 
 END_OF_TEXT = "<|endoftext|>"
@@ -185,9 +185,17 @@ def _blank_bpe() -> Any:
 
 
 def load_tokenizer(text: str) -> Tokenizer:
-    """The tokenizer that `dumps` wrote."""
+    """The tokenizer that `dumps` wrote.
+
+    Raises:
+        DataError: the text is not of a tokenizer.
+    """
     if text == ByteTokenizer().dumps():
         return ByteTokenizer()
     import tokenizers
 
-    return BpeTokenizer(tokenizers.Tokenizer.from_str(text), text)
+    try:
+        model = tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # the package raises no narrower class
+        raise DataError(f"its tokenizer cannot be read ({clip(error)})") from None
+    return BpeTokenizer(model, text)

@@ -108,16 +108,14 @@ def parse_design(text: str) -> Design:
     kind, _, count = head.partition(":")
     split = [option.partition("=") for option in options]
     pairs = {name: value for name, _, value in split}
-    unknown = set(pairs) - {"minimum", "concentration", "seed"}
+    unread = JaxmixError(f"design '{text}': write kind:count,minimum=0.1,concentration=1,seed=0")
+    if set(pairs) - {"minimum", "concentration", "seed"}:
+        raise unread
     try:
-        if unknown:
-            raise ValueError
         numbers = {n: int(v) if n == "seed" else float(v) for n, v in pairs.items()}
         parsed = int(count or 0)
     except ValueError:
-        raise JaxmixError(
-            f"design '{text}': write kind:count,minimum=0.1,concentration=1,seed=0"
-        ) from None
+        raise unread from None
     return Design(kind.strip(), parsed, **numbers)  # type: ignore[arg-type]
 
 

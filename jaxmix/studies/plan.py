@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmix.data import Corpus
-from jaxmix.errors import JaxmixError
+from jaxmix.errors import JaxmixError, clip
 from jaxmix.studies.domains import check_targets, mixtures_of, stages_of
 from jaxmix.studies.families import Built, CorpusSpec
 from jaxmix.studies.mixtures import Design, Stage, average
@@ -209,26 +209,31 @@ def load_plan(path: Path) -> Plan:
     path = Path(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data.pop("jaxmix_plan") != 1:
-            raise JaxmixError("another version")
-        study = data["study"]
-        study |= {
-            "corpus": CorpusSpec(**study["corpus"]),
-            "sizes": tuple(Size(**s) for s in study["sizes"]),
-            "designs": tuple(Design(**d) for d in study["designs"]),
-            "domains": tuple(study["domains"]) if study["domains"] else None,
-            "seeds": tuple(study["seeds"]),
-            "stages": {n: _read_stages(s) for n, s in study.get("stages", {}).items()},
-            "start_from": Origin(**study["start_from"]) if study.get("start_from") else None,
-        }
-        waves = tuple(
-            Wave(**{**w, "runs": tuple(map(_read_run, w["runs"]))}) for w in data["waves"]
-        )
-        return Plan(Study(**study), data["corpus_hash"], waves, data["flops"])
     except FileNotFoundError:
         raise JaxmixError(f"{path}: no such plan; write one with jaxmix study plan") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise JaxmixError(f"{path}: is not a plan ({error}); write one anew") from None
+    except (ValueError, RecursionError) as error:
+        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write one anew") from None
+    if not isinstance(data, dict) or data.pop("jaxmix_plan", None) != 1:
+        raise JaxmixError(f"{path}: is not a plan (of this version); write one anew")
+    try:
+        return _plan_of(data)
+    except (KeyError, TypeError, JaxmixError) as error:  # of what is missing in the file
+        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write one anew") from error
+
+
+def _plan_of(data: dict[str, Any]) -> Plan:
+    study = data["study"]
+    study |= {
+        "corpus": CorpusSpec(**study["corpus"]),
+        "sizes": tuple(Size(**s) for s in study["sizes"]),
+        "designs": tuple(Design(**d) for d in study["designs"]),
+        "domains": tuple(study["domains"]) if study["domains"] else None,
+        "seeds": tuple(study["seeds"]),
+        "stages": {n: _read_stages(s) for n, s in study.get("stages", {}).items()},
+        "start_from": Origin(**study["start_from"]) if study.get("start_from") else None,
+    }
+    waves = tuple(Wave(**{**w, "runs": tuple(map(_read_run, w["runs"]))}) for w in data["waves"])
+    return Plan(Study(**study), data["corpus_hash"], waves, data["flops"])
 
 
 def _read_run(held: Mapping[str, Any]) -> PlannedRun:
