@@ -24,7 +24,7 @@ _SHARES = 0.005
 
 
 def remove_domain(runs: RunTable, name: str, *, tolerance: float = 0.0) -> RunTable:
-    """Removes a training domain; runs that were trained on it say nothing about the rest and go.
+    """Removes a training domain, and the runs that were trained on it.
 
     Args:
         runs: the table.
@@ -60,13 +60,11 @@ def remove_domain(runs: RunTable, name: str, *, tolerance: float = 0.0) -> RunTa
     weights = weights_of(frame, left) / weights_of(frame, left).sum(1, keepdims=True)
     frame = frame.assign(**{f"w_{d}": weights[:, i] for i, d in enumerate(left)})
     rest = "with no weight on it" if not tolerance else f"with at most {tolerance:g} on it"
-    notes = [
-        f"domain '{name}' removed: {keep.sum()} of {count(len(runs), 'row')} kept, those {rest}"
-    ]
-    moved = int((on_it[keep] > 0).sum())
+    rows, moved = count(len(runs), "row"), int((on_it[keep] > 0).sum())
+    notes = [f"domain '{name}' removed: {keep.sum()} of {rows} kept, those {rest}"]
     if moved:
         notes.append(f"{count(moved, 'row')} renormalized without it, though it was trained on")
-    return replace(kept, frame=frame, domains=left, notes=(*kept.notes, *notes))
+    return _changed(kept, frame, *notes)
 
 
 def add_domain(runs: RunTable, name: str) -> RunTable:
@@ -86,11 +84,11 @@ def add_domain(runs: RunTable, name: str) -> RunTable:
             new = {last: frame[last], f"{prefix}{name}": np.full(len(frame), value)}
             frame = _replaced(frame, [last], new)
     note = f"domain '{name}' added: no law knows it until runs have weight on it"
-    return _renamed(runs, frame, (*runs.domains, name), note)
+    return _changed(runs, frame, note)
 
 
 def split_domain(runs: RunTable, name: str, parts: Mapping[str, float]) -> RunTable:
-    """Splits a training domain into parts; every run had them in their natural shares.
+    """Splits a training domain into parts; every run is taken to have had them in fixed shares.
 
     Args:
         runs: the table.
@@ -118,13 +116,11 @@ def split_domain(runs: RunTable, name: str, parts: Mapping[str, float]) -> RunTa
     for column in (c for c in _columns(name) if c in frame):
         prefix, whole = column.removesuffix(name), frame[column].to_numpy(dtype=np.float64)
         frame = _replaced(frame, [column], {f"{prefix}{p}": whole * s for p, s in shares.items()})
-    at = runs.domains.index(name)
-    domains = (*runs.domains[:at], *shares, *runs.domains[at + 1 :])
     note = (
         f"domain '{name}' split into {', '.join(shares)} in fixed shares: their effects are not "
         "told apart until runs vary them"
     )
-    return _renamed(runs, frame, domains, note)
+    return _changed(runs, frame, note)
 
 
 def merge_domains(runs: RunTable, names: Sequence[str], into: str) -> RunTable:
@@ -154,9 +150,6 @@ def merge_domains(runs: RunTable, names: Sequence[str], into: str) -> RunTable:
             if len(old) < len(names):  # those without never run out, so neither does their sum
                 total = np.full(len(frame), np.nan)
             frame = _replaced(frame, old, {f"{prefix}{into}": total})
-    at = min(runs.domains.index(n) for n in names)
-    rest = [d for d in runs.domains if d not in names]
-    domains = (*rest[:at], into, *rest[at:])
     used = weights.sum(1) > 0
     share = weights[used, 0] / weights[used].sum(1)
     note = f"domains {', '.join(names)} merged into '{into}'"
@@ -165,7 +158,7 @@ def merge_domains(runs: RunTable, names: Sequence[str], into: str) -> RunTable:
             f": '{names[0]}' was {share.min():.3g} to {share.max():.3g} of it, which no law of "
             "the merged table sees"
         )
-    return _renamed(runs, frame, domains, note)
+    return _changed(runs, frame, note)
 
 
 def _known(runs: RunTable, names: Sequence[str]) -> tuple[str, ...]:
@@ -197,5 +190,6 @@ def _replaced(frame: pd.DataFrame, old: Sequence[str], new: Mapping[str, Any]) -
     )
 
 
-def _renamed(runs: RunTable, frame: pd.DataFrame, domains: tuple[str, ...], note: str) -> RunTable:
-    return replace(runs, frame=frame, domains=domains, notes=(*runs.notes, note))
+def _changed(runs: RunTable, frame: pd.DataFrame, *notes: str) -> RunTable:
+    domains = tuple(bare(str(c), "w_") for c in frame.columns if str(c).startswith("w_"))
+    return replace(runs, frame=frame, domains=domains, notes=(*runs.notes, *notes))

@@ -1,4 +1,4 @@
-"""Path-encoded loss lines of the mixinglaws study to a run table."""
+"""The text files of the mixinglaws study, whose paths encode the mixtures, to a run table."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def import_mixinglaws(
 ) -> RunTable:
     """Reads lines `<folders>/<run>/<step> <validation file> <loss>`, in any order.
 
-    A run is called `<size>_<tag>-<weight>-<weight>-...`, as `70M_RP_14-0.125-...`; where it has no
+    A run is called `<size>_<tag>-<weight>-<weight>-...`, as `70M_RP_14-0.125-...`; if it has no
     size, the file's name is the size (`410M.txt`). Targets are named after the validation file:
     `pythia-pile.valid.Pile-CC.bin` is `pile_cc`. Tokens are steps times `tokens_per_step`.
 
