@@ -31,14 +31,15 @@ _OTHER_BASIN = 0.01  # relative difference of objectives
 
 
 @dataclass(frozen=True)
-class _Resampling:
+class Resampling:
     """What is drawn for B resamples, the same for all targets: random numbers [B, p] by row."""
 
     method: Method
     numbers: np.ndarray
 
     @staticmethod
-    def draw(method: Method, resamples: int, labels: np.ndarray, seed: int) -> "_Resampling":
+    def draw(method: Method, resamples: int, labels: np.ndarray, seed: int) -> "Resampling":
+        """Draws by cluster; ``labels`` [p] are those of the rows."""
         rng, count = np.random.default_rng(seed), int(labels.max()) + 1
         if method == "wild":
             drawn = rng.integers(0, 2, (resamples, count)) * 2.0 - 1.0
@@ -48,7 +49,7 @@ class _Resampling:
             drawn = rng.standard_normal((resamples, count))
         else:
             drawn = rng.multinomial(count, np.full(count, 1.0 / count), resamples).astype(float)
-        return _Resampling(method, drawn[:, labels])
+        return Resampling(method, drawn[:, labels])
 
     def data(
         self, refitter: Refitter, left: LeftOut, which: slice
@@ -122,7 +123,7 @@ def bootstrap(
     cluster = "run" if method == "noise" else cluster
     labels, noise = cluster_labels(runs, cluster), measure_noise(laws, runs)
     sizes = _noise_sizes(noise, runs) if method == "noise" else None
-    draws = _Resampling.draw(method, resamples, labels, seed)
+    draws = Resampling.draw(method, resamples, labels, seed)
     with jax.enable_x64(True):
         refitters = make_refitters(
             laws, runs, weighting=weighting, basins=basins, restarts=restarts, seed=seed
@@ -178,14 +179,16 @@ def _noise_sizes(noise: Sequence[Noise], runs: RunTable) -> list[np.ndarray]:
 def _normal_errors(refitter: Refitter, size: np.ndarray) -> LeftOut:
     """Rows whose errors have standard deviations [p], nats, about the fit."""
     fitted = refitter.predict(refitter.starts[:1])[0]
-    return LeftOut(fitted, fitted, size / fitted if refitter.logarithmic else size)
+    return LeftOut(
+        refitter.starts[:1], fitted, fitted, size / fitted if refitter.logarithmic else size
+    )
 
 
 def _check_search(
     refitter: Refitter,
     left: LeftOut,
     refits: Refits,
-    draws: _Resampling,
+    draws: Resampling,
     probes: int,
     restarts: int,
     seed: int,

@@ -48,15 +48,17 @@ class Refits(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """One target's rows under the full fit and under fits that did not see them; each [p].
+    """One target's p rows under the full fit and under fits that did not see them.
 
     Attributes:
-        fitted: losses of the full fit.
-        predicted: losses of the fits without the row's cluster.
-        residuals: observed less predicted, on the scale that is fitted; 0 if the target has no
+        z: [F, P] working vectors of those fits.
+        fitted: [p] losses of the full fit.
+        predicted: [p] losses of the fits without the row's cluster.
+        residuals: [p] observed less predicted, on the scale that is fitted; 0 if the target has no
             loss.
     """
 
+    z: np.ndarray
     fitted: np.ndarray
     predicted: np.ndarray
     residuals: np.ndarray
@@ -134,13 +136,13 @@ class Refitter(NamedTuple):
         """
         fold = make_folds(labels, folds, seed)
         kept = np.arange(fold.max() + 1)[:, None] != fold  # [F, p]
-        by_fold = self.predict(self.run(None, kept.astype(float)).z)  # [F, p]
+        z = self.run(None, kept.astype(float)).z
         fitted = self.predict(self.starts[:1])[0]
-        predicted = by_fold[fold, np.arange(len(fold))]
+        predicted = self.predict(z)[fold, np.arange(len(fold))]
         found = self.residuals(predicted)
         # Without one of its clusters a law may have no finite loss there.
         found = np.where(np.isfinite(found), found, self.residuals(fitted))
-        return LeftOut(fitted, predicted, found)
+        return LeftOut(z, fitted, predicted, found)
 
     def natural(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """Natural parameters of refits [B, P] by name, [B] or [B, k]."""
