@@ -19,25 +19,25 @@ from typing import Any
 
 import harness
 import numpy as np
+from by_budget import Nested, predicted
 from harness import Setting
 from nested_cases import Case, at_one_budget, cases, folds, regmix, tables
 from nested_plots import plot_larger
 
-from jaxmix.fitting import FitError, Nested, NestedLaw, fit, fit_nested, score
-from jaxmix.fitting.nested import predict_nested
-from jaxmix.fitting.saving import write_text
-from jaxmix.fitting.scores import weights_for
+from jaxmix.files import write_text
+from jaxmix.fitting import FitError, fit, score
+from jaxmix.fitting.scores import score_arrays
+from jaxmix.runs import RunTableError
 
 WHOLE = ("additive", "joint")
 HOWS = (
-    {},
-    {"share_steps": "none"},
-    {"share_steps": "all"},
-    {"share_sizes": "none"},
-    {"share_steps": "none", "share_sizes": "none"},
-    {"mixture_law": "ye-m1"},
+    Nested(),
+    Nested(share_steps="none"),
+    Nested(share_steps="all"),
+    Nested(share_sizes="none"),
+    Nested(share_steps="none", share_sizes="none"),
+    Nested(law="ye-m1"),
 )
-NESTED = Nested().name
 ERRORS = ("mre", "median", "unseen_mre", "unseen_median")
 MIXTURE = ("ye-m1", "ye-implicit-2", "ye-implicit-3", "ye-m4")
 
@@ -56,11 +56,11 @@ def run(setting: Setting) -> None:
         one_budget += kept_mixture_laws(setting, name, at_end, list(folds(at_end, 5)))
     if not setting.smoke and rows[0]["table"] == "RedPajama":
         one_budget += kept_mixture_laws(setting, "RegMix", *regmix())
-    points = [row for row in rows if "observed" in row]
+    dots = [row for row in rows if "observed" in row]
     harness.write_csv(setting.out / "scores.csv", [row for row in rows if "mre" in row])
     harness.write_csv(setting.out / "mixture_laws.csv", one_budget)
-    harness.write_csv(setting.out / "larger.csv", points)
-    plot_larger(points, setting.out / "larger.png")
+    harness.write_csv(setting.out / "larger.csv", dots)
+    plot_larger(dots, setting.out / "larger.png")
 
 
 def kept(setting: Setting, name: str, work: Callable[[], list[dict]]) -> list[dict[str, Any]]:
@@ -71,12 +71,7 @@ def kept(setting: Setting, name: str, work: Callable[[], list[dict]]) -> list[di
     rows = work()
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(rows))
-    shown = [
-        round(v, 3)
-        for r in rows
-        for n, v in r.items()
-        if n in ("mre", "median", "unseen_mre", "unseen_median")
-    ]
+    shown = [round(v, 3) for r in rows for n, v in r.items() if n in ERRORS]
     print(name, shown, flush=True)
     return rows
 
@@ -86,27 +81,31 @@ def compared(name, runs, case: Case, law: str, how: Nested | None, smoke: bool) 
 
     Nothing where a part has too few mixtures for the law.
     """
-    found, errors = [], []
+    parts = []
     for fitted, held in case.parts:
         train, test = runs.select(fitted), runs.select(held)
         try:
             if how is not None:
-                fits = fit_nested(train, how, whole_way=False)
+                found = predicted(train, test, how, restarts(smoke) // 4)
             else:
                 fits = fit(train, law, residual="log", restarts=restarts(smoke))
-            found.append(score(fits, test))
-        except FitError as error:
+                found = fits.predict(test).to_numpy().T
+        except (FitError, RunTableError) as error:
             print(f"{name}, {case.name}, {law}: {error}", flush=True)
             return []
-        errors.append(_relative_errors(fits, test))
-    rows = [_score_row(name, case, law, target, [f[target] for f in found]) for target in found[0]]
-    for i, row in enumerate(rows):  # single mixtures can be wrong by orders: medians are kept too
-        row["median"] = float(np.median(np.concatenate([part[i] for part in errors])))
-    shown = case.name == "larger" and (smoke or law in (*WHOLE, NESTED))
-    return [*rows, *(predicted(name, law, fits, runs, case) if shown else ())]
+        parts.append((found, test.losses(train.targets)))
+    rows = [
+        _score_row(name, case, law, target, [(f[i], seen[i]) for f, seen in parts])
+        for i, target in enumerate(train.targets)
+    ]
+    shown = case.name == "larger" and (smoke or law in (*WHOLE, Nested().name))
+    return [*rows, *(points(name, law, test, train.targets[0], found[0]) if shown else ())]
 
 
-def _score_row(name, case, law, target, scores):
+def _score_row(name, case, law, target, parts):
+    """Scores of predicted and observed losses over the parts of a case."""
+    scores = [score_arrays(found, seen) for found, seen in parts]
+    errors = np.concatenate([100 * np.abs(found - seen) / seen for found, seen in parts])
     count = sum(s.rows for s in scores)
     return {
         "table": name,
@@ -116,25 +115,22 @@ def _score_row(name, case, law, target, scores):
         "fitted_rows": int(np.mean([fitted.sum() for fitted, _ in case.parts])),
         "rows": count,
         "mre": sum(s.mre * s.rows for s in scores) / count,
+        "median": float(np.median(errors)),  # single mixtures can be wrong by orders
     }
 
 
-def predicted(name, law, fits, runs, case) -> Iterator[dict[str, Any]]:
-    """Observed and predicted losses of the largest size, the first target."""
-    test, target = runs.select(case.parts[0][1]), fits[0].target
-    at = test.n_params, test.tokens, weights_for(fits[0], test)
-    values = (test.tokens, test.losses([target])[0], fits[0].predict(*at))
-    for tokens, seen, found in zip(*values, strict=True):
+def points(name, law, test, target, found) -> Iterator[dict[str, Any]]:
+    """Observed and predicted losses of the largest size, one target."""
+    for tokens, seen, value in zip(test.tokens, test.losses([target])[0], found, strict=True):
         known = {"table": name, "law": law, "target": target}
-        yield {**known, "tokens": tokens, "observed": seen, "predicted": found}
+        yield {**known, "tokens": tokens, "observed": seen, "predicted": value}
 
 
 def laws(smoke: bool) -> Iterator[tuple[str, Nested | None]]:
     """Names of the laws, and how the nested ones are fitted."""
     for law in ("chinchilla",) if smoke else WHOLE:  # a trial takes what is compiled fastest
         yield law, None
-    for changes in HOWS[: 1 if smoke else None]:
-        how = Nested(residual="log", restarts=restarts(smoke) // 4, **changes)
+    for how in HOWS[: 1 if smoke else None]:
         yield how.name, how
 
 
@@ -168,23 +164,20 @@ def mixture_law(name, law, runs, parts, smoke) -> list[dict[str, Any]]:
 
 def _relative_errors(fits, runs) -> np.ndarray:
     """In percent, [m, p]."""
-    seen = runs.losses([f.target for f in fits])
-    at = runs.n_params, runs.tokens, weights_for(fits[0], runs)
-    nested = isinstance(fits[0], NestedLaw)
-    found = predict_nested(fits, *at) if nested else np.stack([f.predict(*at) for f in fits])
-    return 100 * np.abs(found - seen) / seen
+    seen = runs.losses(fits.targets)
+    return 100 * np.abs(fits.predict(runs).to_numpy().T - seen) / seen
 
 
 def _line(name, law, parts, found):
     errors = [[np.mean([s.mre for s in part[i].values()]) for part in found] for i in (1, 2)]
     ranks = [np.mean([s.spearman for s in part[2].values()]) for part in found]
-    first = found[0][0][0]
+    first = found[0][0]
     return {
         "table": name,
         "law": law,
         "n_parameters": first.law.count(len(first.domains)),
         "mixtures_fitted": int(np.mean([fitted.sum() for fitted, _ in parts])),
-        "targets": len(found[0][0]),
+        "targets": len(first),
         "fitted_mre": float(np.mean(errors[0])),
         "unseen_mre": float(np.mean(errors[1])),
         "unseen_median": float(np.median(np.concatenate([part[3].ravel() for part in found]))),
