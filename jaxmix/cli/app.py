@@ -5,6 +5,7 @@ with its traceback and exit status 1.
 """
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -17,61 +18,33 @@ from types import FrameType
 import click
 
 from jaxmix import __version__
-from jaxmix.cli.budget import budget_command
 from jaxmix.cli.common import BadInput, Group, ReaderGone
-from jaxmix.cli.compare import compare_command
-from jaxmix.cli.data import data_group
-from jaxmix.cli.demo import demo_command
-from jaxmix.cli.domains import domains_group
-from jaxmix.cli.evaluate import evaluate_command
-from jaxmix.cli.export import export_command
-from jaxmix.cli.extrapolate import extrapolate_command
-from jaxmix.cli.fit import fit_command
-from jaxmix.cli.imports import import_group
-from jaxmix.cli.inspect import look_command
-from jaxmix.cli.laws import laws_command
-from jaxmix.cli.next import next_command
-from jaxmix.cli.optimize import optimize_command
-from jaxmix.cli.pareto import pareto_command
-from jaxmix.cli.predict import predict_command
-from jaxmix.cli.report import report_command
-from jaxmix.cli.sample_size import enough_command
-from jaxmix.cli.score import score_command
-from jaxmix.cli.select import select_command
-from jaxmix.cli.simulate import simulate_command
-from jaxmix.cli.study import study_group
-from jaxmix.cli.train import train_command
-from jaxmix.cli.trust import trust_command
 
 _COMMANDS = (
-    data_group,
-    train_command,
-    look_command,
-    evaluate_command,
-    study_group,
-    fit_command,
-    score_command,
-    predict_command,
-    optimize_command,
-    trust_command,
-    budget_command,
-    pareto_command,
-    compare_command,
-    select_command,
-    extrapolate_command,
-    next_command,
-    enough_command,
-    report_command,
-    export_command,
-    simulate_command,
-    import_group,
-    domains_group,
-    laws_command,
-    demo_command,
+    *("data", "train", "inspect", "evaluate", "study"),
+    *("fit", "score", "predict", "optimize", "trust", "budget", "pareto"),
+    *("compare", "select", "extrapolate", "next", "sample-size"),
+    *("report", "export", "simulate", "import", "domains", "laws", "demo"),
 )
+_MODULES = {"import": "imports", "sample-size": "sample_size"}  # others have the command's name
 
 
-@click.group(cls=Group, invoke_without_command=True)
+class Commands(Group):
+    """The subcommands, each loaded when it is needed from the module that holds it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of a study, and then what was added."""
+        return [*_COMMANDS, *self.commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The ``command`` or ``group`` of its module."""
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(f"jaxmix.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        return module.group if hasattr(module, "group") else module.command
+
+
+@click.group(cls=Commands, invoke_without_command=True)
 @click.version_option(__version__, prog_name="jaxmix")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -81,10 +54,6 @@ def cli(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
-
-
-for _command in _COMMANDS:
-    cli.add_command(_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

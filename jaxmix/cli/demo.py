@@ -10,10 +10,11 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli.demo_output import Best, Laws, plot_all, show_pictures, show_proof, show_scores
 from jaxmix.cli.devices import training_bar, use_all_cores
+from jaxmix.cli.options import setting
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
-    from jaxmix.fitting import FittedLaw
+    from jaxmix.fitting import FittedLaws
     from jaxmix.runs import RunTable
     from jaxmix.studies import Study
 
@@ -82,18 +83,15 @@ _QUICK = {
 
 
 @click.command("demo", cls=common.Command, short_help="The whole way on real data.")
-@click.option(
+@setting(
     "--family",
-    type=click.Choice(list(_DEMOS)),
-    default="text",
-    show_default=True,
-    help="Text, early-fusion multimodal (nmm), or vision models (lvm).",
+    tuple(_DEMOS),
+    "text",
+    "Text, early-fusion multimodal (nmm), or vision models (lvm).",
 )
 @click.option("--quick", is_flag=True, help="A smaller study, about two minutes.")
-@click.option(
-    "--out", default="jaxmix-demo", show_default=True, metavar="FOLDER", help="For all results."
-)
-def demo_command(family: str, quick: bool, out: str) -> None:
+@setting("--out", str, "jaxmix-demo", "For all results.", metavar="FOLDER")
+def command(family: str, quick: bool, out: str) -> None:
     """Train a ladder of tiny models on real data, fit laws, and test the mixture they propose.
 
     Prepares a corpus, trains many mixtures at several sizes, fits the additive and the joint law,
@@ -194,7 +192,7 @@ def _split(table: "RunTable") -> "tuple[RunTable, RunTable]":
     return table.select(late & ~unseen), table.select(late & unseen)
 
 
-def _fit(table: "RunTable", law: str, demo: Demo) -> "tuple[FittedLaw, ...]":
+def _fit(table: "RunTable", law: str, demo: Demo) -> "FittedLaws":
     from jaxmix.fitting import fit
 
     with common.progress(f"fitting {law}") as report:
@@ -210,7 +208,7 @@ def _optima(
     unseen: "RunTable",
 ) -> Best:
     from jaxmix.fitting.scores import mean_mre, score
-    from jaxmix.mixtures import optimize
+    from jaxmix.mixtures import Constraints
     from jaxmix.studies import build
 
     law = min(laws, key=lambda name: mean_mre(score(laws[name], unseen)))
@@ -219,10 +217,9 @@ def _optima(
     tokens = float(ladder.tokens.max())
     # No law knows what lies beyond the weights that were run.
     most = dict(zip(ladder.domains, ladder.weights.max(0).tolist(), strict=True))
+    limits = Constraints(maximum=most)
     found = {
-        name: optimize(
-            laws[law], n, tokens, target_weights=dict.fromkeys(goal, 1.0), maximum=most
-        ).mixture
+        name: laws[law].optimize(n, tokens, limits, target_weights=dict.fromkeys(goal, 1.0)).weights
         for name, goal in goals.items()
     }
     return Best(law, found, goals)
@@ -232,8 +229,8 @@ def _proof(study: "Study", demo: Demo, best: Best) -> "Study":
     """Unseen, uniform and proposed mixtures at the larger size, by seed."""
     from jaxmix.studies import Size
 
-    k = len(next(iter(best.mixtures.values())))
-    uniform = dict.fromkeys(next(iter(best.mixtures.values())), 1 / k)
+    domains = next(iter(best.mixtures.values()))
+    uniform = dict.fromkeys(domains, 1 / len(domains))
     return dataclasses.replace(
         study,
         sizes=(Size(demo.preset(demo.largest), demo.tokens),),

@@ -11,10 +11,10 @@ from jaxmix.cli import common
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
-    from jaxmix.fitting import FittedLaw
+    from jaxmix.fitting import FittedLaws
     from jaxmix.runs import RunTable
 
-Laws = Mapping[str, "Sequence[FittedLaw]"]
+Laws = Mapping[str, "FittedLaws"]
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,12 @@ def show_scores(laws: Laws, seen: "RunTable", unseen: "RunTable", larger: "RunTa
     """Errors of the laws on the rows they saw, on unseen mixtures and on the larger size."""
     from jaxmix.fitting.scores import mean_mre, score
 
-    made = common.table(
-        "mean relative error, %", "law", "fitted rows", "unseen mixtures", "unseen larger size"
+    columns = ("law", "fitted rows", "unseen mixtures", "unseen larger size")
+    rows = (
+        (name, *(f"{mean_mre(score(fits, table)):.2f}" for table in (seen, unseen, larger)))
+        for name, fits in laws.items()
     )
-    for name, fits in laws.items():
-        errors = [mean_mre(score(fits, table)) for table in (seen, unseen, larger)]
-        made.add_row(name, *(f"{e:.2f}" for e in errors))
-    _show(made)
+    _show(common.table("mean relative error, %", *columns, rows=rows))
 
 
 def _show(*parts: Any) -> None:
@@ -50,9 +49,7 @@ def _show(*parts: Any) -> None:
     common.show(*parts)
 
 
-def show_proof(
-    fits: "Sequence[FittedLaw]", best: Best, proof: "RunTable", corpus: "Corpus"
-) -> None:
+def show_proof(fits: "FittedLaws", best: Best, proof: "RunTable", corpus: "Corpus") -> None:
     """Predicted beside measured losses at the larger size, and what that says."""
     from jaxmix.studies import final_losses, gain
 
@@ -66,19 +63,13 @@ def show_proof(
         for which, weights in {"uniform": uniform, name: best.mixtures[name]}.items():
             values = [v for (mixture, _), v in losses.items() if mixture == which]
             shares = [f"{weights[d]:.3f}" for d in corpus.domains]
-            predicted = _predicted(fits, goal, n, tokens, list(weights.values()))
+            x = {"n_params": n, "tokens": tokens, "weights": [weights[d] for d in fits.domains]}
+            predicted = float(fits[goal].predict(x).to_numpy().mean())
             mean, sd = _mean_sd(values)
             made.add_row(which, *shares, f"{predicted:.4f}", f"{mean:.4f}", f"{sd:.4f}")
         _show(made)
         verdicts.append(_verdict(name, gain(losses, name, "uniform")))
     _show(" ".join(verdicts))
-
-
-def _predicted(
-    fits: "Sequence[FittedLaw]", goal: Sequence[str], n: float, d: float, h: Sequence[float]
-) -> float:
-    chosen = [f for f in fits if f.target in goal]
-    return sum(float(f.predict(n, d, h)) for f in chosen) / len(chosen)
 
 
 def _mean_sd(values: Sequence[float]) -> tuple[float, float]:

@@ -6,6 +6,8 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli.imports import write_table
+from jaxmix.cli.options import json_option, pool_option, several, where_option
+from jaxmix.cli.values import NUMBERS
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
@@ -14,20 +16,16 @@ if TYPE_CHECKING:
 @click.group(
     "domains", cls=common.Group, no_args_is_help=False, short_help="Add or change training domains."
 )
-def domains_group() -> None:
+def group() -> None:
     """Add, split, merge or remove a training domain and keep the runs that still say something."""
 
 
-def _files(command: Any) -> Any:
-    options = (
-        common.where_option,
-        common.pool_option,
-        click.option("--out", required=True, metavar="NEW.csv", help="Run table to write."),
-        common.json_option,
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+_files = several(
+    where_option,
+    pool_option,
+    click.option("--out", required=True, metavar="NEW.csv", help="Run table to write."),
+    json_option,
+)
 
 
 def _read(
@@ -38,7 +36,7 @@ def _read(
     return common.read_table(runs, where, pool)
 
 
-@domains_group.command("add")
+@group.command("add")
 @click.argument("runs", metavar="RUNS")
 @click.argument("name")
 @_files
@@ -49,10 +47,10 @@ def add_command(runs: str, name: str, **files: Any) -> None:
     write_table(add_domain(_read(runs, **files), name), files["out"], files["as_json"])
 
 
-@domains_group.command("split")
+@group.command("split")
 @click.argument("runs", metavar="RUNS")
 @click.argument("name")
-@click.argument("parts", type=common.NamedNumbers(), metavar="PART=SHARE,...")
+@click.argument("parts", type=NUMBERS, metavar="PART=SHARE,...")
 @_files
 def split_command(runs: str, name: str, parts: dict[str, float], **files: Any) -> None:
     """Split domain NAME into parts that every run had in these shares: a=0.3,b=0.7."""
@@ -61,7 +59,7 @@ def split_command(runs: str, name: str, parts: dict[str, float], **files: Any) -
     write_table(split_domain(_read(runs, **files), name, parts), files["out"], files["as_json"])
 
 
-@domains_group.command("merge")
+@group.command("merge")
 @click.argument("runs", metavar="RUNS")
 @click.argument("names", metavar="A,B,...")
 @click.argument("into", metavar="NEW")
@@ -74,7 +72,7 @@ def merge_command(runs: str, names: str, into: str, **files: Any) -> None:
     write_table(merge_domains(_read(runs, **files), parts, into), files["out"], files["as_json"])
 
 
-@domains_group.command("remove")
+@group.command("remove")
 @click.argument("runs", metavar="RUNS")
 @click.argument("name")
 @click.option(

@@ -7,19 +7,16 @@ from typing import Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import json_option, setting
 
 
 @click.command("evaluate", cls=common.Command, short_help="Score text models on tasks.")
 @click.argument("folder", metavar="FOLDER")
 @click.option("--tasks", required=True, metavar="TASKS.jsonl", help="Questions, one a line.")
-@click.option(
-    "--run", "run_name", default="all", show_default=True, metavar="NAME|all", help="Which runs."
-)
+@setting("--run", str, "all", "Which runs.", metavar="NAME|all")
 @click.option("--out", metavar="SCORES.csv", help="A row for every run and task.")
-@common.json_option
-def evaluate_command(
-    folder: str, tasks: str, run_name: str, out: str | None, as_json: bool
-) -> None:
+@json_option
+def command(folder: str, tasks: str, run: str, out: str | None, as_json: bool) -> None:
     """Score finished text models by the likelihood of every choice of a question.
 
     FOLDER is that of jaxmix train, or of a study that kept its final parameters. A line of TASKS is
@@ -33,7 +30,7 @@ def evaluate_command(
     if out:
         common.check_out(out, tasks)
     questions = read_tasks(tasks)
-    runs = None if run_name == "all" else [run_name]
+    runs = None if run == "all" else [run]
     with common.progress("scoring runs") as report:
         scores = evaluate_study(Path(folder), questions, runs, report)
     rows = score_rows(Path(folder), scores)
@@ -43,14 +40,10 @@ def evaluate_command(
         from jaxmix.files import write_text
 
         write_text(out, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
-    if as_json:
-        common.emit({"scores": rows})
-    else:
-        _show(rows, folder)
-    common.say(_notes(rows))
+    common.answer(as_json, {"scores": rows}, lambda: [_table(rows, folder)], _notes(rows))
 
 
-def _show(rows: Sequence[Mapping[str, Any]], folder: str) -> None:
+def _table(rows: Sequence[Mapping[str, Any]], folder: str) -> Any:
     numbers = ("questions", "accuracy %", "per byte %", "chance %", "nats of the answer")
     made = common.table(folder, "run", "task", *numbers, text=("task",))
     for row in rows:
@@ -61,14 +54,10 @@ def _show(rows: Sequence[Mapping[str, Any]], folder: str) -> None:
             _percent(row["accuracy"], row["sem"]),
             _percent(row["accuracy_per_byte"], row["sem_per_byte"]),
             common.number(100 * row["chance"], 3),
-            " ± ".join(
-                [
-                    common.number(-row["log_likelihood"]),
-                    common.number(row["log_likelihood_sem"], 2),
-                ]
-            ),
+            f"{common.number(-row['log_likelihood'])} ± "
+            f"{common.number(row['log_likelihood_sem'], 2)}",
         )
-    common.show(made)
+    return made
 
 
 def _percent(share: float, sem: float) -> str:

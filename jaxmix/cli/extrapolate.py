@@ -6,33 +6,28 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli.fit import bare_targets, objective_options
+from jaxmix.cli.options import (
+    budget_options,
+    json_option,
+    pool_option,
+    setting,
+    targets_option,
+    where_option,
+)
 
 
 @click.command("extrapolate", cls=common.Command, short_help="Extrapolate losses to one N and D.")
 @click.argument("runs")
-@click.option("--n-params", type=common.Quantity(), required=True, help="N: 7e9 or 7B.")
-@click.option("--tokens", type=common.Quantity(), required=True, help="D: 150e9 or 150B.")
-@click.option("--targets", metavar="A,B|all", default="all", show_default=True)
-@common.where_option
-@common.pool_option
-@click.option(
-    "--share-steps",
-    type=click.Choice(["none", "size", "all"]),
-    default="size",
-    show_default=True,
-    help="Which step laws share one exponent.",
-)
-@click.option(
-    "--share-sizes",
-    type=click.Choice(["none", "all"]),
-    default="all",
-    show_default=True,
-    help="Which size laws share one exponent.",
-)
+@budget_options()
+@targets_option
+@where_option
+@pool_option
+@setting("--share-steps", ("none", "size", "all"), "size", "Which step laws share one exponent.")
+@setting("--share-sizes", ("none", "all"), "all", "Which size laws share one exponent.")
 @objective_options
 @click.option("--out", required=True, metavar="AT.csv", help="Run table to write.")
-@common.json_option
-def extrapolate_command(
+@json_option
+def command(
     runs: str,
     n_params: float,
     tokens: float,
@@ -56,9 +51,6 @@ def extrapolate_command(
     names = bare_targets(table, targets)
     found = extrapolate(table, n_params, tokens, targets=names, **options)
     write_runs(found, out)
-    if as_json:
-        held = {"out": out, "rows": len(found), "domains": found.domains}
-        common.emit({**held, "targets": found.targets, "notes": found.notes})
-    else:
-        click.echo(f"{out}: {len(found)} mixtures, {len(found.targets)} targets")
-    common.say(found.notes)
+    held = {"out": out, "rows": len(found), **common.pick(found, "domains", "targets", "notes")}
+    text = f"{out}: {len(found)} mixtures, {len(found.targets)} targets"
+    common.answer(as_json, held, lambda: [text], found.notes)

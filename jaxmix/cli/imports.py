@@ -5,43 +5,37 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import json_option, several, where_option
+from jaxmix.cli.values import Quantity, split
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
 
-_SCALE = (
-    click.option("--n-params", type=common.Quantity(), required=True, help="N of every run: 1M."),
-    click.option("--tokens", type=common.Quantity(), required=True, help="D of every run: 1B."),
-)
-_COMMON = (
-    click.option("--allow-unmatched", is_flag=True, help="Drop, and note, what does not match."),
-    common.where_option,
+_common = several(
+    click.option("--allow-unmatched", is_flag=True, help="Drop what does not match, with a note."),
+    where_option,
     click.option("--out", required=True, metavar="RUNS.csv", help="File to write."),
-    common.json_option,
+    json_option,
 )
-
-
-def _options(*options: Any) -> Any:
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+_at_scale = several(
+    click.option("--n-params", type=Quantity(), required=True, help="N of every run: 1M."),
+    click.option("--tokens", type=Quantity(), required=True, help="D of every run: 1B."),
+    _common,
+)
 
 
 @click.group(
     "import", cls=common.Group, no_args_is_help=False, short_help="Import tables of other tools."
 )
-def import_group() -> None:
+def group() -> None:
     """Turn the files of olmix, RegMix or mixinglaws into a run table."""
 
 
-@import_group.command("olmix")
+@group.command("olmix")
 @click.argument("ratios")
 @click.argument("metrics")
 @click.option("--targets", metavar="A,B|all", default="all", help="The metrics that are losses.")
-@_options(*_SCALE, *_COMMON)
+@_at_scale
 def olmix_command(
     ratios: str, metrics: str, targets: str, out: str, as_json: bool, **options: Any
 ) -> None:
@@ -49,15 +43,14 @@ def olmix_command(
     common.check_out(out, ratios, metrics)
     from jaxmix.runs import import_olmix
 
-    table = import_olmix(ratios, metrics, targets=common.split(targets), **options)
-    write_table(table, out, as_json)
+    write_table(import_olmix(ratios, metrics, targets=split(targets), **options), out, as_json)
 
 
-@import_group.command("regmix")
+@group.command("regmix")
 @click.argument("mixtures")
 @click.argument("losses")
 @click.option("--run-prefix", default="", help="What to put before each index.")
-@_options(*_SCALE, *_COMMON)
+@_at_scale
 def regmix_command(mixtures: str, losses: str, out: str, as_json: bool, **options: Any) -> None:
     """Join the MIXTURES and LOSSES of a RegMix study by index."""
     common.check_out(out, mixtures, losses)
@@ -66,12 +59,12 @@ def regmix_command(mixtures: str, losses: str, out: str, as_json: bool, **option
     write_table(import_regmix(mixtures, losses, **options), out, as_json)
 
 
-@import_group.command("mixinglaws")
+@group.command("mixinglaws")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--domains", metavar="A,B", help="Names of the weights, in the order of the path.")
-@click.option("--n-params", type=common.Quantity(), help="N of every run; default: by its label.")
-@click.option("--tokens-per-step", type=common.Quantity(), default="1048576", show_default=True)
-@_options(*_COMMON)
+@click.option("--n-params", type=Quantity(), help="N of every run; default: by its label.")
+@click.option("--tokens-per-step", type=Quantity(), default="1048576", show_default=True)
+@_common
 def mixinglaws_command(
     files: tuple[str, ...], domains: str | None, out: str, as_json: bool, **options: Any
 ) -> None:
@@ -79,8 +72,7 @@ def mixinglaws_command(
     common.check_out(out, *files)
     from jaxmix.runs import import_mixinglaws
 
-    table = import_mixinglaws(files, domains=common.split(domains), **options)
-    write_table(table, out, as_json)
+    write_table(import_mixinglaws(files, domains=split(domains), **options), out, as_json)
 
 
 def write_table(table: "RunTable", out: str, as_json: bool) -> None:
@@ -89,10 +81,8 @@ def write_table(table: "RunTable", out: str, as_json: bool) -> None:
 
     write_runs(table, out)
     runs = len(set(table.frame["run"]))
-    if as_json:
-        held = {"out": out, "rows": len(table), "runs": runs}
-        common.emit({**held, "domains": table.domains, "targets": table.targets})
-    else:
-        counts = f"{len(table)} rows of {runs} runs, {len(table.domains)} domains"
-        click.echo(f"{out}: {counts}, {len(table.targets)} targets")
-    common.say(table.notes)
+    held = {"out": out, "rows": len(table), "runs": runs}
+    counts = f"{len(table)} rows of {runs} runs, {len(table.domains)} domains"
+    text = f"{out}: {counts}, {len(table.targets)} targets"
+    found = {**held, "domains": table.domains, "targets": table.targets}
+    common.answer(as_json, found, lambda: [text], table.notes)

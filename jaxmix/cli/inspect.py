@@ -1,27 +1,29 @@
-"""``jaxmix look``: what a trained image model makes of pictures that it has not seen."""
+"""``jaxmix inspect``: what a trained image model sees in pictures that it was not trained on."""
 
 from pathlib import Path
 
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import count_option, json_option
+from jaxmix.cli.values import split
 from jaxmix.errors import JaxmixError
 
 
-@click.command("look", cls=common.Command, short_help="See what an image model sees and writes.")
+@click.command("inspect", cls=common.Command, short_help="See what an image model sees and writes.")
 @click.argument("folder", metavar="FOLDER")
-@click.option("--run", metavar="NAME", help="Of a study with several.  [default: the first]")
+@click.option("--run", metavar="NAME", help="Which run of a study.  [default: the first]")
 @click.option("--targets", metavar="A,B", help="Domains of captioned pictures.  [default: all]")
-@click.option("--count", type=click.IntRange(min=1), default=8, show_default=True, help="Of each.")
+@count_option("--count", 8, "Pictures of each domain.")
 @click.option("--out", required=True, metavar="FILE.png", help="The contact sheet: PNG, SVG, PDF.")
-@common.json_option
-def look_command(
+@json_option
+def command(
     folder: str, run: str | None, targets: str | None, count: int, out: str, as_json: bool
 ) -> None:
     """Draw a contact sheet of held-out pictures, with captions that the model wrote.
 
-    FOLDER is that of jaxmix train. A vision model also shows the picture as it expected it: every
-    patch from the true ones before it.
+    FOLDER is that of jaxmix train. A vision model also shows each picture as it predicted it, every
+    patch from the true patches before it.
     """
     from jaxmix.report import plot_contact_sheet
     from jaxmix.studies import finished_run, look
@@ -30,10 +32,8 @@ def look_command(
         raise JaxmixError(f"--out {out}: end the name in .png, .svg or .pdf")
     common.check_out(out)
     found = finished_run(Path(folder), run)
-    looks = look(found, count, common.split(targets))
+    looks = look(found, count, split(targets))
     plot_contact_sheet(looks, out, f"{found.run}: held-out pictures")
-    if as_json:
-        keys = ("target", "caption", "written")
-        common.emit({"out": out, "pictures": [{k: getattr(one, k) for k in keys} for one in looks]})
-        return
-    common.show(f"{len(looks)} pictures drawn to {out}")
+    pictures = [common.pick(one, "target", "caption", "written") for one in looks]
+    text = f"{len(looks)} pictures drawn to {out}"
+    common.answer(as_json, {"out": out, "pictures": pictures}, lambda: [text])

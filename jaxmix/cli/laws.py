@@ -1,42 +1,41 @@
 """``jaxmix laws``: the laws there are."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import json_option
 
 
 @click.command("laws", cls=common.Command, short_help="List the laws there are.")
-@common.json_option
-def laws_command(as_json: bool) -> None:
+@json_option
+def command(as_json: bool) -> None:
     """List the laws: formula, number of parameters for k domains, source.
 
     NAME+repetition is the law NAME at the effective tokens of repeated data.
     """
     from jaxmix.laws import LAWS
 
-    if as_json:
-        found = {law.name: _entry(law) for law in LAWS.values()}
-        common.emit({"laws": found, "more": dict(_more())})
-        return
-    made = common.table(
-        "laws",
-        "name",
-        "parameters",
-        "formula and source",
-        text=("parameters", "formula and source"),
-    )
-    for law in LAWS.values():
-        made.add_row(law.name, law.count_formula(), f"{law.formula}\n{law.source}")
-        made.add_section()
-    for name, entry in _more():
+    found, more = {law.name: _entry(law) for law in LAWS.values()}, dict(_more())
+    common.answer(as_json, {"laws": found, "more": more}, lambda: [_table(found | more), _REPEATED])
+
+
+_REPEATED = (
+    "NAME+repetition: the law at the effective tokens and weights of rows that repeat data "
+    "(columns unique_<domain>), with one more parameter, R_D_star (chinchilla: R_N_star as well). "
+    "Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6)"
+)
+
+
+def _table(laws: Mapping[str, Mapping[str, Any]]) -> Any:
+    words = ("parameters", "formula and source")
+    made = common.table("laws", "name", *words, text=words)
+    for name, entry in laws.items():
         made.add_row(name, str(entry["n_parameters"]), f"{entry['formula']}\n{entry['source']}")
         made.add_section()
-    common.show(
-        made,
-        "NAME+repetition: the law at effective tokens and weights, where rows repeat data "
-        "(columns unique_<domain>); one more parameter, R_D_star (chinchilla: R_N_star as well). "
-        "Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6)",
-    )
+    return made
 
 
 def _more() -> list[tuple[str, dict[str, object]]]:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.limits import limit_options, load_mixture_laws, read_limits
+from jaxmix.cli.limits import limit_options, load_within
+from jaxmix.cli.options import budget_options, json_option, seed_option, setting
+from jaxmix.cli.values import split
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Front
@@ -13,15 +15,14 @@ if TYPE_CHECKING:
 
 @click.command("pareto", cls=common.Command, short_help="Trade the losses of several targets.")
 @click.argument("law")
-@click.option("--n-params", type=common.Quantity(), required=True, help="N: 7e9, 7B or inf.")
-@click.option("--tokens", type=common.Quantity(), required=True, help="D: 150e9, 150B or inf.")
+@budget_options()
 @click.option("--targets", metavar="A,B,...", help="Targets to trade; the default is all.")
-@click.option("--points", type=click.IntRange(min=2), default=11, show_default=True)
+@setting("--points", click.IntRange(min=2), 11, "About how many mixtures to look for.")
 @limit_options
-@click.option("--starts", type=click.IntRange(min=1), help="Starting points of each point.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@common.json_option
-def pareto_command(
+@click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
+@seed_option
+@json_option
+def command(
     law: str,
     n_params: float,
     tokens: float,
@@ -36,28 +37,15 @@ def pareto_command(
 
     Each is listed with the target weights for which ``jaxmix optimize`` would find it.
     """
+    from jaxmix.mixtures import pareto
     from jaxmix.runs import resolve_names
 
-    laws = load_mixture_laws(law)
-    known = tuple(fit.target for fit in laws)
-    limits = read_limits(laws[0].domains, known, given)
-    from jaxmix.mixtures import pareto
-
-    front = pareto(
-        laws,
-        n_params,
-        tokens,
-        limits,
-        targets=resolve_names(common.split(targets), known, "target"),
-        points=points,
-        starts=starts,
-        key=seed,
-    )
-    if as_json:
-        common.emit(as_dict(front))
-    else:
-        show_front(front)
-    common.say([] if front.proven else [f"not proven to be the whole front: {front.reason}"])
+    laws, limits, at = load_within(law, given)
+    names = resolve_names(split(targets), laws.targets, "target")
+    asked = {"targets": names, "points": points, "at": at, "starts": starts, "seed": seed}
+    front = pareto(laws, n_params, tokens, limits, **asked)
+    notes = [] if front.proven else [f"not proven to be the whole front: {front.reason}"]
+    common.answer(as_json, as_dict(front), lambda: [_table(front)], notes)
 
 
 def as_dict(front: "Front") -> dict[str, Any]:
@@ -74,14 +62,14 @@ def as_dict(front: "Front") -> dict[str, Any]:
     return {"points": points, "proven": front.proven, "reason": front.reason}
 
 
-def show_front(front: "Front") -> None:
+def _table(front: "Front") -> Any:
     """One row for each point: losses, the target weights that find it, and the mixture."""
     title = f"Pareto front for N = {front.n_params:.4g}, D = {front.tokens:.4g}"
     losses = [f"loss {name}" for name in front.targets]
     weights = [f"weight {name}" for name in front.targets]
-    table = common.table(title, "point", *losses, *weights, *front.domains)
+    made = common.table(title, "point", *losses, *weights, *front.domains)
     for i in range(len(front)):
         row = [*(f"{x:.4f}" for x in front.losses[i])]
         row += [f"{x:.3f}" for x in (*front.target_weights[i], *front.weights[i])]
-        table.add_row(str(i + 1), *row)
-    common.show(table)
+        made.add_row(str(i + 1), *row)
+    return made

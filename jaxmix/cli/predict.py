@@ -3,6 +3,7 @@
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import json_option
 from jaxmix.errors import JaxmixError
 
 
@@ -10,12 +11,12 @@ from jaxmix.errors import JaxmixError
 @click.argument("law")
 @click.argument("points")
 @click.option("--out", metavar="FILE.csv", help="Write the CSV there, not to standard output.")
-@common.json_option
-def predict_command(law: str, points: str, out: str | None, as_json: bool) -> None:
+@json_option
+def command(law: str, points: str, out: str | None, as_json: bool) -> None:
     """Predict losses at POINTS: its columns and pred_<target>, in its order.
 
-    Laws that know repetition look at its columns unique_<domain>; where there is none, the domain
-    never repeats.
+    Laws with more inputs read their columns too. A law that knows repetition reads
+    unique_<domain>; a domain without that column never repeats.
     """
     if out is not None:
         _check_csv(out, law, points)
@@ -30,7 +31,7 @@ def predict_command(law: str, points: str, out: str | None, as_json: bool) -> No
         text = table.frame.assign(**predicted).to_csv(index=False, lineterminator="\n")
         write_text(out, text) if out is not None else click.echo(text, nl=False)
     if as_json:
-        columns = [predicted[name].tolist() for name in predicted]
+        columns = [values.tolist() for values in predicted.values()]
         rows = zip(table.runs, *columns, strict=True)
         common.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
     again = [name for name in predicted if name in table.frame.columns]

@@ -1,73 +1,46 @@
-"""``jaxmix enough``: how many mixtures to run, before any is."""
+"""``jaxmix sample-size``: how many mixtures to run, before any is."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import count_option, json_option, seed_option, setting
+from jaxmix.cli.values import COUNTS, QUANTITIES, Quantity
 
 if TYPE_CHECKING:
-    from jaxmix.mixtures.sequential.sample_size import Enough
+    from jaxmix.mixtures.sequential.sample_size import SampleSize
 
 
-class Counts(click.ParamType):
-    """Whole numbers: ``10,20,40``."""
-
-    name = "q,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Text to numbers."""
-        if isinstance(value, tuple):
-            return value
-        parts = [part.strip() for part in str(value).split(",")]
-        if not all(part.isdigit() and int(part) > 0 for part in parts):
-            self.fail(f"'{value}' are not counts; write 10,20,40", param, ctx)
-        return tuple(int(part) for part in parts)
-
-
-@click.command("enough", cls=common.Command, short_help="How many mixtures to run.")
-@click.option("--law", default="additive", show_default=True, help="Law, true and fitted.")
+@click.command("sample-size", cls=common.Command, short_help="How many mixtures to run.")
+@setting("--law", str, "additive", "Law, true and fitted.")
 @click.option("--from", "source", metavar="LAW.json", help="Take this file's laws as the truths.")
-@click.option("--domains", type=click.IntRange(2, 100), default=3, show_default=True)
-@click.option("--sizes", type=common.Numbers(), default="50M,100M,200M", show_default=True)
-@click.option(
-    "--tokens", type=common.Numbers(), default="1B", show_default=True, help="Of each run."
+@setting("--domains", click.IntRange(2, 100), 3, "How many domains.")
+@setting("--sizes", QUANTITIES, "50M,100M,200M", "Sizes N of the runs.")
+@setting("--tokens", QUANTITIES, "1B", "D of each run, or those at which it records its loss.")
+@setting(
+    "--checkpoints", click.IntRange(1, 64), 4, "Losses of each run, if --tokens is one number."
 )
-@click.option(
-    "--checkpoints",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="Of each run, where --tokens is one number.",
-)
-@click.option(
-    "--noise",
-    type=click.FloatRange(min=0),
-    default=0.003,
-    show_default=True,
-    help="Relative SD of a run's loss.",
-)
-@click.option("--mixtures", type=Counts(), help="Numbers to try.  [default: some]")
-@click.option(
+@setting("--noise", click.FloatRange(min=0), 0.003, "Relative standard deviation of a run's loss.")
+@click.option("--mixtures", "counts", type=COUNTS, help="Numbers to try: 10,20,40.")
+@setting(
     "--regret",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.01,
-    show_default=True,
-    help="Share of the gain over the uniform mixture that may be lost, in 90% of the truths.",
+    click.FloatRange(0, 1, min_open=True),
+    0.01,
+    "Share of the gain over the uniform mixture that may be lost, in 90% of the truths.",
 )
-@click.option("--truths", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option("--n-params", type=common.Quantity(), help="N of the big run.  [default: 10 x sizes]")
-@click.option("--target-tokens", type=common.Quantity(), help="D of it.  [default: 10 x tokens]")
-@click.option("--restarts", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@common.json_option
-def enough_command(
+@setting("--truths", click.IntRange(1, 1000), 20, "How many truths to draw.")
+@click.option("--n-params", type=Quantity(), help="N of the big run.  [default: 10 x sizes]")
+@click.option("--target-tokens", type=Quantity(), help="D of the big run.  [default: 10 x tokens]")
+@count_option("--restarts", 32, "Local solves of each fit.")
+@seed_option
+@json_option
+def command(
     law: str,
     source: str | None,
     domains: int,
     tokens: tuple[float, ...],
     checkpoints: int,
-    mixtures: tuple[int, ...] | None,
     regret: float,
     truths: int,
     n_params: float | None,
@@ -85,24 +58,13 @@ def enough_command(
     chosen, truth = _truths(law, source, truths)
     if len(tokens) == 1:
         tokens = tuple(tokens[0] * (i + 1) / checkpoints for i in range(checkpoints))
-    sizes = options["sizes"]
-    target = (n_params or 10 * max(sizes), target_tokens or 10 * max(tokens))
+    target = (n_params or 10 * max(options["sizes"]), target_tokens or 10 * max(tokens))
+    asked = {"tokens": tokens, "truths": truth, "target": target, **options}
     with common.progress("fitting") as report:
-        found = how_many(
-            chosen,
-            len(truth[0].domains) if source else domains,
-            tokens=tokens,
-            counts=mixtures,
-            truths=truth,
-            target=target,
-            progress=report,
-            **options,
-        )
-    if as_json:
-        common.emit(as_dict(found, regret))
-    else:
-        show_enough(found, regret)
-    common.say(found.notes)
+        k = len(truth.domains) if source else domains
+        found = how_many(chosen, k, progress=report, **asked)
+    held = as_dict(found, regret)
+    common.answer(as_json, held, lambda: _parts(found, held), found.notes)
 
 
 def _truths(law: str, source: str | None, count: int) -> tuple[Any, Any]:
@@ -114,34 +76,27 @@ def _truths(law: str, source: str | None, count: int) -> tuple[Any, Any]:
     from jaxmix.fitting.files import load_laws
 
     laws = load_laws(source)
-    return laws[0].law, laws
+    return laws.law, laws
 
 
-def as_dict(found: "Enough", regret: float) -> dict[str, Any]:
-    """The curve as JSON has it; ``mixtures`` is the answer, null where none is enough."""
-    names = ("law", "domains", "n_params", "tokens", "noise", "notes")
-    given = {name: getattr(found, name) for name in names}
+def as_dict(found: "SampleSize", regret: float) -> dict[str, Any]:
+    """The curve as JSON has it; ``mixtures`` is the answer, null if none is enough."""
     return {
         "mixtures": found.smallest(regret),
         "regret": regret,
         "curve": found.curve(regret),
-        **given,
+        **common.pick(found, "law", "domains", "n_params", "tokens", "noise", "notes"),
     }
 
 
-def show_enough(found: "Enough", regret: float) -> None:
+def _parts(found: "SampleSize", held: dict[str, Any]) -> list[Any]:
     """The curve, and the answer in one line."""
-    held = as_dict(found, regret)
+    percent = f"{100 * held['regret']:g}%"
     made = common.table(
         f"{found.law} law, {found.domains} domains, at N = {found.n_params:.3g}, "
         f"D = {found.tokens:.3g}",
-        "mixtures",
-        "runs",
-        "MRE %, median",
-        "MRE %, 90%",
-        "regret %, median",
-        "regret %, 90%",
-        f"within {100 * regret:g}%",
+        *("mixtures", "runs", "MRE %, median", "MRE %, 90%"),
+        *("regret %, median", "regret %, 90%", f"within {percent}"),
     )
     for row in held["curve"]:
         made.add_row(
@@ -153,6 +108,4 @@ def show_enough(found: "Enough", regret: float) -> None:
         )
     answer = held["mixtures"]
     text = f"{answer} mixtures are enough" if answer else "none of these is enough"
-    common.show(
-        made, f"{text}: regret of at most {100 * regret:g}% of the gain in 90% of the truths"
-    )
+    return [made, f"{text}: regret of at most {percent} of the gain in 90% of the truths"]

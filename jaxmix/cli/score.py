@@ -1,26 +1,24 @@
 """``jaxmix score``: how well fitted laws predict the rows of a run table."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli.options import json_option, pool_option, where_option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from jaxmix.fitting.scores import Score
 
 
 @click.command("score", cls=common.Command, short_help="Score fitted laws on other rows.")
 @click.argument("law")
 @click.argument("runs")
-@common.where_option
-@common.pool_option
-@common.json_option
-def score_command(
-    law: str, runs: str, where: str | None, pool: tuple[str, ...], as_json: bool
-) -> None:
+@where_option
+@pool_option
+@json_option
+def command(law: str, runs: str, where: str | None, pool: tuple[str, ...], as_json: bool) -> None:
     """Score the laws in the file LAW on the rows of RUNS: MRE %, R2, Spearman."""
     from jaxmix.fitting.files import load_laws
     from jaxmix.fitting.scores import mean_mre, score, unscored
@@ -29,17 +27,14 @@ def score_command(
     table = common.read_table(runs, where, pool)
     absent = unscored(laws, table)
     scores = score([f for f in laws if f.target not in absent], table)
+    found = {name: _as_json(s) for name, s in scores.items()}
+    held = {"targets": found, "mean_mre": mean_mre(scores)}
     notes = [*table.notes, *(f"target {name} has no loss there: not scored" for name in absent)]
-    if as_json:
-        rows = {name: _as_json(s) for name, s in scores.items()}
-        common.emit({"targets": rows, "mean_mre": mean_mre(scores)})
-    else:
-        common.show(_table(laws.law.name, scores))
-    common.say(notes)
+    common.answer(as_json, held, lambda: [_table(laws.law.name, scores)], notes)
 
 
 def _as_json(s: "Score") -> dict[str, Any]:
-    found = {"mre": s.mre, "r2": s.r2, "spearman": s.spearman, "rows": s.rows}
+    found = common.pick(s, "mre", "r2", "spearman", "rows")
     return {**found, "diverged": s.diverged} if s.diverged else found
 
 

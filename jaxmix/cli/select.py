@@ -1,4 +1,4 @@
-"""``jaxmix select``: which law, fitted how and on which rows, by the error on what is held out."""
+"""``jaxmix select``: which law, settings and rows to use, by errors on held-out rows."""
 
 import dataclasses
 import shlex
@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.errors import JaxmixError
+from jaxmix.cli.fit import delta_option, weighting_option
+from jaxmix.cli.options import (
+    count_option,
+    json_option,
+    laws_option,
+    pool_option,
+    seed_option,
+    setting,
+    targets_option,
+    where_option,
+)
+from jaxmix.cli.values import FLOORS, SHARES, Listed, MixtureType, split
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection import NestedScore, Pull, Selection, SelectionRow
@@ -18,64 +29,47 @@ _SHOWN = 12  # rows of the table of settings
 
 @click.command("select", cls=common.Command, short_help="Pick a law by held-out error and regret.")
 @click.argument("runs")
-@click.option("--laws", required=True, metavar="A,B", help="Names of laws, or FILE.py:VARIABLE.")
-@click.option("--targets", metavar="A,B|all", default="all", show_default=True)
-@common.where_option
-@click.option(
+@laws_option
+@targets_option
+@where_option
+@setting(
     "--by",
-    metavar="KIND,...",
-    default="size,mixtures,range",
-    show_default=True,
-    help="What to hold out: size, any-size, mixtures, range (the best mixtures), tokens.",
+    Listed("kind", "size,mixtures"),
+    "size,mixtures,range",
+    "What to hold out: size, any-size, mixtures, range (the best mixtures), tokens.",
 )
-@click.option("--residual", metavar="loss,log", default="loss,log", show_default=True)
-@click.option(
-    "--burn-in",
-    metavar="SHARE,...",
-    default="0,0.1,0.25",
-    show_default=True,
-    help="Shares of each run to leave out at its start.",
-)
-@click.option(
-    "--size-floor",
-    metavar="N,...|auto",
-    default="auto",
-    show_default=True,
-    help="Smallest n_params to fit; 0 for no floor.",
-)
+@setting("--residual", Listed("residual", "loss,log"), "loss,log", "Residuals to try.")
+@setting("--burn-in", SHARES, "0,0.1,0.25", "Shares of each run to leave out at its start.")
+@setting("--size-floor", FLOORS, "auto", "Smallest n_params to fit; 0 for no floor.")
 @click.option(
     "--outer",
-    metavar="KIND,...|none",
+    type=Listed("kind", "size or none", words={"none": ()}),
     help="Score the whole procedure on these, apart from choosing.  [default: the first of --by]",
 )
 @click.option(
     "--pull-to",
-    metavar="uniform|proportional|a=0.5,...",
+    type=MixtureType(),
     help="Choose the strength of a pull to this mixture as well.",
 )
-@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True)
-@click.option(
-    "--restarts",
-    type=click.IntRange(min=1),
-    default=16,
-    show_default=True,
-    help="Local solves of each fit.",
-)
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option(
-    "--delta", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True
-)
-@click.option("--weighting", type=click.Choice(["equal", "sem"]), default="equal")
-@common.pool_option
+@setting("--folds", click.IntRange(min=2), 5, "Parts into which mixtures are dealt.")
+@count_option("--restarts", 16, "Local solves of each fit.")
+@seed_option
+@delta_option
+@weighting_option
+@pool_option
 @click.option("--out", metavar="CHOICE.json", help="File to write.")
-@common.json_option
-def select_command(
+@json_option
+def command(
     runs: str,
     laws: str,
+    targets: str,
     where: str | None,
     pool: tuple[str, ...],
     out: str | None,
     as_json: bool,
+    residual: tuple[str, ...],
+    size_floor: Any,
+    pull_to: Any,
     **options: Any,
 ) -> None:
     """Pick the law, the residual and the rows of RUNS to trust, by the error on held-out rows.
@@ -89,117 +83,67 @@ def select_command(
     from jaxmix.files import to_json, write_text
     from jaxmix.fitting.selection import select
 
-    asked = _asked(options)
+    names = split(laws) or ()
+    asked = {"residuals": residual, "size_floors": size_floor, "reference": pull_to, **options}
     table = common.read_table(runs, where, pool)
     with common.progress("fitting") as report:
-        found = select(
-            table,
-            _names(laws, "--laws"),
-            progress=lambda label, done, total: report(done, total),
-            **asked,
-        )
-    command = fit_command_line(found, runs, where, pool, {**options, "laws": laws})
+        found = select(table, names, targets=split(targets), progress=report, **asked)
+    chosen = found.trials.targets if split(targets) else ()
+    command = fit_command_line(found, names, (runs, where, pool, chosen), options)
     summary = {**_as_json(found), "command": command}
     if out is not None:
         write_text(out, to_json(common.plain(summary)) + "\n")
-    if as_json:
-        common.emit(summary)
-    else:
-        _show(found, command, out)
+    common.answer(as_json, summary, lambda: _parts(found, out))
+    if not as_json:
+        click.echo(f"\nfit it with:\n{command}")  # whole, so that it can be copied
     common.say([*table.notes, *_notes(found)])
-
-
-def _asked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of ``select``; the lists in the options are split here."""
-    outer = options["outer"]
-    floors = options["size_floor"]
-    return {
-        "targets": common.split(options["targets"]),
-        "by": _names(options["by"], "--by"),
-        "residuals": _names(options["residual"], "--residual"),
-        "burn_in": _shares(options["burn_in"]),
-        "size_floors": "auto" if floors == "auto" else _floors(floors),
-        "outer": None if outer is None else () if outer == "none" else _names(outer, "--outer"),
-        "reference": _reference(options["pull_to"]),
-        **{name: options[name] for name in ("folds", "restarts", "seed", "delta", "weighting")},
-    }
-
-
-def _names(text: str, option: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not names:
-        raise JaxmixError(f"{option}: names nothing; give names between commas")
-    return names
-
-
-def _shares(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise JaxmixError(f"--burn-in: '{text}' is not shares; write 0,0.1,0.25") from None
-
-
-def _floors(text: str) -> tuple[float, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    try:
-        return tuple(0.0 if p == "0" else common.Quantity().convert(p, None, None) for p in parts)
-    except click.BadParameter:
-        raise JaxmixError(f"--size-floor: '{text}' is not auto or sizes; write 0,85M") from None
-
-
-def _reference(text: str | None) -> "str | Mapping[str, float] | None":
-    if text is None or "=" not in text:
-        return text
-    try:
-        return common.NamedNumbers().convert(text, None, None)
-    except click.BadParameter as error:
-        raise JaxmixError(f"--pull-to: {error.message}") from None
 
 
 def fit_command_line(
     found: "Selection",
-    runs: str,
-    where: str | None,
-    pool: tuple[str, ...],
+    laws: tuple[str, ...],
+    rows: tuple[str, str | None, tuple[str, ...], tuple[str, ...]],
     options: Mapping[str, Any],
 ) -> str:
-    """The ``jaxmix fit`` call that applies a choice."""
+    """The ``jaxmix fit`` call that applies a choice.
+
+    Args:
+        found: the choice.
+        laws: as they were named.
+        rows: the run table, --where, --pool, and the targets if not all.
+        options: the others.
+    """
+    from jaxmix.laws import get_law
+
+    runs, where, pool, targets = rows
     both = [f"({where})" if where and found.where else where, found.where]
-    rows = " and ".join(part for part in both if part)
-    choice, trials = found.choice, found.trials
-    words = ["jaxmix", "fit", runs, "--law", _law_name(choice.law.name, options)]
-    words += ["--residual", choice.residual]
-    words += ["--targets", ",".join(trials.targets)] if options["targets"] != "all" else []
-    words += ["--where", rows] if rows else []
+    trusted = " and ".join(part for part in both if part)
+    law = next(name for name in laws if get_law(name).name == found.choice.law.name)
+    words = ["jaxmix", "fit", runs, "--law", law, "--residual", found.choice.residual]
+    words += ["--targets", ",".join(targets)] if targets else []
+    words += ["--where", trusted] if trusted else []
     words += [word for name in pool for word in ("--pool", name)]
     for name, usual in (("seed", 0), ("delta", 1e-3), ("weighting", "equal")):
         words += [f"--{name}", str(options[name])] if options[name] != usual else []
     return shlex.join([*words, "--out", "law.json"])
 
 
-def _law_name(name: str, options: Mapping[str, Any]) -> str:
-    """The law as it was named: a law of one's own goes by its file."""
-    from jaxmix.laws import get_law
-
-    return next(law for law in _names(options["laws"], "--laws") if get_law(law).name == name)
-
-
 def _as_json(found: "Selection") -> dict[str, Any]:
+    splits = [
+        {
+            **common.pick(s, "kind", "name"),
+            "train_rows": int(s.train.sum()),
+            "test_rows": int(s.test.sum()),
+        }
+        for s in found.trials.splits
+    ]
     return {
         "choice": _settings(found.choice),
         "where": found.where,
         "targets": found.trials.targets,
         "reasons": found.reasons,
         "rows": [_row(row) for row in found.rows],
-        "splits": [
-            {
-                "kind": s.kind,
-                "name": s.name,
-                "train_rows": int(s.train.sum()),
-                "test_rows": int(s.test.sum()),
-            }
-            for s in found.trials.splits
-        ],
+        "splits": splits,
         "baselines": found.baselines,
         "nested": None if found.nested is None else dataclasses.asdict(found.nested),
         "pull": None if found.pull is None else dataclasses.asdict(found.pull),
@@ -208,50 +152,39 @@ def _as_json(found: "Selection") -> dict[str, Any]:
 
 
 def _settings(candidate: Any) -> dict[str, Any]:
-    return {
-        "law": candidate.law.name,
-        "residual": candidate.residual,
-        "burn_in": candidate.burn_in,
-        "size_floor": candidate.size_floor,
-    }
+    names = ("residual", "burn_in", "size_floor")
+    return {"law": candidate.law.name, **common.pick(candidate, *names)}
 
 
 def _row(row: "SelectionRow") -> dict[str, Any]:
+    names = ("n_parameters", "error", "regret", "mean_regret", "target_regret")
     return {
         **_settings(row.candidate),
-        "n_parameters": row.n_parameters,
-        "error": row.error,
+        **common.pick(row, *names, "tied", "high_regret"),
         "mean_error": row.score,
-        "regret": row.regret,
-        "mean_regret": row.mean_regret,
-        "target_regret": row.target_regret,
         "difference": row.difference.mean,
         "standard_error": row.difference.standard_error,
-        "tied": row.tied,
-        "high_regret": row.high_regret,
     }
 
 
-def _show(found: "Selection", command: str, out: str | None) -> None:
+def _parts(found: "Selection", out: str | None) -> list[Any]:
     laws = found.best_of_laws()
     parts = [_table(found, laws, "each law at its best settings, on equal held-out rows")]
-    others = [r for r in found.rows if r not in laws]
-    if others:
+    if any(r not in laws for r in found.rows):
         shown = found.rows[:_SHOWN]
         title = f"all settings, lowest error first ({len(shown)} of {len(found.rows)})"
         parts.append(_table(found, shown, title))
     parts.append("\n".join(found.reasons))
     parts += [_nested_table(found.nested)] if found.nested and found.nested.picks else []
     parts += _pull_parts(found.pull) if found.pull else []
-    parts += [f"written to {out}"] if out else []
-    common.show(*parts)
-    click.echo(f"\nfit it with:\n{command}")  # whole, so that it can be copied
+    return parts + ([f"written to {out}"] if out else [])
 
 
 def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> Any:
+    from jaxmix.fitting.scores import mean
+
     kinds = list(rows[0].error)
-    errors = [f"{kind} %" for kind in kinds]
-    columns = ("par.", *errors, "mean %", "vs pick", "regret", "")
+    columns = ("par.", *(f"{kind} %" for kind in kinds), "mean %", "vs pick", "regret", "")
     made = common.table(title, "candidate", *columns, text=("",))
     for row in rows:
         gap = row.difference
@@ -265,11 +198,9 @@ def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> 
             _mark(found, row),
         )
     for name, regret in found.baselines.items():
-        from jaxmix.fitting.scores import mean
-
         cost = mean(regret.values())
         if cost == cost:
-            blank = [""] * (len(errors) + 3)
+            blank = [""] * (len(kinds) + 3)
             made.add_row(f"the {name} mixture, no law", *blank, common.number(cost, 2), "")
     return made
 
@@ -281,15 +212,16 @@ def _mark(found: "Selection", row: "SelectionRow") -> str:
 
 
 def _nested_table(nested: "NestedScore") -> Any:
-    title = "the procedure, scored on splits that did not choose"
-    made = common.table(title, "outer split", "chosen without it", "error %", "regret", text=())
-    for pick in nested.picks:
-        made.add_row(pick.split, pick.picked, f"{pick.error:.3f}", common.number(pick.regret, 2))
-    made.add_row("mean", "", f"{nested.error:.3f}", common.number(nested.regret, 2))
-    made.add_row(
-        "the pick itself", "", f"{nested.naive_error:.3f}", common.number(nested.naive_regret, 2)
+    rows = [
+        *((p.split, p.picked, p.error, p.regret) for p in nested.picks),
+        ("mean", "", nested.error, nested.regret),
+        ("the pick itself", "", nested.naive_error, nested.naive_regret),
+    ]
+    return common.table(
+        "the procedure, scored on splits that did not choose",
+        *("outer split", "chosen without it", "error %", "regret"),
+        rows=((s, chosen, f"{e:.3f}", common.number(r, 2)) for s, chosen, e, r in rows),
     )
-    return made
 
 
 def _pull_parts(pull: "Pull") -> list[Any]:

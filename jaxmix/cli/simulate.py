@@ -7,88 +7,66 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli.imports import write_table
+from jaxmix.cli.options import count_option, json_option, seed_option, setting
+from jaxmix.cli.values import AMOUNTS, QUANTITIES, named_option
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    from jaxmix.fitting.fitted import FittedLaw
+    from jaxmix.fitting.fitted import FittedLaws
 
 _Options = Mapping[str, Any]
 
 
 @click.command("simulate", cls=common.Command, short_help="Draw a study from a known law.")
-@click.option("--law", default="joint", show_default=True, help="Law to draw parameters of.")
+@setting("--law", str, "joint", "Law to draw parameters of.")
 @click.option("--from", "source", metavar="LAW.json", help="Take this file's laws as true.")
-@click.option("--domains", default="3", show_default=True, help="How many, or names a,b,c.")
+@setting("--domains", str, "3", "How many, or names a,b,c.")
 @click.option("--targets", help="How many, or names; the default is the domains.")
-@click.option(
-    "--design",
-    type=click.Choice(["dirichlet", "grid", "vertices"]),
-    default="dirichlet",
-    show_default=True,
-)
-@click.option(
-    "--mixtures",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="Mixtures of the dirichlet design.",
-)
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    default=4,
-    show_default=True,
-    help="Intervals along every edge of the grid design.",
-)
-@click.option("--n-params", type=common.Numbers(), default="1e7,3e7,1e8,3e8", show_default=True)
-@click.option("--tokens", type=common.Numbers(), default="1e9,3e9,1e10,3e10", show_default=True)
-@click.option(
-    "--noise",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    show_default=True,
-    help="Relative standard deviation of every loss.",
-)
-@click.option("--replicates", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option(
+@setting("--design", ("dirichlet", "grid", "vertices"), "dirichlet", "How mixtures are chosen.")
+@count_option("--mixtures", 20, "Mixtures of the dirichlet design.")
+@count_option("--steps", 4, "Intervals along every edge of the grid design.")
+@setting("--n-params", QUANTITIES, "1e7,3e7,1e8,3e8", "Sizes N of the models.")
+@setting("--tokens", QUANTITIES, "1e9,3e9,1e10,3e10", "D at which losses are recorded.")
+@setting("--noise", click.FloatRange(min=0), 0.0, "Relative standard deviation of a loss.")
+@count_option("--replicates", 1, "Runs of each size and mixture.")
+@seed_option
+@named_option(
+    "--available",
     "--unique",
-    multiple=True,
-    type=common.NamedNumbers(),
-    help="Unique tokens of domains, for a law NAME+repetition: d1=1e9.",
+    "available",
+    kind=AMOUNTS,
+    help="Tokens that exist of a domain, for a law NAME+repetition: d1=1B.",
 )
 @click.option("--out", required=True, metavar="RUNS.csv", help="Run table to write.")
 @click.option("--truth", metavar="LAW.json", help="Law file of the true parameters to write.")
-@common.json_option
-def simulate_command(out: str, truth: str | None, as_json: bool, **options: Any) -> None:
+@json_option
+def command(out: str, truth: str | None, as_json: bool, **options: Any) -> None:
     """Draw a study: every size on every mixture, evaluated at every token count."""
     inputs = [options["source"]] if options["source"] else []
     common.check_out(out, *inputs)
     if truth is not None:
         common.check_out(truth, out, *inputs)
-    from jaxmix.fitting.files import save_laws
     from jaxmix.fitting.simulate import simulate_laws
 
     laws, mixtures = _given(options) if options["source"] else _drawn(options)
     names = ("n_params", "tokens", "noise", "seed", "replicates")
-    unique = common.merged(options["unique"], "--unique")
     settings = {name: options[name] for name in names}
-    table = simulate_laws(laws, mixtures=mixtures, unique=unique, **settings)
+    table = simulate_laws(laws, mixtures=mixtures, unique=options["available"], **settings)
     if truth is not None:
         reference = options["law"] if ".py:" in options["law"] else None
-        save_laws(truth, laws, {"simulated": options}, law_ref=reference)
+        laws.save(truth, provenance={"simulated": options}, law_ref=reference)
     write_table(table, out, as_json)
 
 
-def _given(options: _Options) -> "tuple[tuple[FittedLaw, ...], Any]":
+def _given(options: _Options) -> "tuple[FittedLaws, Any]":
     """The laws of a file, taken as true, and the design over their domains."""
     from jaxmix.fitting.files import load_laws
 
     laws = load_laws(options["source"])
-    return laws, _design(options, len(laws[0].domains))
+    return laws, _design(options, len(laws.domains))
 
 
-def _drawn(options: _Options) -> "tuple[tuple[FittedLaw, ...], Any]":
+def _drawn(options: _Options) -> "tuple[FittedLaws, Any]":
     """Plausible true parameters of the law asked for, and the design."""
     from jaxmix.fitting.simulate import random_truth, true_laws
     from jaxmix.laws import get_law
@@ -97,7 +75,8 @@ def _drawn(options: _Options) -> "tuple[tuple[FittedLaw, ...], Any]":
     domains = _names(options["domains"], "w_", "d")
     targets = _names(options["targets"], "loss_", "t") if options["targets"] else domains
     mixtures = _design(options, len(domains))
-    scale = {name: (min(options[name]), max(options[name])) for name in ("n_params", "tokens")}
+    sizes, tokens = options["n_params"], options["tokens"]
+    scale = {"n_params": (min(sizes), max(sizes)), "tokens": (min(tokens), max(tokens))}
     drawn = random_truth(law, len(domains), options["seed"], count=len(targets), **scale)
     laws = true_laws(
         law,
@@ -105,8 +84,8 @@ def _drawn(options: _Options) -> "tuple[tuple[FittedLaw, ...], Any]":
         domains=domains,
         targets=targets,
         mixtures=mixtures,
-        n_params=options["n_params"],
-        tokens=options["tokens"],
+        n_params=sizes,
+        tokens=tokens,
     )
     return laws, mixtures
 
@@ -121,7 +100,7 @@ def _names(text: str, prefix: str, stem: str) -> tuple[str, ...]:
         return tuple(f"{stem}{i}" for i in range(1, int(text) + 1))
     names = tuple(bare(name.strip(), prefix) for name in text.split(","))
     if not all(names) or len(set(names)) != len(names):
-        raise JaxmixError(f"'{text}': every name must be there, once")
+        raise JaxmixError(f"'{text}': give every name once")
     return names
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli import common
+from jaxmix.cli.values import NUMBERS, Labelled
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -43,31 +43,22 @@ class WeightsType(click.ParamType):
                     param,
                     ctx,
                 )
-            stages.append((number, common.NamedNumbers().convert(text, param, ctx)))
+            stages.append((number, NUMBERS.convert(text, param, ctx)))
         return tuple(stages)
 
 
-class StagesType(click.ParamType):
-    """NAME:weights@share;..."""
+STAGES = Labelled(
+    WeightsType(),
+    example="turn:web=1@0.5;code=1",
+    form="NAME:a=0.9,b=0.1@0.5;a=0.5,b=0.5",
+)
 
-    name = "NAME:a=0.9,b=0.1@0.5;a=0.5,b=0.5"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Parts]:
-        """Text to a name and stages."""
-        name, colon, stages = str(value).partition(":")
-        if not colon or not name.strip():
-            self.fail(f"'{value}' has no name; write turn:web=1@0.5;code=1", param, ctx)
-        return name.strip(), WeightsType().convert(stages, param, ctx)
-
-
-def start_option(command: Any) -> Any:
-    """Adds --from."""
-    return click.option(
-        "--from",
-        "start_from",
-        metavar="FOLDER[:RUN]",
-        help="Start from the final parameters of a run, which have to be kept.",
-    )(command)
+start_option = click.option(
+    "--from",
+    "start_from",
+    metavar="FOLDER[:RUN]",
+    help="Start from the final parameters of a run, which must have been kept.",
+)
 
 
 def find_start(given: str | None) -> "Origin | None":

@@ -1,5 +1,6 @@
 """``jaxmix study``: many small runs, planned, trained, watched and merged into a run table."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,8 +8,9 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli.devices import training_bar, use_all_cores
-from jaxmix.cli.options import (
-    MixtureType,
+from jaxmix.cli.options import json_option, setting
+from jaxmix.cli.stages import STAGES, find_start, made_stages, read_schedules, start_option
+from jaxmix.cli.training import (
     Shard,
     SizeType,
     corpus_options,
@@ -16,15 +18,14 @@ from jaxmix.cli.options import (
     run_options,
     run_settings,
 )
-from jaxmix.cli.stages import StagesType, find_start, made_stages, read_schedules, start_option
-from jaxmix.errors import JaxmixError
+from jaxmix.cli.values import SEEDS, Labelled, split
 
 if TYPE_CHECKING:
-    from jaxmix.studies import Plan, Stage, Study
+    from jaxmix.studies import Cost, Plan, Stage, Study, WaveStatus
 
 
 @click.group("study", cls=common.Group, no_args_is_help=False, short_help="Train many small runs.")
-def study_group() -> None:
+def group() -> None:
     """Plan a study of many small runs, train it, and get its run table.
 
     A study lives in a folder: plan.json, one folder for every wave of runs, and runs.csv. Every
@@ -32,7 +33,7 @@ def study_group() -> None:
     """
 
 
-@study_group.command("plan")
+@group.command("plan")
 @click.argument("folder", metavar="FOLDER")
 @corpus_options
 @click.option(
@@ -45,7 +46,7 @@ def study_group() -> None:
     metavar="KIND[:COUNT]",
     help="uniform, proportional, vertices, one-out, dirichlet:20, grid:4,minimum=0.1; repeat it.",
 )
-@click.option("--mixture", "mixtures", type=MixtureType(), multiple=True, help="One by hand.")
+@click.option("--mixture", "mixtures", type=Labelled(), multiple=True, help="One by hand.")
 @click.option(
     "--mixtures",
     "files",
@@ -53,16 +54,16 @@ def study_group() -> None:
     metavar="FILE",
     help="The distinct mixtures of a table with columns w_<domain>, as jaxmix next writes.",
 )
-@click.option("--stages", type=StagesType(), multiple=True, help="A mixture that changes.")
+@click.option("--stages", type=STAGES, multiple=True, help="A mixture that changes.")
 @click.option(
     "--schedule-file", "schedules", multiple=True, metavar="FILE.json", help="Stages by name."
 )
 @start_option
 @click.option("--domains", metavar="A,B", help="Training domains.  [default: all]")
-@click.option("--seeds", default="0", show_default=True, metavar="0,1,..")
+@setting("--seeds", SEEDS, "0", "Seeds of each mixture.")
 @run_options
 @click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
-@common.json_option
+@json_option
 def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     """Write FOLDER/plan.json and say what it will cost; nothing is trained."""
     use_all_cores()
@@ -79,29 +80,24 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     plan.save(Path(folder, "plan.json"))
     with common.progress("measuring this machine"):
         costs = estimate(plan, corpus)
-    rows = [
-        {
-            "preset": c.preset,
-            "n_params": c.n_params,
-            "runs": c.runs,
-            "waves": c.waves,
-            "tokens_per_run": c.tokens,
-            "flops": c.flops,
-            "seconds": c.seconds,
-        }
-        for c in costs
-    ]
-    if as_json:
-        common.emit({"plan": str(Path(folder, "plan.json")), "runs": len(plan.runs), "sizes": rows})
-        return
+    path = Path(folder, "plan.json")
+    held = {"plan": str(path), "runs": len(plan.runs), "sizes": [_cost(c) for c in costs]}
+    common.answer(as_json, held, lambda: _cost_parts(len(plan.runs), costs, path))
+
+
+def _cost(cost: "Cost") -> dict[str, Any]:
+    names = ("preset", "n_params", "runs", "waves", "flops", "seconds")
+    return {**common.pick(cost, *names), "tokens_per_run": cost.tokens}
+
+
+def _cost_parts(runs: int, costs: "Sequence[Cost]", path: Path) -> list[Any]:
     columns = ("N", "runs", "waves", "tokens a run", "FLOPs", "minutes here")
-    made = common.table(f"{len(plan.runs)} runs", "preset", *columns)
+    made = common.table(f"{runs} runs", "preset", *columns)
     for c in costs:
-        minutes = f"{c.seconds / 60:.1f}"
         numbers = (f"{c.n_params:,}", str(c.runs), str(c.waves), f"{c.tokens:.3g}")
-        made.add_row(c.preset, *numbers, f"{c.flops:.2e}", minutes)
+        made.add_row(c.preset, *numbers, f"{c.flops:.2e}", f"{c.seconds / 60:.1f}")
     total = sum(c.seconds for c in costs) / 60
-    common.show(made, f"about {total:.0f} minutes; written to {Path(folder, 'plan.json')}")
+    return [made, f"about {total:.0f} minutes; written to {path}"]
 
 
 def _mixtures(options: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -125,17 +121,13 @@ def _stages(options: dict[str, Any]) -> "dict[str, tuple[Stage, ...]]":
 def _study(options: dict[str, Any]) -> "Study":
     from jaxmix.studies import Size, Study, parse_design
 
-    try:
-        seeds = tuple(int(seed) for seed in options["seeds"].split(","))
-    except ValueError:
-        raise JaxmixError(f"--seeds {options['seeds']}: write whole numbers, as 0,1,2") from None
     return Study(
         corpus_spec(options),
         tuple(Size(preset, tokens) for preset, tokens in options["sizes"]),
         tuple(parse_design(text) for text in options["designs"]),
         _mixtures(options),
-        common.split(options["domains"]),
-        seeds,
+        split(options["domains"]),
+        options["seeds"],
         fleet=options["fleet"],
         stages=_stages(options),
         start_from=find_start(options["start_from"]),
@@ -156,15 +148,9 @@ def _load(path: str) -> "tuple[Plan, Path]":
     return load_plan(file), file.parent
 
 
-@study_group.command("run")
+@group.command("run")
 @click.argument("plan", metavar="PLAN")
-@click.option(
-    "--shard",
-    type=Shard(),
-    default="1/1",
-    show_default=True,
-    help="Of N machines this is the I-th, from 1: train every N-th wave.",
-)
+@setting("--shard", Shard(), "1/1", "Of N machines this is the I-th, from 1: every N-th wave.")
 @click.option("--keep-final", is_flag=True, help="Keep the parameters, to start others from.")
 def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
     """Train what is not done yet of PLAN (its file or its folder), and write runs.csv beside it.
@@ -194,36 +180,29 @@ def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
     )
 
 
-@study_group.command("status")
+@group.command("status")
 @click.argument("plan", metavar="PLAN")
-@common.json_option
+@json_option
 def status_command(plan: str, as_json: bool) -> None:
     """Show how far every wave of PLAN is, from its files alone."""
     from jaxmix.studies import status
 
     loaded, folder = _load(plan)
     found = status(loaded, folder)
-    if as_json:
-        waves = [
-            {
-                "wave": s.wave.name,
-                "state": s.state,
-                "rows": s.rows,
-                "expected": s.expected,
-                "diverged": s.diverged,
-            }
-            for s in found
-        ]
-        common.emit({"waves": waves})
-        return
+    names = ("state", "rows", "expected", "diverged")
+    waves = [{"wave": s.wave.name, **common.pick(s, *names)} for s in found]
+    common.answer(as_json, {"waves": waves}, lambda: [_status_table(folder, found)])
+
+
+def _status_table(folder: Path, found: "Sequence[WaveStatus]") -> Any:
     made = common.table(str(folder), "wave", "runs", "rows", "state", "diverged", text=("state",))
     for s in found:
         rows = f"{s.rows}/{s.expected}"
         made.add_row(s.wave.name, str(len(s.wave.runs)), rows, s.state, str(len(s.diverged)))
-    common.show(made)
+    return made
 
 
-@study_group.command("table")
+@group.command("table")
 @click.argument("plan", metavar="PLAN")
 @click.option("--out", required=True, metavar="RUNS.csv", help="Run table to write.")
 def table_command(plan: str, out: str) -> None:

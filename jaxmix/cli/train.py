@@ -7,8 +7,10 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli.devices import training_bar, use_all_cores
-from jaxmix.cli.options import corpus_options, corpus_spec, run_options, run_settings
+from jaxmix.cli.options import count_option, seed_option
 from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start_option
+from jaxmix.cli.training import corpus_options, corpus_spec, run_options, run_settings
+from jaxmix.cli.values import Quantity
 
 
 @click.command("train", cls=common.Command, short_help="Train one run.")
@@ -20,10 +22,10 @@ from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start
     required=True,
     help="The mixture; domains left out weigh nothing. Stages end at shares of the tokens.",
 )
-@click.option("--tokens", type=common.Quantity(), required=True, help="Training tokens, as 20B.")
+@click.option("--tokens", type=Quantity(), required=True, help="Training tokens, as 20B.")
 @click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
 @start_option
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@seed_option
 @click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
 @run_options
 @click.option(
@@ -31,8 +33,12 @@ from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start
     type=click.IntRange(min=1),
     help="Parts of a batch, one after the other.  [default: 1; on a CPU what is fastest]",
 )
-@click.option("--remat", type=click.Choice(["none", "dots", "full"]), help="Of the preset's.")
-@click.option("--fsdp", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--remat",
+    type=click.Choice(["none", "dots", "full"]),
+    help="What the backward pass computes again.  [default: the preset's]",
+)
+@count_option("--fsdp", 1, "Devices that share the parameters.")
 @click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well.")
 @click.option(
     "--coordinator",
@@ -41,7 +47,7 @@ from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start
 )
 @click.option("--processes", type=click.IntRange(min=1), help="In the group, with HOST:PORT.")
 @click.option("--process", type=click.IntRange(min=0), help="This one, from 0, with HOST:PORT.")
-def train_command(preset: str, weights: Parts, **options: Any) -> None:
+def command(preset: str, weights: Parts, **options: Any) -> None:
     """Train PRESET on a mixture, over all devices; --out FOLDER gets runs.csv and the parameters.
 
     Stop it at any moment and give the same command again: it goes on where it was. Parameters are
@@ -65,7 +71,7 @@ def train_command(preset: str, weights: Parts, **options: Any) -> None:
         tell_all = all_of(*listeners)
         outcome = run_wave(study, wave, corpus, folder, tell_all, layout, keep_final=True)
     if layout.host[0] == 0:
-        plan.save(folder / "plan.json")  # by which `jaxmix look` finds model and data
+        plan.save(folder / "plan.json")  # by which `jaxmix inspect` finds model and data
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")
             common.show(f"{len(table)} rows written to {folder / 'runs.csv'}")

@@ -1,66 +1,47 @@
 """``jaxmix trust``: how sure the proposed mixture is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import Baseline, named_baselines
+from jaxmix.cli.options import json_option, level_option, setting
+from jaxmix.cli.proposal import (
+    baseline_option,
+    named_baselines,
+    parted,
+    proposal_options,
+    propose,
+)
 
 if TYPE_CHECKING:
     from jaxmix.fitting import Ensemble, Noise
-    from jaxmix.mixtures import Trust
-
-_Parts = Sequence[Mapping[str, float]]
+    from jaxmix.mixtures import Uncertainty
 
 
 @click.command("trust", cls=common.Command, short_help="How sure a mixture is: sets and gains.")
 @click.argument("law")
 @click.argument("runs")
-@click.option("--n-params", type=common.Quantity(), required=True, help="N of the big run: 7B.")
-@click.option("--tokens", type=common.Quantity(), required=True, help="D of the big run: 150B.")
+@proposal_options()
+@baseline_option
+@level_option
+@setting("--resamples", click.IntRange(min=50), 1000, "Refits that the intervals come from.")
 @click.option(
-    "--target-weights",
-    multiple=True,
-    type=common.NamedNumbers(),
-    help="Weights of the targets; the default is their mean.",
-)
-@click.option("--min", "min_", multiple=True, type=common.NamedNumbers(), help="Smallest weights.")
-@click.option("--max", "max_", multiple=True, type=common.NamedNumbers(), help="Largest weights.")
-@click.option(
-    "--baseline",
-    multiple=True,
-    type=Baseline(),
-    help="Mixture to compare with; proportional is to unique_<domain>. Default: uniform.",
-)
-@click.option("--level", type=click.FloatRange(0, 1, True, True), default=0.9, show_default=True)
-@click.option("--resamples", type=click.IntRange(min=50), default=1000, show_default=True)
-@click.option(
+    "--cluster",
     "--unit",
     "cluster",
     type=click.Choice(["mixture", "run"]),
-    help="What is resampled together; by default mixtures where there are twelve or more.",
+    help="What is resampled together; by default mixtures if there are twelve or more.",
 )
-@click.option(
-    "--method",
-    type=click.Choice(["wild", "bayesian", "resample", "noise"]),
-    default="wild",
-    show_default=True,
-)
-@click.option("--probes", type=click.IntRange(min=0), default=0, help="Refits to check afresh.")
-@click.option("--where", metavar="EXPR", help="Rows of the fit, where its file does not say.")
-@click.option("--seed", type=int, default=0, show_default=True)
-@common.json_option
-def trust_command(
+@setting("--method", ("wild", "bayesian", "resample", "noise"), "wild", "How to resample rows.")
+@setting("--probes", click.IntRange(min=0), 0, "Refits to check by a fresh search.")
+@click.option("--where", metavar="EXPR", help="Rows of the fit, if the law's file does not say.")
+@json_option
+def command(
     law: str,
     runs: str,
-    n_params: float,
-    tokens: float,
-    target_weights: _Parts,
-    min_: _Parts,
-    max_: _Parts,
-    baseline: Sequence[tuple[str, dict[str, float] | None]],
+    baselines: Sequence[tuple[str, Any]],
     level: float,
     where: str | None,
     as_json: bool,
@@ -68,113 +49,97 @@ def trust_command(
 ) -> None:
     """Refit the laws in LAW on resampled rows of RUNS, and say how sure the best mixture is.
 
-    The confidence set of the best mixture, its gain over baselines with the optimism at the
-    optimum taken out, the chance that it beats them, and what noise the losses have.
+    The mixture is that of jaxmix optimize with the same options. Printed are its confidence set,
+    its gain over baselines with the optimism at the optimum taken out, the chance that it beats
+    them, and what noise the losses have.
     """
-    from jaxmix.cli.limits import load_mixture_laws
     from jaxmix.fitting import bootstrap, measure_noise
     from jaxmix.fitting.files import read_fitted_rows
-    from jaxmix.mixtures import optimize, trust
-    from jaxmix.mixtures.uncertainty import mixture_of
+    from jaxmix.mixtures.uncertainty import check_baselines, uncertainty
 
-    laws = load_mixture_laws(law)
+    given, settings = parted(options)
+    optimum = propose(law, given)  # refuses what it must before the refits
     table, weighting = read_fitted_rows(law, runs, where)
-    baselines = named_baselines(baseline, table, laws[0].domains)
-    asked: dict[str, Any] = {
-        "target_weights": common.merged(target_weights, "--target-weights"),
-        "minimum": common.merged(min_, "--min"),
-        "maximum": common.merged(max_, "--max"),
-    }
-    for name, mixture in (baselines or {}).items():
-        mixture_of(mixture, laws[0].domains, name)
-    optimize(laws, n_params, tokens, **asked)  # refuses what it must before the refits
+    mixtures = named_baselines(baselines, optimum, table)
+    check_baselines(mixtures, optimum.domains)
+    settings |= {"weighting": weighting, "seed": given["seed"]}
     with common.progress("refitting") as report:
-        ensemble = bootstrap(laws, table, weighting=weighting, progress=report, **options)
-    found = trust(ensemble, n_params, tokens, **asked, baselines=baselines, level=level)
-    noise = measure_noise(laws, table)
-    if as_json:
-        common.emit(as_dict(found, ensemble, noise))
-    else:
-        _show(found, ensemble, noise)
-    common.say([*table.notes, *found.notes])
+        ensemble = bootstrap(optimum.laws, table, progress=report, **settings)
+    found = uncertainty(optimum, ensemble, baselines=mixtures, level=level)
+    noise = measure_noise(optimum.laws, table)
+    held = as_dict(found, ensemble, noise)
+    notes = [*table.notes, *found.notes]
+    common.answer(as_json, held, lambda: _parts(found, ensemble, noise), notes)
 
 
-def as_dict(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> dict[str, Any]:
+def as_dict(found: "Uncertainty", ensemble: "Ensemble", noise: "Sequence[Noise]") -> dict[str, Any]:
     """What ``--json`` prints."""
+    names = ("predicted", "optimism", "corrected", "low", "high", "probability")
+    check = ensemble.search_check
     return {
-        "weights": found.optimum.mixture,
+        "weights": found.optimum.weights,
         "intervals": {d: [i.low, i.high] for d, i in found.intervals.items()},
-        "threshold": found.threshold,
-        "level": found.level,
-        "gains": {
-            g.baseline: {
-                "predicted": g.predicted,
-                "optimism": g.optimism,
-                "corrected": g.corrected,
-                "low": g.low,
-                "high": g.high,
-                "probability": g.probability,
-            }
-            for g in found.gains
-        },
+        **common.pick(found, "threshold", "level"),
+        "gains": {g.baseline: common.pick(g, *names) for g in found.gains},
         "objective": found.objective._asdict(),
         "losses": {t: i._asdict() for t, i in found.losses.items()},
         "resampling": {
-            "method": ensemble.method,
-            "unit": ensemble.cluster,
-            "units": ensemble.clusters,
-            "resamples": ensemble.resamples,
-            "elsewhere": None if ensemble.search_check is None else vars(ensemble.search_check),
+            **common.pick(ensemble, "method", "cluster", "clusters", "resamples"),
+            "search": None if check is None else vars(check),
         },
-        "discrepancy": dict(zip(found.losses, ensemble.model_error.level.tolist(), strict=True)),
+        "model_error": dict(zip(found.losses, ensemble.model_error.level.tolist(), strict=True)),
         "noise": {n.target: {**vars(n), "floor": n.floor} for n in noise},
         "notes": found.notes,
     }
 
 
-def _show(found: "Trust", ensemble: "Ensemble", noise: Sequence["Noise"]) -> None:
-    best, percent = found.optimum, f"{100 * found.level:.0f}%"
+def _parts(found: "Uncertainty", ensemble: "Ensemble", noise: "Sequence[Noise]") -> list[Any]:
+    best, ends = found.optimum, (f"{100 * found.level:.0f}%, from", "to")
+    mixture = ((name, *_ends(i)) for name, i in found.intervals.items())
+    gains = (
+        (
+            g.baseline,
+            *_numbers(g.predicted, g.optimism, g.corrected, g.low, g.high),
+            f"{100 * g.probability:.0f}%",
+        )
+        for g in found.gains
+    )
+    errors = zip(found.losses.items(), noise, ensemble.model_error.level, strict=True)
+    losses = (
+        (name, *_ends(i), common.number(n.floor, 2), common.number(error, 2))
+        for (name, i), n, error in errors
+    )
     title = f"mixture for N = {best.n_params:.4g}, D = {best.tokens:.4g}"
-    mixture = common.table(title, "domain", "weight", f"{percent} set, from", "to")
-    for name, i in found.intervals.items():
-        mixture.add_row(name, f"{i.estimate:.4f}", f"{i.low:.4f}", f"{i.high:.4f}")
-    gains = common.table(
-        "gain, nats",
-        "over",
-        "predicted",
-        "optimism",
-        "corrected",
-        f"{percent}, from",
-        "to",
-        "chance",
-    )
-    for g in found.gains:
-        values = (g.predicted, g.optimism, g.corrected, g.low, g.high)
-        gains.add_row(g.baseline, *(f"{v:.4f}" for v in values), f"{100 * g.probability:.0f}%")
-    losses = common.table(
-        "losses there, nats",
-        "target",
-        "predicted",
-        f"{percent}, from",
-        "to",
-        "noise",
-        "missed by the law",
-    )
-    for (name, i), n, missed in zip(
-        found.losses.items(), noise, ensemble.model_error.level, strict=True
-    ):
-        ends = (i.estimate, i.low, i.high)
-        losses.add_row(
-            name, *(f"{v:.4f}" for v in ends), common.number(n.floor, 2), common.number(missed, 2)
-        )
-    lines = [
-        f"{ensemble.resamples} {ensemble.method} refits over {ensemble.clusters} {ensemble.cluster}s; "
-        f"the set holds mixtures predicted within {found.threshold:.3g} nats of the best"
+    columns = ("predicted", "optimism", "corrected", *ends, "chance")
+    return [
+        common.table(title, "domain", "weight", *ends, rows=mixture),
+        common.table("gain, nats", "over", *columns, rows=gains),
+        common.table(
+            *("losses there, nats", "target", "predicted", *ends, "noise", "model error"),
+            rows=losses,
+        ),
+        _settings(found, ensemble),
     ]
-    if ensemble.search_check:
-        e = ensemble.search_check
-        lines.append(
-            f"of {e.probed} refits, a fresh search of {e.restarts} starts ended lower in "
-            f"{100 * e.lower:.0f}% and higher in {100 * e.higher:.0f}%"
-        )
-    common.show(mixture, gains, losses, "\n".join(lines))
+
+
+def _ends(interval: Any) -> list[str]:
+    return _numbers(interval.estimate, interval.low, interval.high)
+
+
+def _numbers(*values: float) -> list[str]:
+    return [f"{value:.4f}" for value in values]
+
+
+def _settings(found: "Uncertainty", ensemble: "Ensemble") -> str:
+    made = (
+        f"{ensemble.resamples} {ensemble.method} refits over {ensemble.clusters} "
+        f"{ensemble.cluster}s; the set holds mixtures predicted within {found.threshold:.3g} nats "
+        "of the best"
+    )
+    check = ensemble.search_check
+    if check is None:
+        return made
+    return (
+        f"{made}\nof {check.probed} refits, a fresh search of {check.restarts} starts ended lower "
+        f"in {100 * check.lower:.0f}% and higher in {100 * check.higher:.0f}%"
+    )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxmix import __version__
-from jaxmix.cli import app, common, main
+from jaxmix.cli import app, common, main, values
 from jaxmix.errors import JaxmixError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -160,14 +160,14 @@ def test_out_must_be_a_file_that_can_be_written(tmp_path):
     ("text", "number"), [("7e9", 7e9), ("7B", 7e9), ("150m", 1.5e8), ("1.5T", 1.5e12), ("2K", 2e3)]
 )
 def test_quantities(text, number):
-    assert common.Quantity().convert(text, None, None) == number
-    assert common.Quantity().convert("inf", None, None) == float("inf")
+    assert values.Quantity().convert(text, None, None) == number
+    assert values.Quantity().convert("inf", None, None) == float("inf")
 
 
 @pytest.mark.parametrize("text", ["", "-1", "0", "nan", "1_000", "7BB", "B", "inf7"])
 def test_what_is_no_quantity(text):
     with pytest.raises(click.BadParameter):
-        common.Quantity().convert(text, None, None)
+        values.Quantity().convert(text, None, None)
 
 
 @pytest.mark.slow

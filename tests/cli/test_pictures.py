@@ -149,7 +149,7 @@ def test_bad_runs_are_refused_and_leave_nothing(refused, corpora, tmp_path):
     [
         ("cats/captions.csv", b"file,text\n0.png,x\n", "captions.csv:1: has no column 'caption'"),
         ("cats/captions.csv", None, "cats: has pictures and no captions; add captions.csv"),
-        ("web/001.tar", b"no tar", "001.tar: is no tar file or cut short"),
+        ("web/001.tar", b"no tar", "001.tar: is not a tar file or is cut short"),
         ("guides.jsonl", b'{"texts": [], "images": ["a"]}', "guides.jsonl:1: 0 texts beside 1"),
         ("figures/5.png", b"text", None),
     ],

@@ -60,7 +60,7 @@ def test_designs_and_a_given_truth(run, tmp_path):
         (("--domains", "0"), "count from 1"),
         (("--domains", "a,a"), "once"),
         (("--design", "star"), "'--design'"),
-        (("--n-params", "1e7,x"), "'x' is not a positive number"),
+        (("--n-params", "1e7,x"), "'x' is not a finite positive number"),
         (("--tokens", "inf"), "finite"),
         (("--noise", "-1"), "'--noise'"),
         (("--law", "ge", "--targets", "z"), "own weight"),

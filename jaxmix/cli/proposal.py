@@ -1,0 +1,130 @@
+"""From a law file and options to the one Optimum that a command shows, judges or exports."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import click
+
+from jaxmix.cli.limits import known_mixture, limit_options, load_within
+from jaxmix.cli.options import (
+    Decorator,
+    budget_options,
+    seed_option,
+    several,
+    target_weights_option,
+)
+from jaxmix.cli.values import Labelled
+from jaxmix.errors import JaxmixError
+
+if TYPE_CHECKING:
+    from jaxmix.fitting.fitted import FittedLaws
+    from jaxmix.mixtures import Optimum
+    from jaxmix.runs import RunTable
+
+
+def proposal_options(required: bool = True) -> Decorator:
+    """Adds the options that say which mixture is to be proposed.
+
+    Args:
+        required: whether the budget must be given.
+    """
+    return several(
+        budget_options(required),
+        target_weights_option,
+        click.option(
+            "--worst-case",
+            type=click.Choice(["loss", "gap"]),
+            help="Minimize the largest loss of any target, or its largest gap to --reference.",
+        ),
+        click.option(
+            "--pull",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            help="Add PULL times the KL divergence from --prior to the loss.",
+        ),
+        limit_options,
+        click.option("--starts", type=click.IntRange(min=1), help="Starting points of the search."),
+        seed_option,
+    )
+
+
+@overload
+def propose(path: str, given: Mapping[str, Any]) -> "Optimum": ...
+@overload
+def propose(path: str, given: Mapping[str, Any], mixed: bool) -> "Optimum | FittedLaws": ...
+def propose(path: str, given: Mapping[str, Any], mixed: bool = True) -> Any:
+    """The optimum of the laws in a file for the options of a command.
+
+    Args:
+        path: a law file.
+        given: values of ``proposal_options`` by parameter; the default of N and D is the largest
+            that every law was fitted on.
+        mixed: whether the law must read the mixture; if it need not and does not, the laws are
+            returned.
+
+    Raises:
+        JaxmixError: no mixture meets the limits, or as ``load_within``.
+    """
+    from jaxmix.mixtures import optimize
+
+    laws, limits, at = load_within(path, given, mixed)
+    if not laws.law.reads("weights"):
+        return laws
+    return optimize(
+        laws,
+        given["n_params"] or min(f.data.n_params[1] for f in laws),
+        given["tokens"] or min(f.data.tokens[1] for f in laws),
+        limits,
+        target_weights=given["target_weights"] or None,
+        worst_case=given["worst_case"],
+        pull=given["pull"],
+        at=at,
+        starts=given["starts"],
+        seed=given["seed"],
+    )
+
+
+_OURS = frozenset(p.name for p in proposal_options()(click.Command("any")).params)
+
+
+def parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options of a command that ``propose`` takes, and the others."""
+    ours = {name: value for name, value in options.items() if name in _OURS}
+    return ours, {name: value for name, value in options.items() if name not in _OURS}
+
+
+baseline_option = click.option(
+    "--baseline",
+    "baselines",
+    multiple=True,
+    type=Labelled(words=("uniform", "proportional"), example="now:web=0.7,code=0.3"),
+    help="Mixture to compare with; may be repeated.  [default: uniform]",
+)
+
+
+def named_baselines(
+    given: Sequence[tuple[str, Any]], optimum: "Optimum | FittedLaws", table: "RunTable"
+) -> dict[str, Mapping[str, float]] | None:
+    """Baselines by name; None if none was asked for.
+
+    Args:
+        given: names, and weights or words.
+        optimum: what they are compared with; ``proportional`` is to its available tokens, and if
+            there are none to the columns of the table.
+        table: the run table.
+    """
+    from jaxmix.fitting.selection import reference_weights
+
+    constraints = getattr(optimum, "constraints", None)
+    stock = constraints.available if constraints else {}
+    found: dict[str, Any] = {}
+    for name, mixture in given:
+        if name in found:
+            raise JaxmixError(f"--baseline: '{name}' is given twice")
+        by_table = mixture == "proportional" and not stock
+        found[name] = (
+            reference_weights(table, mixture)
+            if by_table
+            else known_mixture(mixture, optimum.domains, stock, "--baseline")
+        )
+    return found or None

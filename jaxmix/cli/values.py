@@ -1,0 +1,215 @@
+"""Types of option values: numbers with units, lists, and values by name."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
+class Quantity(click.ParamType):
+    """A positive number: 7e9, 7B, 150M, or inf for the limit."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Text to a number."""
+        number = value if isinstance(value, float) else quantity(str(value))
+        if number != number:
+            self.fail(f"'{value}' is not a positive number; write 7e9, 7B or inf", param, ctx)
+        return number
+
+
+def quantity(text: str) -> float:
+    """A positive number with or without a unit; NaN if the text is none.
+
+    >>> quantity("70M"), quantity("-1")
+    (70000000.0, nan)
+    """
+    text = text.strip()
+    unit = _UNITS.get(text[-1:].upper(), 1.0)
+    number = _number(text[:-1] if unit > 1 else text) * unit
+    return number if number > 0 else math.nan
+
+
+def _number(text: str) -> float:
+    """A number as people write it; NaN if the text is none."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+
+
+def _finite(text: str) -> float:
+    number = _number(text)
+    return number if math.isfinite(number) else math.nan
+
+
+def _whole(text: str) -> float:
+    return int(text) if text.isdigit() else math.nan
+
+
+def _floor(text: str) -> float:
+    return 0.0 if text == "0" else quantity(text)
+
+
+class Listed(click.ParamType):
+    """Values between commas, each once, such as positive numbers: ``1e7,30M,0.1B``.
+
+    Args:
+        what: one value in words, for messages and the help.
+        example: of a list.
+        each: makes a value from its text; a value that is not equal to itself is none.
+        fits: whether a value is allowed.
+        words: texts that mean a value of their own instead of a list.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        example: str,
+        each: Callable[[str], Any] = str,
+        fits: Callable[[Any], bool] = bool,
+        words: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = "|".join([f"{what},...", *(words or {})])
+        self._what, self._example = what, example
+        self._each, self._fits, self._words = each, fits, words or {}
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Text to a tuple, or to what the word means."""
+        if not isinstance(value, str):
+            return value
+        if value in self._words:
+            return self._words[value]
+        found = []
+        for part in (part.strip() for part in value.split(",")):
+            made = self._each(part)
+            if made != made or not self._fits(made):
+                text = f"'{part}' is not a {self._what}; write {self._example}"
+                self.fail(text, param, ctx)
+            found.append(made)
+        return tuple(dict.fromkeys(found))
+
+
+class Named(click.ParamType):
+    """Values by name, such as numbers: ``web=0.2,code=0.1``.
+
+    Args:
+        each: makes a value from its text; a value that is not equal to itself is none.
+        name: of one pair, for messages and the help.
+        example: of a list.
+    """
+
+    def __init__(
+        self,
+        each: Callable[[str], Any] = _finite,
+        name: str = "name=number",
+        example: str = "web=0.2,code=0.1",
+    ) -> None:
+        self._each, self._pair, self._example = each, name, example
+        self.name = f"{name},..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, Any]:
+        """Text to a dictionary."""
+        if isinstance(value, dict):
+            return value
+        found: dict[str, Any] = {}
+        for part in str(value).split(","):
+            name, equals, text = part.partition("=")
+            name, text = name.strip(), text.strip()
+            made = self._each(text) if equals and name and text else math.nan
+            if made != made:
+                self.fail(f"'{part}' is not {self._pair}; write {self._example}", param, ctx)
+            if name in found:
+                self.fail(f"'{name}' is given twice", param, ctx)
+            found[name] = made
+        return found
+
+
+NUMBERS = Named()
+AMOUNTS = Named(quantity, "name=tokens", "books=25B,code=3e9")
+PATHS = Named(str, "domain=path", "web=/data/web")
+QUANTITIES = Listed("finite positive number", "1e7,30M", quantity, math.isfinite)
+COUNTS = Listed("count", "10,20,40", _whole)
+SEEDS = Listed("seed", "0,1,2", _whole, lambda seed: seed >= 0)
+SHARES = Listed("share", "0,0.1,0.25", _number, lambda share: share >= 0)
+FLOORS = Listed("size", "auto or 0,85M", _floor, math.isfinite, {"auto": "auto"})
+
+
+class NumberOrNamed(click.ParamType):
+    """One positive number, or numbers by name: ``4`` or ``books=8,code=2``."""
+
+    name = "number|name=number,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Text to a number or a dictionary."""
+        return (NUMBERS if "=" in str(value) else Quantity()).convert(value, param, ctx)
+
+
+class MixtureType(click.ParamType):
+    """A mixture by its weights, or by a word for one that follows from the domains."""
+
+    name = "uniform|proportional|name=weight,..."
+    _WORDS = ("uniform", "proportional")
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | dict[str, float]:
+        """Text to the word or the weights."""
+        if value in self._WORDS:
+            return value
+        if isinstance(value, str) and "=" not in value:
+            self.fail(f"'{value}' is not uniform, proportional or web=0.7,code=0.3", param, ctx)
+        return NUMBERS.convert(value, param, ctx)
+
+
+class Labelled(click.ParamType):
+    """A value with a name before it: ``best:web=0.7,code=0.3``.
+
+    Args:
+        inner: type of the value.
+        words: values that are names of their own, such as ``uniform``.
+        example: of the whole, for messages.
+        form: of the whole, for the help.
+    """
+
+    def __init__(
+        self,
+        inner: click.ParamType | None = None,
+        words: tuple[str, ...] = (),
+        example: str = "best:web=0.7,code=0.3",
+        form: str = "NAME:a=0.5,b=0.5",
+    ) -> None:
+        self._inner, self._words, self._example = inner or NUMBERS, words, example
+        self.name = "|".join((*words, form))
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, Any]:
+        """Text to a name and a value; of a word, both are the word."""
+        if value in self._words:
+            return value, value
+        name, colon, rest = str(value).partition(":")
+        if not colon or not name.strip():
+            self.fail(f"'{value}' has no name; write {self._example}", param, ctx)
+        return name.strip(), self._inner.convert(rest, param, ctx)
+
+
+def merged(ctx: Any, param: Any, given: tuple[Mapping[str, Any], ...]) -> dict[str, Any]:
+    """Callback of an option with values by name that may be given several times: one dictionary."""
+    found: dict[str, Any] = {}
+    for name, value in (item for part in given for item in part.items()):
+        if name in found:
+            raise click.BadParameter(f"'{name}' is given twice", ctx, param)
+        found[name] = value
+    return found
+
+
+def named_option(*names: str, kind: click.ParamType = NUMBERS, help: str) -> Any:
+    """An option with values by name; a command receives one dictionary, empty if not given."""
+    return click.option(*names, multiple=True, type=kind, callback=merged, help=help)
+
+
+def split(text: str | None) -> tuple[str, ...] | None:
+    """Names between commas; None for all."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    return None if not names or names == ["all"] else tuple(name for name in names if name)
