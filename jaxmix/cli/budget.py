@@ -49,7 +49,7 @@ def command(
     that knows repetition or --r-star, count less when they are repeated.
     """
     if plot is not None:
-        _check_plot(plot, law)
+        common.check_out(plot, law, endings=common.PICTURES)
     if sizes is not None and not (len(sizes) == 2 and sizes[0] < sizes[1]):
         raise JaxmixError("--sizes: give the smallest and the largest N, as 100M,100B")
     served = inference_tokens or 0.0
@@ -77,12 +77,6 @@ def command(
     held = {"plans": [as_dict(plan) for plan in plans], "notes": notes}
     written = [f"written to {plot}"] if plot else []
     common.answer(as_json, held, lambda: [*_tables(plans), *written], notes)
-
-
-def _check_plot(plot: str, law: str) -> None:
-    if not plot.lower().endswith((".png", ".svg", ".pdf")):
-        raise JaxmixError(f"{plot}: --plot draws PNG, SVG or PDF; name the file .png")
-    common.check_out(plot, law)
 
 
 def _notes(plans: "Sequence[Plan]") -> list[str]:

@@ -69,17 +69,23 @@ class Group(click.Group):
         return list(self.commands)
 
 
-def check_out(path: str, *others: str) -> None:
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def check_out(path: str, *others: str, endings: Sequence[str] = ()) -> None:
     """Refuses, before any work is done, an output that could not be written afterwards.
 
     Args:
         path: the file to write.
-        others: files that the command reads or writes as well.
+        others: files that the command reads or writes too.
+        endings: what its name must end in, if that matters.
 
     Raises:
-        JaxmixError: the path is one of the others, a folder or a device, or its folder is missing
-            or not writable.
+        JaxmixError: another ending, or the path is one of the others, a folder or a device, or its
+            folder is missing or not writable.
     """
+    if endings and not path.lower().endswith(tuple(endings)):
+        raise JaxmixError(f"{path}: end the name of this file in {', '.join(endings)}")
     target = Path(os.path.realpath(path))
     if any(os.path.realpath(other) == str(target) for other in others):
         raise JaxmixError(f"{path}: is named twice in this command; write to another file")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.fit import fit_notes, fit_options, solver_options
+from jaxmix.cli.fit import fit_notes, fit_options
 from jaxmix.cli.options import json_option, laws_option, pool_option, targets_option
 from jaxmix.cli.values import split
 
@@ -36,7 +36,7 @@ def command(
     """Fit several laws on some rows of RUNS and score each on others."""
     from jaxmix.fitting.selection.compare import compare
 
-    asked = {"targets": split(targets), "pool": pool, **solver_options(options)}
+    asked = {"targets": split(targets), "pool": pool, **options}
     with common.progress("fitting") as report:
         found = compare(runs, split(laws) or (), train, test, progress=report, **asked)
     notes = [f"{law}: {note}" for law, fits in found.fits.items() for note in fit_notes(fits)]

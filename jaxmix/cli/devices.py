@@ -5,6 +5,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from jaxmix.cli import common
+
 if TYPE_CHECKING:
     from jaxmix.studies import Plan, Wave
     from jaxmix.training import Moment
@@ -20,28 +22,6 @@ def use_all_cores() -> None:
 
 
 @contextlib.contextmanager
-def bar(label: str) -> Iterator[Callable[[float, float, str], None]]:
-    """A bar on standard error, if that is a terminal; call with (done, total, what to say)."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as it:
-        task = it.add_task(label, total=None, note="")
-
-        def report(done: float, total: float, note: str) -> None:
-            it.update(task, completed=done, total=total, note=note)
-
-        yield report
-
-
-@contextlib.contextmanager
 def training_bar(plan: "Plan") -> "Iterator[Callable[[Wave, Moment], None]]":
     """A bar over all waves of a plan, by FLOPs: tokens/s, loss, time left of the wave."""
     runs = {wave.name: len(wave.runs) for wave in plan.waves}
@@ -50,11 +30,11 @@ def training_bar(plan: "Plan") -> "Iterator[Callable[[Wave, Moment], None]]":
         of_preset[wave.preset] = of_preset.get(wave.preset, 0) + runs[wave.name]
     work = {w.name: plan.flops[w.preset] * runs[w.name] / of_preset[w.preset] for w in plan.waves}
     done: dict[str, float] = {}
-    with bar("training") as report:
+    with common.progress("training") as report:
 
         def tell(wave: "Wave", moment: "Moment") -> None:
             done[wave.name] = work[wave.name] * moment.step / moment.steps
-            report(sum(done.values()), sum(work.values()), f"{wave.name}  {describe(moment)}")
+            report(f"{wave.name}  {describe(moment)}", sum(done.values()), sum(work.values()))
 
         yield tell
 

@@ -1,7 +1,7 @@
 """``jaxmix fit``: a run table to a file of fitted laws."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +18,6 @@ from jaxmix.cli.options import (
     where_option,
 )
 from jaxmix.cli.values import split
-from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw, FittedLaws
@@ -39,25 +38,11 @@ objective_options = several(
     weighting_option,
 )
 fit_options = several(
-    click.option("--solver", help="Name of a solver; the default is the one that found best."),
+    setting("--solver", str, "pooled-hopping", "How optima are searched for."),
     count_option("--restarts", 128, "Local solves per target."),
     seed_option,
     objective_options,
 )
-
-
-def solver_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Keyword arguments of ``fit`` from the options of a command; checks the solver's name."""
-    from jaxmix.fitting.fit import SOLVERS
-
-    names = ("solver", "restarts", "seed", "delta", "residual", "weighting")
-    chosen = {name: options[name] for name in names if options[name] is not None}
-    solver = chosen.get("solver")
-    if solver is not None and solver not in SOLVERS:
-        raise JaxmixError(
-            f"--solver: unknown solver '{solver}'; choose one of {', '.join(SOLVERS)}"
-        )
-    return chosen
 
 
 def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
@@ -103,13 +88,12 @@ def command(
     from jaxmix.laws import get_law
 
     found = get_law(law)
-    chosen = solver_options(options)
     unseen = common.read_table(runs, held_out, pool) if held_out else None
     where = _without(runs, where, held_out, pool)
     table = common.read_table(runs, where, pool)
     names = bare_targets(table, targets)
     with common.progress(f"fitting {found.name}") as report:
-        laws = fit(table, found, targets=names, held_out=unseen, progress=report, **chosen)
+        laws = fit(table, found, targets=names, held_out=unseen, progress=report, **options)
     rows = {"where": where, "held_out": held_out, "pool": pool, "rows": len(table)}
     origin = {"runs": runs, "runs_sha256": file_hash(runs), **rows, **options}
     laws.save(out, provenance=origin, law_ref=law if ".py:" in law else None)

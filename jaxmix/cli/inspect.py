@@ -7,7 +7,6 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli.options import count_option, json_option
 from jaxmix.cli.values import split
-from jaxmix.errors import JaxmixError
 
 
 @click.command("inspect", cls=common.Command, short_help="See what an image model sees and writes.")
@@ -28,9 +27,7 @@ def command(
     from jaxmix.report import plot_contact_sheet
     from jaxmix.studies import finished_run, look
 
-    if Path(out).suffix not in (".png", ".svg", ".pdf"):
-        raise JaxmixError(f"--out {out}: end the name in .png, .svg or .pdf")
-    common.check_out(out)
+    common.check_out(out, endings=common.PICTURES)
     found = finished_run(Path(folder), run)
     looks = look(found, count, split(targets))
     plot_contact_sheet(looks, out, f"{found.run}: held-out pictures")

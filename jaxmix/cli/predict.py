@@ -19,7 +19,9 @@ def command(law: str, points: str, out: str | None, as_json: bool) -> None:
     unique_<domain>; a domain without that column never repeats.
     """
     if out is not None:
-        _check_csv(out, law, points)
+        if out.lower().endswith((".parquet", ".pq", ".jsonl", ".ndjson", ".json")):
+            raise JaxmixError(f"{out}: predict writes CSV; name the file .csv, or use --json")
+        common.check_out(out, law, points)
     from jaxmix.files import write_text
     from jaxmix.fitting.files import load_laws
     from jaxmix.runs import read_points
@@ -36,9 +38,3 @@ def command(law: str, points: str, out: str | None, as_json: bool) -> None:
         common.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
     again = [name for name in predicted if name in table.frame.columns]
     common.say([*table.notes, *(f"column {name} of {points} is replaced" for name in again)])
-
-
-def _check_csv(out: str, *inputs: str) -> None:
-    if out.lower().endswith((".parquet", ".pq", ".jsonl", ".ndjson", ".json")):
-        raise JaxmixError(f"{out}: predict writes CSV; name the file .csv, or use --json")
-    common.check_out(out, *inputs)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxmix.cli import main
-from jaxmix.fitting.files import save_laws
 from jaxmix.fitting.simulate import simulate_laws, true_laws
 from jaxmix.laws import ADDITIVE
+from jaxmix.mixtures import dirichlet_design
 from jaxmix.runs import write_runs
 
 SCALE = {
@@ -43,7 +43,24 @@ def study(tmp_path_factory) -> Study:
     laws = true_laws(ADDITIVE, params, domains=names, targets=names, **SCALE)
     runs, law = folder / "runs.csv", folder / "truth.json"
     write_runs(simulate_laws(laws, noise=0.001, **SCALE), runs)
-    save_laws(law, laws)
+    laws.save(law)
+    return Study(str(runs), str(law))
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory) -> Study:
+    """As ``study``, over domains a, b and c, with mixtures to resample and targets a and b."""
+    folder = tmp_path_factory.mktemp("three")
+    scale = {"mixtures": dirichlet_design(3, 14, seed=1, minimum=0.05)}
+    scale |= {"n_params": [1e7, 1e8], "tokens": [4e9, 2e10]}
+    params = {}
+    for i, name in enumerate("ab"):
+        helps = {"C": np.roll([3.0, 1.2, 1.0], i), "gamma": np.array([0.5, 0.6, 0.7])}
+        params[name] = {**parameters(0), **helps}
+    laws = true_laws(ADDITIVE, params, domains="abc", targets="ab", **scale)
+    runs, law = folder / "runs.csv", folder / "truth.json"
+    write_runs(simulate_laws(laws, noise=0.004, **scale), runs)
+    laws.save(law)
     return Study(str(runs), str(law))
 
 

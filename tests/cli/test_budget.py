@@ -30,7 +30,7 @@ def test_scarce_data_is_assumed_and_said_and_drawn(run, study, tmp_path):
         (("--flops", "lots"), "is not a positive number"),
         (("--flops", "1e21", "--unique", "wob=1e9"), "unknown domain 'wob'; nearest: web"),
         (("--flops", "1e21", "--r-star", "4"), "takes --unique as well"),
-        (("--flops", "1e21", "--plot", "x.txt"), "draws PNG, SVG or PDF"),
+        (("--flops", "1e21", "--plot", "x.txt"), "end the name of this file in .png"),
         (("--flops", "1e21", "--sizes", "1e9"), "smallest and the largest N"),
         (("--flops", "1e21", "--min", "web=0.7,code=0.7"), "the minima .* sum to 1.4, 0.4 over 1"),
     ],

@@ -53,7 +53,9 @@ def test_predict_json_is_in_the_order_of_the_points(run, study, tmp_path):
     rows = result.json["rows"]
     assert set(result.json) == {"rows"} and [row["run"] for row in rows] == ["q", "p"]
     for law in load_laws(study.law):
-        want = law.predict(dict(n_params=[7e9, 1e8], tokens=[1e12, 1e10], weights=[[0.7, 0.3], [0.0, 1.0]]))
+        want = law.predict(
+            dict(n_params=[7e9, 1e8], tokens=[1e12, 1e10], weights=[[0.7, 0.3], [0.0, 1.0]])
+        )
         np.testing.assert_array_equal([row[f"pred_{law.target}"] for row in rows], want)
 
 

@@ -151,7 +151,7 @@ def test_the_good_table_is_accepted(run, tmp_path):
         (("--law", "additive", "--targets", "wbe"), "unknown target 'wbe'; nearest: web"),
         (("--law", "additive", "--where", "n_params <"), "where"),
         (("--law", "additive", "--where", "n_params < 3"), "leaves none of 60 rows"),
-        (("--law", "additive", "--solver", "magic"), "unknown solver 'magic'; choose one of"),
+        (("--law", "additive", "--solver", "magic"), "unknown solver 'magic': choose one of"),
         (("--law", "additive", "--restarts", "0"), "'--restarts'"),
         (("--law", "additive", "--delta", "x"), "'--delta'"),
         (("--law", "additive", "--residual", "x"), "'--residual'"),
