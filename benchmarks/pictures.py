@@ -83,7 +83,7 @@ def _made(family: str, geometry: Geometry, length: int) -> Domains:
     captions = Documents(_written() / "captions.arrayrecord", KIND)
     if family == "vision":
         slots = length - geometry.patches
-        return {"captions": Captioned.of(captions, geometry, slots, END, KIND, "captions")}
+        return {"captions": Captioned(captions, geometry, slots, END, KIND, len(captions))}
     pages = Documents(_written() / "pages.arrayrecord", KIND)
     return {
         "text": TextRows(TokenWindows(_stream(), length), geometry, END),

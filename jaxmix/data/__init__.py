@@ -1,10 +1,9 @@
-"""Data: corpora of named domains, their token windows, and streams that mix them."""
+"""Corpora of named domains, their token windows, and streams that mix them."""
 
 from .augment import Geometry as Geometry
 from .augment import image_of as image_of
 from .augment import patches_of as patches_of
 from .batching import batches as batches
-from .captioned import Captioned as Captioned
 from .corpus import Corpus as Corpus
 from .corpus import TokenWindows as TokenWindows
 from .corpus import open_corpus as open_corpus
@@ -12,12 +11,12 @@ from .corpus import prepared as prepared
 from .documents import Document as Document
 from .documents import Picture as Picture
 from .errors import DataError as DataError
+from .folders import write_texts as write_texts
 from .mixture import Consumed as Consumed
 from .mixture import MixtureSource as MixtureSource
 from .mixture import Records as Records
 from .order import spaced as spaced
-from .own import write_texts as write_texts
-from .planning import Plan as Plan
+from .planning import CorpusPlan as CorpusPlan
 from .planning import plan_corpus as plan_corpus
 from .preparing import prepare as prepare
 from .preparing import prepare_plan as prepare_plan
@@ -26,6 +25,7 @@ from .recipes import RECIPES as RECIPES
 from .recipes import Archive as Archive
 from .recipes import Domain as Domain
 from .recipes import Recipe as Recipe
+from .records import Captioned as Captioned
 from .records import is_captioned as is_captioned
 from .records import open_captioned as open_captioned
 from .records import open_rows as open_rows

@@ -1,8 +1,8 @@
-"""Pictures as patches: RandomResizedCrop and mirroring in training, a center crop without chance.
+"""Pictures as patches: random resized crops and mirroring in training, center crops otherwise.
 
-Scale .4 to 1 and a mirror image at p = .5 are the paper's (table 6); aspect ratios 3/4 to 4/3 are
-torchvision's default. All chance comes from one number a picture, so that a visit of a record looks
-the same in every run that shares its seed.
+A scale of .4 to 1 and mirroring with p = .5 are the paper's (table 6); aspect ratios of 3/4 to 4/3
+are torchvision's default. All randomness comes from one number per picture, so that a visit of a
+record looks the same in every run with the same seed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Box = tuple[float, float, float, float]
 
 
 class Geometry(Protocol):
-    """How a model sees a picture: `jaxmix.models.PatchGrid`, or whatever has these four."""
+    """How a model cuts a picture; `jaxmix.models.PatchGrid` is one."""
 
     @property
     def image_size(self) -> int:
-        """Side of the square that it is resized to, in pixels."""
+        """Side of the square that pictures are resized to, in pixels."""
         ...
 
     @property
@@ -36,12 +36,12 @@ class Geometry(Protocol):
 
     @property
     def patches(self) -> int:
-        """Patches of a picture."""
+        """Number of patches in a picture."""
         ...
 
     @property
     def patch_dim(self) -> int:
-        """Numbers of a patch: pixels x RGB."""
+        """Number of values in a patch: pixels x RGB."""
         ...
 
 
@@ -54,10 +54,10 @@ def patches_of(
     """Pictures as patches, row by row from the top left, uint8 [n, patches, patch_dim].
 
     Args:
-        pictures: in RGB, of any size.
-        geometry: of the model.
-        draws: uint64 [n], the chance of every crop and mirroring; None for center crops.
-        flip: bool [n], which of them may be mirrored.
+        pictures: pictures in RGB, of any size.
+        geometry: how the model cuts pictures.
+        draws: random numbers for crops and mirroring, uint64 [n]; None for center crops.
+        flip: whether each picture may be mirrored, bool [n].
     """
     size, p = geometry.image_size, geometry.patch_size
     out = np.empty((len(pictures), size, size, 3), np.uint8)
@@ -89,18 +89,13 @@ def image_of(patches: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def _centers(pictures: Sequence[Image.Image]) -> list[Box]:
-    """The largest centered square of each."""
-    boxes = []
-    for picture in pictures:
-        width, height = picture.size
-        side = min(height, width)
-        left, top = (width - side) / 2, (height - side) / 2
-        boxes.append((left, top, left + side, top + side))
-    return boxes
+    """The largest centered square of each picture."""
+    sizes = [(width, height, min(width, height)) for width, height in (p.size for p in pictures)]
+    return [((w - s) / 2, (h - s) / 2, (w + s) / 2, (h + s) / 2) for w, h, s in sizes]
 
 
 def _boxes(pictures: Sequence[Image.Image], chance: np.ndarray) -> list[Box]:
-    """Random crops: a share of the area, an aspect ratio, and a place; cut where they stick out."""
+    """Random crops: a share of the area, an aspect ratio, and a position, within the picture."""
     sizes = np.array([picture.size[::-1] for picture in pictures], np.float64).reshape(-1, 2)
     area = sizes.prod(1) * (SCALE[0] + (SCALE[1] - SCALE[0]) * chance[:, 0])
     low, high = np.log(ASPECT)

@@ -1,4 +1,4 @@
-"""Batches of one or many mixtures, prefetched by threads: the only module that knows grain."""
+"""Batches of one or many mixtures, prefetched by grain."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def batches(
     threads: int = 1,
     prefetch: int = 2,
 ) -> grain.DatasetIterator[Batch]:
-    """Batches of every step, the members of a fleet side by side.
+    """Batches of every step, stacked over the members of a fleet.
 
     Args:
-        sources: one mixture a member, with records and batches of one shape.
+        sources: one mixture per member, with records and batches of one shape.
         start: first step.
-        stop: step to end before; None for no end.
-        threads: that read ahead; 0 reads when asked.
-        prefetch: steps to read ahead.
+        stop: the step behind the last one; None for no end.
+        threads: number of threads that read ahead; 0 reads on demand.
+        prefetch: number of steps to read ahead.
 
     Returns:
         An iterator over arrays [members, batch, ...] by name. Its `get_state()` and
         `set_state(state)` save and restore the position; the next batch is then the same one.
 
     Raises:
-        DataError: there is no source, or a step lies outside; while iterating, a source refuses a
-            step.
+        DataError: there is no source, or `start` and `stop` are out of order; while iterating, a
+            source refuses a step.
     """
     end = _ENDLESS if stop is None else stop
     if not sources or not 0 <= start <= end:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,12 @@ import numpy as np
 
 from .errors import DataError, hint
 from .order import spaced
-from .places import corpora
+from .paths import corpora
 from .store import Documents
 from .tokenizer import Tokenizer, load_tokenizer, token_dtype
 
-SIDES = ("train", "heldout")
-FORMAT = 4  # raise when extraction, split or files change: corpora are then made anew
+SPLITS = ("train", "heldout")
+FORMAT = 4  # raise this if extraction, splits or files change, so that corpora are made again
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class TokenWindows:
 
     Attributes:
         tokens: the stream, [n].
-        length: tokens that a window predicts.
+        length: number of tokens that a window predicts.
     """
 
     tokens: np.ndarray
@@ -59,13 +58,13 @@ class Corpus:
     Attributes:
         path: the folder.
         info: all of `corpus.json`: sources, licenses, hashes and counts.
-        name: of the recipe, or of one's own folder.
-        hash: 16 hexadecimal digits of the content: equal streams, equal hash.
+        name: name of the recipe, or of the folder that it was made from.
+        hash: 16 hexadecimal digits of the content: equal streams have equal hashes.
         tokenizer: see `Tokenizer`.
         domains: names of the training domains.
-        targets: names of all domains with a held-out side: training domains, then target-only.
+        targets: names of all domains with a held-out split: training domains, then target-only.
         illustrated: names of the domains that have pictures; the others are token streams.
-        picture_size: shorter side of the pictures in pixels, None without any.
+        picture_size: shorter side of the pictures in pixels, None if there are none.
         train_tokens: tokens by training domain.
         heldout_tokens: tokens by target.
     """
@@ -79,21 +78,18 @@ class Corpus:
         self.illustrated = frozenset(name for name in held if held[name]["pictures"])
         self.picture_size: int | None = info["picture_size"]
         self._opened: dict[tuple[str, str], Documents] = {}
-        self.train_tokens = self._counts("train", "tokens", self.domains)
-        self.heldout_tokens = self._counts("heldout", "tokens", self.targets)
+        self.train_tokens = {name: held[name]["train"]["tokens"] for name in self.domains}
+        self.heldout_tokens = {name: held[name]["heldout"]["tokens"] for name in self.targets}
 
     def __repr__(self) -> str:
         return f"Corpus({self.name!r}, {self.tokenizer.name}, domains={list(self.domains)})"
 
-    def _counts(self, side: str, what: str, names: tuple[str, ...]) -> Mapping[str, int]:
-        return {name: self.info["domains"][name][side][what] for name in names}
-
     @functools.cached_property
     def hash(self) -> str:
-        """Of tokenizer and streams."""
+        """Hash of tokenizer and streams."""
         held = self.info["domains"].items()
-        parts = [(name, found[side]["sha256"]) for name, found in held for side in SIDES]
-        text = json.dumps([self.tokenizer.hash, sorted(parts)])
+        hashes = [(name, found[split]["sha256"]) for name, found in held for split in SPLITS]
+        text = json.dumps([self.tokenizer.hash, sorted(hashes)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -102,16 +98,7 @@ class Corpus:
         return self.tokenizer.token_bytes
 
     def train(self, domain: str, length: int, unique_tokens: int | None = None) -> TokenWindows:
-        """The training windows of a domain of text.
-
-        Args:
-            domain: one of `domains`.
-            length: tokens that a window predicts; it holds one more.
-            unique_tokens: only the first so many tokens, for studies of repetition.
-
-        Raises:
-            DataError: there is no such domain, it has pictures, or not one whole window.
-        """
+        """The training windows of a domain of text; see `windows`."""
         return self.windows(domain, "train", length, unique_tokens)
 
     def heldout(self, target: str, length: int, count: int) -> dict[str, np.ndarray]:
@@ -119,24 +106,34 @@ class Corpus:
 
         Args:
             target: one of `targets`.
-            length: tokens that a window predicts; it holds one more.
-            count: windows; all there are where there are fewer.
+            length: number of tokens that a window predicts; it holds one more.
+            count: number of windows; all of them if there are fewer.
 
         Returns:
             `tokens` [windows, length + 1].
 
         Raises:
-            DataError: there is no such target, it has pictures, or not one whole window.
+            DataError: there is no such target, it has pictures, or it has not one whole window.
         """
         windows = self.windows(target, "heldout", length)
         return windows.take(spaced(count, len(windows)))
 
     def windows(
-        self, name: str, side: str, length: int, unique_tokens: int | None = None
+        self, name: str, split: str, length: int, unique_tokens: int | None = None
     ) -> TokenWindows:
-        """The windows of one side of a domain of text; see `train`."""
-        self._known(name, side)
-        tokens = self._stream(name, side)
+        """The windows of one split of a domain of text.
+
+        Args:
+            name: one of `domains`, or of `targets` for the held-out split.
+            split: "train" or "heldout".
+            length: number of tokens that a window predicts; it holds one more.
+            unique_tokens: only that many tokens from the first, for studies of repetition.
+
+        Raises:
+            DataError: there is no such domain, it has pictures, or it has not one whole window.
+        """
+        self._check(name, split)
+        tokens = self._stream(name, split)
         if unique_tokens is not None and unique_tokens > tokens.size:
             raise DataError(
                 f"corpus {self.name}: domain '{name}' has {tokens.size} training tokens, not "
@@ -144,30 +141,31 @@ class Corpus:
             )
         windows = TokenWindows(tokens[:unique_tokens], length)
         if not len(windows):
-            what = "domain" if side == "train" else "target"
+            what = "domain" if split == "train" else "target"
             raise DataError(
                 f"corpus {self.name}: {what} '{name}' has {windows.tokens.size} tokens, and a "
                 f"window takes {length + 1}; choose a shorter one"
             )
         return windows
 
-    def documents(self, name: str, side: str) -> Documents:
+    def documents(self, name: str, split: str) -> Documents:
         """The documents of a domain with pictures; all callers share what was decoded.
 
         Args:
             name: one of `illustrated`.
-            side: "train" or "heldout".
+            split: "train" or "heldout".
 
         Raises:
             DataError: there is no such domain, or its files are missing.
         """
-        self._known(name, side)
-        if (name, side) not in self._opened:
-            self._opened[name, side] = self._documents(name, side)
-        return self._opened[name, side]
+        self._check(name, split)
+        if (name, split) not in self._opened:
+            self._opened[name, split] = self._documents(name, split)
+        return self._opened[name, split]
 
-    def _known(self, name: str, side: str) -> None:
-        if side == "train" and name not in self.domains:
+    def _check(self, name: str, split: str) -> None:
+        """Refuses a name that is not a domain with this split."""
+        if split == "train" and name not in self.domains:
             also = " (it is target-only)" if name in self.targets else ""
             raise DataError(
                 f"corpus {self.name}: no training domain '{name}'{also}; {hint(name, self.domains)}"
@@ -175,25 +173,25 @@ class Corpus:
         if name not in self.targets:
             raise DataError(f"corpus {self.name}: no target '{name}'; {hint(name, self.targets)}")
 
-    def _documents(self, name: str, side: str) -> Documents:
+    def _documents(self, name: str, split: str) -> Documents:
         if name not in self.illustrated:
             raise DataError(f"corpus {self.name}: domain '{name}' is text without pictures")
-        path = self.path / f"{name}.{side}.arrayrecord"
+        path = self.path / f"{name}.{split}.arrayrecord"
         if not path.is_file() or not path.with_suffix(".index").is_file():
             raise DataError(f"{path}: is missing; delete {self.path} and prepare it again")
         found = Documents(path, token_dtype(self.tokenizer.vocab_size))
-        if len(found) != self.info["domains"][name][side]["documents"]:
+        if len(found) != self.info["domains"][name][split]["documents"]:
             raise DataError(f"{path}: is cut short; delete {self.path} and prepare it again")
         return found
 
-    def _stream(self, name: str, side: str) -> np.ndarray:
+    def _stream(self, name: str, split: str) -> np.ndarray:
         if name in self.illustrated:
             raise DataError(
                 f"corpus {self.name}: domain '{name}' has pictures, which text models cannot read"
             )
         kind = token_dtype(self.tokenizer.vocab_size)
-        count = self.info["domains"][name][side]["tokens"]
-        path = self.path / f"{name}.{side}.bin"
+        count = self.info["domains"][name][split]["tokens"]
+        path = self.path / f"{name}.{split}.bin"
         if not path.is_file() or path.stat().st_size != count * kind.itemsize:
             raise DataError(
                 f"{path}: is missing or cut short; delete {self.path} and prepare it again"
@@ -205,8 +203,8 @@ def open_corpus(corpus: str | Path) -> Corpus:
     """Opens a corpus that was prepared before.
 
     Args:
-        corpus: its folder; or the folder's name under `JAXMIX_CACHE`/corpora; or the corpus's
-            name, with or without its tokenizer, where only one has it: `text-mini-bpe-1024`.
+        corpus: its folder; or the folder's name under `JAXMIX_CACHE`/corpora; or the corpus's name,
+            with or without its tokenizer, if only one corpus has it: `text-mini-bpe-1024`.
 
     Raises:
         DataError: there is none, there are several, or its files are damaged.
@@ -232,7 +230,7 @@ def prepared() -> list[Path]:
 
 
 def _info(path: Path) -> dict[str, Any]:
-    """What `corpus.json` says."""
+    """The content of `corpus.json`."""
     try:
         info = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -246,21 +244,16 @@ def _find(corpus: str | Path) -> Path:
         return path
     name = str(corpus)
     there = prepared()
-    meant = [path for path in there if name in _spellings(path)]
+    # A corpus goes by its folder, its name, or its name with the tokenizer.
+    meant = [p for p in there if name in (p.name, _info(p)["name"], p.name.rpartition("-")[0])]
     if len(meant) == 1:
         return meant[0]
     if meant:
         raise DataError(f"'{name}' is prepared in several ways; name one: {_names(meant)}")
     raise DataError(
-        f"'{name}' is no prepared corpus ({_names(there) or 'there are none'}); make it with "
+        f"'{name}' is not a prepared corpus ({_names(there) or 'there are none'}); make it with "
         f"jaxmix data prepare {name}"
     )
-
-
-def _spellings(path: Path) -> tuple[str, str, str]:
-    """What a prepared corpus answers to: its folder, its name, its name and tokenizer."""
-    whole = path.name.rpartition("-")[0]
-    return path.name, _info(path)["name"], whole
 
 
 def _names(paths: list[Path]) -> str:

@@ -1,4 +1,4 @@
-"""What extractors of pictures yield: documents of text and pictures, in reading order."""
+"""Documents of text and pictures in reading order, as extractors of pictures yield them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Picture:
 
     Attributes:
         data: an encoded image (PNG, JPEG, WebP, GIF, ...).
-        name: where it is from, for messages.
+        name: its origin, for messages.
     """
 
     data: bytes
@@ -26,10 +26,9 @@ class Document:
 
     Attributes:
         parts: strings and pictures, in order.
-        keys: identities besides the pictures' own content: documents of any domain that share one
-            stay on one side of the held-out split (an emoji in two skin tones, a screenshot in
-            light and dark).
-        name: where it is from, for messages.
+        keys: documents of any domain that share a key are in the same split, train or held-out (an
+            emoji in two skin tones, a screenshot in light and dark).
+        name: its origin, for messages.
     """
 
     parts: tuple[str | Picture, ...]
@@ -43,5 +42,5 @@ class Document:
 
     @property
     def text(self) -> str:
-        """Its text, a line for each part."""
+        """Its text, one line per part."""
         return "\n".join(part for part in self.parts if isinstance(part, str))

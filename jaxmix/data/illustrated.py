@@ -1,7 +1,7 @@
 """Domains with pictures, from documents as they are found to files of prepared ones.
 
-Reading and shrinking happens once, into a spool; the sides are decided over all such domains
-together; then text becomes tokens.
+Documents are read, and their pictures are shrunk, once, into a spool; then all such domains are
+split together; then text becomes tokens.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxmix.files import file_hash, write_text
+
+from .corpus import SPLITS
 from .documents import Document
 from .pictures import Skips, UnreadablePicture, shrunk
-from .places import digest, write_whole
 from .planning import Source
-from .sides import Identity, identity, split_twins
+from .splits import Fingerprint, capped, fingerprint, split_documents
 from .store import PICTURE, Index, Part, pack, read_records, unpack, write_records
 from .tokenizer import Tokenizer, token_dtype
 
@@ -32,35 +34,40 @@ _HANDED = re.compile(
 _CHUNK = 512  # documents tokenized at a time
 
 
-def spool(name: str, read: Callable[[Skips], Iterable[Document]], partial: Path, size: int) -> None:
+def spool(source: Source, partial: Path, size: int) -> None:
     """Reads the documents of a domain and keeps them with their pictures shrunk.
 
     Args:
-        name: of the domain.
-        read: its documents; those that it skips are counted.
+        source: the domain.
         partial: folder of the corpus that is being made.
         size: shorter side of every kept picture in pixels.
 
     Raises:
-        DataError: too many documents are unusable, or none is there.
+        DataError: too many documents are unusable, or there are none.
     """
-    note = partial / f"{name}.spool.json"
+    note = partial / f"{source.name}.spool.json"
     if note.is_file():
         return
     skips, found = Skips(), []
-    write_records(partial / f"{name}.spool", _records(read(skips), size, skips, found))
-    skips.check(f"domain '{name}'", len(found) + skips.count)
+    records = _records(source.read(skips), size, skips, found)
+    write_records(partial / f"{source.name}.spool", records)
+    skips.check(f"domain '{source.name}'", len(found) + skips.count)
     content = {"documents": [vars(one) for one in found], "skipped": skips.facts}
-    write_whole(note, json.dumps(content).encode())
+    write_text(note, json.dumps(content))
 
 
 def _records(
-    documents: Iterable[Document], size: int, skips: Skips, found: list[Identity]
+    documents: Iterable[Document], size: int, skips: Skips, found: list[Fingerprint]
 ) -> Iterator[bytes]:
-    """Usable documents as records of text in UTF-8 and shrunk pictures."""
+    """Usable documents as records of text in UTF-8 and shrunk pictures; fills `found`."""
     for document in documents:
         try:
-            parts = _parts(document, size)
+            parts = [
+                Part(part.encode(), False)
+                if isinstance(part, str)
+                else Part(shrunk(part.data, size), True)
+                for part in document.parts
+            ]
         except UnreadablePicture as error:
             skips.add(document.name, str(error))
             continue
@@ -71,84 +78,65 @@ def _records(
             skips.add(document.name, "has no text")
             continue
         pictures = [part.data for part in parts if part.is_picture]
-        found.append(identity(pictures, document.text, document.keys))
+        found.append(fingerprint(pictures, document.text, document.keys))
         yield pack(parts)
 
 
-def _parts(document: Document, size: int) -> list[Part]:
-    """Text in UTF-8 and shrunk pictures."""
-    return [
-        Part(part.encode(), False) if isinstance(part, str) else Part(shrunk(part.data, size), True)
-        for part in document.parts
-    ]
-
-
-def assign_sides(sources: Sequence[Source], partial: Path) -> None:
-    """Decides the sides of all domains with pictures and writes them down."""
+def assign_splits(sources: Sequence[Source], partial: Path) -> None:
+    """Splits all domains with pictures and writes the indices of their documents."""
     if (partial / "sides.json").is_file() or not sources:
         return
-    found = {source.name: _identities(partial, source.name) for source in sources}
-    targets = [source.name for source in sources if source.target_only]
-    sides = split_twins(found, targets)
-    content = {name: vars(split) for name, split in sides.items()}
-    write_whole(partial / "sides.json", json.dumps(content).encode())
+    found = {source.name: _fingerprints(partial, source.name) for source in sources}
+    splits = split_documents(found, [source.name for source in sources if source.target_only])
+    content = {name: vars(split) for name, split in splits.items()}
+    write_text(partial / "sides.json", json.dumps(content))
 
 
-def _identities(partial: Path, name: str) -> list[Identity]:
+def _fingerprints(partial: Path, name: str) -> list[Fingerprint]:
     content = json.loads((partial / f"{name}.spool.json").read_text())
     return [
-        Identity(one["content"], tuple(one["keys"]), tuple(one["shared"]))
+        Fingerprint(one["content"], tuple(one["keys"]), tuple(one["shared"]))
         for one in content["documents"]
     ]
 
 
 def spooled_texts(partial: Path, name: str) -> Iterator[str]:
     """The texts of a domain's training documents."""
-    side = json.loads((partial / "sides.json").read_text())[name]["train"]
-    for record in read_records(partial / f"{name}.spool", side):
+    train = json.loads((partial / "sides.json").read_text())[name]["train"]
+    for record in read_records(partial / f"{name}.spool", train):
         yield "\n".join(_texts(unpack(record)))
 
 
-def write_sides(
+def write_splits(
     source: Source, tokenizer: Tokenizer, partial: Path, max_bytes: int | None
 ) -> dict[str, Any]:
-    """Writes both sides of a domain; returns what they hold, for `corpus.json`.
+    """Writes both splits of a domain; returns what they hold, for `corpus.json`.
 
     Args:
-        source: of the domain.
-        tokenizer: of the corpus.
+        source: the domain.
+        tokenizer: tokenizer of the corpus.
         partial: folder of the corpus that is being made.
-        max_bytes: cap of the training side, texts and pictures.
+        max_bytes: most bytes of the train split, texts and pictures.
     """
     path = partial / f"{source.name}.counts.json"
     if not path.is_file():
-        side = json.loads((partial / "sides.json").read_text())[source.name]
+        indices = json.loads((partial / "sides.json").read_text())[source.name]
         note = json.loads((partial / f"{source.name}.spool.json").read_text())
-        counts: dict[str, Any] = {"repeats": side["repeats"], "skipped": note["skipped"]}
-        for name in ("train", "heldout"):
-            capped = name == "train" or source.target_only
-            records = read_records(partial / f"{source.name}.spool", side[name])
-            chosen = _capped(records, max_bytes if capped else None)
-            out = partial / f"{source.name}.{name}.arrayrecord"
-            counts[name] = _write(chosen, tokenizer, out, flip=bool(source.facts["flip"]))
-        write_whole(path, json.dumps(counts).encode())
+        counts: dict[str, Any] = {"repeats": indices["repeats"], "skipped": note["skipped"]}
+        for split in SPLITS:
+            is_capped = split == "train" or source.target_only
+            records = read_records(partial / f"{source.name}.spool", indices[split])
+            chosen = capped(records, max_bytes if is_capped else None)
+            out = partial / f"{source.name}.{split}.arrayrecord"
+            counts[split] = _write(chosen, tokenizer, out, flip=bool(source.facts["flip"]))
+        write_text(path, json.dumps(counts))
     return json.loads(path.read_text())
-
-
-def _capped(records: Iterable[bytes], most: int | None) -> Iterator[bytes]:
-    """The first records of up to so many bytes, at least one."""
-    size = 0
-    for i, record in enumerate(records):
-        size += len(record)
-        if most is not None and size > most and i:
-            return
-        yield record
 
 
 def _write(
     records: Iterable[bytes], tokenizer: Tokenizer, out: Path, *, flip: bool
 ) -> dict[str, Any]:
-    """One side as an ArrayRecord file of tokens and pictures with its index; returns its counts."""
+    """Writes a split as an ArrayRecord file of tokens and pictures; returns its counts."""
     lengths: list[list[int]] = []
     may_flip: list[bool] = []
     counts = Counter(pictures=0, bytes=0, tokens=0)
@@ -166,13 +154,13 @@ def _write(
 
     write_records(out, tokenized())
     Index.of(lengths, may_flip).save(out.with_suffix(".index"))
-    return {"documents": len(lengths), **counts, "sha256": content_hash(out)}
+    return {"documents": len(lengths), **counts, "sha256": _content_hash(out)}
 
 
 def _tokenized(
     records: Iterable[bytes], tokenizer: Tokenizer
 ) -> Iterator[tuple[list[str], list[Part]]]:
-    """Documents by their texts and by their parts, whose texts are tokens."""
+    """The texts of each document, and its parts with tokens in place of text."""
     kind, waiting = token_dtype(tokenizer.vocab_size), iter(records)
     while chunk := [unpack(record) for record in itertools.islice(waiting, _CHUNK)]:
         texts = [_texts(parts) for parts in chunk]
@@ -181,8 +169,8 @@ def _tokenized(
             yield (
                 held,
                 [
-                    part if part.is_picture else Part(next(ids).astype(kind).tobytes(), False)
-                    for part in parts
+                    p if p.is_picture else Part(next(ids).astype(kind).tobytes(), False)
+                    for p in parts
                 ],
             )
 
@@ -191,9 +179,9 @@ def _texts(parts: Sequence[Part]) -> list[str]:
     return [part.data.decode() for part in parts if not part.is_picture]
 
 
-def content_hash(path: Path) -> str:
-    """Of the documents in a file: the file itself may differ with the library that wrote it."""
-    content = hashlib.sha256(digest(path.with_suffix(".index")).encode())
+def _content_hash(path: Path) -> str:
+    """Hash of the documents in a file: the file itself may differ with the library version."""
+    content = hashlib.sha256(file_hash(path.with_suffix(".index")).encode())
     for record in read_records(path):
         content.update(hashlib.sha256(record).digest())
     return content.hexdigest()

@@ -1,4 +1,4 @@
-"""A mixture of domains as a stream of batches that is a pure function of the step."""
+"""A mixture of domains as a stream of batches, each a pure function of its step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from .draws import keyed
 from .errors import DataError, hint
-from .interleave import Interleave, Staged
+from .interleave import Staged
 from .order import Order, OrderAfter
 
 Batch = dict[str, np.ndarray]
@@ -20,29 +20,29 @@ Stages = Sequence[tuple[int, Mapping[str, float]]]
 
 
 class Records(Protocol):
-    """What a domain is to a mixture: a number of records, any of which can be read at any time."""
+    """The records of a domain, any of which can be read at any time."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of records."""
         ...
 
     def take(self, indices: np.ndarray, draws: np.ndarray | None = None) -> Batch:
-        """Those of the indices [n], as arrays [n, ...] by name.
+        """The records of indices [n], as arrays [n, ...] by name.
 
-        `draws` are random numbers, uint64 [n], one for each visit of a record: what augments its
-        records takes all chance from them, and leaves the records as they are where there are none.
+        `draws` are random numbers, uint64 [n], one for each visit of a record. Augmentations depend
+        on nothing else that is random; without draws, records are not augmented.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Consumed:
-    """What a run has used up.
+    """The data that a run has read.
 
     Attributes:
-        records: by domain.
-        weights: realized shares of the records; the nominal weights before the first.
-        epochs: passes over each domain, as a fraction.
+        records: number of records by domain.
+        weights: realized shares of the records; the nominal weights if there are none yet.
+        epochs: number of passes over each domain, with fractions.
     """
 
     records: dict[str, int]
@@ -51,15 +51,15 @@ class Consumed:
 
 
 def checked_weights(weights: Mapping[str, float], domains: Mapping[str, object]) -> np.ndarray:
-    """Weights in the alphabetical order of the domains, [k], sum 1.
+    """Weights in the alphabetical order of the domains, [k], with sum 1.
 
     Raises:
-        DataError: a name is unknown, a weight is negative or no number, or the sum is not 1
-            within 0.005.
+        DataError: a name is unknown, a weight is negative or not finite, or the sum is not 1 within
+            0.005.
     """
     for name in weights:
         if name not in domains:
-            raise DataError(f"weights name '{name}', which is no domain; {hint(name, domains)}")
+            raise DataError(f"weights name '{name}', which is not a domain; {hint(name, domains)}")
         if not (math.isfinite(weights[name]) and weights[name] >= 0):
             raise DataError(f"weight of '{name}' is {weights[name]}; give a number of at least 0")
     total = math.fsum(weights.values())
@@ -71,37 +71,36 @@ def checked_weights(weights: Mapping[str, float], domains: Mapping[str, object])
 def _stages(
     weights: Mapping[str, float] | Stages, domains: Mapping[str, object]
 ) -> tuple[list[int], np.ndarray]:
-    """First steps of all stages and their weights [stages, k]; constant weights are one stage."""
+    """First step of every stage and weights [stages, k]; constant weights are one stage."""
     stages: Stages = [(0, weights)] if isinstance(weights, Mapping) else weights
     starts = [start for start, _ in stages]
     if starts[:1] != [0] or any(b <= a for a, b in itertools.pairwise(starts)):
-        raise DataError(f"stages begin at steps {starts}: begin at 0 and ascend")
+        raise DataError(f"stages begin at steps {starts}; begin at 0 and ascend")
     return starts, np.array([checked_weights(h, domains) for _, h in stages])
 
 
 class MixtureSource:
-    """Batches of a mixture, by step and at random.
+    """Batches of a mixture, by step.
 
-    Every record of the stream is assigned to a domain by `Interleave`; inside a domain the order,
-    and the chance that augments a record, depend on `seed` and the domain's name alone. Two
-    mixtures with the same seed therefore walk every domain in the same order, and differ in nothing
-    but how fast.
+    `Interleave` assigns every record of the stream to a domain. Inside a domain, the order of the
+    records and their augmentation depend only on `seed` and the domain's name. So two mixtures with
+    the same seed read every domain in the same order, at different speeds.
 
     Args:
         domains: records by name; all have arrays of the same names, shapes and dtypes.
-        weights: shares of the records by name, sum 1; a name left out has weight 0. Or stages, each
-            its first step and its weights, the first from step 0: every domain goes on from stage
-            to stage, so that a change of weights reads nothing again.
-        seed: of the orders.
-        batch: records a step, of all hosts together.
+        weights: shares of the records by name, with sum 1; omitted names have weight 0. Or stages:
+            pairs of a first step and weights, the first from step 0. Every domain continues from
+            stage to stage, so that a change of weights repeats nothing.
+        seed: seed of the orders.
+        batch: records per step, over all hosts.
         forbid_repeat: refuse, with DataError, any step that would read a record twice.
         host: index of this host; it gets rows `host::hosts` of every batch.
-        hosts: how many hosts there are.
-        after: a mixture of the same records and how many of its steps are done: what it has not
-            read of a domain comes first, in an order of this mixture's seed.
+        hosts: number of hosts.
+        after: a mixture of the same records, and the number of its steps that are done: records
+            that it has not read come first, in an order that depends on this mixture's seed.
 
     Raises:
-        DataError: weights, stages, batch or hosts do not fit, or a weighted domain is empty.
+        DataError: weights, stages, batch or hosts are invalid, or a weighted domain is empty.
 
     >>> class Numbers:
     ...     def __init__(self, start): self.start = start
@@ -143,7 +142,7 @@ class MixtureSource:
         for d in np.flatnonzero((shares.max(0) > 0) & (self._sizes == 0)):
             raise DataError(f"domain '{self.names[d]}' has no records; give it weight 0 or data")
         positions = [start * batch for start in starts]
-        self._interleave = Staged(positions, [*shares]) if starts[1:] else Interleave(shares[0])
+        self._interleave = Staged(positions, [*shares])
         pairs = zip(self.names, self._sizes.tolist(), strict=True)
         self._orders = [self._order(name, size, after) for name, size in pairs]
         self._unread = np.array([order.unread for order in self._orders], np.int64)
@@ -172,7 +171,7 @@ class MixtureSource:
         return out
 
     def _fill(self, out: Batch, d: int, first: int, rows: np.ndarray) -> None:
-        """Reads the records of one domain, from its `first` on, into rows of the batch."""
+        """Reads records of one domain, from its record `first`, into rows of the batch."""
         last = first + rows.size
         if self.forbid_repeat and last > self._unread[d]:
             self._refuse(d, last, "this step")
@@ -199,7 +198,7 @@ class MixtureSource:
             values[rows] = found
 
     def consumed(self, steps: int) -> Consumed:
-        """What the first `steps` steps use up, over all hosts."""
+        """The data that the first `steps` steps read, over all hosts."""
         counts = self._interleave.before(steps * self.batch)
         total = steps * self.batch
         shares = (counts / total).tolist() if total else list(self.weights.values())
@@ -207,14 +206,14 @@ class MixtureSource:
         return Consumed(*(self._named(values) for values in (counts.tolist(), shares, epochs)))
 
     def nominal(self, steps: int) -> dict[str, float]:
-        """Weights of the first `steps` steps, averaged over stages; of the first where 0."""
+        """Average weights of the first `steps` steps; those of the first stage if it is 0."""
         ends = [*self._starts[1:], max(steps, self._starts[-1])]
         done = np.diff(np.minimum([0, *ends], steps))  # [stages]
         average = done @ self._shares / steps if steps else self._shares[0]
         return self._named(average.tolist())
 
     def check(self, steps: int) -> None:
-        """Refuses a plan of so many steps that would read a record twice where that is forbidden.
+        """Refuses to read a record twice in so many steps if that is forbidden.
 
         Raises:
             DataError: a domain has too few records, and `forbid_repeat` is set.

@@ -1,7 +1,8 @@
-"""In which order a domain's records come: a permutation an epoch, from seed and name alone."""
+"""The order of a domain's records: one permutation per epoch, from seed and name alone."""
 
 from __future__ import annotations
 
+import functools
 import threading
 import weakref
 
@@ -17,8 +18,8 @@ _SHARED: weakref.WeakValueDictionary[tuple[int, str, int, int], np.ndarray] = (
 def permutation(seed: int, name: str, count: int, epoch: int) -> np.ndarray:
     """The order of `count` records in one epoch, uint32 or int64 [count].
 
-    A pure function of its arguments on every machine and NumPy: records are sorted by a
-    64-bit mix (splitmix64) of their index and a key hashed from the rest. Equal arguments share
+    It is the same on every machine and with every version of NumPy: records are sorted by a 64-bit
+    mix (splitmix64) of their index and a key hashed from the rest. Calls with equal arguments share
     one array while it is in use.
     """
     key = (seed, name, count, epoch)
@@ -34,7 +35,7 @@ def permutation(seed: int, name: str, count: int, epoch: int) -> np.ndarray:
 
 
 def spaced(count: int, total: int) -> np.ndarray:
-    """Indices of `count` of `total` records, evenly spaced, or of all where there are fewer.
+    """Indices of `count` of `total` records, evenly spaced, or of all if there are fewer.
 
     >>> spaced(3, 10).tolist()
     [0, 3, 6]
@@ -44,19 +45,21 @@ def spaced(count: int, total: int) -> np.ndarray:
 
 
 class Order:
-    """Where record j of a domain's endless walk lies: epoch j // n, permuted within it.
+    """The endless sequence of a domain's records: epoch after epoch, each permuted.
 
-    Permutations of the two epochs used last are kept: four bytes a record each.
+    The permutations of the last two epochs are kept, at four bytes per record.
     """
 
     def __init__(self, seed: int, name: str, count: int) -> None:
-        self._key, self._count = (seed, name, count), count
-        self.unread = count  # records before any comes again
-        self._kept: dict[int, np.ndarray] = {}
+        self._count = count
+        self.unread = count  # number of records before the first repetition
+        self._permutation = functools.lru_cache(2)(
+            functools.partial(permutation, seed, name, count)
+        )
         self._lock = threading.Lock()
 
     def __call__(self, first: int, last: int) -> np.ndarray:
-        """Indices of records `first` up to but not including `last` of the walk, [n]."""
+        """Indices of records `first` to `last` - 1 of the sequence, [last - first]."""
         parts = []
         while first < last:
             epoch, start = divmod(first, self._count)
@@ -66,29 +69,22 @@ class Order:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _epoch(self, epoch: int) -> np.ndarray:
-        found = self._kept.get(epoch)
-        if found is None:
-            with self._lock:
-                found = self._kept.get(epoch)
-                if found is None:
-                    found = permutation(*self._key, epoch)
-                    kept = [*self._kept.items()][-1:]
-                    self._kept = {**dict(kept), epoch: found}
-        return found
+        with self._lock:  # threads that start an epoch together wait for one of them to sort
+            return self._permutation(epoch)
 
 
 class OrderAfter(Order):
-    """The walk of a domain of which an earlier one has read some.
+    """The sequence of a domain that continues an earlier one.
 
-    First come the records of the earlier walk's current pass that it has not read, permuted by this
-    one's seed; then all records, epoch after epoch. Nothing is unread after a whole pass.
+    The records that the earlier one has not read in its first epoch come first, permuted by this
+    one's seed; then come all records, epoch after epoch.
 
     Args:
-        seed: of this walk.
-        name: of the domain.
-        count: its records.
-        before: the earlier walk.
-        read: records that it has read.
+        seed: seed of this sequence.
+        name: name of the domain.
+        count: number of its records.
+        before: the earlier sequence.
+        read: number of records read from it.
     """
 
     def __init__(self, seed: int, name: str, count: int, before: Order, read: int) -> None:
@@ -99,7 +95,7 @@ class OrderAfter(Order):
             self._rest = self._rest[permutation(seed, f"{name}\0after", self.unread, 0)]
 
     def __call__(self, first: int, last: int) -> np.ndarray:
-        """As of `Order`."""
+        """See `Order`."""
         fresh = self._rest[first:last]
         first, last = max(first - self.unread, 0), max(last - self.unread, 0)
         if first == last:

@@ -14,10 +14,10 @@ class Span:
     """Part of a part of a document.
 
     Attributes:
-        index: of the part; None for an end-of-text token.
-        first: first token of it.
-        last: token behind the last; of a picture, its patches.
-        is_picture: it is a whole picture.
+        index: index of the part in its document; None for an end-of-text token.
+        first: its first token.
+        last: the token behind its last one; for a picture, the number of patches.
+        is_picture: whether it is a whole picture.
     """
 
     index: int | None
@@ -27,20 +27,20 @@ class Span:
 
     @property
     def size(self) -> int:
-        """Tokens or patches."""
+        """Number of tokens or patches."""
         return self.last - self.first
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What of one document lies together in a row."""
+    """The part of one document that is in one row."""
 
     document: int
     parts: tuple[Span, ...]
 
     @property
     def positions(self) -> int:
-        """Positions that it takes: its last token is a target only."""
+        """Positions that it takes: its last token is only a target."""
         return sum(part.size for part in self.parts) - 1
 
 
@@ -50,13 +50,13 @@ _END = Span(None, 0, 1)
 def cut(document: int, parts: Sequence[int], patches: int, length: int) -> Iterator[Piece]:
     """The pieces of a document, each of at most `length` positions.
 
-    Text is cut where a row is full, and its neighbors share one token; pictures are not. A piece
-    without text to predict is left out.
+    Text is cut at the end of a row, and neighbors share one token; pictures are not cut. Pieces
+    without text to predict are left out.
 
     Args:
-        document: its index.
-        parts: tokens of each part, PICTURE for a picture.
-        patches: of a picture.
+        document: index of the document.
+        parts: number of tokens of each part, PICTURE for a picture.
+        patches: number of patches of a picture.
         length: positions of a row.
 
     >>> [piece.positions for piece in cut(0, [PICTURE, 5], patches=4, length=16)]
@@ -83,7 +83,7 @@ def cut(document: int, parts: Sequence[int], patches: int, length: int) -> Itera
 
 
 def _spans(parts: Sequence[int], patches: int) -> Iterator[Span]:
-    """A document with an end-of-text token behind it, and before it where it begins with text."""
+    """A document with an end-of-text token behind it, and one before it if it begins with text."""
     if parts and parts[0] != PICTURE:
         yield _END
     for index, size in enumerate(parts):
@@ -97,10 +97,10 @@ def _piece(document: int, held: list[Span]) -> Iterator[Piece]:
 
 
 def packed(pieces: Sequence[Piece], length: int) -> tuple[tuple[Piece, ...], ...]:
-    """Pieces in rows of `length` positions, each row as full as the sizes that are left allow.
+    """Packs pieces into rows of `length` positions, each as full as the remaining sizes allow.
 
-    A row takes the longest piece after which pieces of the sizes that are left can fill the rest
-    best. The same pieces give the same rows.
+    A row takes the longest piece for which the remaining sizes can fill the rest of the row best.
+    The same pieces give the same rows.
     """
     waiting: dict[int, list[Piece]] = defaultdict(list)
     for piece in reversed(pieces):
@@ -123,7 +123,7 @@ def packed(pieces: Sequence[Piece], length: int) -> tuple[tuple[Piece, ...], ...
 
 
 def _sums(sizes: Sequence[int], most: int) -> int:
-    """Which totals up to `most` can be made of these sizes, each as often as one likes, as bits."""
+    """Totals up to `most` that are sums of these sizes, each used any number of times, as bits."""
     found, mask = 1, (2 << most) - 1
     for size in sizes:
         step = size

@@ -16,7 +16,7 @@ from .pictures import UnreadablePicture, measured
 from .text import decode
 
 _LEAST_SIDE = 48  # pixels; smaller pictures are icons in a line
-_MOST_PAGES = 5  # pictures on more pages are part of the layout
+_MOST_PAGES = 5  # pictures on more pages belong to the layout
 _SHADE = re.compile(r"[-_.]?(light|dark)(?=[-_.])")
 _FILE_NAME = re.compile(r"\S+\.\w{2,4}|\S*/\S*")
 
@@ -24,14 +24,14 @@ _FILE_NAME = re.compile(r"\S+\.\w{2,4}|\S*/\S*")
 def manuals(*wheels: zipfile.ZipFile, size: int = 0) -> Iterator[Document]:
     """Pages with pictures from the manuals inside wheels: their `*/docs/*.html`.
 
-    Of a screenshot in light and dark the light one is taken; logos, pictures under 48 pixels and
-    those on more than 5 pages are left out. An alternative text of two words or more, which is no
-    path and not the caption, follows its picture as a line. Pages that show one picture share a
-    key.
+    If there is a light and a dark screenshot, the light one is used. Logos, pictures under 48
+    pixels and those on more than 5 pages are left out. An alternative text follows its picture as a
+    line if it has two words or more and is neither a path nor the caption. Pages that show the same
+    picture share a key.
 
     Args:
-        wheels: with built HTML.
-        size: not used: pictures come as they are.
+        wheels: wheels with built HTML.
+        size: ignored, because pictures are kept as they are.
     """
     for wheel in wheels:
         yield from _Manual(wheel).documents()
@@ -66,7 +66,7 @@ class _Manual:
         return paths
 
     def _path(self, page: str, image: PageImage) -> str | None:
-        """The file of an image, or None for a dark twin, a logo and what is not there."""
+        """The file of an image, or None for logos, missing files and dark copies of light ones."""
         url = urlsplit(image.src)
         path = posixpath.normpath(posixpath.join(posixpath.dirname(page), unquote(url.path)))
         name = posixpath.basename(path).lower()
@@ -97,7 +97,7 @@ class _Manual:
 
 
 def _add_text(parts: list[str | Picture], text: str) -> None:
-    """Adds a text to the parts, or to the text that is last among them."""
+    """Adds a text to the parts, or to the last part if that is a text."""
     if parts and text and isinstance(parts[-1], str):
         parts[-1] = f"{parts[-1]}\n{text}"
     elif text:
@@ -105,7 +105,7 @@ def _add_text(parts: list[str | Picture], text: str) -> None:
 
 
 def _says_something(alt: str, after: str | PageImage) -> bool:
-    """Whether an alternative text is words, and not those of the caption after it."""
+    """Whether an alternative text is words that differ from the caption after it."""
     words = " " in alt and not any(map(_FILE_NAME.fullmatch, alt.split()))
     return words and not (isinstance(after, str) and after.startswith(alt))
 
@@ -124,8 +124,8 @@ def interleaved(*archives: zipfile.ZipFile, size: int) -> Iterator[Document]:
     """The picture dictionary, then manuals.
 
     Args:
-        archives: the four of `picture_dictionary`, then wheels of manuals.
-        size: of vector graphics.
+        archives: the four archives of `picture_dictionary`, then wheels of manuals.
+        size: size of rendered vector graphics, in pixels.
     """
     yield from picture_dictionary(*archives[:4], size=size)
     yield from manuals(*archives[4:], size=size)

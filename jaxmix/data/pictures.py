@@ -1,4 +1,4 @@
-"""Pictures as they are kept: decoded once, shrunk to one size, and written as plain PNG."""
+"""Pictures as corpora keep them: decoded once, shrunk to one size, and saved as plain PNG."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from jaxmix.errors import JaxmixError
 
 from .errors import DataError, clip
 
-MOST_PIXELS = 50_000_000  # by the header, before anything is decoded
+MOST_PIXELS = 50_000_000  # according to the header, before anything is decoded
 LEAST_SIDE = 8  # pixels
-MOST_RATIO = 10  # of the sides; a ruler or a divider is no picture
-KEPT_RATIO = 3  # of the sides of what is kept
-# Named, since Pillow's other readers start programs (EPS) or are for scientific data.
+MOST_RATIO = 10  # of the sides; rulers and dividers are not pictures
+KEPT_RATIO = 3  # of the sides of pictures that are kept
+# Only these, because Pillow's other readers start programs (EPS) or are for scientific data.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 _SKIPPED_SHARE = 0.05
@@ -29,30 +29,30 @@ _EXAMPLES = 5
 
 
 class UnreadablePicture(JaxmixError):
-    """Data that is no usable picture; the message is the reason, the same for all such data."""
+    """Data that is not a usable picture; the message is the reason, without details."""
 
 
 def shrunk(data: bytes, size: int) -> bytes:
     """A picture as plain RGB PNG with a shorter side of `size` pixels.
 
-    Alpha is laid over white, of animations the first frame counts, and the orientation of EXIF is
-    applied. What is longer than 3 to 1 loses its ends.
+    Transparent pictures are laid over white, animations are reduced to their first frame, and the
+    EXIF orientation is applied. Pictures longer than 3 to 1 are cropped at both ends.
 
     Args:
         data: an encoded picture: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM.
-        size: in pixels; smaller pictures are enlarged.
+        size: shorter side in pixels; smaller pictures are enlarged.
 
     Raises:
-        UnreadablePicture: it is truncated or no picture, or its sides are absurd.
+        UnreadablePicture: it is damaged, not a picture, or has unusable sides.
     """
     return png(_resized(_cropped(_opaque(_decoded(data, 2 * size))), size))
 
 
 def measured(data: bytes) -> tuple[int, int]:
-    """Width and height of a picture in pixels, by its header.
+    """Width and height of a picture in pixels, from its header.
 
     Raises:
-        UnreadablePicture: it is no picture, or its sides are absurd.
+        UnreadablePicture: it is not a picture, or has unusable sides.
     """
     with _opened(data) as image:
         return image.size
@@ -62,8 +62,8 @@ def render(svg: str | bytes, size: int) -> bytes:
     """A vector graphic as plain RGB PNG [size, size]: whole, centered, on white.
 
     Raises:
-        UnreadablePicture: it is no SVG.
-        DataError: the package that draws is not installed.
+        UnreadablePicture: it is not an SVG.
+        DataError: the package that renders it is not installed.
     """
     resvg_py = _renderer()
     try:
@@ -72,7 +72,7 @@ def render(svg: str | bytes, size: int) -> bytes:
             svg_string=text, width=size, height=size, background="white", skip_system_fonts=True
         )
     except ValueError:
-        raise UnreadablePicture("is no SVG that can be drawn") from None
+        raise UnreadablePicture("is not an SVG that can be drawn") from None
     with Image.open(io.BytesIO(made)) as image:
         drawn = image.convert("RGB")
     if drawn.size == (size, size):
@@ -83,7 +83,7 @@ def render(svg: str | bytes, size: int) -> bytes:
 
 
 def _renderer() -> Any:
-    """The package of the extra [images]; everything else about pictures needs Pillow alone."""
+    """The package of the extra [images]; everything else needs only Pillow."""
     try:
         import resvg_py
     except ImportError:
@@ -102,13 +102,13 @@ def png(image: Image.Image) -> bytes:
 
 
 def is_blank(data: bytes) -> bool:
-    """Whether a readable picture has one color only, over white."""
+    """Whether a readable picture has a single color, over white."""
     extrema = _opaque(_decoded(data)).getextrema()
     return all(low == high for low, high in extrema)  # type: ignore[misc]
 
 
 def _decoded(data: bytes, draft: int | None = None) -> Image.Image:
-    """A whole picture, upright; a large JPEG is decoded at a fraction of at least `draft`."""
+    """A whole picture, upright; a large JPEG is decoded at a reduced size of at least `draft`."""
     with _opened(data) as image:
         if draft:
             image.draft("RGB", (draft, draft))
@@ -117,7 +117,7 @@ def _decoded(data: bytes, draft: int | None = None) -> Image.Image:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """A picture whose header is sound; only calls of Pillow belong inside, which are not ours."""
+    """A picture with a valid header; use it only around calls of Pillow, whose errors it maps."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -129,7 +129,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         except Image.DecompressionBombError:
             raise UnreadablePicture(_TOO_LARGE) from None
         except UnidentifiedImageError:
-            raise UnreadablePicture(f"is no picture ({', '.join(FORMATS)})") from None
+            raise UnreadablePicture(f"is not a picture ({', '.join(FORMATS)})") from None
         except Exception as error:  # readers raise whatever damaged bytes lead them to
             raise UnreadablePicture("is damaged or cut short") from error
 
@@ -147,7 +147,7 @@ def _check_sides(width: int, height: int) -> None:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """In RGB, over white where it is transparent."""
+    """The image in RGB, laid over white if it is transparent."""
     if image.has_transparency_data:
         over = image.convert("RGBA")
         white = Image.new("RGBA", over.size, "white")
@@ -159,7 +159,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def _cropped(image: Image.Image) -> Image.Image:
-    """The middle of an image, at most 3 to 1."""
+    """The middle of an image, cropped to at most 3 to 1."""
     most = KEPT_RATIO * min(image.size)
     width, height = (min(side, most) for side in image.size)
     left, top = (image.width - width) // 2, (image.height - height) // 2
@@ -189,19 +189,19 @@ class Skips:
         self._examples: dict[str, list[str]] = defaultdict(list)
 
     def add(self, name: str, reason: str) -> None:
-        """Notes that the document of this name is left out; few different reasons are best."""
+        """Counts the document of this name under a reason; keep the reasons few."""
         self._counts[reason] += 1
         if len(self._examples[reason]) < _EXAMPLES:
             self._examples[reason].append(name)
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of documents left out."""
         return sum(self._counts.values())
 
     @property
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Number and first names by reason, the commonest first."""
+        """Counts and first names by reason, the most frequent reason first."""
         order = sorted(self._counts, key=lambda reason: (-self._counts[reason], reason))
         return {
             reason: {"count": self._counts[reason], "examples": list(self._examples[reason])}
@@ -209,11 +209,11 @@ class Skips:
         }
 
     def check(self, where: str, total: int) -> None:
-        """Refuses a domain of which much is left out.
+        """Refuses a domain if many of its documents are left out.
 
         Args:
-            where: which domain, for the message.
-            total: documents that there were, with those left out.
+            where: the domain, for the message.
+            total: number of its documents, with those left out.
 
         Raises:
             DataError: more than 5% are left out, and more than 3; or all.
@@ -226,6 +226,5 @@ class Skips:
         reason, held = next(iter(self.facts.items()))
         raise DataError(
             f"{where}: {self.count} of {total} documents are unusable, most often because one "
-            f"{clip(reason, 80)} (such as {clip(held['examples'][0], 200)}); mend them or take "
-            "them out"
+            f"{clip(reason, 80)} (such as {clip(held['examples'][0], 200)}); fix or remove them"
         )

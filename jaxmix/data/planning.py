@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,17 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxmix.files import file_hash
+
 from .corpus import FORMAT
-from .documents import Document
 from .download import fetch
 from .errors import DataError, hint
-from .own import OwnDomain, find_domains, read_documents
-from .own_pictures import OwnPictures
+from .folders import TextDomain, find_domains, read_texts
+from .paths import checked_name, corpora
+from .picture_folders import PictureDomain
 from .pictures import Skips
-from .places import checked_name, corpora, digest
-from .recipes import RECIPES, Domain, recipe
+from .recipes import RECIPES, Domain
 from .tokenizer import vocab_of
 
+_FACTS = ("about", "source", "sha256", "license", "target_only", "scarce", "pictures", "flip")
 _IDENTITY = ("source", "sha256", "target_only", "text_field", "pictures", "flip")
 PICTURE_SIZE = 48  # pixels, for models of 32; those of 224 want 256
 _SIZES = range(16, 1025)
@@ -31,28 +32,40 @@ class Source:
     """One domain to be prepared.
 
     Attributes:
-        name: of the domain.
-        fetch: brings what has to be downloaded.
-        documents: reads the documents of a text domain.
+        name: name of the domain.
         facts: what it is made of, for `corpus.json`.
-        target_only: evaluated and never trained on.
-        pictures: reads the documents of a domain with pictures, counting those that it skips; None
-            for a text domain.
+        read: yields its documents: texts, or `Document` if ``facts["pictures"]``, in which case it
+            counts those that it skips.
+        fetch: downloads what is not there yet.
     """
 
     name: str
-    fetch: Callable[[], object]
-    documents: Callable[[], Iterable[str]]
     facts: dict[str, Any]
-    target_only: bool
-    pictures: Callable[[Skips], Iterable[Document]] | None = None
+    read: Callable[[Skips], Iterable[Any]]
+    fetch: Callable[[], object] = lambda: None
+
+    @property
+    def target_only(self) -> bool:
+        """Whether the domain is evaluated and never trained on."""
+        return self.facts["target_only"]
+
+    @property
+    def pictures(self) -> bool:
+        """Whether its documents have pictures."""
+        return self.facts["pictures"]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A corpus to prepare: name, sources, tokenizer, cap, and the folder where it will be.
+class CorpusPlan:
+    """A corpus to prepare.
 
-    `picture_size` is the shorter side of every kept picture in pixels, None without pictures.
+    Attributes:
+        name: name of the corpus.
+        about: a short description.
+        sources: its domains.
+        tokenizer: `bytes` or `bpe-N`.
+        max_bytes: most bytes of every domain's train split.
+        picture_size: shorter side of every kept picture in pixels; None if there are none.
     """
 
     name: str
@@ -64,18 +77,15 @@ class Plan:
 
     @property
     def config(self) -> dict[str, Any]:
-        """All that decides the content of the corpus: not how it is described."""
-        decisive = [
-            [source.name, {key: source.facts.get(key) for key in _IDENTITY}]
-            for source in self.sources
-        ]
+        """Everything that decides the content of the corpus; descriptions do not."""
+        sources = [[one.name, {k: one.facts.get(k) for k in _IDENTITY}] for one in self.sources]
         return {
             "format": FORMAT,
             "name": self.name,
             "tokenizer": self.tokenizer,
             "max_bytes": self.max_bytes,
             "picture_size": self.picture_size,
-            "sources": decisive,
+            "sources": sources,
         }
 
     @property
@@ -99,11 +109,24 @@ def plan_corpus(
     text_field: str = "text",
     target_only: Sequence[str] = (),
     picture_size: int | None = None,
-) -> Plan:
-    """What `prepare` with these arguments would make, and where.
+) -> CorpusPlan:
+    """Plans a corpus; nothing is downloaded.
+
+    Args:
+        source: a recipe's name, or a folder. In a folder, a domain of text is a subfolder of text
+            files, a `<domain>.jsonl` or a `<domain>.txt`; a domain with pictures is a subfolder of
+            images with a captions.csv or captions.jsonl, a subfolder of WebDataset shards
+            (`*.tar`), or a `<domain>.jsonl` with texts and images in turn.
+        tokenizer: `bytes`, or `bpe-N`, which is trained on equal bytes of every training domain.
+        max_bytes: most bytes of every domain's train split, texts and pictures, for a quick try.
+        name: name of a corpus made from a folder; the default is the folder's name.
+        text_field: the field of a JSONL line that holds the text.
+        target_only: domains of a folder to evaluate on and never train on.
+        picture_size: shorter side of every kept picture in pixels, a little more than a model's,
+            which sees crops of it; None for 48.
 
     Raises:
-        DataError: see `prepare`.
+        DataError: an argument is wrong, or the folder holds no usable domains.
     """
     vocab_of(tokenizer)
     if max_bytes is not None and max_bytes < 1:
@@ -117,43 +140,30 @@ def plan_corpus(
         if name not in (None, str(source)) or target_only or text_field != "text":
             raise DataError(
                 f"recipe '{source}' is fixed; a name, a text field and target-only domains are for "
-                "folders of one's own"
+                "your own folders"
             )
-        found = recipe(str(source))
-        sources = tuple(_from_archives(domain, picture_size) for domain in found.domains)
-        label, about = found.name, found.about
+        recipe = RECIPES[str(source)]
+        sources = tuple(_from_archives(domain, picture_size) for domain in recipe.domains)
+        label, about = recipe.name, recipe.about
     else:
         folder = _folder(source)
-        sources = tuple(_from_folder(folder, text_field, tuple(target_only)))
-        label, about = _own_name(name, folder), f"from {folder}"
+        sources = tuple(_from_folder(folder, text_field, target_only))
+        label, about = _folder_name(name, folder), f"from {folder}"
     size = picture_size if any(one.pictures for one in sources) else None
-    return Plan(label, about, sources, tokenizer, max_bytes, size)
+    return CorpusPlan(label, about, sources, tokenizer, max_bytes, size)
 
 
 def _from_archives(domain: Domain, size: int) -> Source:
-    def documents() -> Iterator[Any]:
-        yield from domain.documents(map(fetch, domain.archives), size)
-
-    def bring() -> None:
-        for archive in domain.archives:
-            fetch(archive)
-
-    facts = {
-        "about": domain.about,
-        "source": domain.source,
-        "sha256": " ".join(archive.sha256 for archive in domain.archives),
-        "license": domain.license,
-        "target_only": domain.target_only,
-        "scarce": domain.scarce,
-        "pictures": domain.pictures,
-        "flip": domain.flip,
-    }
-    pictures = (lambda _: documents()) if domain.pictures else None
-    return Source(domain.name, bring, documents, facts, domain.target_only, pictures)
+    return Source(
+        domain.name,
+        {name: getattr(domain, name) for name in _FACTS},
+        lambda _: domain.documents(map(fetch, domain.archives), size),
+        lambda: [fetch(archive) for archive in domain.archives],
+    )
 
 
 def _folder(source: str | Path) -> Path:
-    """The folder that is meant, or an error that says what else is possible."""
+    """The folder of this name, or an error that says what else could be given."""
     if str(source).startswith("hf:"):
         raise DataError(
             f"'{source}': data sets of a hub are read by their own package; write them to a folder "
@@ -161,20 +171,20 @@ def _folder(source: str | Path) -> Path:
         )
     folder = Path(source)
     if not folder.is_dir():
-        what = "a file; name the folder it is in" if folder.exists() else "not there"
-        recipe_hint = hint(str(source), RECIPES)
-        raise DataError(f"'{source}': is no recipe ({recipe_hint}), and as a folder it is {what}")
+        what = "is a file; name the folder it is in" if folder.exists() else "there is no folder"
+        nearest = hint(str(source), RECIPES)
+        raise DataError(f"'{source}' is not a recipe ({nearest}), and {what}")
     return folder
 
 
-def _own_name(name: str | None, folder: Path) -> str:
+def _folder_name(name: str | None, folder: Path) -> str:
     name = checked_name(folder.resolve().name if name is None else name)
     if name in RECIPES:
-        raise DataError(f"'{name}' is the name of a recipe; give the corpus another with --name")
+        raise DataError(f"'{name}' is the name of a recipe; choose another one with --name")
     return name
 
 
-def _from_folder(folder: Path, text_field: str, target_only: tuple[str, ...]) -> Iterator[Source]:
+def _from_folder(folder: Path, text_field: str, target_only: Sequence[str]) -> Iterator[Source]:
     domains = find_domains(folder)
     for unknown in (name for name in target_only if name not in domains):
         raise DataError(f"{folder}: no domain '{unknown}' to evaluate on; {hint(unknown, domains)}")
@@ -185,13 +195,12 @@ def _from_folder(folder: Path, text_field: str, target_only: tuple[str, ...]) ->
 
 
 def _from_files(
-    folder: Path, domain: OwnDomain | OwnPictures, text_field: str, target_only: bool
+    folder: Path, domain: TextDomain | PictureDomain, text_field: str, target_only: bool
 ) -> Source:
     files = domain.files
     content = hashlib.sha256()
     for path in files:
-        content.update(f"{path.relative_to(folder).as_posix()} {digest(path)}\n".encode())
-    illustrated = isinstance(domain, OwnPictures)
+        content.update(f"{path.relative_to(folder).as_posix()} {file_hash(path)}\n".encode())
     facts = {
         "about": "",
         "source": f"{len(files)} file{'s' * (len(files) != 1)}",
@@ -200,10 +209,9 @@ def _from_files(
         "license": "",
         "target_only": target_only,
         "scarce": False,
-        "pictures": illustrated,
+        "pictures": isinstance(domain, PictureDomain),
         "flip": False,
     }
-    if isinstance(domain, OwnPictures):
-        return Source(domain.name, lambda: None, tuple, facts, target_only, domain.documents)
-    documents = functools.partial(read_documents, domain, text_field)
-    return Source(domain.name, lambda: None, documents, facts, target_only)
+    if isinstance(domain, PictureDomain):
+        return Source(domain.name, facts, domain.documents)
+    return Source(domain.name, facts, lambda _: read_texts(domain, text_field))

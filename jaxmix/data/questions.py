@@ -1,10 +1,11 @@
-"""A small task set of a corpus's own held-out documents: which text goes on, and the last word.
+"""Small tasks made from the held-out documents of a corpus: continuations and last words.
 
-Three tasks a target, so that models too small for the field's benchmarks can be told apart:
+There are three tasks per target, which tell models apart that are too small for the field's
+benchmarks:
 
-- `continue-<target>`: the right continuation among three of other documents of the same target;
-- `domain-<target>`: the same among continuations from other targets;
-- `word-<target>`: the last word of a passage, one that occurred earlier in it (as in LAMBADA).
+- `continue-<target>`: find the right continuation among three from other documents of the target;
+- `domain-<target>`: find it among continuations from other targets;
+- `word-<target>`: write the last word of a passage that contains it earlier (as in LAMBADA).
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from .tasks import Question
 
 CONTEXT = 160  # characters at most, and half of that at least
 CONTINUATION = 48  # bytes at least,
-LONGEST = 120  # and at most, so that a window of 128 holds it, however it is tokenized
+LONGEST = 120  # and at most, so that a window of 128 holds it with any tokenizer
 CHOICES = 4
-_TRIES = 40  # draws for every question that is wanted
+_TRIES = 40  # most draws per question
 _WORD = re.compile(r"\b[^\W\d_]{4,}\b")
 _BREAK = re.compile(r"\s\S")
 
@@ -38,13 +39,13 @@ def make_tasks(
     """Questions about held-out documents of text; the same arguments give the same questions.
 
     Args:
-        corpus: whose held-out documents.
-        targets: names; None for all without pictures.
-        count: questions of every task; there are fewer where documents are too few or too short.
-        seed: of the draws.
+        corpus: the corpus.
+        targets: names of targets; None for all without pictures.
+        count: number of questions per task; fewer if there are too few or too short documents.
+        seed: seed of the draws.
 
     Raises:
-        DataError: an unknown target, or one with pictures.
+        DataError: a target is unknown or has pictures.
     """
     known = tuple(name for name in corpus.targets if name not in corpus.illustrated)
     for name in targets or ():
@@ -62,7 +63,7 @@ def make_tasks(
 
 
 class HeldoutTexts(Sequence[str]):
-    """The held-out documents of a target of text, in the order of its stream; decoded when read."""
+    """The held-out documents of a target of text, in the order of its stream, decoded lazily."""
 
     def __init__(self, corpus: Corpus, target: str) -> None:
         tokens = np.asarray(corpus.windows(target, "heldout", 1).tokens)
@@ -81,18 +82,18 @@ class HeldoutTexts(Sequence[str]):
 
 
 def _drawing(task: str, seed: int) -> Draw:
-    """A function of n to a number below n, another one at every call."""
-    place = iter(range(1 << 62))
+    """Returns a function that draws an integer from 0 to below its argument."""
+    counter = itertools.count()
 
     def draw(below: int) -> int:
-        i = next(place)
+        i = next(counter)
         return int(keyed(f"{seed}\0{task}", i, i + 1)[0] % np.uint64(below))
 
     return draw
 
 
 def _distinct(made: Iterator[Question | None], count: int) -> list[Question]:
-    """The first `count` different questions of as many tries as may be spent."""
+    """The first `count` different questions within the allowed number of tries."""
     found: dict[str, Question] = {}
     for _, one in zip(range(_TRIES * count), made, strict=False):
         if one is not None:
@@ -116,17 +117,17 @@ def _telling_domains(task: str, name: str, texts: Texts, draw: Draw) -> Iterator
 def _choosing(
     task: str, name: str, texts: Texts, draw: Draw, other: Callable[[], str]
 ) -> Iterator[Question | None]:
-    """Questions whose wrong choices are continuations in documents of the targets `other` gives."""
+    """Questions with wrong choices from documents of the targets that `other` returns."""
     while True:
         document = draw(len(texts[name]))
         right = _cut(texts[name][document], draw)
         wrong: list[str] = []
         for _ in range(4 * CHOICES):
             target = other()
-            at = draw(len(texts[target]))
-            cut = _cut(texts[target][at], draw)
-            apart = target != name or at != document
-            if right and cut and apart and cut[1] not in (right[1], *wrong):
+            i = draw(len(texts[target]))
+            cut = _cut(texts[target][i], draw)
+            differs = target != name or i != document
+            if right and cut and differs and cut[1] not in (right[1], *wrong):
                 wrong.append(cut[1])
             if len(wrong) == CHOICES - 1:
                 break
@@ -154,7 +155,7 @@ def _cut(text: str, draw: Draw) -> tuple[str, str] | None:
 
 
 def _words(task: str, name: str, texts: Texts, draw: Draw) -> Iterator[Question | None]:
-    """Questions for a last word that stands in its context already."""
+    """Questions about a last word that is in its context already."""
     while True:
         text = texts[name][draw(len(texts[name]))]
         room = len(text) - CONTEXT

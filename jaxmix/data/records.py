@@ -1,15 +1,16 @@
-"""From a side of a domain to the records of an image family."""
+"""The records that image families train on, made from the splits of a domain."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 
-from .augment import Geometry
-from .captioned import Captioned
+from .augment import Geometry, patches_of
 from .corpus import Corpus
+from .draws import mixed, uniforms
 from .errors import DataError
 from .order import spaced
 from .rows import PackedRows, TextRows
@@ -17,10 +18,59 @@ from .store import Documents
 from .tokenizer import token_dtype
 
 
+@dataclass(frozen=True)
+class Captioned:
+    """Pictures with captions, one per record, for a vision model.
+
+    The arrays of n records: `patches` uint8 [n, K, P]; `prefix` [n], the number of patches that see
+    one another, 1 to K - 1; `tokens` [n, S], the caption behind a start marker; `targets` [n, S],
+    the caption and its end; `counted` [n, S], 1 if there is a target.
+
+    Attributes:
+        documents: documents of a picture and a text each.
+        geometry: how pictures are cut.
+        slots: most tokens S of a caption that are predicted; longer captions are cut.
+        end: the end-of-text token, which is also the start marker.
+        kind: dtype of the tokens.
+        count: number of the documents that are used, from the first.
+    """
+
+    documents: Documents
+    geometry: Geometry
+    slots: int
+    end: int
+    kind: np.dtype
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self, indices: np.ndarray, draws: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """The records of these indices; `draws` decide crops, mirroring and prefixes."""
+        found = [self.documents[int(i)] for i in indices]
+        chance = mixed(np.asarray(indices, np.uint64)) if draws is None else draws
+        prefix = 1 + np.floor((self.geometry.patches - 1) * uniforms(chance, 6)[:, 5])
+        flip = self.documents.index.flip[indices]
+        patches = patches_of([picture for picture, _ in found], self.geometry, draws, flip)
+        captions = self._captions([caption for _, caption in found])
+        return {"patches": patches, "prefix": prefix.astype(np.int32), **captions}
+
+    def _captions(self, captions: list[np.ndarray]) -> dict[str, np.ndarray]:
+        shape = (len(captions), self.slots)
+        tokens, targets = np.full(shape, self.end, self.kind), np.full(shape, self.end, self.kind)
+        counted = np.zeros(shape, np.uint8)
+        for i, caption in enumerate(captions):
+            n = min(len(caption), self.slots)
+            targets[i, :n] = caption[:n]
+            tokens[i, 1 : n + 1] = caption[: min(n, self.slots - 1)]
+            counted[i, : n + 1] = 1
+        return {"tokens": tokens, "targets": targets, "counted": counted}
+
+
 def open_rows(
     corpus: Corpus,
     name: str,
-    side: str,
+    split: str,
     length: int,
     geometry: Geometry,
     unique_tokens: int | None = None,
@@ -28,12 +78,12 @@ def open_rows(
     """Rows of an early-fusion model, from a domain of text or one with pictures.
 
     Args:
-        corpus: that is read.
-        name: of the domain.
-        side: "train" or "heldout".
+        corpus: the corpus to read.
+        name: name of the domain.
+        split: "train" or "heldout".
         length: positions of a row.
-        geometry: of the pictures.
-        unique_tokens: only so many positions, for studies of repetition.
+        geometry: how pictures are cut.
+        unique_tokens: only that many positions, for studies of repetition.
 
     Raises:
         DataError: there is no such domain, no whole row in it, or fewer unique tokens.
@@ -41,12 +91,11 @@ def open_rows(
     """
     end = corpus.tokenizer.end
     if name not in corpus.illustrated:
-        windows = corpus.windows(name, side, length, unique_tokens)
-        return TextRows(windows, geometry, end)
+        return TextRows(corpus.windows(name, split, length, unique_tokens), geometry, end)
     kind = token_dtype(corpus.tokenizer.vocab_size)
-    rows = _packed(corpus.documents(name, side), geometry, length, end, kind)
-    wanted = _records(corpus, name, len(rows), length, unique_tokens)
-    # Evenly spaced: packing puts long documents into the first rows.
+    rows = _packed(corpus.documents(name, split), geometry, length, end, kind)
+    wanted = _wanted(corpus, name, len(rows), length, unique_tokens)
+    # Evenly spaced, because packing puts long documents into the first rows.
     chosen = tuple(rows.rows[i] for i in spaced(wanted, len(rows)))
     return dataclasses.replace(rows, rows=chosen)
 
@@ -54,25 +103,33 @@ def open_rows(
 def open_captioned(
     corpus: Corpus,
     name: str,
-    side: str,
+    split: str,
     length: int,
     geometry: Geometry,
     unique_tokens: int | None = None,
 ) -> Captioned:
-    """Captioned pictures of a vision model; arguments as of `open_rows`.
+    """Captioned pictures of a vision model; the arguments are those of `open_rows`.
 
     A record has `length` positions: the patches, and behind them the tokens of the caption.
 
     Raises:
-        DataError: there is no such domain, it has pages, no place for captions is left, or it has
-            fewer unique tokens.
+        DataError: there is no such domain, it has pages, `length` leaves no room for captions, or
+            it has fewer unique tokens.
     """
-    kind = token_dtype(corpus.tokenizer.vocab_size)
-    what = f"corpus {corpus.name}: domain '{name}'"
-    slots, end = length - geometry.patches, corpus.tokenizer.end
-    found = Captioned.of(corpus.documents(name, side), geometry, slots, end, kind, what)
-    wanted = _records(corpus, name, len(found), length, unique_tokens)
-    return dataclasses.replace(found, count=wanted)
+    where, documents = f"corpus {corpus.name}: domain '{name}'", corpus.documents(name, split)
+    if not documents.are_pairs:
+        raise DataError(
+            f"{where}: a vision model reads pictures with one caption each, and some of its "
+            "documents are pages; train a multimodal model, or leave the domain out"
+        )
+    if length <= geometry.patches:
+        raise DataError(
+            f"{where}: no room for a caption behind {geometry.patches} patches; choose a greater "
+            "length"
+        )
+    kind, slots = token_dtype(corpus.tokenizer.vocab_size), length - geometry.patches
+    wanted = _wanted(corpus, name, len(documents), length, unique_tokens)
+    return Captioned(documents, geometry, slots, corpus.tokenizer.end, kind, wanted)
 
 
 def is_captioned(corpus: Corpus, name: str) -> bool:
@@ -80,13 +137,13 @@ def is_captioned(corpus: Corpus, name: str) -> bool:
     return name in corpus.illustrated and corpus.documents(name, "heldout").are_pairs
 
 
-def _records(corpus: Corpus, name: str, there: int, length: int, unique: int | None) -> int:
-    """Records of so many unique tokens."""
+def _wanted(corpus: Corpus, name: str, there: int, length: int, unique: int | None) -> int:
+    """The number of records that hold so many unique tokens."""
     wanted = there if unique is None else unique // length
     if not 0 < wanted <= there:
         raise DataError(
             f"corpus {corpus.name}: domain '{name}' has {there * length} training tokens in "
-            f"records of {length}, not {unique}; ask for other unique tokens"
+            f"records of {length}, not {unique}; ask for another number of unique tokens"
         )
     return wanted
 
@@ -95,5 +152,5 @@ def _records(corpus: Corpus, name: str, there: int, length: int, unique: int | N
 def _packed(
     documents: Documents, geometry: Geometry, length: int, end: int, kind: np.dtype
 ) -> PackedRows:
-    """Packing takes a moment, and every wave of a study asks for the same rows."""
+    """Packing takes time, and every wave of a study asks for the same rows."""
     return PackedRows.of(documents, geometry, length, end, kind)

@@ -4,20 +4,20 @@ A row has T positions; each holds a text token or a patch of a picture. The arra
 
     tokens     [T]     ids of text, 0 at patches and padding
     targets    [T]     the text token that follows
-    counted    [T]     1 where it does follow, in the same document
+    counted    [T]     1 if it does follow, in the same document
     patches    [T, P]  raw pixels, 0 at text
     is_patch   [T]     1 at patches
     key_start  [T]     a position sees keys key_start up to but not including key_end:
     key_end    [T]     its document up to itself, and the whole of its own picture
 
-The last token of a document is a target only and takes no position. A document that begins with
-text begins with an end-of-text token, as do those in a text stream.
+The last token of a document is only a target and takes no position. A document that begins with
+text begins with an end-of-text token, as in a text stream.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,10 +36,10 @@ _KEPT = 65_536  # rows without their patches, about ten bytes a position
 
 def _empty(length: int, kind: np.dtype) -> Row:
     """A row of padding: every position sees itself."""
-    places = np.arange(length, dtype=np.int16 if length < 2**15 else np.int32)
+    positions = np.arange(length, dtype=np.int16 if length < 2**15 else np.int32)
     row = {name: np.zeros(length, np.uint8) for name in ("counted", "is_patch")}
     row |= {name: np.zeros(length, kind) for name in ("tokens", "targets")}
-    return row | {"key_start": places.copy(), "key_end": places + 1}
+    return row | {"key_start": positions.copy(), "key_end": positions + 1}
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class TextRows:
     """Rows of text alone, from windows of a token stream.
 
     Attributes:
-        windows: of the stream.
-        geometry: of the pictures in other domains' rows.
+        windows: windows of the stream.
+        geometry: how pictures in the rows of other domains are cut.
         end: the end-of-text token, which begins a document here.
     """
 
@@ -65,20 +65,20 @@ class TextRows:
         n, length = tokens.shape[0], self.windows.length
         row = {k: np.tile(v, (n, 1)) for k, v in _empty(length, tokens.dtype).items()}
         starts = tokens[:, :-1] == self.end
-        places = np.where(starts, np.arange(length), 0)
+        begun = np.where(starts, np.arange(length), 0)
         return {
             **row,
             "tokens": tokens[:, :-1],
             "targets": tokens[:, 1:],
             "counted": np.ones_like(row["counted"]),
-            "key_start": np.maximum.accumulate(places, axis=1).astype(row["key_start"].dtype),
+            "key_start": np.maximum.accumulate(begun, axis=1).astype(row["key_start"].dtype),
             "patches": np.zeros((n, length, self.geometry.patch_dim), np.uint8),
         }
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """A picture of a row: where its patches begin, and the document and part that it is."""
+    """A picture in a row: the position of its first patch, its document and its part of that."""
 
     position: int
     document: int
@@ -90,12 +90,12 @@ class PackedRows:
     """Rows of documents with pictures.
 
     Attributes:
-        documents: that are packed.
-        geometry: of the pictures.
+        documents: the documents that are packed.
+        geometry: how pictures are cut.
         rows: the pieces of documents in every row.
         length: positions T of a row.
         end: the end-of-text token.
-        kind: type of the tokens.
+        kind: dtype of the tokens.
     """
 
     documents: Documents
@@ -109,19 +109,18 @@ class PackedRows:
     def of(
         cls, documents: Documents, geometry: Geometry, length: int, end: int, kind: np.dtype
     ) -> PackedRows:
-        """Packs documents; those that are longer than a row are cut, never inside a picture.
+        """Packs documents; those longer than a row are cut, but never inside a picture.
 
         Raises:
-            JaxmixError: a picture alone does not fit into a row.
+            JaxmixError: a single picture does not fit into a row.
         """
         if geometry.patches + 1 > length:
             raise JaxmixError(
                 f"a picture has {geometry.patches} patches and a row {length} positions; choose "
                 "longer rows or larger patches"
             )
-        pieces = []
-        for i in range(len(documents)):
-            pieces += cut(i, documents.parts(i), geometry.patches, length)
+        each = (cut(i, documents.parts(i), geometry.patches, length) for i in range(len(documents)))
+        pieces = [piece for found in each for piece in found]
         return cls(documents, geometry, packed(pieces, length), length, end, kind)
 
     def __len__(self) -> int:
@@ -158,16 +157,9 @@ class PackedRows:
             patches[n, at.position : at.position + self.geometry.patches] = picture
 
     @functools.cached_property
-    def _made(self) -> dict[int, tuple[Row, tuple[_Placed, ...]]]:
-        return {}
-
-    def _row(self, i: int) -> tuple[Row, tuple[_Placed, ...]]:
-        """All but the patches of a row, and where they belong; many are kept, as they are small."""
-        if i not in self._made:
-            if len(self._made) >= _KEPT:
-                self._made.clear()
-            self._made[i] = self._make(i)
-        return self._made[i]
+    def _row(self) -> Callable[[int], tuple[Row, tuple[_Placed, ...]]]:
+        """Makes all of a row but its patches; many rows are kept, because they are small."""
+        return functools.lru_cache(_KEPT)(self._make)
 
     def _make(self, i: int) -> tuple[Row, tuple[_Placed, ...]]:
         row, pictures, position = _empty(self.length, self.kind), [], 0
@@ -195,9 +187,7 @@ class PackedRows:
 
     def _sequence(self, piece: Piece, start: int) -> tuple[np.ndarray, np.ndarray, list[_Placed]]:
         """Ids and whether each is a patch, [positions + 1], and the pictures."""
-        ids: list[np.ndarray] = []
-        marks: list[np.ndarray] = []
-        pictures: list[_Placed] = []
+        ids, marks, pictures = [], [], []
         for part in piece.parts:
             if part.index is None:
                 found = np.array([self.end], self.kind)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from .documents import Document, Picture
@@ -15,6 +16,8 @@ from .pictures import Skips
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 NO_CAPTION = "has no caption"
 
+Read = Callable[[], bytes]
+
 
 def read_shards(paths: tuple[Path, ...], skips: Skips) -> Iterator[Document]:
     """Pairs of WebDataset shards: neighbors in a tar that share their names up to the first dot.
@@ -23,22 +26,23 @@ def read_shards(paths: tuple[Path, ...], skips: Skips) -> Iterator[Document]:
 
     Args:
         paths: the tar files, in order.
-        skips: to be told of samples without one of both.
+        skips: counts samples without a picture or a caption.
 
     Raises:
-        DataError: a file is no tar.
+        DataError: a file is not a tar file.
     """
     for path in paths:
         try:
             with tarfile.open(path, "r:") as tar:
                 for key, members in itertools.groupby(filter(_is_file, tar), _key):
-                    held = {_extension(member): member for member in members}
-                    document = _sample(f"{path}:{key}", held, _reader(tar), skips)
+                    files = {_extension(m): functools.partial(_read, tar, m) for m in members}
+                    document = _sample(f"{path}:{key}", files, skips)
                     if document:
                         yield document
         except (tarfile.TarError, EOFError) as error:
             raise DataError(
-                f"{path}: is no tar file or cut short ({error}); bring it again, uncompressed"
+                f"{path}: is not a tar file or is cut short ({error}); replace it by an "
+                "uncompressed tar file"
             ) from None
 
 
@@ -55,35 +59,27 @@ def _extension(member: tarfile.TarInfo) -> str:
     return "." + PurePosixPath(member.name).name.partition(".")[2].lower()
 
 
-def _reader(tar: tarfile.TarFile) -> Callable[[tarfile.TarInfo], bytes]:
-    def read(member: tarfile.TarInfo) -> bytes:
-        file = tar.extractfile(member)
-        return file.read() if file else b""
-
-    return read
+def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return file.read() if file else b""
 
 
-def _sample(
-    where: str,
-    held: dict[str, tarfile.TarInfo],
-    read: Callable[[tarfile.TarInfo], bytes],
-    skips: Skips,
-) -> Document | None:
-    """The pair of a sample, by extension, or None where it is skipped."""
-    picture = next((held[suffix] for suffix in SUFFIXES if suffix in held), None)
-    caption = _caption(held, read)
+def _sample(where: str, files: Mapping[str, Read], skips: Skips) -> Document | None:
+    """The pair of a sample, from its files by extension, or None if it is skipped."""
+    picture = next((files[suffix] for suffix in SUFFIXES if suffix in files), None)
+    caption = _caption(files)
     if picture and caption:
-        return Document((Picture(read(picture), where), caption), frozenset(), where)
+        return Document((Picture(picture(), where), caption), frozenset(), where)
     skips.add(where, NO_CAPTION if picture else "has no picture")
     return None
 
 
-def _caption(held: dict[str, tarfile.TarInfo], read: Callable[[tarfile.TarInfo], bytes]) -> str:
-    """The caption beside a picture: a text, or the field of a JSON object; "" for none."""
+def _caption(files: Mapping[str, Read]) -> str:
+    """The caption beside a picture: a text, or the field of a JSON object; "" if there is none."""
     try:
-        if ".txt" in held:
-            return read(held[".txt"]).decode("utf-8-sig").strip()
-        record = json.loads(read(held[".json"])) if ".json" in held else {}
+        if ".txt" in files:
+            return files[".txt"]().decode("utf-8-sig").strip()
+        record = json.loads(files[".json"]()) if ".json" in files else {}
     except (ValueError, RecursionError):
         return ""
     caption = record.get("caption") if isinstance(record, dict) else None

@@ -1,8 +1,8 @@
 """Documents with pictures on disk: an ArrayRecord file, and an index that says what is in it.
 
 A record is one document: the number of its parts, the length of each in bytes (negative for a
-picture), all as int32, and then the parts one after the other. The index is small enough to be held
-in memory, so that documents are packed into rows without reading any.
+picture), all as int32, and then the parts one after the other. The index is small enough to stay in
+memory, so that documents can be packed into rows without reading them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from array_record.python import array_record_module  # type: ignore[attr-defined
 from PIL import Image
 
 PICTURE = -1  # stands for a picture among the lengths of a document's parts
-_DECODED = 512_000_000  # bytes of decoded documents that are kept, of a side of a domain
+_DECODED = 512_000_000  # most bytes of decoded documents that are kept, per split of a domain
 
 
 @dataclass(frozen=True)
 class Part:
-    """Text (encoded somehow) or an encoded picture."""
+    """Encoded text, as UTF-8 or tokens, or an encoded picture."""
 
     data: bytes
     is_picture: bool
@@ -56,10 +56,10 @@ def unpack(record: bytes) -> tuple[Part, ...]:
 
 
 def write_records(path: Path, records: Iterable[bytes]) -> None:
-    """Writes an ArrayRecord file beside its name and renames it."""
+    """Writes an ArrayRecord file under a temporary name and renames it."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
-        # Groups of one record: documents are read one by one and at random.
+        # Groups of one record, because documents are read one by one in random order.
         writer = array_record_module.ArrayRecordWriter(str(beside), "group_size:1")
         for record in records:
             writer.write(record)
@@ -74,7 +74,7 @@ def _source(path: Path) -> Any:  # it has more methods than it declares
 
 
 def read_records(path: Path, indices: Sequence[int] | None = None) -> Iterator[bytes]:
-    """Records of a file, a few hundred in memory: all in order, or those of the indices."""
+    """Records of a file, all or those of the indices, with a few hundred in memory at a time."""
     source = _source(path)
     wanted = range(len(source)) if indices is None else indices
     for start in range(0, len(wanted), 256):
@@ -83,11 +83,11 @@ def read_records(path: Path, indices: Sequence[int] | None = None) -> Iterator[b
 
 @dataclass(frozen=True)
 class Index:
-    """What a file of documents holds.
+    """The structure of the documents in a file.
 
     Attributes:
-        parts: tokens of every text part, PICTURE for a picture, all documents in turn, int32.
-        ends: where the parts of every document end, int64 [documents].
+        parts: tokens of every text part and PICTURE for every picture, over all documents, int32.
+        ends: end of every document in `parts`, int64 [documents].
         flip: whether a document's pictures may be mirrored, bool [documents].
     """
 
@@ -97,13 +97,13 @@ class Index:
 
     @classmethod
     def of(cls, documents: Sequence[Sequence[int]], flip: Sequence[bool]) -> Index:
-        """The index of documents, each given by its parts."""
+        """Makes the index of documents from the lengths of their parts."""
         ends = np.cumsum([len(parts) for parts in documents], dtype=np.int64)
         flat = np.array([n for parts in documents for n in parts], np.int32)
         return cls(flat, ends, np.array(flip, bool))
 
     def save(self, path: Path) -> None:
-        """Writes it; the same index gives the same bytes."""
+        """Writes the index; equal indices give equal bytes."""
         buffer = io.BytesIO()
         for array in (self.parts, self.ends, self.flip):
             np.save(buffer, array)
@@ -111,17 +111,17 @@ class Index:
 
     @classmethod
     def load(cls, path: Path) -> Index:
-        """Reads it."""
+        """Reads an index."""
         with path.open("rb") as file:
             return cls(*(np.load(file) for _ in range(3)))
 
 
 class Documents:
-    """Documents of one side of a domain, any one at any time; decoded ones are kept.
+    """The documents of one split of a domain, in any order; decoded ones are kept.
 
     Args:
-        path: of the ArrayRecord file; its index lies beside it, as `.index`.
-        tokens: type of the tokens in it.
+        path: the ArrayRecord file; its index is beside it, as `.index`.
+        tokens: dtype of the tokens in it.
     """
 
     def __init__(self, path: Path, tokens: np.dtype) -> None:
@@ -137,13 +137,13 @@ class Documents:
 
     @property
     def are_pairs(self) -> bool:
-        """Whether every document is one picture and then its caption."""
+        """Whether every document is one picture followed by its caption."""
         parts, ends = self.index.parts, self.index.ends
         even = parts.size == 2 * len(self) and bool((np.diff(ends, prepend=0) == 2).all())
         return even and bool((parts[::2] == PICTURE).all() and (parts[1::2] != PICTURE).all())
 
     def parts(self, i: int) -> list[int]:
-        """Tokens of every part of document i, PICTURE for a picture."""
+        """Number of tokens of every part of document i, PICTURE for a picture."""
         start = int(self.index.ends[i - 1]) if i else 0
         return self.index.parts[start : self.index.ends[i]].tolist()
 
@@ -171,5 +171,5 @@ class Documents:
 
 
 def _bytes(part: np.ndarray | Image.Image) -> int:
-    """Memory that it takes; Pillow gives every pixel four bytes."""
+    """Memory of a part in bytes; Pillow stores every pixel in four."""
     return 4 * part.width * part.height if isinstance(part, Image.Image) else part.nbytes

@@ -1,11 +1,12 @@
-"""Tasks that are scored by likelihood: questions as JSON lines, one object a line.
+"""Tasks that are scored by likelihood: questions as JSON lines, one object per line.
 
-Multiple choice has `choices` and the index of the right one; a cloze has the text that goes on::
+A multiple-choice question has `choices` and the index of the right one; a cloze has the text that
+follows::
 
     {"task": "sums", "context": "two and two are", "choices": [" five", " four"], "answer": 1}
     {"task": "words", "context": "one, two, one,", "answer": " two"}
 
-A choice follows its context as it stands, so it begins with its own blank.
+A choice is appended to its context as it is, so it begins with its own blank.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from jaxmix.errors import JaxmixError
+from jaxmix.files import write_text
 
 from .errors import DataError, clip
-from .places import write_whole
 
-_REMEDY = 'write {"task": "name", "context": "...", "choices": ["...", "..."], "answer": 0}'
-_CLOZE = 'or {"task": "name", "context": "...", "answer": "..."}'
+_REMEDY = (
+    'write {"task": "name", "context": "...", "choices": ["...", "..."], "answer": 0} '
+    'or {"task": "name", "context": "...", "answer": "..."}'
+)
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,9 @@ class Question:
     """One question.
 
     Attributes:
-        task: that it is of; questions of a task are scored together.
-        context: what the model has read.
-        choices: texts that may follow; of a cloze, only the right one.
+        task: name of its task; questions of a task are scored together.
+        context: the text that the model has read.
+        choices: texts that may follow; only the right one if the question is a cloze.
         answer: index of the right choice.
     """
 
@@ -49,10 +52,10 @@ class Question:
 
 
 def read_tasks(path: str | os.PathLike[str]) -> tuple[Question, ...]:
-    """Reads the questions of a JSONL file; empty lines are passed over.
+    """Reads the questions of a JSONL file; empty lines are skipped.
 
     Raises:
-        DataError: no such file, no question, or a bad line: names its row, from 1.
+        DataError: there is no such file, no question in it, or a bad line; names its row, from 1.
     """
     path = Path(path)
     try:
@@ -66,17 +69,17 @@ def read_tasks(path: str | os.PathLike[str]) -> tuple[Question, ...]:
             try:
                 found.append(_question(line))
             except JaxmixError as error:
-                raise DataError(f"{path}, row {row}: {error}; {_REMEDY} {_CLOZE}") from None
+                raise DataError(f"{path}, row {row}: {error}; {_REMEDY}") from None
             _check_kind(path, row, found[-1], found)
     if not found:
-        raise DataError(f"{path}: holds no question; {_REMEDY} {_CLOZE}")
+        raise DataError(f"{path}: holds no question; {_REMEDY}")
     return tuple(found)
 
 
 def write_tasks(questions: Iterable[Question], path: str | os.PathLike[str]) -> None:
-    """Writes questions as JSONL, whole or not at all; `read_tasks` gives them back."""
+    """Writes questions as a JSONL file that `read_tasks` reads."""
     lines = (json.dumps(_as_dict(one), ensure_ascii=False) + "\n" for one in questions)
-    write_whole(Path(path), "".join(lines).encode())
+    write_text(path, "".join(lines))
 
 
 def _as_dict(question: Question) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def _question(line: str) -> Question:
     except (ValueError, RecursionError) as error:
         raise JaxmixError(f"is not JSON ({clip(error, 60)})") from None
     if not isinstance(held, dict):
-        raise JaxmixError(f"holds {clip(held, 40)} and no object")
+        raise JaxmixError(f"holds {clip(held, 40)}, not an object")
     unknown = sorted(set(held) - {"task", "context", "choices", "answer"})
     if unknown:
         raise JaxmixError(f"'{clip(unknown[0], 40)}' is not a key of a question")
@@ -101,18 +104,21 @@ def _question(line: str) -> Question:
     if not task:
         raise JaxmixError("'task' is empty")
     if "choices" not in held:
-        return Question(task, context, (_filled(_text(held, "answer"), "answer"),))
+        answer = _text(held, "answer")
+        if not answer:
+            raise JaxmixError("'answer' is an empty text")
+        return Question(task, context, (answer,))
     return Question(task, context, *_choices(held))
 
 
 def _choices(held: dict[str, Any]) -> tuple[tuple[str, ...], int]:
     choices, answer = held["choices"], held.get("answer")
     if not isinstance(choices, list) or not all(isinstance(one, str) for one in choices):
-        raise JaxmixError("'choices' is no list of texts")
+        raise JaxmixError("'choices' is not a list of texts")
     if len(choices) < 2:
         raise JaxmixError(f"'choices' holds {len(choices)}, and a question needs two or more")
-    for one in choices:
-        _filled(one, "choices")
+    if not all(choices):
+        raise JaxmixError("'choices' holds an empty text")
     if len(set(choices)) < len(choices):
         raise JaxmixError("two of 'choices' are equal")
     if type(answer) is not int or not 0 <= answer < len(choices):
@@ -125,15 +131,9 @@ def _choices(held: dict[str, Any]) -> tuple[tuple[str, ...], int]:
 def _text(held: dict[str, Any], key: str) -> str:
     value = held.get(key)
     if not isinstance(value, str):
-        what = "is missing" if value is None else f"is {clip(value, 40)} and no text"
+        what = "is missing" if value is None else f"is {clip(value, 40)}, not a text"
         raise JaxmixError(f"'{key}' {what}")
     return value
-
-
-def _filled(text: str, key: str) -> str:
-    if not text:
-        raise JaxmixError(f"'{key}' holds an empty text")
-    return text
 
 
 def _check_kind(path: Path, row: int, new: Question, found: list[Question]) -> None:

@@ -1,8 +1,9 @@
-"""Small steps that extractors share: decoding, tags, paragraphs, and packing into documents."""
+"""Functions on text that extractors share: decoding, tags, paragraphs, grouping and cutting."""
 
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -20,13 +21,13 @@ _NEWLINES = re.compile(r" ?\n[ \n]*")
 
 
 def members(archive: zipfile.ZipFile, under: str, *suffixes: str, limit: int = 0) -> list[str]:
-    """Names of an archive's files below a folder with one of the suffixes, sorted.
+    """Names of files in an archive, sorted.
 
     Args:
         archive: the archive.
-        under: what the names begin with.
-        suffixes: what they end with.
-        limit: in bytes; files of this size or more are left out. 0 for no limit.
+        under: prefix of the names.
+        suffixes: suffixes of the names, any of which will do.
+        limit: files of this size in bytes, or larger, are left out; 0 for no limit.
     """
     found = (info for info in archive.infolist() if info.filename.startswith(under))
     fits = (info for info in found if not limit or info.file_size < limit)
@@ -34,7 +35,7 @@ def members(archive: zipfile.ZipFile, under: str, *suffixes: str, limit: int = 0
 
 
 def decode(data: bytes) -> str:
-    r"""UTF-8 text, or Latin-1 where it is not, with Unix line ends and no byte order mark.
+    r"""UTF-8 text, or else Latin-1, with Unix line ends and without a byte order mark.
 
     >>> decode(b"caf\xe9\r\n")
     'café\n'
@@ -47,7 +48,7 @@ def decode(data: bytes) -> str:
 
 
 def untagged(markup: str) -> str:
-    r"""The text of HTML: paragraphs become lines, list items lines with a dash.
+    r"""The text of HTML: paragraphs become lines, list items become lines with a dash.
 
     >>> untagged("<p>A <code>key</code> &lt; 3:</p><ul><li><p>one</p></li></ul> <your-id>")
     'A key < 3:\n- one\n<your-id>'
@@ -67,7 +68,7 @@ def paragraphs(text: str) -> list[str]:
 
 
 def unique(texts: Iterable[str], seen: set[str] | None = None) -> Iterator[str]:
-    """The texts that are not empty and were not there before."""
+    """The texts that are not empty, each once; `seen` is updated."""
     seen = set() if seen is None else seen
     for text in texts:
         if text and text not in seen:
@@ -76,23 +77,18 @@ def unique(texts: Iterable[str], seen: set[str] | None = None) -> Iterator[str]:
 
 
 def grouped(texts: Iterable[str], size: int, between: str = "\n") -> Iterator[str]:
-    r"""Documents of `size` texts each; the last may be shorter.
+    r"""Joins every `size` texts to one document; the last one may have fewer.
 
     >>> list(grouped("abc", 2))
     ['a\nb', 'c']
     """
-    held: list[str] = []
-    for text in texts:
-        held.append(text)
-        if len(held) == size:
-            yield between.join(held)
-            held = []
-    if held:
+    waiting = iter(texts)
+    while held := list(itertools.islice(waiting, size)):
         yield between.join(held)
 
 
 def pieces(text: str, size: int) -> Iterator[str]:
-    r"""A long text in pieces of about `size` characters, cut at blank lines, else at line ends.
+    r"""Cuts a text into pieces of about `size` characters, at blank lines or else at line ends.
 
     >>> list(pieces("a b\n\nc d\n\ne", 4))
     ['a b\n\nc d\n\n', 'e']

@@ -10,25 +10,33 @@ from typing import Any, Protocol
 import numpy as np
 
 from .errors import DataError, clip
-from .words import WordTable
 
 END_OF_TEXT = "<|endoftext|>"
 
+# GPT-2's splitting into words, for ASCII. No word spans the end of a line between two printed
+# characters. Text is cut there, so that a foreign letter slows down one line only.
+_WORD = re.compile(
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\t-\r A-Za-z0-9]+"
+    r"|[\t-\r ]+(?![^\t-\r ])|[\t-\r ]+"
+)
+_CUT = re.compile(r"(?<=[!-~]\n)(?=[!-~])")
+_LONG = 32  # characters; longer words hardly occur again
+
 
 def token_dtype(vocab_size: int) -> np.dtype:
-    """The dtype of a token stream: uint16 where it holds every id, else uint32."""
+    """The dtype of a token stream: uint16 if it holds every id, else uint32."""
     return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
 
 
 class Tokenizer(Protocol):
-    """Text to token ids and back.
+    """Converts text to token ids and back.
 
     Attributes:
         name: `bytes` or `bpe-N`.
-        hash: sha256, in hexadecimal, of what defines it.
-        vocab_size: number of ids, end-of-text included.
+        hash: sha256 of its definition, in hexadecimal.
+        vocab_size: number of ids, including end-of-text.
         end: id of end-of-text.
-        token_bytes: bytes of text behind every id, int32 [vocab_size]; 0 for end-of-text.
+        token_bytes: bytes of text behind every token id, int32 [vocab_size]; 0 for end-of-text.
     """
 
     name: str
@@ -38,24 +46,24 @@ class Tokenizer(Protocol):
     token_bytes: np.ndarray
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text; without end-of-text."""
+        """The ids of a text, without end-of-text."""
         ...
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids of several texts, [n] each: those of `encode`, sooner."""
+        """The ids of several texts, [n] each: the same as those of `encode`, but faster."""
         ...
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids; end-of-text is left out."""
+        """The text of ids, without end-of-text; broken characters at the ends are replaced."""
         ...
 
     def dumps(self) -> str:
-        """What `load_tokenizer` reads."""
+        """Its definition, which `load_tokenizer` reads."""
         ...
 
 
 class ByteTokenizer:
-    """One id a byte, and one for end-of-text.
+    """One id per byte, and one for end-of-text.
 
     >>> ByteTokenizer().decode(ByteTokenizer().encode("né"))
     'né'
@@ -70,57 +78,75 @@ class ByteTokenizer:
         self.token_bytes = np.array([1] * 256 + [0], np.int32)
 
     def encode(self, text: str) -> list[int]:
-        """The bytes of a text."""
+        """See `Tokenizer`."""
         return list(text.encode())
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The bytes of several texts."""
+        """See `Tokenizer`."""
         return [np.frombuffer(text.encode(), np.uint8) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of bytes; broken characters at the ends are replaced."""
+        """See `Tokenizer`."""
         return bytes(i for i in map(int, ids) if i != self.end).decode(errors="replace")
 
     def dumps(self) -> str:
-        """Its whole definition."""
+        """See `Tokenizer`."""
         return '{"type": "bytes"}\n'
 
 
 class BpeTokenizer:
-    """A byte-level BPE with GPT-2's splitting into words; any text comes back exactly."""
+    """A byte-level BPE with GPT-2's splitting into words; it restores any text exactly.
+
+    Words are encoded once, and further occurrences come from a table.
+    """
 
     def __init__(self, model: Any, text: str) -> None:
-        model.encode_special_tokens = True  # the mark of the end, written in a text, is text
-        self._model = model
-        self._text = text
+        model.encode_special_tokens = True  # the end-of-text mark, if it is in a text, is text
+        self._model, self._text = model, text
         self.vocab_size: int = model.get_vocab_size()
         self.name = f"bpe-{self.vocab_size}"
         self.end: int = model.token_to_id(END_OF_TEXT)
         self.hash = hashlib.sha256(text.encode()).hexdigest()
-        self._words = WordTable(self._encode_batch, token_dtype(self.vocab_size))
+        self._known: dict[str, bytes] = {}
         self.token_bytes = np.zeros(self.vocab_size, np.int32)
         for token, i in model.get_vocab().items():
-            self.token_bytes[i] = 0 if i == self.end else len(token)  # a character a byte
+            self.token_bytes[i] = 0 if i == self.end else len(token)  # one character per byte
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text."""
+        """See `Tokenizer`."""
         return self._model.encode(text, add_special_tokens=False).ids
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids of several texts."""
-        return self._words.encode(texts)
-
-    def _encode_batch(self, texts: list[str]) -> list[list[int]]:
-        found = self._model.encode_batch_fast(texts, add_special_tokens=False)
-        return [one.ids for one in found]
+        """See `Tokenizer`."""
+        kind, split = token_dtype(self.vocab_size), [_words(text) for text in texts]
+        new = sorted(set().union(*split) - self._known.keys())
+        encoded = self._model.encode_batch_fast(new, add_special_tokens=False)
+        for word, one in zip(new, encoded, strict=True):
+            self._known[word] = np.array(one.ids, kind).tobytes()
+        known = self._known.__getitem__
+        found = [np.frombuffer(b"".join(map(known, words)), kind) for words in split]
+        for word in new:
+            if len(word) > _LONG:
+                del self._known[word]
+        return found
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids; broken characters at the ends are replaced."""
+        """See `Tokenizer`."""
         return self._model.decode([int(i) for i in ids], skip_special_tokens=True)
 
     def dumps(self) -> str:
         """The JSON of the `tokenizers` package."""
         return self._text
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text; a line that is not ASCII stays whole."""
+    if text.isascii():
+        return _WORD.findall(text)
+    words: list[str] = []
+    for line in _CUT.split(text):
+        words += _WORD.findall(line) if line.isascii() else [line]
+    return words
 
 
 def vocab_of(name: str) -> int | None:
@@ -143,21 +169,24 @@ def vocab_of(name: str) -> int | None:
 
 
 def train_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
-    """A tokenizer of this name; the same texts in the same order give the same bytes.
+    """Trains a tokenizer of this name; the same texts in the same order give the same bytes.
 
     Args:
         name: `bytes` or `bpe-N`; N counts the 256 bytes and end-of-text.
-        texts: what a BPE is trained on.
+        texts: texts to train a BPE on.
 
     Raises:
-        DataError: the name is unknown, or the texts are too few for so many merges.
+        DataError: the name is unknown, or there is too little text for so many merges.
     """
     size = vocab_of(name)
     if size is None:
         return ByteTokenizer()
-    model = _blank_bpe()
-    from tokenizers import pre_tokenizers, trainers
+    import tokenizers
+    from tokenizers import decoders, models, pre_tokenizers, trainers
 
+    model = tokenizers.Tokenizer(models.BPE())
+    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore
+    model.decoder = decoders.ByteLevel()  # type: ignore
     trainer = trainers.BpeTrainer(
         vocab_size=size,
         special_tokens=[END_OF_TEXT],
@@ -168,27 +197,17 @@ def train_tokenizer(name: str, texts: Iterable[str]) -> Tokenizer:
     found = model.get_vocab_size()
     if found != size:
         raise DataError(
-            f"tokenizer '{name}': this text yields {found} entries and no more; name bpe-{found}, "
-            "a smaller one, or bytes"
+            f"tokenizer '{name}': this text yields no more than {found} entries; name "
+            f"bpe-{found}, a smaller one, or bytes"
         )
     return BpeTokenizer(model, model.to_str())
-
-
-def _blank_bpe() -> Any:
-    import tokenizers
-    from tokenizers import decoders, models, pre_tokenizers
-
-    model = tokenizers.Tokenizer(models.BPE())
-    model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore
-    model.decoder = decoders.ByteLevel()  # type: ignore
-    return model
 
 
 def load_tokenizer(text: str) -> Tokenizer:
     """The tokenizer that `dumps` wrote.
 
     Raises:
-        DataError: the text is not of a tokenizer.
+        DataError: the text does not define a tokenizer.
     """
     if text == ByteTokenizer().dumps():
         return ByteTokenizer()

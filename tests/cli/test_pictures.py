@@ -7,7 +7,7 @@ import pytest
 
 from jaxmix.runs import read_runs
 from tests.data import pictures
-from tests.data.test_own_corpus import CATS, own_folder
+from tests.data.test_folder_corpus import CATS, own_folder
 from tests.training.pictures_toys import compile_quickly
 
 SMALL = ("--checkpoints", "2", "--batch", "8", "--held-windows", "8")
@@ -174,4 +174,4 @@ def test_too_many_bad_pictures_stop_it(refused, given, tmp_path, monkeypatch):
         (folder / "cats" / f"{i}.png").write_bytes(pictures.noise(i)[:100])
     said = refused("data", "prepare", folder, "--tokenizer", "bytes")
     assert "domain 'cats':" in said and "documents are unusable, most often because" in said
-    assert "cats/captions.csv:12" in said and "mend them or take them out" in said
+    assert "cats/captions.csv:12" in said and "fix or remove them" in said

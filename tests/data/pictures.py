@@ -1,4 +1,4 @@
-"""Small pictures and corpora with pictures, for the tests of rows, records and sides."""
+"""Small pictures and corpora with pictures, for the tests of rows, records and splits."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jaxmix.data import Document, Picture
-from jaxmix.data.planning import Plan, Source
+from jaxmix.data.planning import CorpusPlan, Source
 
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "gray", "pink", "brown", "cyan")
 
@@ -45,7 +45,7 @@ def texts(seed: int, count: int) -> list[str]:
 
 
 def source(name: str, documents: Sequence[Any], *, target_only: bool = False, flip: bool = False):
-    """A source of a plan, from what it shall yield."""
+    """A source of a plan, from the documents that it yields."""
     illustrated = isinstance(documents[0], Document)
     facts = {
         "about": name,
@@ -58,15 +58,15 @@ def source(name: str, documents: Sequence[Any], *, target_only: bool = False, fl
         "flip": flip,
     }
     yields: Callable[..., Iterable[Any]] = lambda *_: iter(documents)  # noqa: E731
-    return Source(name, lambda: None, yields, facts, target_only, yields if illustrated else None)
+    return Source(name, facts, yields)
 
 
-def plan(*sources: Source, size: int = 20, max_bytes: int | None = None) -> Plan:
+def plan(*sources: Source, size: int = 20, max_bytes: int | None = None) -> CorpusPlan:
     """A plan of these sources, with bytes as tokens."""
-    return Plan("made", "for tests", sources, "bytes", max_bytes, size)
+    return CorpusPlan("made", "for tests", sources, "bytes", max_bytes, size)
 
 
-def three_domains() -> Plan:
+def three_domains() -> CorpusPlan:
     """Text, captioned pictures and pages, of which tests of both families are made."""
     return plan(
         source("text", texts(1, 60)),

@@ -71,10 +71,3 @@ def test_failure_names_package_and_remedy_in_one_line(cache, pip, code, message)
     assert str(error.value).startswith("some-data 1.0: ")
     assert "\n" not in str(error.value)
     assert list((cache / "downloads").iterdir()) == []
-
-
-def test_fetch_all_brings_every_archive(cache, pip):
-    pip(WRITES)
-    steps = []
-    paths = download.fetch_all([ARCHIVE], lambda: steps.append(1))
-    assert paths[ARCHIVE].is_file() and steps == [1]

@@ -1,4 +1,4 @@
-"""Corpora with pictures: sides without leaks, bad documents counted, interruptions survived."""
+"""Corpora with pictures: splits without leaks, bad documents counted, interruptions survived."""
 
 import io
 import json
@@ -16,14 +16,14 @@ def hashes(corpus, name, side):
     return {part.tobytes() for i in range(len(documents)) for part in documents[i]}
 
 
-def test_no_picture_and_no_caption_is_on_both_sides(cache):
+def test_no_picture_and_no_caption_is_in_both_splits(cache):
     shared = [pictures.pair(i, f"thing {i}") for i in range(80)]
     again = [pictures.pair(500 + i, f"Thing {i}") for i in range(40)]  # captions that were there
     seen = [Document((d.parts[0], f"other {i}"), d.keys, "") for i, d in enumerate(shared[40:])]
     plan = pictures.plan(pictures.source("a", shared), pictures.source("b", again + seen))
     corpus = prepare_plan(plan)
     both = [hashes(corpus, n, "train") for n in "ab"], [hashes(corpus, n, "heldout") for n in "ab"]
-    train, heldout = (set.union(*sides) for sides in both)
+    train, heldout = (set.union(*splits) for splits in both)
     assert heldout and not train & heldout
     texts = [
         {corpus.tokenizer.decode(d[1]).lower() for n in "ab" for d in corpus.documents(n, side)}

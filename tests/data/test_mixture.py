@@ -216,7 +216,7 @@ def test_weights_may_leave_domains_out_and_be_slightly_off():
 @pytest.mark.parametrize(
     ("weights", "options", "message"),
     [
-        ({"a": 0.5, "bb": 0.5}, {}, "weights name 'bb', which is no domain; "),
+        ({"a": 0.5, "bb": 0.5}, {}, "weights name 'bb', which is not a domain; "),
         ({"a": 1.5, "b": -0.5}, {}, "weight of 'b' is -0.5"),
         ({"a": math.nan}, {}, "weight of 'a' is nan"),
         ({"a": 0.5, "b": 0.4}, {}, "weights sum to 0.9; make them sum to 1"),
@@ -297,7 +297,7 @@ def test_a_mixture_after_another_reads_what_is_unread_first():
 
 
 def test_bad_stages_and_repeats_in_them_are_refused():
-    with pytest.raises(DataError, match=r"stages begin at steps \[0, 4, 4\]: begin at 0 and"):
+    with pytest.raises(DataError, match=r"stages begin at steps \[0, 4, 4\]; begin at 0 and"):
         source([(0, {"a": 1.0}), (4, {"b": 1.0}), (4, {"c": 1.0})])
     with pytest.raises(DataError, match=r"weights sum to 0\.5"):
         source([(0, {"a": 1.0}), (4, {"b": 0.5})])

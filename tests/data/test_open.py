@@ -22,7 +22,7 @@ def test_by_folder_name_and_tokenizer(folder):
 
 def test_a_longer_name_is_not_meant(folder):
     prepare(folder, tokenizer="bytes", name="mine-too")
-    with pytest.raises(DataError, match=r"'mine' is no prepared corpus \(mine-too-bytes"):
+    with pytest.raises(DataError, match=r"'mine' is not a prepared corpus \(mine-too-bytes"):
         open_corpus("mine")
 
 

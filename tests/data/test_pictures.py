@@ -130,10 +130,10 @@ SOUND = encoded(noise(64, 64))
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is no picture"),
-        (b"GIF89a", "is no picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 90 90\n", "is no picture"),
+        (b"", "is not a picture"),
+        (b"GIF89a", "is not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not a picture"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 90 90\n", "is not a picture"),
         (SOUND[: len(SOUND) // 2], "is damaged or cut short"),
         (encoded(noise(64, 64), "JPEG")[:900], "is damaged or cut short"),
         (bomb(7_100, 7_100), "more than 50 megapixels"),
@@ -162,7 +162,7 @@ def test_any_cut_or_flipped_byte_is_read_or_refused():
 
 def test_measured_reads_the_header_alone():
     assert measured(bomb(300, 200)) == (300, 200)
-    with pytest.raises(UnreadablePicture, match="is no picture"):
+    with pytest.raises(UnreadablePicture, match="is not a picture"):
         measured(b"nothing")
 
 
@@ -179,7 +179,7 @@ def test_drawing_is_whole_and_centered_on_white():
 
 @pytest.mark.parametrize("svg", ["", DISC, "no", b"\xff\xfe"])
 def test_bad_drawing_is_refused(svg):
-    with pytest.raises(UnreadablePicture, match="no SVG"):
+    with pytest.raises(UnreadablePicture, match="not an SVG"):
         render(svg, 32)
 
 
@@ -195,7 +195,7 @@ def test_few_skips_pass_and_many_are_refused():
     skips.check("domain 'web'", 4)
     skips.add("mine/9.png", "is damaged or cut short")
     skips.check("domain 'web'", 80)
-    message = r"'web': 4 of 79 documents .* has no caption \(such as mine/0.png\); mend them or"
+    message = r"'web': 4 of 79 documents .* has no caption \(such as mine/0.png\); fix or"
     with pytest.raises(DataError, match=message):
         skips.check("domain 'web'", 79)
 

@@ -53,18 +53,18 @@ def recipe(cache, monkeypatch, texts) -> Recipe:
     return made
 
 
-def documents(corpus, name: str, side: str) -> list[str]:
+def documents(corpus, name: str, split: str) -> list[str]:
     """The texts of a stream, by its ends of text."""
-    tokens = np.fromfile(corpus.path / f"{name}.{side}.bin", np.uint16)
+    tokens = np.fromfile(corpus.path / f"{name}.{split}.bin", np.uint16)
     ends = np.flatnonzero(tokens == corpus.tokenizer.end)
     assert tokens.size == 0 or ends[-1] == tokens.size - 1
     return [corpus.tokenizer.decode(part) for part in np.split(tokens, ends + 1)[:-1]]
 
 
-def test_every_document_is_on_one_side_once(recipe, texts):
+def test_every_document_is_in_one_split_once(recipe, texts):
     corpus = prepare("tiny", tokenizer="bpe-300")
     for name in corpus.targets:
-        train, heldout = (documents(corpus, name, side) for side in ("train", "heldout"))
+        train, heldout = (documents(corpus, name, split) for split in ("train", "heldout"))
         assert sorted(train + heldout) == sorted(texts[name])
         assert not set(train) & set(heldout)
         assert heldout and bool(train) == (name != "rare")
@@ -77,16 +77,16 @@ def test_counts_licenses_and_hashes_are_recorded(recipe, texts):
     assert info["repeats"] == 5
     size = sum(len(text.encode()) for text in texts["latin"])
     assert info["train"]["bytes"] + info["heldout"]["bytes"] == size
-    for side in ("train", "heldout"):
-        path = corpus.path / f"latin.{side}.bin"
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == info[side]["sha256"]
+    for split in ("train", "heldout"):
+        path = corpus.path / f"latin.{split}.bin"
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == info[split]["sha256"]
         tokens = np.fromfile(path, np.uint16)
-        assert tokens.size == info[side]["tokens"]
-        assert corpus.token_bytes[tokens].sum() == info[side]["bytes"]
+        assert tokens.size == info[split]["tokens"]
+        assert corpus.token_bytes[tokens].sum() == info[split]["bytes"]
     assert corpus.info["tokenizer"]["sha256"] == corpus.tokenizer.hash
 
 
-def test_no_string_of_api_docs_is_on_both_sides(cache, monkeypatch, wheel):
+def test_no_string_of_api_docs_is_in_both_splits(cache, monkeypatch, wheel):
     def model(service: int) -> dict:
         own = [{"documentation": f"Text {service}.{i}"} for i in range(90)]
         return {"shapes": [*own, *({"documentation": f"Shared {i}"} for i in range(40))]}
@@ -99,8 +99,8 @@ def test_no_string_of_api_docs_is_on_both_sides(cache, monkeypatch, wheel):
     domain = Domain("apis", (archive,), extract.api_docs, "")
     monkeypatch.setitem(RECIPES, "apis", Recipe("apis", "", (domain,)))
     corpus = prepare("apis", tokenizer="bytes")
-    sides = [documents(corpus, "apis", side) for side in ("train", "heldout")]
-    lines = [line for side in sides for text in side for line in text.split("\n")]
+    splits = [documents(corpus, "apis", split) for split in ("train", "heldout")]
+    lines = [line for split in splits for text in split for line in text.split("\n")]
     assert len(lines) == len(set(lines)) == 20 * 90 + 40
 
 
@@ -114,7 +114,7 @@ def test_second_time_nothing_is_read(recipe, monkeypatch):
     assert len(CALLS) == count
     assert sorted(p.name for p in first.path.iterdir()) == sorted(
         ["corpus.json", "tokenizer.json"]
-        + [f"{d}.{side}.bin" for d in first.targets for side in ("train", "heldout")]
+        + [f"{d}.{split}.bin" for d in first.targets for split in ("train", "heldout")]
     )
 
 
@@ -173,7 +173,7 @@ def test_damaged_corpus_says_so(recipe):
         with pytest.raises(DataError, match=message):
             open_corpus(corpus.path)
     (corpus.path / "corpus.json").write_text("{}")
-    with pytest.raises(DataError, match="'tiny' is no prepared corpus"):
+    with pytest.raises(DataError, match="'tiny' is not a prepared corpus"):
         open_corpus("tiny")
 
 
@@ -210,8 +210,8 @@ def test_text_mini_for_real(tmp_path, monkeypatch):
     assert all(count > 64_000 for count in corpus.heldout_tokens.values())
     expected = {"api_docs": 7309, "dictionary": 5410, "code_python": 1438, "code_cpp": 1280}
     for name, count in {**expected, "world_facts": 256, "scripture": 1189}.items():
-        sides = [set(documents(corpus, name, side)) for side in ("train", "heldout")]
-        assert not sides[0] & sides[1]
-        assert len(sides[0] | sides[1]) == count
+        splits = [set(documents(corpus, name, split)) for split in ("train", "heldout")]
+        assert not splits[0] & splits[1]
+        assert len(splits[0] | splits[1]) == count
     again = json.loads((corpus.path / "tokenizer.json").read_text())
     assert len(again["model"]["vocab"]) == 1024

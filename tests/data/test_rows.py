@@ -168,7 +168,7 @@ def test_held_out_records_never_change(corpus):
 def test_pages_are_no_captions(corpus):
     with pytest.raises(DataError, match="domain 'pages': a vision model reads pictures with one"):
         open_captioned(corpus, "pages", "train", 16, GRID)
-    with pytest.raises(DataError, match="no place for a caption behind 4 patches"):
+    with pytest.raises(DataError, match="no room for a caption behind 4 patches"):
         open_captioned(corpus, "captions", "train", 4, GRID)
 
 

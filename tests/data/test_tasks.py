@@ -10,13 +10,13 @@ from jaxmix.data.questions import HeldoutTexts
 
 BAD = [
     ('{"task": "a", "context": ""', "is not JSON"),
-    ("[1]", "holds [1] and no object"),
+    ("[1]", "holds [1], not an object"),
     ('{"task": "a", "answer": "b"}', "'context' is missing"),
     ('{"task": "", "context": "c", "answer": "b"}', "'task' is empty"),
-    ('{"task": "a", "context": "c", "answer": 3}', "'answer' is 3 and no text"),
-    ('{"task": "a", "context": "c", "answer": ""}', "'answer' holds an empty text"),
+    ('{"task": "a", "context": "c", "answer": 3}', "'answer' is 3, not a text"),
+    ('{"task": "a", "context": "c", "answer": ""}', "'answer' is an empty text"),
     ('{"task": "a", "context": "c", "choices": ["b"], "answer": 0}', "needs two or more"),
-    ('{"task": "a", "context": "c", "choices": ["b", 1], "answer": 0}', "no list of texts"),
+    ('{"task": "a", "context": "c", "choices": ["b", 1], "answer": 0}', "not a list of texts"),
     ('{"task": "a", "context": "c", "choices": ["b", "b"], "answer": 0}', "are equal"),
     ('{"task": "a", "context": "c", "choices": ["b", "d"], "answer": 2}', "from 0 to 1"),
     ('{"task": "a", "context": "c", "choices": ["b", "d"], "answer": true}', "from 0 to 1"),

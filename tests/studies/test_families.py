@@ -181,7 +181,7 @@ def test_unique_tokens_and_forbidden_repeats(pictured, preset):
     ("preset", "changes", "message"),
     [
         ("nmm-tiny-16", {"length": 16}, "16 patches and a row 16 positions; choose longer rows"),
-        ("lvm-tiny-16", {"length": 16}, "no place for a caption behind 16 patches; choose a great"),
+        ("lvm-tiny-16", {"length": 16}, "no room for a caption behind 16 patches; choose a great"),
         ("nmm-tiny-16", {"overrides": {"image_size": 30}}, "30 pixels do not divide into .* of 8"),
         ("lvm-tiny-16", {"overrides": {"patch_size": 5}}, "32 pixels do not divide into .* of 5"),
         ("lvm-tiny-16", {"domains": ("pages",)}, "domain 'pages' for vision models; known: capt"),

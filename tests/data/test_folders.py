@@ -1,4 +1,4 @@
-"""One's own folders, and what is wrong with them."""
+"""Corpora from folders, and what is wrong with them."""
 
 import json
 
@@ -64,16 +64,16 @@ GOOD = b'{"text": "a"}\n'
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("bad.jsonl", GOOD + b'{"text": "b"\n', r"bad.jsonl:2: is not JSON .* mend or remove"),
+        ("bad.jsonl", GOOD + b'{"text": "b"\n', r"bad.jsonl:2: is not JSON .* fix or remove"),
         ("bad.jsonl", GOOD + b'{"body": "b"}', r"bad.jsonl:2: .*'text' \(there: body\).*--text-fi"),
         ("bad.jsonl", GOOD + b'{"text": 3}', r"bad.jsonl:2: has no text in field 'text'"),
-        ("bad.jsonl", GOOD + b"[1]", r"bad.jsonl:2: .*\(there: list\)"),
+        ("bad.jsonl", GOOD + b"[1]", r"bad.jsonl:2: is not a JSON object"),
         ("bad.jsonl", GOOD + b'{"text": "\xff"}', r"bad.jsonl:2: is not UTF-8"),
         ("bad.jsonl", b'{"text": "\\ud800"}', r"bad.jsonl:1: holds half a surrogate"),
         ("bad/a.txt", b"one\ntwo \xff", r"a.txt:2: byte 8 is not UTF-8; convert"),
         ("bad/a.txt", b"  \n", r"domain 'bad' holds no text"),
-        ("bad.txt", b"one document", r"domain 'bad': 1 different documents"),
-        ("b d.txt", b"x", r"'b d' is no usable name"),
+        ("bad.txt", b"one document", r"domain 'bad': has 1 different documents"),
+        ("b d.txt", b"x", r"'b d' is not a usable name"),
         ("code.txt", b"x", r"domain 'code' is there twice"),
     ],
 )
@@ -98,10 +98,10 @@ def test_empty_folders_are_refused(tmp_path, cache):
         ({"target_only": ["bok"]}, "no domain 'bok' to evaluate on; nearest: book"),
         ({"target_only": ["book", "web", "code"]}, "leave one to train on"),
         ({"name": "text-mini"}, "is the name of a recipe"),
-        ({"name": "a/b"}, "no usable name"),
+        ({"name": "a/b"}, "not a usable name"),
         ({"tokenizer": "bpe-100"}, "at least 257"),
         ({"tokenizer": "gpt2"}, "name bytes, or bpe-N"),
-        ({"tokenizer": "bpe-9000"}, r"yields \d+ entries and no more; name bpe-\d+"),
+        ({"tokenizer": "bpe-9000"}, r"yields no more than \d+ entries; name bpe-\d+"),
         ({"max_bytes": 0}, "max_bytes is 0"),
     ],
 )
@@ -114,7 +114,7 @@ def test_bad_argument_is_refused(folder, cache, arguments, message):
 @pytest.mark.parametrize(
     ("source", "arguments", "message"),
     [
-        ("text-mni", {}, "no recipe .*nearest: text-mini.* not there"),
+        ("text-mni", {}, "not a recipe .*nearest: text-mini.* there is no folder"),
         ("hf:owner/name", {}, "write_texts"),
         ("text", {"name": "x"}, "recipe 'text' is fixed"),
         ("text", {"target_only": ["music"]}, "recipe 'text' is fixed"),
@@ -137,5 +137,5 @@ def test_write_texts_is_read_back(tmp_path, cache):
     assert corpus.domains == ("a", "b")
     with pytest.raises(DataError, match="is not empty"):
         write_texts(folder, pairs)
-    with pytest.raises(DataError, match="no usable name"):
+    with pytest.raises(DataError, match="not a usable name"):
         write_texts(tmp_path / "more", [("../x", "y")])

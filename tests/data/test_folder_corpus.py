@@ -1,4 +1,4 @@
-"""One's own folder from the outside: all kinds of domains side by side, whole ones and bad ones."""
+"""Corpora from a folder with domains of all kinds, good ones and bad ones."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from jaxmix.models import PatchGrid
 from tests.data import pictures
 
 GRID = PatchGrid(16, 8)
-SIDES = ("train", "heldout")
+SPLITS = ("train", "heldout")
 CATS, WEB, GUIDES, NOTES = 60, 40, 30, 50
 
 
@@ -113,16 +113,16 @@ def test_domains_are_what_lies_in_the_folder(corpus):
     assert corpus.domains == ("cats", "guides", "notes", "web")
     assert corpus.illustrated == {"cats", "guides", "web"} and corpus.picture_size == 20
     facts = {name: corpus.info["domains"][name] for name in corpus.domains}
-    counts = {n: sum(f[side]["documents"] for side in SIDES) for n, f in facts.items()}
+    counts = {n: sum(f[side]["documents"] for side in SPLITS) for n, f in facts.items()}
     assert counts == {"cats": CATS, "guides": GUIDES, "notes": NOTES, "web": WEB}
-    held = {n: sum(facts[n][s]["pictures"] for s in SIDES) for n in corpus.illustrated}
+    held = {n: sum(facts[n][s]["pictures"] for s in SPLITS) for n in corpus.illustrated}
     assert held == {"cats": CATS, "guides": 2 * GUIDES, "web": WEB}
     assert not any(facts[name]["skipped"] for name in corpus.illustrated)
     assert [is_captioned(corpus, name) for name in corpus.domains] == [True, False, False, True]
 
 
 def test_every_document_is_there_once_and_as_it_was(corpus):
-    found = {n: [d for s in SIDES for d in documents(corpus, n, s)] for n in corpus.illustrated}
+    found = {n: [d for s in SPLITS for d in documents(corpus, n, s)] for n in corpus.illustrated}
     captions = {text: picture for picture, text in found["cats"]}
     assert captions.keys() == {f'cat no. {i}, "sitting"' for i in range(CATS)}
     for i in range(8):
@@ -135,7 +135,7 @@ def test_every_document_is_there_once_and_as_it_was(corpus):
         assert pages[text[0]] == [text[0], first.tobytes(), text[1], second.tobytes()]
 
 
-def test_a_picture_of_two_domains_is_on_one_side(corpus):
+def test_a_picture_of_two_domains_is_in_one_split(corpus):
     shown = {
         side: {
             part
@@ -144,13 +144,13 @@ def test_a_picture_of_two_domains_is_on_one_side(corpus):
             for part in document
             if isinstance(part, bytes)
         }
-        for side in SIDES
+        for side in SPLITS
     }
     assert shown["heldout"] and not shown["train"] & shown["heldout"]
     assert all(documents(corpus, name, "heldout") for name in corpus.illustrated)
 
 
-@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("side", SPLITS)
 def test_both_families_read_it(corpus, side):
     rows = [open_rows(corpus, name, side, 64, GRID).take(np.arange(1)) for name in corpus.domains]
     shapes = [{key: (value.shape, value.dtype) for key, value in row.items()} for row in rows]
@@ -175,10 +175,10 @@ def test_other_spellings_give_the_same_documents(corpus, folder):
     ]
     (folder / "guides.jsonl").write_text("\n".join(map(json.dumps, parts)))
     other = prepare(folder, tokenizer="bytes", picture_size=20)
-    for side in SIDES:
+    for side in SPLITS:
         assert all(str(text).startswith("cat ") for _, text in documents(other, "cats", side))
     both = [
-        sorted(repr(d) for side in SIDES for d in documents(one, "guides", side))
+        sorted(repr(d) for side in SPLITS for d in documents(one, "guides", side))
         for one in (corpus, other)
     ]
     assert both[0] == both[1]
@@ -213,11 +213,11 @@ def test_a_picture_that_is_none_is_counted_and_named(folder):
     skipped = corpus.info["domains"]["cats"]["skipped"]
     assert [found["count"] for found in skipped.values()] == [2, 1]
     no_picture, not_there = skipped
-    assert no_picture.startswith("is no picture (PNG, JPEG,")
+    assert no_picture.startswith("is not a picture (PNG, JPEG,")
     source = folder / "cats" / "captions.csv"
     assert skipped[no_picture]["examples"] == [f"{source}:5", f"{source}:9"]
     assert skipped[not_there]["examples"] == [f"{source}:10"]
-    assert sum(len(corpus.documents("cats", side)) for side in SIDES) == CATS - 3
+    assert sum(len(corpus.documents("cats", side)) for side in SPLITS) == CATS - 3
     # A page with one of these pictures is left out as a whole.
     assert corpus.info["domains"]["guides"]["skipped"][no_picture]["count"] == 1
 
@@ -245,7 +245,7 @@ def spoil(folder: Path, name: str, text: str) -> None:
         ("cats/captions.csv", "file,caption\n0.png,\n", "1 of 1 documents are unusable"),
         ("cats/captions.csv", "file,caption\n0.png,x\n", "1 different documents are too alike"),
         ("cats/captions.jsonl", "{}", "has captions.csv and captions.jsonl; keep one"),
-        ("web/002.tar", "no tar", r"002.tar: is no tar file or cut short"),
+        ("web/002.tar", "no tar", r"002.tar: is not a tar file or is cut short"),
         ("cats.txt", "text", "domain 'cats' is there twice; keep one"),
         ("guides.jsonl", '{"texts": ["a"], "images": []}', "guides.jsonl:1: 1 texts beside 0 ima"),
         ("notes/x.jsonl", '{"body": "x"}', "x.jsonl:1: has no text in field 'text'"),

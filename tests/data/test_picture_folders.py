@@ -1,4 +1,4 @@
-"""One's own pictures: the three kinds of domains, and what is wrong with them."""
+"""Folders of pictures: the three kinds of domains, and what is wrong with them."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxmix.data.documents import Picture
 from jaxmix.data.errors import DataError
-from jaxmix.data.own_pictures import find_picture_domain, is_supply
+from jaxmix.data.picture_folders import find_picture_domain, has_only_page_pictures
 from jaxmix.data.pictures import Skips
 
 
@@ -101,11 +101,15 @@ def test_unusable_rows_are_skipped_by_row(folder):
         ),
         ("captions.csv", b"", r"csv:1: has no column 'file'"),
         ("captions.csv", b"file,caption\na.png,\xff\n", r"csv: is not UTF-8; convert"),
-        ("captions.csv", b'file,caption\n"' + b"x" * 200_000, r"csv: is no CSV .*; mend the file"),
-        ("captions.jsonl", b'{"file": "a.png"\n', r"jsonl:1: is not JSON .*; mend or remove"),
+        (
+            "captions.csv",
+            b'file,caption\n"' + b"x" * 200_000,
+            r"csv: is not a CSV file .*; fix the file",
+        ),
+        ("captions.jsonl", b'{"file": "a.png"\n', r"jsonl:1: is not JSON .*; fix or remove"),
         ("captions.jsonl", b'\n{"caption": "x"}\n', r"jsonl:2: has no file .*\(there: caption\)"),
         ("captions.jsonl", b'{"file": "a.png", "caption": 3}\n', r"jsonl:1: has no file and cap"),
-        ("captions.jsonl", b"[1]\n", r"jsonl:1: is no JSON object"),
+        ("captions.jsonl", b"[1]\n", r"jsonl:1: is not a JSON object"),
     ],
 )
 def test_wrong_captions_are_named_with_row_and_remedy(folder, name, data, message):
@@ -124,7 +128,7 @@ def test_pictures_need_captions_once(folder, tmp_path):
     bad = tmp_path / "b d"
     bad.mkdir()
     (bad / "captions.csv").write_text("file,caption\n")
-    with pytest.raises(DataError, match="'b d' is no usable name"):
+    with pytest.raises(DataError, match="'b d' is not a usable name"):
         find_picture_domain(bad)
 
 
@@ -138,7 +142,7 @@ def test_text_is_no_picture_domain(tmp_path):
     (tmp_path / "book.txt").write_text("x")
     for entry in tmp_path.iterdir():
         assert find_picture_domain(entry) is None
-        assert not is_supply(entry)
+        assert not has_only_page_pictures(entry)
 
 
 PAGES = (
@@ -158,11 +162,13 @@ def test_pages_in_both_spellings(folder):
 
 
 def test_folder_of_a_page_file_is_its_supply(folder):
-    assert not is_supply(folder)
+    assert not has_only_page_pictures(folder)
     write_lines(folder.parent / "pages.jsonl", *PAGES)
-    assert is_supply(folder) and not is_supply(folder.parent / "pages.jsonl")
+    assert has_only_page_pictures(folder) and not has_only_page_pictures(
+        folder.parent / "pages.jsonl"
+    )
     (folder / "captions.csv").write_text("file,caption\n")
-    assert not is_supply(folder)
+    assert not has_only_page_pictures(folder)
 
 
 def test_pages_without_text_or_with_missing_pictures_are_skipped(folder):
@@ -187,21 +193,21 @@ def test_pages_without_text_or_with_missing_pictures_are_skipped(folder):
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"parts": "x"}, r"pages.jsonl:2: is no page .*; give \"parts\" as a list"),
-        ({"parts": ["x"]}, r"is no page of texts and images"),
+        ({"parts": "x"}, r"pages.jsonl:2: is not a page .*; give \"parts\" as a list"),
+        ({"parts": ["x"]}, r"is not a page of texts and images"),
         ({"parts": [{"text": "x", "image": "y"}]}, r"part 0 is not one text or one image"),
         ({"parts": [{"text": "x"}, {"video": "y"}]}, r"part 1 is not one text or one image"),
         ({"parts": [{"text": 3}]}, r"part 0 is not one text"),
         ({"texts": ["x"], "images": [None, None]}, r"1 texts beside 2 images; give .* one length"),
         ({"texts": ["x"], "images": ["y"]}, r"part 0 is not one text or one image; give \"texts\""),
         ({"texts": [None], "images": [None]}, r"part 0 is not one"),
-        ({"texts": "x", "images": []}, r"is no page of texts and images; give \"texts\""),
-        ({"text": "x"}, r"is no page of texts and images"),
+        ({"texts": "x", "images": []}, r"is not a page of texts and images; give \"texts\""),
+        ({"text": "x"}, r"is not a page of texts and images"),
         (
             {"parts": [{"image": "https://a.b/c.png"}]},
-            r"part 0 is an address and no file; save the pic",
+            r"part 0 is an address, not a file; save the pic",
         ),
-        ([1], r"pages.jsonl:2: is no JSON object"),
+        ([1], r"pages.jsonl:2: is not a JSON object"),
     ],
 )
 def test_wrong_pages_are_named_with_line_and_remedy(folder, record, message):
@@ -268,5 +274,5 @@ def test_broken_shard_is_refused(tmp_path, cut):
     write_tar(folder / "a.tar", {"0.jpg": b"x" * 5000, "0.txt": b"x"})
     data = (folder / "a.tar").read_bytes()
     (folder / "a.tar").write_bytes(data[:cut] if cut else b"no tar" * 1000)
-    with pytest.raises(DataError, match=r"a.tar: is no tar file or cut short .*; bring it again"):
+    with pytest.raises(DataError, match=r"a.tar: is not a tar file or is cut short .*; replace it"):
         read(folder)

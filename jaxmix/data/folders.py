@@ -1,0 +1,165 @@
+"""Corpora from the user's own folder: one subfolder, JSONL file or text file per domain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import DataError, clip
+from .paths import checked_name
+from .picture_folders import (
+    PictureDomain,
+    find_picture_domain,
+    has_only_page_pictures,
+    json_objects,
+    visible_files,
+)
+from .text import pieces
+
+DOCUMENT = 4_000  # characters of a document cut from one text file of a whole domain
+LONGEST = 64_000  # characters; longer files of a subfolder are cut
+
+
+@dataclass(frozen=True)
+class TextDomain:
+    """The files of one domain of text.
+
+    Attributes:
+        name: name of the domain.
+        files: its files, in order.
+        is_one_file: whether the domain is one file, not a subfolder.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    is_one_file: bool
+
+
+def find_domains(folder: Path) -> dict[str, TextDomain | PictureDomain]:
+    """The domains of a folder by name; hidden files are ignored.
+
+    Args:
+        folder: a folder of `<domain>/` subfolders of text files, `<domain>.jsonl` and
+            `<domain>.txt`, and of what `find_picture_domain` finds.
+
+    Raises:
+        DataError: there is no domain, one is named twice or has no file, or a name is not usable.
+    """
+    found: dict[str, TextDomain | PictureDomain] = {}
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or has_only_page_pictures(entry):
+            continue
+        domain = find_picture_domain(entry) or _text_domain(entry)
+        if domain is None:
+            continue
+        if domain.name in found:
+            raise DataError(f"{folder}: domain '{domain.name}' is there twice; keep one")
+        found[domain.name] = domain
+    if not found:
+        raise DataError(
+            f"{folder}: holds no domain; make one subfolder of text files, one <domain>.jsonl or "
+            "one <domain>.txt for each"
+        )
+    return found
+
+
+def _text_domain(entry: Path) -> TextDomain | None:
+    """The domain of text that an entry of the folder is, or None."""
+    if entry.is_dir():
+        found = TextDomain(checked_name(entry.name), visible_files(entry), False)
+    elif entry.suffix in (".jsonl", ".txt"):
+        found = TextDomain(checked_name(entry.stem), (entry,), True)
+    else:
+        return None
+    if not found.files:
+        raise DataError(f"{entry}: domain '{found.name}' has no files; add text or remove it")
+    return found
+
+
+def read_texts(domain: TextDomain, text_field: str = "text") -> Iterator[str]:
+    """The documents of a domain of text.
+
+    Each line of a JSONL file is a document, and so is each file of a subfolder unless it is very
+    long. A text file that is a whole domain is cut at blank lines into documents of about 4,000
+    characters.
+
+    Args:
+        domain: the domain.
+        text_field: the field of a JSONL line that holds the text.
+
+    Raises:
+        DataError: a line or a file cannot be read, or there is no text at all.
+    """
+    size = DOCUMENT if domain.is_one_file else LONGEST
+    empty = True
+    for path in domain.files:
+        jsonl = path.suffix == ".jsonl"
+        for text in _jsonl_texts(path, text_field) if jsonl else pieces(_read(path), size):
+            empty = empty and not text.strip()
+            yield text
+    if empty:
+        raise DataError(
+            f"{domain.files[0]}: domain '{domain.name}' holds no text; add some or remove it"
+        )
+
+
+def _read(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: byte {error.start} is not UTF-8; convert the file or remove it"
+        ) from None
+    return text.replace("\r\n", "\n")
+
+
+def _jsonl_texts(path: Path, field: str) -> Iterator[str]:
+    for where, record in json_objects(path):
+        text = record.get(field)
+        if not isinstance(text, str):
+            raise DataError(
+                f"{where}: has no text in field '{field}' (there: {clip(', '.join(record))}); name "
+                "it with --text-field"
+            )
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{where}: holds half a surrogate pair; fix or remove it") from None
+        yield text
+
+
+def write_texts(folder: str | Path, texts: Iterable[tuple[str, str]]) -> Path:
+    """Writes (domain, text) pairs from any source as a folder that `prepare` reads.
+
+    Use it for data sets that other packages read: with the `datasets` package,
+    `write_texts("mine", (("web", row["text"]) for row in load_dataset(...)))`.
+
+    Args:
+        folder: the folder to write; it must be new or empty.
+        texts: pairs of a domain's name and a document, in any order.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: the folder is not empty, or a name is not usable for a domain.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise DataError(f"{folder}: is not empty; name a new folder")
+    files = {}
+    try:
+        for name, text in texts:
+            if name not in files:
+                path = folder / f"{checked_name(name)}.jsonl"
+                files[name] = path.open("w", encoding="utf-8")
+            files[name].write(json.dumps({"text": text}) + "\n")
+    finally:
+        for file in files.values():
+            file.close()
+    return folder
