@@ -55,7 +55,7 @@ def test_prepare_says_what_is_there_and_what_was_left_out(run, given, tmp_path, 
     assert made.status == 0 and made.err == ""
     said = "".join(made.out.split())  # long paths may be wrapped anywhere
     source = given / "mine" / "cats" / "captions.csv"
-    assert "cats:1skipped,becauseoneisnopicture(PNG,JPEG" in said
+    assert "cats:1skipped,becauseoneisnotapicture(PNG,JPEG" in said
     assert f"suchas{source}:5" in said
     assert f"becauseonenamesafilethatisnotthere,suchas{source}:{CATS + 2}" in said
     shown = run("data", "show", "mine", "--json").json["domains"]
