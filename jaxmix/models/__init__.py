@@ -1,10 +1,10 @@
 """Models and their losses: text, early-fusion multimodal, and vision encoders as in AIMv2."""
 
+from jaxmix.models.inference import Likelihood as Likelihood
 from jaxmix.models.inference import features as features
+from jaxmix.models.inference import likelihood as likelihood
 from jaxmix.models.inference import predict_patches as predict_patches
 from jaxmix.models.inference import write_captions as write_captions
-from jaxmix.models.likelihood import Likelihood as Likelihood
-from jaxmix.models.likelihood import likelihood as likelihood
 from jaxmix.models.model import Losses as Losses
 from jaxmix.models.model import Model as Model
 from jaxmix.models.model import ParameterCount as ParameterCount

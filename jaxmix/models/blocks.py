@@ -1,9 +1,9 @@
-"""Stacks of alike transformer blocks: every family is one or two of them."""
+"""Stacks of transformer blocks, of which every family has one or two, and common settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 from flax import nnx
@@ -22,16 +22,13 @@ class StackConfig:
     """A stack of blocks.
 
     Attributes:
-        width: of the residual stream.
-        depth: blocks.
-        heads: of attention; the width of a head is width / heads.
+        width: width of the residual stream.
+        depth: number of blocks.
+        heads: number of attention heads; the width of a head is width / heads.
         style: "llama" (SwiGLU, RMSNorm, no biases) or "gpt2" (GELU, LayerNorm, biases).
-        rotary: queries and keys turn with their position.
-        qk_norm: RMSNorm of queries and keys.
-        compute: type of the products.
-        remat: what the backward pass computes again: "none", "full" (every block), or "dots"
-            (all but the matrix products).
-        scan: one block's program for all layers.
+        rotary: whether queries and keys have rotary positions.
+        qk_norm: whether queries and keys have an RMSNorm.
+        compute: see `ModelConfig`, also for `remat` and `scan`.
     """
 
     width: int
@@ -58,12 +55,12 @@ class StackConfig:
 
     @property
     def weights(self) -> int:
-        """Weights of the matrix products, which a position costs 2 FLOPs each in a forward pass."""
+        """Number of weights in matrix products; each costs 2 FLOPs per position, forward."""
         mlp = (3 if self.style == "llama" else 2) * self.width * self.inner
         return self.depth * (4 * self.width**2 + mlp)
 
     def attention_flops(self, pairs: float) -> float:
-        """Of scores and values in a forward pass, from the pairs of rows and keys."""
+        """FLOPs of scores and values in a forward pass, from the number of pairs of row and key."""
         return 4.0 * self.depth * self.width * pairs
 
     def norm(self) -> RMSNorm | LayerNorm:
@@ -71,12 +68,43 @@ class StackConfig:
         return (RMSNorm if self.style == "llama" else LayerNorm)(self.width)
 
 
+@dataclass(frozen=True)
+class ModelConfig:
+    """Settings of all families.
+
+    Attributes:
+        vocab_size: number of tokens of the tokenizer.
+        width: latent dimension d, the only size that differs among the paper's models.
+        depth: number of layers; 24 in the paper.
+        heads: number of attention heads; the width of a head is width / heads.
+        compute: dtype of matrix products, "float32" or "bfloat16"; parameters are float32.
+        remat: what the backward pass recomputes: "none", "full" (every block), or "dots"
+            (everything but the matrix products).
+        scan: compile one block for all layers, which is fast to compile. If there are few layers,
+            unrolled ones run faster.
+    """
+
+    vocab_size: int
+    width: int
+    depth: int = 24
+    heads: int = 16
+    compute: Compute = "float32"
+    remat: Remat = "none"
+    scan: bool = True
+
+    def make_stack(self, sizes: tuple[int, int, int] | None = None, **options: Any) -> StackConfig:
+        """A stack of these sizes (width, depth, heads); None for those of the model."""
+        width, depth, heads = sizes or (self.width, self.depth, self.heads)
+        common = {"compute": self.compute, "remat": self.remat, "scan": self.scan}
+        return StackConfig(width, depth, heads, **common, **options)
+
+
 class Block(nnx.Module):
     """x + attention(norm(x)), then x + feed-forward(norm(x))."""
 
     def __init__(self, config: StackConfig, rngs: nnx.Rngs):
         llama = config.style == "llama"
-        # Residual branches start small enough for the sum of all layers to keep its scale.
+        # Residual branches start small, so that the sum of all layers keeps its scale.
         out_scale = (2 * config.depth) ** -0.5
         self.attention_norm, self.mlp_norm = config.norm(), config.norm()
         self.attention = Attention(
@@ -92,13 +120,13 @@ class Block(nnx.Module):
         self.mlp = mlp(config.width, config.inner, out_scale=out_scale, rngs=rngs)
 
     def __call__(self, x_BxTxD: jax.Array, keys: KeyRanges | None = None) -> jax.Array:
-        """[B, T, D] to the same; causal where no ranges of keys are given."""
+        """[B, T, D] to the same; causal if no ranges of keys are given."""
         x_BxTxD = x_BxTxD + self.attention(self.attention_norm(x_BxTxD), keys)
         return x_BxTxD + self.mlp(self.mlp_norm(x_BxTxD))
 
 
 def make_blocks(config: StackConfig, rngs: nnx.Rngs) -> Block:
-    """All blocks of a stack as one, whose parameters lead with depth."""
+    """All blocks of a stack as one block, whose parameters have a leading axis for the layers."""
 
     @nnx.split_rngs(splits=config.depth)
     @nnx.vmap(in_axes=(0,), out_axes=0)
@@ -111,7 +139,7 @@ def make_blocks(config: StackConfig, rngs: nnx.Rngs) -> Block:
 def run_blocks(
     blocks: Block, x_BxTxD: jax.Array, config: StackConfig, keys: KeyRanges | None = None
 ) -> jax.Array:
-    """Applies stacked blocks in turn to [B, T, D]; causal where no ranges of keys are given."""
+    """Applies stacked blocks in turn to [B, T, D]; causal if no ranges of keys are given."""
     definition, stacked = nnx.split(blocks)
 
     def body(x: jax.Array, params: nnx.State) -> tuple[jax.Array, None]:

@@ -15,11 +15,11 @@ M = TypeVar("M", bound=nnx.Module)
 
 @dataclass(frozen=True)
 class Functional(Generic[M]):
-    """A module apart from its parameters.
+    """A module as pure functions.
 
     Attributes:
-        init: key to parameters; pure, so that fleets can vmap it.
-        bind: parameters to the module that holds them.
+        init: takes a key and returns parameters; fleets vmap it.
+        bind: takes parameters and returns the module that holds them.
     """
 
     init: Callable[[jax.Array], Params]
@@ -27,7 +27,7 @@ class Functional(Generic[M]):
 
 
 def functional(make: Callable[[nnx.Rngs], M]) -> Functional[M]:
-    """Takes the module that `make` builds apart, without making any of its parameters."""
+    """Makes pure functions of the module that `make` builds, without making any parameters."""
     definition, abstract = nnx.split(nnx.eval_shape(lambda: make(nnx.Rngs(0))))
 
     def init(key: jax.Array) -> Params:

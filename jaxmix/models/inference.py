@@ -1,16 +1,19 @@
-"""What trained image models are used for: features, predicted patches and captions."""
+"""Uses of trained models: features, predicted patches, captions, and likelihoods of text."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxmix.models.functional import Params
+from jaxmix.models.model import token_losses
 from jaxmix.models.multimodal import MultimodalConfig, early_fusion
 from jaxmix.models.ranges import prefix_ranges
+from jaxmix.models.text import TextConfig, text_functional
 from jaxmix.models.vision import VisionConfig, VisionModel, vision_functional
 
 Logits = Callable[[jax.Array], jax.Array]
@@ -18,15 +21,15 @@ Logits = Callable[[jax.Array], jax.Array]
 
 @functools.partial(jax.jit, static_argnames="config")
 def features(config: VisionConfig, params: Params, patches_BxKxP: jax.Array) -> jax.Array:
-    """The encoder's features of every patch, all of which see one another.
+    """The encoder's features of every patch; all patches see one another.
 
     Args:
-        config: of the model.
-        params: of the model; the encoder's alone are used.
+        config: configuration of the model.
+        params: its parameters; only the encoder's are used.
         patches_BxKxP: raw pixels, uint8.
 
     Returns:
-        [B, K, D] in the type of the model's products.
+        [B, K, D] in the dtype of the model's products.
     """
     return _encode(vision_functional(config).bind(params), patches_BxKxP)
 
@@ -35,13 +38,13 @@ def features(config: VisionConfig, params: Params, patches_BxKxP: jax.Array) -> 
 def predict_patches(
     config: VisionConfig, params: Params, batch: Mapping[str, jax.Array]
 ) -> jax.Array:
-    """What the model expects of the second patch to the last, given those before.
+    """Predicts the second to the last patch of each picture, each from those before it.
 
     Args:
-        config: of the model.
-        params: of the model.
-        batch: holds `patches` uint8 [B, K, P] and `prefix` int [B]; patches inside the prefix were
-            seen before they are predicted.
+        config: configuration of the model.
+        params: its parameters.
+        batch: `patches` uint8 [B, K, P] and `prefix` int [B]; patches inside the prefix are seen
+            before they are predicted.
 
     Returns:
         Float32 [B, K - 1, P], standardized: every patch has zero mean and unit variance.
@@ -59,27 +62,27 @@ def write_captions(
     end: int | jax.Array,
     length: int,
 ) -> jax.Array:
-    """Writes the likeliest token after the likeliest token, a whole forward pass for each.
+    """Writes captions greedily, with a whole forward pass per token.
 
     Args:
-        config: of a model of either family.
-        params: of the model.
-        patches_BxKxP: raw pixels, uint8, one picture a row.
-        end: the end-of-text token, which marks the start of a vision model's captions too.
-        length: tokens to write.
+        config: configuration of a model of either family.
+        params: its parameters.
+        patches_BxKxP: raw pixels, uint8, one picture per row.
+        end: the end-of-text token, which also marks the start of a vision model's captions.
+        length: number of tokens to write.
 
     Returns:
-        int32 [B, length]; captions that end early go on with `end`.
+        int32 [B, length]; captions that end early are filled with `end`.
     """
     if isinstance(config, VisionConfig):
         logits = _vision_captions(config, params, patches_BxKxP)
     else:
         logits = _multimodal_captions(config, params, patches_BxKxP)
 
-    def write(place: jax.Array, tokens: jax.Array) -> jax.Array:
-        likeliest = logits(tokens[:, :-1])[:, place].argmax(-1)
-        over = (place > 0) & (tokens[:, place] == end)
-        return tokens.at[:, place + 1].set(jnp.where(over, end, likeliest).astype(jnp.int32))
+    def write(position: jax.Array, tokens: jax.Array) -> jax.Array:
+        likeliest = logits(tokens[:, :-1])[:, position].argmax(-1)
+        over = (position > 0) & (tokens[:, position] == end)
+        return tokens.at[:, position + 1].set(jnp.where(over, end, likeliest).astype(jnp.int32))
 
     start = jnp.full((len(patches_BxKxP), length + 1), end, jnp.int32)
     return jax.lax.fori_loop(0, length, write, start)[:, 1:]
@@ -90,7 +93,7 @@ def _encode(module: VisionModel, patches_BxKxP: jax.Array) -> jax.Array:
 
 
 def _vision_captions(config: VisionConfig, params: Params, patches_BxKxP: jax.Array) -> Logits:
-    """Captions behind a start marker, [B, S], to the logits of their tokens, [B, S, vocab]."""
+    """A function of captions after a start marker, [B, S], to their logits, [B, S, vocab]."""
     module = vision_functional(config).bind(params)
     seen = _encode(module, patches_BxKxP)
     return lambda tokens: module.decode(seen, tokens).logits
@@ -99,7 +102,7 @@ def _vision_captions(config: VisionConfig, params: Params, patches_BxKxP: jax.Ar
 def _multimodal_captions(
     config: MultimodalConfig, params: Params, patches_BxKxP: jax.Array
 ) -> Logits:
-    """The same; here the last patch predicts the first token, and there is no start marker."""
+    """The same, but the last patch predicts the first token, without a start marker."""
     config.grid.check(patches_BxKxP, per_picture=True)
     module = early_fusion(config).bind(params)
     batch, patches = patches_BxKxP.shape[:2]
@@ -113,3 +116,35 @@ def _multimodal_captions(
         return module(tokens, pixels, is_patch, keys)[:, patches - 1 :]
 
     return logits
+
+
+class Likelihood(NamedTuple):
+    """The likelihood of tokens in a batch of rows.
+
+    Attributes:
+        sums: log-probability of the counted tokens together, in nats, float32 [B].
+        greedy: whether each counted token is the likeliest at its position, bool [B].
+    """
+
+    sums: jax.Array
+    greedy: jax.Array
+
+
+@functools.partial(jax.jit, static_argnames="config")
+def likelihood(
+    config: TextConfig, params: Params, tokens_BxU: jax.Array, counted_BxT: jax.Array
+) -> Likelihood:
+    """Scores some tokens of every row, each given all tokens before it.
+
+    Args:
+        config: configuration of the model.
+        params: its parameters.
+        tokens_BxU: int [B, T + 1]; tokens after the last counted one do not matter.
+        counted_BxT: whether token t + 1 counts, bool [B, T].
+    """
+    tokens = tokens_BxU.astype(jnp.int32)
+    targets = tokens[:, 1:]
+    logits = text_functional(config).bind(params)(tokens[:, :-1])
+    sums = -jnp.where(counted_BxT, token_losses(logits, targets), 0.0).sum(1)
+    likeliest = logits.argmax(-1) == targets
+    return Likelihood(sums, (likeliest | ~counted_BxT).all(1))

@@ -1,7 +1,7 @@
-"""The parts that every transformer of the three families is made of.
+"""The layers of the transformers of all families.
 
-Shapes are written in names: B records, T positions, D width, H heads, K width of a head, F width of
-the feed-forward layer.
+Names give shapes: B records, T positions, D width, H heads, K width of a head, F width of the
+feed-forward layer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Initializer = Callable[[jax.Array, tuple[int, ...]], jax.Array]
 
 
 def fan_in(scale: float = 1.0) -> Initializer:
-    """Normal with standard deviation scale / sqrt(fan-in); stacked kernels count their own rows."""
+    """Normal with standard deviation scale / sqrt(fan-in); the fan-in is the second-last axis."""
 
     def draw(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         return scale * jax.random.normal(key, shape) / shape[-2] ** 0.5
@@ -66,7 +66,7 @@ class LayerNorm(nnx.Module):
 
 
 def rope(x_BxTxHxK: jax.Array, base: float = 10_000.0) -> jax.Array:
-    """Rotary positions: the two halves of every head turn by angles t / base^(2i/K)."""
+    """Rotary positions: rotates the two halves of every head by angles t / base^(2i/K)."""
     positions, half = x_BxTxHxK.shape[1], x_BxTxHxK.shape[-1] // 2
     rates = base ** (-jnp.arange(half) / half)
     angles = jnp.arange(positions)[:, None] * rates
@@ -76,7 +76,7 @@ def rope(x_BxTxHxK: jax.Array, base: float = 10_000.0) -> jax.Array:
 
 
 class Attention(nnx.Module):
-    """Self-attention, with rotary positions and QK-norm where asked for."""
+    """Self-attention, optionally with rotary positions and QK-norm."""
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class Attention(nnx.Module):
         self.k_norm = RMSNorm(width // heads) if qk_norm else nnx.data(None)
 
     def __call__(self, x_BxTxD: jax.Array, keys: KeyRanges | None = None) -> jax.Array:
-        """[B, T, D] to the same; causal where no ranges of keys are given."""
+        """[B, T, D] to the same; causal if no ranges of keys are given."""
         batch, length, width = x_BxTxD.shape
         qkv = self.qkv(x_BxTxD).reshape(batch, length, 3, self.heads, width // self.heads)
         q, k, v = (qkv[:, :, i] for i in range(3))
@@ -109,7 +109,7 @@ class Attention(nnx.Module):
 
 
 def causal_attention(q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-    """Every position sees itself and what came before; arrays are [B, T, H, K].
+    """Every position sees itself and those before it; arrays are [B, T, H, K].
 
     ::
 
@@ -135,9 +135,9 @@ def ranged_attention(
 
 
 def _masked_attention(q: jax.Array, k: jax.Array, v: jax.Array, seen: jax.Array) -> jax.Array:
-    """Attention by plain products; `seen` is bool, [T, T] or [B, 1, T, T], with no empty row."""
-    # Heads before positions makes plain matrix products, and dividing what is summed rather than
-    # the scores saves a pass over them: a gradient on a CPU takes a tenth to a quarter less time.
+    """Attention by matrix products; `seen` is bool, [T, T] or [B, 1, T, T], without empty rows."""
+    # Heads before positions give plain matrix products, and dividing the sums rather than the
+    # scores saves a pass over them: a gradient on a CPU takes 10 to 25% less time.
     q, k, v = (x.swapaxes(1, 2) for x in (q, k, v))
     scores = jnp.matmul(q, k.swapaxes(2, 3), preferred_element_type=jnp.float32)
     scores_BxHxTxT = jnp.where(seen, scores * q.shape[-1] ** -0.5, -jnp.inf)

@@ -1,4 +1,4 @@
-"""A model as two pure functions, which is all that a trainer sees of it; one maker a family."""
+"""Models as pure functions, which is all that training uses; one maker per family."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from jaxmix.models.blocks import StackConfig
-from jaxmix.models.functional import Params, functional
+from jaxmix.models.functional import Params
 from jaxmix.models.multimodal import MultimodalConfig, early_fusion
 from jaxmix.models.pixels import standardized
 from jaxmix.models.ranges import KeyRanges
-from jaxmix.models.text import TextConfig, TextLM
+from jaxmix.models.text import TextConfig, text_functional
 from jaxmix.models.vision import (
     VisionConfig,
     masked_mean,
@@ -29,12 +29,12 @@ Batch = Mapping[str, jax.Array]
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses of a batch by record, so that means and standard errors can be taken of them.
+    """Losses of the records of a batch.
 
     Attributes:
-        sums: [B], nats, summed over the record.
-        counts: [B], tokens that were predicted; may be 0.
-        parts: further sums over the same counts by name, [B] each, that `sums` is made of.
+        sums: sum of the loss over each record in nats, [B].
+        counts: number of tokens that were predicted, [B]; may be 0.
+        parts: the components of `sums`, by name, [B] each.
     """
 
     sums: jax.Array
@@ -47,14 +47,14 @@ jax.tree_util.register_dataclass(Losses, ["sums", "counts", "parts"], [])
 
 @dataclass(frozen=True)
 class Model:
-    """What training needs of a model of any family.
+    """A model of any family.
 
     Attributes:
-        init: key to parameters; pure, so that fleets can vmap it.
-        losses: parameters and a batch to the losses of its records.
-        flops_per_token: of a training step's forward and backward pass with causal attention, as a
-            function of a record's length in positions: tokens, and patches of pictures.
-        outside: names of the parameters that `n_params` leaves out.
+        init: takes a key and returns parameters; fleets vmap it.
+        losses: takes parameters and a batch and returns the losses of its records.
+        flops_per_token: FLOPs of forward and backward pass with causal attention, as a function of
+            a record's length in positions (tokens and patches).
+        outside: names of the parameters that `n_params` does not count.
     """
 
     init: Callable[[jax.Array], Params]
@@ -71,10 +71,10 @@ class Model:
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """Parameters: `n_params`, the run table's N, and all of them.
+    """Numbers of parameters: `n_params`, the run table's N, and all.
 
-    N is without embedding and head; of a vision model it is the encoder alone, which is what is
-    kept after training.
+    N leaves out embedding and head. For a vision model it counts only the encoder, which is the
+    part that is used after training.
     """
 
     n_params: int
@@ -95,7 +95,7 @@ def text_model(config: TextConfig) -> Model:
         >>> model.count()
         ParameterCount(n_params=24864, n_params_total=41312)
     """
-    pure = functional(lambda rngs: TextLM(config, rngs))
+    pure = text_functional(config)
 
     def losses(params: Params, batch: Batch) -> Losses:
         tokens = batch["tokens"].astype(jnp.int32)
@@ -108,10 +108,10 @@ def text_model(config: TextConfig) -> Model:
 def multimodal_model(config: MultimodalConfig) -> Model:
     """An early-fusion model of text and pictures in packed rows.
 
-    Batches hold, for rows of T positions and patches of P numbers: `tokens` int [B, T], the input;
-    `targets` int [B, T], the text token that follows; `counted` [B, T], 1 where the loss counts;
-    `patches` uint8 [B, T, P], raw pixels; `is_patch` [B, T], 1 where they are the input;
-    `key_start` and `key_end` int [B, T], the keys that a position sees.
+    Batches have rows of T positions and patches of P values: `tokens` int [B, T], the input;
+    `targets` int [B, T], the text token that follows; `counted` [B, T], 1 if the loss counts;
+    `patches` uint8 [B, T, P], raw pixels; `is_patch` [B, T], 1 if they are the input; `key_start`
+    and `key_end` int [B, T], the keys that a position sees.
 
     The loss is the cross-entropy of the text; pictures are not predicted.
 
@@ -133,14 +133,15 @@ def multimodal_model(config: MultimodalConfig) -> Model:
 
 
 def vision_model(config: VisionConfig) -> Model:
-    """A vision encoder with the decoder that trains it; records count 1 each.
+    """A vision encoder with the decoder that trains it; every record has a count of 1.
 
-    Batches hold, for K patches of P numbers and captions of S tokens: `patches` uint8 [B, K, P],
-    raw pixels; `prefix` int [B], patches that see one another; `tokens` int [B, S], the caption
-    behind a start marker; `targets` int [B, S], the caption; `counted` [B, S], 1 where it counts.
+    Batches have K patches of P values and captions of S tokens: `patches` uint8 [B, K, P], raw
+    pixels; `prefix` int [B], the number of patches that see one another; `tokens` int [B, S], the
+    caption after a start marker; `targets` int [B, S], the caption; `counted` [B, S], 1 if the loss
+    counts.
 
-    A record's loss is AIMv2's, caption + alpha * image. Its parts are the mean cross-entropy of the
-    caption's tokens, in nats, and the mean squared error of standardized patches behind the prefix.
+    The loss is AIMv2's, caption + alpha * image. Its parts are the mean cross-entropy of the
+    caption's tokens, in nats, and the mean squared error of standardized patches after the prefix.
 
     Example:
         >>> config = VisionConfig(257, 32, depth=2, heads=2, decoder_width=32, decoder_depth=1)
@@ -173,11 +174,11 @@ def _language_model(
     stack: StackConfig,
     vocab_size: int,
 ) -> Model:
-    """A causal model of tokens, with the FLOPs of one."""
+    """A causal model of tokens, which counts their FLOPs."""
 
     def flops_per_token(length: int) -> float:
         matrices = model.count().n_params + stack.width * vocab_size
-        # A causal row sees (length + 1) / 2 keys on average.
+        # A causal position sees (length + 1) / 2 keys on average.
         return 3.0 * (2 * matrices + stack.attention_flops((length + 1) / 2))
 
     model = Model(init, losses, flops_per_token)

@@ -10,64 +10,33 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxmix.models.blocks import Compute, Remat, StackConfig, make_blocks, run_blocks
+from jaxmix.models.blocks import StackConfig, make_blocks, run_blocks
 from jaxmix.models.functional import Functional, functional
 from jaxmix.models.layers import Linear, RMSNorm, fan_in
-from jaxmix.models.pixels import PatchGrid, centered
+from jaxmix.models.pixels import ImageConfig, centered
 from jaxmix.models.ranges import KeyRanges, key_pairs
 
 
 @dataclass(frozen=True)
-class MultimodalConfig:
+class MultimodalConfig(ImageConfig):
     """An early-fusion model: RoPE by position in the row, SwiGLU, RMSNorm, no biases.
 
-    Positions are told apart by their distances alone, so that a document computes the same wherever
-    it lies in a packed row.
+    Only distances between positions matter, so that a document gives the same result anywhere in a
+    packed row.
 
     Attributes:
-        vocab_size: tokens of the tokenizer.
-        width: latent dimension d, the paper's only knob of scale.
-        depth: layers; 24 in the paper.
-        heads: attention heads; the width of a head is width / heads.
-        image_size: side of a picture in pixels.
-        patch_size: side of a patch in pixels.
-        qk_norm: RMSNorm of queries and keys, as in the paper.
-        compute: type of the products, "float32" or "bfloat16"; parameters are float32.
-        remat: what the backward pass computes again; see `TextConfig`.
-        scan: one block's program for all layers; see `TextConfig`.
+        qk_norm: whether queries and keys have an RMSNorm, as in the paper.
     """
 
-    vocab_size: int
-    width: int
-    depth: int = 24
-    heads: int = 16
-    image_size: int = 224
-    patch_size: int = 14
     qk_norm: bool = True
-    compute: Compute = "float32"
-    remat: Remat = "none"
-    scan: bool = True
 
     def __post_init__(self) -> None:
-        _ = self.stack, self.grid  # both say what is wrong with them, if anything is
+        _ = self.stack, self.grid  # check the heads and the patches
 
     @property
     def stack(self) -> StackConfig:
         """The blocks."""
-        return StackConfig(
-            self.width,
-            self.depth,
-            self.heads,
-            qk_norm=self.qk_norm,
-            compute=self.compute,
-            remat=self.remat,
-            scan=self.scan,
-        )
-
-    @property
-    def grid(self) -> PatchGrid:
-        """How pictures are cut."""
-        return PatchGrid(self.image_size, self.patch_size)
+        return self.make_stack(qk_norm=self.qk_norm)
 
 
 class EarlyFusion(nnx.Module):
@@ -102,15 +71,15 @@ class EarlyFusion(nnx.Module):
 
 
 def early_fusion(config: MultimodalConfig) -> Functional[EarlyFusion]:
-    """The module apart from its parameters."""
+    """The module as pure functions of its parameters."""
     return functional(lambda rngs: EarlyFusion(config, rngs))
 
 
 def batch_flops(config: MultimodalConfig, batch: Mapping[str, Any]) -> float:
-    """FLOPs of forward and backward pass on one batch, attention by its ranges of keys.
+    """FLOPs of forward and backward pass on one batch, with attention counted by ranges of keys.
 
-    Matrix products count at every position, padding too, but for the projection of pixels, which
-    counts at patches.
+    Matrix products count at every position, including padding, except for the projection of pixels,
+    which counts at patches.
     """
     stack = config.stack
     weights = batch["tokens"].size * (stack.weights + config.width * config.vocab_size)

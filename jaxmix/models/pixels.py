@@ -1,6 +1,6 @@
-"""Pictures as patches: their number, what goes into a model and what is predicted of them.
+"""Pictures as patches: their number, the inputs of models, and the targets of predictions.
 
-A patch is a row of P = 3 * patch_size^2 raw pixels, uint8; patches are read row by row.
+A patch is a row of P = 3 * patch_size^2 raw pixels, uint8; patches are ordered row by row.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxmix.errors import JaxmixError
+from jaxmix.models.blocks import ModelConfig
 
-# Gray levels squared: less than rounding to whole levels brings about, so that it matters for
-# patches of a single color alone, which become zeros.
+# Gray levels squared: less than the variance of rounding to whole levels, so that it only matters
+# for patches of a single color, which become zeros.
 _FLAT = 0.01
 
 
@@ -38,23 +39,23 @@ class PatchGrid:
 
     @property
     def patches(self) -> int:
-        """Patches K of a picture."""
+        """Number K of patches in a picture."""
         return (self.image_size // self.patch_size) ** 2
 
     @property
     def patch_dim(self) -> int:
-        """Numbers P of a patch: pixels x RGB."""
+        """Number P of values in a patch: pixels x RGB."""
         return 3 * self.patch_size**2
 
     def check(self, patches: jax.Array, per_picture: bool) -> None:
-        """Compares the shape of a batch's patches with the grid.
+        """Checks the shape of a batch's patches.
 
         Args:
             patches: [B, K, P], or [B, T, P] in packed rows.
-            per_picture: the second axis is one picture's.
+            per_picture: whether the second axis is that of one picture.
 
         Raises:
-            JaxmixError: they are cut otherwise.
+            JaxmixError: they do not fit the grid.
         """
         wrong = patches.shape[2] != self.patch_dim
         if wrong or (per_picture and patches.shape[1] != self.patches):
@@ -65,13 +66,31 @@ class PatchGrid:
             )
 
 
+@dataclass(frozen=True)
+class ImageConfig(ModelConfig):
+    """Settings of the families that read pictures.
+
+    Attributes:
+        image_size: side of a picture in pixels.
+        patch_size: side of a patch in pixels.
+    """
+
+    image_size: int = 224
+    patch_size: int = 14
+
+    @property
+    def grid(self) -> PatchGrid:
+        """How pictures are cut."""
+        return PatchGrid(self.image_size, self.patch_size)
+
+
 def centered(patches: jax.Array) -> jax.Array:
     """Raw pixels to -1 to 1, in float32."""
     return patches.astype(jnp.float32) / 127.5 - 1
 
 
 def standardized(patches: jax.Array) -> jax.Array:
-    """Raw pixels [..., P] to zero mean and unit variance in every patch, as He et al. (MAE) do."""
+    """Raw pixels [..., P] with zero mean and unit variance per patch, as in He et al. (MAE)."""
     pixels = patches.astype(jnp.float32)
     pixels = pixels - pixels.mean(-1, keepdims=True)
     return pixels * jax.lax.rsqrt((pixels * pixels).mean(-1, keepdims=True) + _FLAT)

@@ -1,13 +1,11 @@
-"""Sizes by name, of all families: those of the paper, ladders for one GPU, and tiny ones."""
+"""Named sizes of all families: those of the paper, ladders for one GPU, and tiny ones."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from jaxmix.errors import JaxmixError
+from jaxmix.errors import JaxmixError, hint
 from jaxmix.models.blocks import Style
 from jaxmix.models.multimodal import MultimodalConfig
 from jaxmix.models.text import TextConfig
@@ -26,19 +24,19 @@ _PICTURES: dict[Scale, tuple[int, int]] = {"paper": (224, 14), "gpu": (64, 8), "
 
 @dataclass(frozen=True)
 class Preset:
-    """A size.
+    """The size of a model; width, depth, heads and parameters of a vision model are its encoder's.
 
     Attributes:
-        name: such as llama-412m or tiny-64.
-        width: latent dimension; of a vision model, the encoder's.
-        depth: layers; of a vision model, the encoder's.
-        style: of the model.
-        source: where the size is from.
-        parameters: stated there, embeddings included, of a vision model the encoder's; None for our
-            own sizes.
+        name: name of the preset, such as llama-412m or tiny-64.
+        width: latent dimension.
+        depth: number of layers.
+        style: "llama" or "gpt2".
+        source: origin of the size.
+        parameters: number of parameters that the source states, including embeddings; None if it
+            states none.
         family: "text", "multimodal" or "vision".
-        scale: what it is for: the "paper", one "gpu", or "tiny" proxies on CPU cores.
-        stated_rate: peak learning rate of the source; None where it follows `learning_rate`.
+        scale: "paper", "gpu" for a single GPU, or "tiny" for proxies on CPU cores.
+        stated_rate: peak learning rate of the source; None if it follows `learning_rate`.
     """
 
     name: str
@@ -53,10 +51,10 @@ class Preset:
 
     @property
     def heads(self) -> int:
-        """Heads of width 16 in tiny models, 64 in GPT-2-style and one-GPU ones.
+        """Number of heads: of width 16 in tiny models, of 64 in GPT-2-style and one-GPU models.
 
-        The others' are the widest that GPU kernels take: multiples of 8 up to 128. That is the 128
-        of AIMv2 where the width allows it; tables 5 and 6 state no heads.
+        Other heads are the widest that GPU kernels support, multiples of 8 up to 128. AIMv2 has
+        128; tables 5 and 6 state no heads.
         """
         if self.scale == "tiny":
             return max(1, self.width // 16)
@@ -70,97 +68,64 @@ class Preset:
         return self.stated_rate or learning_rate(self.width)
 
 
-def _llama(name: str, width: int, parameters: float) -> Preset:
-    return Preset(f"llama-{name}", width, 24, "llama", "table 5", parameters)
+# Source and family of the paper's sizes by the prefix of their names.
+_PAPER: dict[str, tuple[str, FamilyName]] = {
+    "llama": ("table 5", "text"),
+    "gpt2": ("table 7", "text"),
+    "nmm": ("table 6", "multimodal"),
+    "lvm": ("table 1", "vision"),
+}
 
 
-def _gpt2(name: str, width: int, parameters: float) -> Preset:
-    return Preset(f"gpt2-{name}", width, 24, "gpt2", "table 7", parameters)
+def _paper(name: str, width: int, parameters: float, rate: float | None = None) -> Preset:
+    prefix = name.partition("-")[0]
+    source, family = _PAPER[prefix]
+    style = "gpt2" if prefix == "gpt2" else "llama"
+    return Preset(name, width, 24, style, source, parameters, family, stated_rate=rate)
 
 
-def _nmm(name: str, width: int, parameters: float, rate: float) -> Preset:
-    return Preset(
-        f"nmm-{name}", width, 24, "llama", "table 6", parameters, "multimodal", stated_rate=rate
-    )
-
-
-def _lvm(name: str, width: int, parameters: float) -> Preset:
-    return Preset(f"lvm-{name}", width, 24, "llama", "table 1", parameters, "vision")
-
-
-def _tiny(prefix: str, width: int, family: FamilyName) -> Preset:
-    name, source = f"{prefix}tiny-{width}", "for two CPU cores"
-    return Preset(name, width, 3, "llama", source, family=family, scale="tiny")
-
-
-def _gpu(prefix: str, width: int, family: FamilyName) -> Preset:
-    name = f"{prefix}gpu-{width}"
-    return Preset(name, width, 12, "llama", "for one GPU", family=family, scale="gpu")
+def _ours(prefix: str, family: FamilyName, scale: Scale, *widths: int) -> list[Preset]:
+    depth, source = {"tiny": (3, "for two CPU cores"), "gpu": (12, "for one GPU")}[scale]
+    named = ((f"{prefix}{scale}-{width}", width) for width in widths)
+    return [Preset(n, w, depth, "llama", source, family=family, scale=scale) for n, w in named]
 
 
 # The stated counts agree, within 5%, with 24 * 12 * d^2 and two matrices of 50,432 tokens in
-# tables 5 and 6, and with one matrix of 32,000 tokens in table 7 (but for its 3B, which is 2.82e9
-# then). Table 1 gives the encoders' counts alone: 306M is AIMv2-L's width of 1024, and the other
+# tables 5 and 6, and with one matrix of 32,000 tokens in table 7, except for its 3B, which gives
+# 2.82e9. Table 1 states only the encoders' counts: 306M is AIMv2-L's width of 1024, and the other
 # widths are chosen to agree within 5%.
 _ALL = (
-    _llama("412m", 1024, 412e6),
-    _llama("834m", 1536, 834e6),
-    _llama("1.1b", 1792, 1.1e9),
-    _llama("1.4b", 2048, 1.4e9),
-    _llama("3b", 3072, 3e9),
-    _llama("7b", 4864, 7e9),
-    _gpt2("90m", 512, 90e6),
-    _gpt2("200m", 768, 200e6),
-    _gpt2("350m", 1024, 350e6),
-    _gpt2("700m", 1536, 700e6),
-    _gpt2("1.3b", 2048, 1.3e9),
-    _gpt2("3b", 3072, 3e9),
-    *(_tiny("", width, "text") for width in (16, 24, 32, 48, 64, 96, 128, 192, 256)),
-    _nmm("275m", 800, 275e6, 1.5e-3),
-    _nmm("468m", 1088, 468e6, 1.5e-3),
-    _nmm("932m", 1632, 932e6, 5e-4),
-    _nmm("1.6b", 2208, 1.63e9, 4.2e-4),
-    _nmm("2.3b", 2624, 2.28e9, 4e-4),
-    _nmm("3.4b", 3232, 3.35e9, 3.5e-4),
-    _nmm("8.1b", 5120, 8.13e9, 2.4e-4),
-    *(_tiny("nmm-", width, "multimodal") for width in (16, 24, 32, 48, 64, 96, 128)),
-    *(_gpu("nmm-", width, "multimodal") for width in (256, 384, 512)),
-    _lvm("89m", 560, 89e6),
-    _lvm("157m", 728, 157e6),
-    _lvm("306m", 1024, 306e6),
-    _lvm("531m", 1344, 531e6),
-    _lvm("1.1b", 1920, 1.1e9),
-    *(_tiny("lvm-", width, "vision") for width in (16, 24, 32, 48, 64, 96, 128)),
-    *(_gpu("lvm-", width, "vision") for width in (256, 384, 512)),
+    _paper("llama-412m", 1024, 412e6),
+    _paper("llama-834m", 1536, 834e6),
+    _paper("llama-1.1b", 1792, 1.1e9),
+    _paper("llama-1.4b", 2048, 1.4e9),
+    _paper("llama-3b", 3072, 3e9),
+    _paper("llama-7b", 4864, 7e9),
+    _paper("gpt2-90m", 512, 90e6),
+    _paper("gpt2-200m", 768, 200e6),
+    _paper("gpt2-350m", 1024, 350e6),
+    _paper("gpt2-700m", 1536, 700e6),
+    _paper("gpt2-1.3b", 2048, 1.3e9),
+    _paper("gpt2-3b", 3072, 3e9),
+    *_ours("", "text", "tiny", 16, 24, 32, 48, 64, 96, 128, 192, 256),
+    _paper("nmm-275m", 800, 275e6, 1.5e-3),
+    _paper("nmm-468m", 1088, 468e6, 1.5e-3),
+    _paper("nmm-932m", 1632, 932e6, 5e-4),
+    _paper("nmm-1.6b", 2208, 1.63e9, 4.2e-4),
+    _paper("nmm-2.3b", 2624, 2.28e9, 4e-4),
+    _paper("nmm-3.4b", 3232, 3.35e9, 3.5e-4),
+    _paper("nmm-8.1b", 5120, 8.13e9, 2.4e-4),
+    *_ours("nmm-", "multimodal", "tiny", 16, 24, 32, 48, 64, 96, 128),
+    *_ours("nmm-", "multimodal", "gpu", 256, 384, 512),
+    _paper("lvm-89m", 560, 89e6),
+    _paper("lvm-157m", 728, 157e6),
+    _paper("lvm-306m", 1024, 306e6),
+    _paper("lvm-531m", 1344, 531e6),
+    _paper("lvm-1.1b", 1920, 1.1e9),
+    *_ours("lvm-", "vision", "tiny", 16, 24, 32, 48, 64, 96, 128),
+    *_ours("lvm-", "vision", "gpu", 256, 384, 512),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
-
-
-def _text(preset: Preset, length: int | None, settings: dict[str, Any]) -> dict[str, Any]:
-    settings |= {"style": preset.style, "tied": preset.style == "gpt2"}
-    return settings if length is None else settings | {"max_length": length}
-
-
-def _multimodal(preset: Preset, length: int | None, settings: dict[str, Any]) -> dict[str, Any]:
-    image_size, patch_size = _PICTURES[preset.scale]
-    return settings | {"image_size": image_size, "patch_size": patch_size}
-
-
-def _vision(preset: Preset, length: int | None, settings: dict[str, Any]) -> dict[str, Any]:
-    settings = _multimodal(preset, length, settings)
-    if preset.scale != "paper":  # else AIMv2's decoder, which is the default
-        depth = {"gpu": preset.depth // 2, "tiny": 2}[preset.scale]
-        settings |= {"decoder_width": preset.width, "decoder_depth": depth}
-        settings |= {"decoder_heads": preset.heads}
-    return settings
-
-
-_Settings = Callable[[Preset, int | None, dict[str, Any]], dict[str, Any]]
-_FAMILIES: dict[FamilyName, tuple[type, _Settings]] = {
-    "text": (TextConfig, _text),
-    "multimodal": (MultimodalConfig, _multimodal),
-    "vision": (VisionConfig, _vision),
-}
 
 
 def get_preset(name: str, vocab_size: int, length: int | None = None, **overrides: Any) -> Any:
@@ -168,13 +133,13 @@ def get_preset(name: str, vocab_size: int, length: int | None = None, **override
 
     Args:
         name: one of PRESETS.
-        vocab_size: tokens of the tokenizer.
+        vocab_size: number of tokens of the tokenizer.
         length: longest window of a text model, None for its default; the other families take
             records of any length.
-        **overrides: fields of the family's configuration to set otherwise.
+        **overrides: fields of the family's configuration.
 
     Returns:
-        `TextConfig`, `MultimodalConfig` or `VisionConfig`, as the preset's family is.
+        `TextConfig`, `MultimodalConfig` or `VisionConfig`, depending on the preset's family.
 
     Raises:
         JaxmixError: there is no such preset.
@@ -189,13 +154,23 @@ def get_preset(name: str, vocab_size: int, length: int | None = None, **override
         "width": preset.width,
         "depth": preset.depth,
         "heads": preset.heads,
-        # Few layers compile fast enough to be written out one by one, which runs faster on a CPU.
+        # Unrolled layers run faster on a CPU, and few of them compile fast enough.
         "scan": not tiny,
         "compute": "float32" if tiny else "bfloat16",
         "remat": "none" if tiny else "dots",
     }
-    config, complete = _FAMILIES[preset.family]
-    return config(**{**complete(preset, length, settings), **overrides})
+    if preset.family == "text":
+        settings |= {"style": preset.style, "tied": preset.style == "gpt2"}
+        settings |= {} if length is None else {"max_length": length}
+        return TextConfig(**{**settings, **overrides})
+    settings["image_size"], settings["patch_size"] = _PICTURES[preset.scale]
+    if preset.family == "multimodal":
+        return MultimodalConfig(**{**settings, **overrides})
+    if preset.scale != "paper":  # whose decoder is AIMv2's, the default
+        depth = 2 if tiny else preset.depth // 2
+        settings |= {"decoder_width": preset.width, "decoder_depth": depth}
+        settings |= {"decoder_heads": preset.heads}
+    return VisionConfig(**{**settings, **overrides})
 
 
 def family_of(name: str) -> FamilyName:
@@ -212,8 +187,7 @@ def family_of(name: str) -> FamilyName:
 
 def _find(name: str) -> Preset:
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, 3, 0.4) or list(PRESETS)
-        raise JaxmixError(f"unknown preset '{name}'; nearest: {', '.join(near)}")
+        raise JaxmixError(f"unknown preset '{name}'; {hint(name, PRESETS)}")
     return PRESETS[name]
 
 

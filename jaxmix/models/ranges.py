@@ -1,8 +1,8 @@
-"""Which keys a position sees, where they are neighbors: from a start up to, not including, an end.
+"""Ranges of keys that each position sees: from a start up to, but not including, an end.
 
-Text is causal, pictures see themselves whole, and documents that are packed into one row do not see
-each other: all three are ranges. Two documents, the second behind a picture of three patches, and
-padding, which sees itself so that no softmax is over nothing::
+Text is causal, the patches of a picture see one another, and documents that are packed into one row
+do not see each other: ranges describe all three. Here are two documents, the second with a picture
+of three patches, and padding, which sees itself so that no softmax is empty::
 
     key         0 1 2 3 4 5 6 7 8
     0  text     x . . . . . . . .
@@ -15,7 +15,7 @@ padding, which sees itself so that no softmax is over nothing::
     7  padding  . . . . . . . x .
     8  padding  . . . . . . . . x
 
-They take O(T) to keep and move, and they count the work of attention exactly.
+They take O(T) memory, and they count the work of attention exactly.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ import jax.numpy as jnp
 
 
 class KeyRanges(NamedTuple):
-    """Position t of a row sees keys start[t] up to end[t] - 1; both are int [B, T]."""
+    """Position t of a row sees keys start[t] to end[t] - 1; both are int [B, T]."""
 
     start: jax.Array
     end: jax.Array
 
 
 def prefix_ranges(prefix_B: jax.Array, length: int) -> KeyRanges:
-    """The first positions see one another, the rest what came before: int [B] to [B, length].
+    """The positions of a prefix see one another, the rest are causal: int [B] to [B, length].
 
     With a prefix of 2::
 
@@ -50,16 +50,16 @@ def prefix_ranges(prefix_B: jax.Array, length: int) -> KeyRanges:
 
 def key_mask(key_start: jax.Array, key_end: jax.Array) -> jax.Array:
     """Whether row t sees key s, bool [B, T, T]; an empty range sees its own position."""
-    places = jnp.arange(key_start.shape[-1])
+    positions = jnp.arange(key_start.shape[-1])
     start, end = (x.astype(jnp.int32)[..., None] for x in (key_start, key_end))
-    seen = (start <= places) & (places < end)
-    return seen | ((start >= end) & (places[:, None] == places))
+    seen = (start <= positions) & (positions < end)
+    return seen | ((start >= end) & (positions[:, None] == positions))
 
 
 def key_pairs(key_start: Any, key_end: Any) -> int:
-    """Pairs of a row and a key that it sees, in a whole batch of ranges [B, T].
+    """Number of pairs of a row and a key that it sees, in a batch of ranges [B, T].
 
-    Exact for NumPy arrays; arrays of JAX are summed in int32.
+    It is exact for NumPy arrays; JAX arrays are summed in int32.
 
     >>> int(key_pairs(*prefix_ranges(jnp.array([0, 2]), 4)))
     21

@@ -8,81 +8,52 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from jaxmix.models.blocks import Compute, Remat, StackConfig, Style, make_blocks, run_blocks
+from jaxmix.models.blocks import ModelConfig, StackConfig, Style, make_blocks, run_blocks
+from jaxmix.models.functional import Functional, functional
 from jaxmix.models.layers import Linear, fan_in
 
 
 @dataclass(frozen=True)
-class TextConfig:
-    """A text model, everything that decides its parameters and its arithmetic.
+class TextConfig(ModelConfig):
+    """A text model.
 
     Attributes:
-        vocab_size: tokens of the tokenizer.
-        width: latent dimension d, the paper's only knob of scale.
-        depth: layers; 24 in the paper.
-        heads: attention heads; the width of a head is width / heads.
         style: "llama" (RoPE, SwiGLU, RMSNorm, no biases) or "gpt2" (learned positions, GELU,
             LayerNorm, biases).
-        qk_norm: RMSNorm of queries and keys.
-        tied: the head is the embedding itself, as in GPT-2.
+        qk_norm: whether queries and keys have an RMSNorm.
+        tied: whether the head is the embedding itself, as in GPT-2.
         max_length: longest window in tokens; only "gpt2" has parameters for it.
-        compute: type of the products, "float32" or "bfloat16"; parameters are float32.
-        remat: what the backward pass computes again: "none", "full" (every block), or "dots"
-            (all but the matrix products).
-        scan: one block's program for all layers, which compiles fast; unrolled runs faster where
-            layers are few.
     """
 
-    vocab_size: int
-    width: int
-    depth: int = 24
-    heads: int = 16
     style: Style = "llama"
     qk_norm: bool = False
     tied: bool = False
     max_length: int = 1024
-    compute: Compute = "float32"
-    remat: Remat = "none"
-    scan: bool = True
 
     def __post_init__(self) -> None:
-        _ = self.stack  # says what is wrong with the heads, if anything is
+        _ = self.stack  # checks the heads
 
     @property
     def stack(self) -> StackConfig:
         """The blocks."""
-        return StackConfig(
-            self.width,
-            self.depth,
-            self.heads,
-            style=self.style,
-            rotary=self.style == "llama",
-            qk_norm=self.qk_norm,
-            compute=self.compute,
-            remat=self.remat,
-            scan=self.scan,
-        )
-
-    @property
-    def inner(self) -> int:
-        """Width of the feed-forward layer: 8/3 d for SwiGLU to the next even number, else 4 d."""
-        return self.stack.inner
+        rotary = self.style == "llama"
+        return self.make_stack(style=self.style, rotary=rotary, qk_norm=self.qk_norm)
 
 
 class TextLM(nnx.Module):
-    """Embedding, blocks, norm and a head of its own; stacked block parameters lead with depth."""
+    """Embedding, blocks, norm and head; block parameters have a leading axis for the layers."""
 
     def __init__(self, config: TextConfig, rngs: nnx.Rngs):
         self.config = config
-        # A small head: the loss starts at ln(vocab), whatever the width. Tied to it, the embedding
-        # is as small, and the first norm makes up for that.
+        # A small head, so that the loss starts at ln(vocab) for any width. A tied embedding is as
+        # small, and the first norm makes up for that.
         small = 0.1 / config.width**0.5
         scale = small if config.tied else 1.0
         shape = (config.vocab_size, config.width)
         self.embedding = nnx.Param(scale * jax.random.normal(rngs.params(), shape))
         if config.style == "gpt2":
-            places = (config.max_length, config.width)
-            self.positions = nnx.Param(0.3 * scale * jax.random.normal(rngs.params(), places))
+            shape = (config.max_length, config.width)
+            self.positions = nnx.Param(0.3 * scale * jax.random.normal(rngs.params(), shape))
         self.blocks = make_blocks(config.stack, rngs)
         self.norm = config.stack.norm()
         self.head = nnx.data(None)
@@ -100,3 +71,8 @@ class TextLM(nnx.Module):
         if self.head is None:
             return (x @ self.embedding[...].astype(x.dtype).T).astype(jnp.float32)
         return self.head(x).astype(jnp.float32)
+
+
+def text_functional(config: TextConfig) -> Functional[TextLM]:
+    """The module as pure functions of its parameters."""
+    return functional(lambda rngs: TextLM(config, rngs))

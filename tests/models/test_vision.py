@@ -236,7 +236,7 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="the same image_size and patch_size"):
         other = dataclasses.replace(SMALL, image_size=32)
         jax.eval_shape(vision_model(other).losses, initial(), BATCH)
-    with pytest.raises(ValueError, match="width 18 is no multiple of 4"):
+    with pytest.raises(ValueError, match="width 18 is not a multiple of 4"):
         dataclasses.replace(SMALL, width=18)
     with pytest.raises(ValueError, match="does not divide into 5 heads"):
         dataclasses.replace(SMALL, decoder_heads=5)
