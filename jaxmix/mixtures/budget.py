@@ -2,12 +2,14 @@
 
 Training costs 6 N D FLOPs and serving T tokens 2 N T, so a budget C leaves
 D(N) = C / (6 N) - T / 3. The optimal value V(log N) = min_h L(N, D(N), h) has by the envelope
-theorem the slope of L at the optimal mixture alone::
+theorem the slope of the Lagrangian at the optimal mixture alone; with prices p_i of the weights that
+available tokens cap at c_i ∝ 1 / D::
 
-    dV/dlog N = dL/dlog N - C / (6 N D) dL/dlog D
+    dV/dlog N = dL/dlog N - C / (6 N D) (dL/dlog D + sum_i p_i c_i)
 
 All budgets are searched at once: every mixture problem of a grid of sizes in one batch, then the
-root of the slope between the neighbors of the best size.
+root of the slope between the neighbors of the best size. Within other constraints than bounds each
+mixture is a problem of its own, and the minimum between the neighbors is found from values alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +19,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import linprog, minimize_scalar
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
-from jaxmix.mixtures.optimize import Weights, optimize_many
+from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
+from jaxmix.laws import Inputs
+from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.optimize import Weights, as_laws, optimize, optimize_many
 from jaxmix.mixtures.optimum import Optima, Optimum
+from jaxmix.mixtures.solve.lanes import weighted_loss
 
 Array = jax.Array
 
 _GRID = 41
-_RATIOS = (1e-2, 1e6)  # tokens per parameter that are searched, where no sizes are given
+_RATIOS = (1e-2, 1e6)  # tokens per parameter that are searched if no sizes are given
 _ROUNDS = 60
-_TOLERANCE = 1e-10  # of log N
+_TOLERANCE = 1e-10  # of log N; 1e-7 from values alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,26 +44,32 @@ class Plan:
     Attributes:
         flops: budget C of training and serving.
         inference_tokens: T, served by the trained model.
-        n_params: N.
-        tokens: D.
-        optimum: the mixture there and its certificate.
-        epochs: passes over each domain whose unique tokens the laws are tied to.
+        optimum: N, D, the mixture there and its certificate.
+        epochs: passes over each domain whose available tokens are given.
         at_edge: the best size is the smallest or largest that was searched.
         sizes: [G] sizes that were searched; the isoFLOP curve is ``losses`` over them.
-        losses: [G] weighted loss at the optimal mixture of each.
+        losses: [G] objective at the optimal mixture of each.
         notes: what a reader should know before training, one sentence each.
     """
 
     flops: float
     inference_tokens: float
-    n_params: float
-    tokens: float
     optimum: Optimum
     epochs: dict[str, float]
     at_edge: bool
     sizes: np.ndarray
     losses: np.ndarray
     notes: tuple[str, ...]
+
+    @property
+    def n_params(self) -> float:
+        """N."""
+        return self.optimum.n_params
+
+    @property
+    def tokens(self) -> float:
+        """D."""
+        return self.optimum.tokens
 
     @property
     def tokens_per_param(self) -> float:
@@ -70,127 +82,172 @@ class Plan:
         return self.optimum.objective
 
 
-def plan_budget(laws: Sequence[FittedLaw], flops: float, **options: Any) -> Plan:
+def plan_budget(
+    laws: Sequence[FittedLaw], flops: float, constraints: Constraints | None = None, **options: Any
+) -> Plan:
     """The size, the tokens and the mixture that minimize the weighted loss at a budget.
 
     Args:
         laws: one fitted law per target; the same law over the same domains.
-        flops: C = 6 N D, and 2 N T where tokens are to be served.
-        **options: as for ``frontier``.
+        flops: C = 6 N D, and 2 N T if tokens are to be served.
+        constraints: as for ``frontier``.
+        **options: likewise.
 
     Raises:
         JaxmixError: as for ``frontier``.
     """
-    return frontier(laws, [flops], **options)[0]
+    return frontier(laws, [flops], constraints, **options)[0]
 
 
 def frontier(
     laws: Sequence[FittedLaw],
     flops: Sequence[float],
+    constraints: Constraints | None = None,
     *,
     inference_tokens: float = 0.0,
     sizes: tuple[float, float] | None = None,
     target_weights: Weights = None,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
+    at: Mapping[str, Any] | None = None,
     starts: int | None = None,
-    key: int = 0,
+    seed: int = 0,
 ) -> tuple[Plan, ...]:
     """Compute-optimal plans at many budgets, searched together.
 
     Args:
-        laws: one fitted law per target; the same law over the same domains. Tied to unique tokens
-            (``with_unique``), they count what repetition costs.
+        laws: one fitted law per target; the same law over the same domains.
         flops: budgets C, each above 0.
+        constraints: what every mixture must meet. Available tokens cap epochs at each size by its
+            own D, and a law that reads them counts what repetition costs.
         inference_tokens: T that the trained model will serve, at 2 N FLOPs each (Sardana et al.
             2023, arXiv 2401.00448); their cost is within the budget.
         sizes: smallest and largest N to search; the default is .01 to a million tokens per
             parameter.
         target_weights: as for ``optimize``.
-        minimum: smallest weight by domain.
-        maximum: largest weight by domain.
+        at: likewise.
         starts: starting points of each mixture problem.
-        key: seed of the random ones.
+        seed: of the random ones.
 
     Returns:
         Plans in the order of ``flops``.
 
     Raises:
-        JaxmixError: the law does not look at both N and D, a budget that buys no training, or what
+        JaxmixError: the law does not read both N and D, a budget that buys no training, or what
             ``optimize`` refuses.
 
     Source: Hoffmann et al. 2022 (arXiv 2203.15556), section 3.3, whose closed form it reproduces.
     """
+    laws = as_laws(laws)
     _check(laws, flops, inference_tokens, sizes)
-    options = {
-        "target_weights": target_weights,
-        "minimum": minimum,
-        "maximum": maximum,
-        "starts": starts,
-        "key": key,
-    }
-    value = _Value(laws, np.asarray(flops, float), float(inference_tokens), options)
-    grid = _grid(value.flops, value.inference_tokens, sizes)  # [B, G]
+    given = (constraints or Constraints()).over(laws.domains, laws.targets)
+    options = {"target_weights": target_weights, "at": at, "starts": starts, "seed": seed}
+    value = _Value(laws, np.asarray(flops, float), float(inference_tokens), given, options)
+    grid = _grid(value, sizes)  # [B, G]
     losses = value.on_grid(grid)
     best = losses.argmin(1)
-    log_n = _refine(value, np.log(grid), losses, best)
+    log_n = (_refine if value.bounds_only else _golden)(value, np.log(grid), losses, best)
     optima = value.at(log_n)
     ends = np.log(grid[:, [0, -1]])
     edge = np.any(np.abs(log_n[:, None] - ends) < 1e-6, axis=1).tolist()
-    return tuple(
-        _plan(laws, value, optima, b, edge[b], grid[b], losses[b]) for b in range(len(grid))
-    )
+    return tuple(_plan(value, optima[b], b, edge[b], grid[b], losses[b]) for b in range(len(grid)))
 
 
+@dataclass(frozen=True, eq=False)
 class _Value:
     """V(log N) of B budgets: optimal mixtures, values and slopes."""
 
-    def __init__(
-        self, laws: Sequence[FittedLaw], flops: np.ndarray, served: float, options: dict[str, Any]
-    ) -> None:
-        self.laws, self.flops, self.inference_tokens = laws, flops, served
-        self.options = options
+    laws: FittedLaws
+    flops: np.ndarray
+    inference_tokens: float
+    constraints: Constraints
+    options: dict[str, Any]
+
+    @property
+    def reads_unique(self) -> bool:
+        """Whether the law prices repetition itself."""
+        return self.laws.law.reads("unique")
+
+    @property
+    def bounds_only(self) -> bool:
+        """Whether all mixtures of a batch can be solved at once."""
+        return self.constraints.bounds_only(self.laws.domains)
 
     def tokens(self, n: np.ndarray, flops: np.ndarray) -> np.ndarray:
         """D that a budget leaves at size N."""
         return flops / (6.0 * n) - self.inference_tokens / 3.0
 
-    def at(self, log_n: np.ndarray) -> Optima:
+    def optima(self, n: np.ndarray, d: np.ndarray) -> Optima | list[Optimum]:
+        """The optimal mixtures at budgets [B]."""
+        if self.bounds_only:
+            return optimize_many(self.laws, n, d, self.constraints, **self.options)
+        budgets = zip(n.tolist(), d.tolist(), strict=True)
+        return [optimize(self.laws, *one, self.constraints, **self.options) for one in budgets]
+
+    def at(self, log_n: np.ndarray) -> Optima | list[Optimum]:
         """The optimal mixtures at one size for each budget, [B]."""
         n = np.exp(log_n)
-        return optimize_many(self.laws, n, self.tokens(n, self.flops), **self.options)
+        return self.optima(n, self.tokens(n, self.flops))
 
     def on_grid(self, grid: np.ndarray) -> np.ndarray:
         """V at many sizes of each budget, [B, G]."""
         n, flops = grid.ravel(), np.repeat(self.flops, grid.shape[1])
-        found = optimize_many(self.laws, n, self.tokens(n, flops), **self.options)
-        return found.objective.reshape(grid.shape)
+        found = self.optima(n, self.tokens(n, flops))
+        values = found.objective if isinstance(found, Optima) else [o.objective for o in found]
+        return np.reshape(values, grid.shape)
 
     def slope(self, log_n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """V and dV/dlog N at one size for each budget, [B] each."""
         found = self.at(log_n)
+        assert isinstance(found, Optima)
         with jax.enable_x64(True):
-            points = (found.n_params, found.tokens, found.target_weights, found.weights)
-            by_n, by_d = _slopes(stack(self.laws), *(jnp.asarray(x) for x in points))
+            x = {name: jnp.asarray(v) for name, v in found.inputs.items()}
+            slopes = _slopes(self.laws.stacked, x, found.target_weights, found.h)
+        by_n, by_d = (np.asarray(v) for v in slopes)
         rate = self.flops / (6.0 * found.n_params * found.tokens)
-        return found.objective, np.asarray(by_n) - rate * np.asarray(by_d)
+        return found.objective, by_n - rate * (by_d + self._caps(found))
+
+    def _caps(self, found: Optima) -> np.ndarray:
+        """What the caps on epochs cost as D grows, nats per unit of log D; [B]."""
+        total = np.zeros(len(found))
+        for name, most in self.constraints.caps(reads_unique=self.reads_unique).items():
+            i = self.laws.domains.index(name)
+            cap = most * self.constraints.available[name] / found.tokens
+            held = (found.multipliers[:, i] < 0) & (np.abs(found.h[:, i] - cap) <= 1e-12)
+            total += np.where(held, -found.multipliers[:, i] * cap, 0.0)
+        return total
 
 
 @jax.jit
-def _slopes(laws: StackedLaws, n: Array, d: Array, w: Array, h: Array) -> tuple[Array, Array]:
+def _slopes(laws: StackedLaws, x: Inputs, w: Array, h: Array) -> tuple[Array, Array]:
     """dL/dlog N and dL/dlog D of the weighted loss, [B] each."""
 
-    def loss(log_n: Array, log_d: Array, w: Array, h: Array) -> Array:
-        losses = laws.losses({"n_params": jnp.exp(log_n), "tokens": jnp.exp(log_d), "weights": h})
-        return jnp.sum(jnp.where(w > 0, w * losses, 0.0))
+    def loss(log_n: Array, log_d: Array, x: dict[str, Array], w: Array, h: Array) -> Array:
+        given = {**x, "n_params": jnp.exp(log_n), "tokens": jnp.exp(log_d)}
+        return weighted_loss(laws, given, w, h)
 
-    return jax.vmap(jax.grad(loss, argnums=(0, 1)))(jnp.log(n), jnp.log(d), w, h)
+    logs = jnp.log(x["n_params"]), jnp.log(x["tokens"])
+    return jax.vmap(jax.grad(loss, argnums=(0, 1)))(*logs, dict(x), w, h)
+
+
+def _golden(value: _Value, grid: np.ndarray, losses: np.ndarray, best: np.ndarray) -> np.ndarray:
+    """Log N [B] of the minimum next to the best size of the grid (log N, [B, G]), from values."""
+    found = []
+    for b, i in enumerate(best):
+        flops = value.flops[b : b + 1]
+
+        def objective(log_n: float, flops: np.ndarray = flops) -> float:
+            n = np.exp([log_n])
+            return value.optima(n, value.tokens(n, flops))[0].objective
+
+        ends = grid[b, max(i - 1, 0)], grid[b, min(i + 1, grid.shape[1] - 1)]
+        end = minimize_scalar(objective, bounds=ends, method="bounded", options={"xatol": 1e-7})
+        found.append(end.x if end.fun < losses[b, i] else grid[b, i])
+    return np.array(found)
 
 
 def _refine(value: _Value, grid: np.ndarray, losses: np.ndarray, best: np.ndarray) -> np.ndarray:
     """Log N [B] of the minimum next to the best size of the grid (log N, [B, G]).
 
-    Safeguarded false position on the slope. Where the slope does not change sign although the
+    Safeguarded false position on the slope. If the slope does not change sign although the
     value rises, as between two minima, it halves the interval towards the lower value.
     """
     rows = np.arange(len(best))
@@ -240,8 +297,9 @@ def _illinois(
     )
 
 
-def _grid(flops: np.ndarray, served: float, sizes: tuple[float, float] | None) -> np.ndarray:
+def _grid(value: _Value, sizes: tuple[float, float] | None) -> np.ndarray:
     """Sizes [B, G] to search, evenly in log N, each leaving tokens to train on."""
+    flops, served = value.flops, value.inference_tokens
     limit = flops / (2.0 * served) if served else np.full(len(flops), np.inf)
     if sizes is None:
         sparse, dense = (np.sqrt(flops / (6.0 * r)) for r in reversed(_RATIOS))
@@ -249,25 +307,43 @@ def _grid(flops: np.ndarray, served: float, sizes: tuple[float, float] | None) -
         sparse, dense = (np.full(len(flops), s) for s in sizes)
     dense = np.minimum(dense, 0.999 * limit)
     sparse = np.minimum(sparse, 1e-4 * dense) if sizes is None else sparse
+    most = _most_tokens(value)
+    sparse = np.maximum(sparse, flops / (6.0 * (most + served / 3.0)) * (1 + 1e-9))
     if (sparse >= dense).any():
         at = int(np.argmax(sparse >= dense))
+        why = "" if np.isinf(most) else f" on the {most:.4g} tokens that the constraints allow"
         raise JaxmixError(
-            f"{flops[at]:.4g} FLOPs buy no training beside the tokens served at "
-            f"{sparse[at]:.4g} parameters or more; raise flops or allow smaller sizes"
+            f"{flops[at]:.4g} FLOPs buy no training{why} beside the tokens served at "
+            f"{sparse[at]:.4g} parameters or more; change flops or allow other sizes"
         )
     share = np.linspace(0.0, 1.0, _GRID)
     return np.exp(np.log(sparse)[:, None] * (1 - share) + np.log(dense)[:, None] * share)
 
 
+def _most_tokens(value: _Value) -> float:
+    """The largest D at which a mixture meets the linear constraints: a program in h D and D."""
+    k = len(value.laws.domains)
+    rows = value.constraints.rows(value.laws.domains, 1.0, reads_unique=value.reads_unique)
+    if not any(row.kind == "epochs" for row in rows):
+        return np.inf
+    capped = [row.kind == "epochs" for row in rows]
+    table = [np.append(r.slope, 0.0 if c else -r.bound) for r, c in zip(rows, capped, strict=True)]
+    right = [row.bound if cap else 0.0 for row, cap in zip(rows, capped, strict=True)]
+    scale = max(row.bound for row, cap in zip(rows, capped, strict=True) if cap)
+    total = np.append(np.ones(k), -1.0)[None]
+    found = linprog(
+        -np.eye(k + 1)[-1], table, np.array(right) / scale, total, [0.0], method="highs"
+    )
+    return float(found.x[-1]) * scale if found.status == 0 else np.inf
+
+
 def _check(
-    laws: Sequence[FittedLaw], flops: Any, served: float, sizes: tuple[float, float] | None
+    laws: FittedLaws, flops: Any, served: float, sizes: tuple[float, float] | None
 ) -> None:
-    if not laws:
-        raise JaxmixError("a plan needs at least one fitted law")
-    law = laws[0].law
+    law = laws.law
     if not (law.reads("n_params") and law.reads("tokens")):
-        raise JaxmixError(f"law '{law.name}' does not look at both N and D; fit one that does")
-    if not laws[0].domains:
+        raise JaxmixError(f"law '{law.name}' does not read both N and D; fit one that does")
+    if not laws.domains:
         raise JaxmixError(
             f"law '{law.name}' was fitted on rows without a mixture; give the rows one domain "
             "(a column w_<domain> of ones)"
@@ -284,20 +360,10 @@ def _check(
 
 
 def _plan(
-    laws: Sequence[FittedLaw],
-    value: _Value,
-    optima: Optima,
-    b: int,
-    at_edge: bool,
-    sizes: np.ndarray,
-    losses: np.ndarray,
+    value: _Value, optimum: Optimum, b: int, at_edge: bool, sizes: np.ndarray, losses: np.ndarray
 ) -> Plan:
-    optimum = optima[b]
-    unique = np.full(len(laws[0].domains), np.inf)  # until the constraints say what there is
-    passes = optimum.weights * optimum.tokens / unique
-    epochs = {
-        d: float(e) for d, e, u in zip(laws[0].domains, passes, unique, strict=True) if u < np.inf
-    }
+    stock = value.constraints.available
+    epochs = {d: w * optimum.tokens / stock[d] for d, w in optimum.weights.items() if d in stock}
     edge = (
         f"the best size is at the edge of those searched ({sizes[0]:.3g} to {sizes[-1]:.3g} "
         "parameters): the law has no optimum between them",
@@ -305,8 +371,6 @@ def _plan(
     return Plan(
         float(value.flops[b]),
         value.inference_tokens,
-        optimum.n_params,
-        optimum.tokens,
         optimum,
         epochs,
         at_edge,

@@ -1,293 +1,302 @@
-"""Constraints on the mixture by name, and what they come to at one budget D."""
+"""Constraints on the mixture by name: one immutable value, and its linear rows at one budget."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 import numpy as np
 
-from jaxmix.errors import JaxmixError
-from jaxmix.mixtures.simplex import Bounds
+from jaxmix.errors import JaxmixError, hint
+from jaxmix.mixtures.polytope import Polytope, Row, find_clash, polytope
 from jaxmix.runs.expressions import parse_linear
 from jaxmix.runs.names import resolve
 
-_SAME = 1e-12
-
 Values = Mapping[str, float]
 Pair = tuple[float | None, float | None]
-Kind = Literal["minimum", "maximum", "pin", "epochs", "linear", "prior"]
+_EPOCHS = 4.0  # passes that are worth almost as much as fresh tokens (arXiv 2305.16264)
+_SLACK = 0.005  # by how much the sum of a given mixture may miss 1
+_ROUNDING = 1e-9  # likewise sums of bounds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Constraints:
-    """What a mixture must meet, by bare name; made and checked by ``constraints``.
+    """What a mixture must meet. Every argument is optional; names are those of a run table.
 
     Attributes:
-        domains: all domains, the order of every array made from this.
         minimum: smallest weight by domain.
         maximum: largest weight by domain.
         pinned: given weights by domain.
-        linear: inequalities between weights as typed, group budgets among them.
-        unique_tokens: unique tokens U available by domain.
-        max_epochs: most passes over these by domain: ``h D / U <= max_epochs``.
-        guards: by target, how much its loss may exceed that of ``reference``, nats.
-        reference: the mixture that ``guards`` compare with, by domain; None where there are none.
-        prior: the mixture that KL(h‖prior) is measured from, by domain; None for uniform.
-        kl_max: largest KL(h‖prior), nats; None for any.
-    """
-
-    domains: tuple[str, ...]
-    minimum: dict[str, float]
-    maximum: dict[str, float]
-    pinned: dict[str, float]
-    linear: tuple[str, ...]
-    unique_tokens: dict[str, float]
-    max_epochs: dict[str, float]
-    guards: dict[str, float]
-    reference: dict[str, float] | None
-    prior: dict[str, float] | None
-    kl_max: float | None
-
-    def reference_weights(self) -> np.ndarray | None:
-        """The reference mixture as [k], or None."""
-        return None if self.reference is None else _weights(self.reference, self.domains)
-
-    def prior_weights(self) -> np.ndarray:
-        """The prior as [k]; uniform where none was given."""
-        k = len(self.domains)
-        return np.full(k, 1 / k) if self.prior is None else _weights(self.prior, self.domains)
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One linear constraint ``slope . h <= bound``.
-
-    Attributes:
-        label: the constraint as people write it.
-        slope: [k].
-        bound: right-hand side.
-        kind: where it came from.
-        domain: the domain it limits, where it is one.
-        per_epoch: weight that one epoch of the domain fills, U / D; 0 where it is no availability.
-    """
-
-    label: str
-    slope: np.ndarray
-    bound: float
-    kind: Kind
-    domain: str = ""
-    per_epoch: float = 0.0
-
-
-@dataclass(frozen=True, eq=False)
-class Polytope:
-    """The linear constraints at one budget, split into a box and the rest.
-
-    Attributes:
-        bounds: the box; not known to leave a mixture.
-        rows: every constraint on its own, without ``h >= 0``.
-        lower_row: [k] the row that gives ``bounds.lower``, -1 where that is ``h >= 0``.
-        upper_row: [k] the row that gives ``bounds.upper``, -1 where that is ``h <= 1``.
-        mixed: indices of the rows with several domains.
-    """
-
-    bounds: Bounds
-    rows: tuple[Row, ...]
-    lower_row: np.ndarray
-    upper_row: np.ndarray
-    mixed: tuple[int, ...]
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """Slopes of the rows with several domains, [q, k]."""
-        k = len(self.bounds.domains)
-        return np.array([self.rows[i].slope for i in self.mixed]).reshape(-1, k)
-
-    @property
-    def right(self) -> np.ndarray:
-        """Their bounds, [q]."""
-        return np.array([self.rows[i].bound for i in self.mixed])
-
-
-def constraints(
-    domains: Sequence[str],
-    *,
-    minimum: Values | None = None,
-    maximum: Values | None = None,
-    pinned: Values | None = None,
-    groups: Mapping[str, float | Pair] | None = None,
-    linear: Sequence[str] = (),
-    unique_tokens: Values | None = None,
-    max_epochs: float | Values = 4.0,
-    guards: Values | None = None,
-    reference: Values | None = None,
-    prior: Values | None = None,
-    kl_max: float | None = None,
-) -> Constraints:
-    """Constraints on a mixture of named domains.
-
-    Args:
-        domains: names of all domains.
-        minimum: smallest weight of some domains.
-        maximum: largest weight of some domains.
-        pinned: weights that are given.
-        groups: budgets of sums such as ``{"books+wiki": (0.1, 0.3)}``; a single number is the
-            largest, None leaves a side open.
-        linear: inequalities such as ``"2*web + code <= 0.5"`` (``jaxmix.runs.expressions``).
-        unique_tokens: unique tokens available, of the domains where they run out.
-        max_epochs: most passes over the unique tokens, one number or by domain. Up to about four
-            are worth almost as much as fresh tokens (Muennighoff et al. 2023, arXiv 2305.16264).
-        guards: targets and by how many nats their loss may exceed the one at ``reference``.
-        reference: the mixture that ``guards`` compare with; all domains it leaves out get 0.
-        prior: the mixture that KL(h‖prior) is measured from; None for uniform. Domains it gives
-            no weight stay at 0 wherever ``kl_max`` or a pull is used.
+        groups: smallest and largest sum of weights, such as ``{"books+wiki": (0.1, 0.3)}``; a
+            single number is the largest, None leaves a side open.
+        linear: inequalities such as ``"2*web + code <= 0.5"`` (``parse_linear``).
+        available: stock of tokens U_i by domain, for the domains that run out. A law that reads
+            ``unique`` is given it, and it caps epochs: ``h_i D <= max_epochs_i U_i``.
+        max_epochs: most passes over the stock, one number or by domain. None is 4 for laws that do
+            not read ``unique`` and no cap for laws that do, since these price repetition.
+        guards: by target, by how many nats its loss may exceed that of ``reference``.
+        reference: the mixture that ``guards`` compare with; domains that it leaves out have 0.
+        prior: the mixture that KL(h‖prior) is measured from; None for uniform. Domains without
+            prior weight stay at 0 if ``kl_max`` or a pull is used.
         kl_max: largest KL(h‖prior), nats.
 
     Raises:
-        JaxmixError: an unknown domain, a value out of range, a constraint that cannot be read, or
-            guards without a reference. Whether any mixture meets them is ``check_feasible``'s.
+        JaxmixError: a value out of range, a pinned weight with a minimum or maximum, or guards
+            without a reference. Names are checked by ``over``.
 
     Example:
-        >>> limits = constraints(
-        ...     ["web", "books", "code"],
-        ...     groups={"books+code": 0.6},
-        ...     unique_tokens={"books": 25e9},
-        ... )
-        >>> limits.linear, limits.max_epochs
-        (('books+code<=0.6',), {'books': 4.0})
+        >>> Constraints(groups={"books+code": 0.6}, available={"books": 25e9})
+        Constraints(groups={'books+code': (None, 0.6)}, available={'books': 25000000000.0})
     """
-    names = tuple(domains)
-    typed = [*_group_rows(groups or {}), *(text.strip() for text in linear)]
-    for text in typed:
-        parse_linear(text, names)
-    low, high = (_shares(v, names, w) for v, w in ((minimum, "minimum"), (maximum, "maximum")))
-    given = _shares(pinned, names, "pinned weight")
-    for name in given:
-        if name in low or name in high:
-            raise JaxmixError(f"pinned '{name}' has a minimum or maximum as well; give one of them")
-    unique, epochs = _availability(unique_tokens, max_epochs, names)
-    allowed = {
-        target: _positive(v, f"guard of '{target}'", 0) for target, v in (guards or {}).items()
-    }
-    if allowed and reference is None:
-        raise JaxmixError("guards compare with a reference mixture; give one")
-    radius = None if kl_max is None else _positive(kl_max, "kl_max")
-    base, start = _mixture(reference, names, "reference"), _mixture(prior, names, "prior")
-    rows = tuple(dict.fromkeys(typed))
-    return Constraints(names, low, high, given, rows, unique, epochs, allowed, base, start, radius)
+
+    minimum: Values = field(default_factory=dict)
+    maximum: Values = field(default_factory=dict)
+    pinned: Values = field(default_factory=dict)
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    linear: Sequence[str] = ()
+    available: Values = field(default_factory=dict)
+    max_epochs: float | Values | None = None
+    guards: Values = field(default_factory=dict)
+    reference: Values | None = None
+    prior: Values | None = None
+    kl_max: float | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the values, and keeps plain copies of them."""
+        made = {name: _shares(getattr(self, name), name) for name in ("minimum", "maximum")}
+        made["pinned"] = _shares(self.pinned, "pinned weight")
+        for name in made["pinned"]:
+            if name in self.minimum or name in self.maximum:
+                text = f"pinned '{name}' has a minimum or maximum as well; give one of them"
+                raise JaxmixError(text)
+        made["groups"] = {name: _pair(name, limits) for name, limits in self.groups.items()}
+        made["linear"] = tuple(dict.fromkeys(text.strip() for text in self.linear))
+        made["available"] = _numbers(self.available, "available tokens")
+        epochs = self.max_epochs
+        if isinstance(epochs, Mapping):
+            made["max_epochs"] = _numbers(epochs, "max_epochs")
+        elif epochs is not None:
+            made["max_epochs"] = _number(epochs, "max_epochs")
+        made["guards"] = _numbers(self.guards, "guard", least=0.0)
+        if self.guards and self.reference is None:
+            raise JaxmixError("guards compare with a reference mixture; give one")
+        for name in ("reference", "prior"):
+            given = getattr(self, name)
+            made[name] = None if given is None else _mixture(given, name)
+        made["kl_max"] = None if self.kl_max is None else _number(self.kl_max, "kl_max")
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was given, as plain JSON; ``from_dict`` reads it."""
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        given["linear"] = list(self.linear)
+        return {
+            n: value for n, value in given.items() if value is not None and value not in ({}, [])
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Constraints":
+        """The inverse of ``to_dict``.
+
+        Raises:
+            JaxmixError: an unknown key, or values that the constructor refuses.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in document:
+            if name not in known:
+                raise JaxmixError(f"unknown constraint '{name}'; {hint(name, known)}")
+        return cls(**document)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.to_dict().items())
+        return f"Constraints({shown})"
+
+    def over(self, domains: Sequence[str], targets: Sequence[str] | None = None) -> "Constraints":
+        """The same constraints with bare names, checked.
+
+        Args:
+            domains: bare names of all k domains.
+            targets: bare names of the targets; None leaves the names of ``guards`` unchecked.
+
+        Returns:
+            Constraints whose reference and prior, if given, have a weight for every domain.
+
+        Raises:
+            JaxmixError: an unknown name, an expression that cannot be read, or a cap on the epochs
+                of a domain without available tokens.
+        """
+        domains = tuple(domains)
+        for text in self.expressions():
+            parse_linear(text, domains)
+        made: dict[str, Any] = {
+            name: resolve(getattr(self, name), domains, "domain")
+            for name in ("minimum", "maximum", "pinned", "available")
+        }
+        if isinstance(self.max_epochs, Mapping):
+            made["max_epochs"] = resolve(self.max_epochs, domains, "domain")
+            for name in made["max_epochs"]:
+                if name not in made["available"]:
+                    raise JaxmixError(f"max_epochs of '{name}' needs its available tokens")
+        if targets is not None:
+            made["guards"] = resolve(self.guards, tuple(targets), "target")
+        for name in ("reference", "prior"):
+            if getattr(self, name) is not None:
+                weights = resolve(getattr(self, name), domains, "domain")
+                made[name] = {d: weights.get(d, 0.0) for d in domains}
+        return replace(self, **made)
+
+    def expressions(self) -> tuple[str, ...]:
+        """The inequalities as text, those of ``groups`` first."""
+        rows = []
+        for names, (low, high) in self.groups.items():
+            rows += [] if low is None else [f"{names}>={low:.12g}"]
+            rows += [] if high is None else [f"{names}<={high:.12g}"]
+        return tuple(dict.fromkeys([*rows, *self.linear]))
+
+    def mixture(self, name: Literal["reference", "prior"], domains: Sequence[str]) -> np.ndarray:
+        """The reference or the prior as [k]; uniform if it was not given."""
+        given = getattr(self, name) or dict.fromkeys(domains, 1 / len(domains))
+        return np.array([given.get(d, 0.0) for d in domains])
+
+    def caps(self, *, reads_unique: bool = False) -> dict[str, float]:
+        """Most epochs by domain, for the domains with a cap.
+
+        Args:
+            reads_unique: whether the law prices repetition itself.
+        """
+        default = None if reads_unique else _EPOCHS
+        given = self.max_epochs
+        if not isinstance(given, Mapping):
+            given = dict.fromkeys(self.available, given or default)
+        caps = {name: given.get(name, default) for name in self.available}
+        return {name: cap for name, cap in caps.items() if cap is not None}
+
+    def rows(
+        self, domains: Sequence[str], tokens: float, *, reads_unique: bool = False,
+        use_prior: bool = False,
+    ) -> tuple[Row, ...]:  # fmt: skip
+        """Every linear constraint at a budget, each on its own; names must be bare.
+
+        Args:
+            domains: bare names of all k domains.
+            tokens: D.
+            reads_unique: whether the law prices repetition itself.
+            use_prior: whether domains without prior weight are held at 0, as a finite KL asks.
+
+        Raises:
+            JaxmixError: a cap on epochs at an infinite D.
+        """
+        unit = dict(zip(domains, np.eye(len(domains)), strict=True))
+        rows = [Row(f"{n}>={v:g}", -unit[n], -v, "minimum", n) for n, v in self.minimum.items()]
+        rows += [Row(f"{n}<={v:g}", unit[n], v, "maximum", n) for n, v in self.maximum.items()]
+        for n, v in self.pinned.items():
+            rows += [Row(f"{n}={v:g}", sign * unit[n], sign * v, "pin", n) for sign in (1.0, -1.0)]
+        for n, most in self.caps(reads_unique=reads_unique).items():
+            if not np.isfinite(tokens):
+                raise JaxmixError(
+                    "available tokens cap no weight at D = inf; give a finite number of tokens"
+                )
+            label, one = f"{n}<={most:g} epoch{'s' * (most != 1)}", self.available[n] / tokens
+            rows.append(Row(label, unit[n], most * one, "epochs", n, one))
+        for text in self.expressions():
+            rows += [Row(text, *half, "linear") for half in parse_linear(text, domains)]
+        if use_prior and self.prior is not None:
+            empty = [n for n in domains if not self.prior.get(n)]
+            rows += [Row(f"{n} has no prior weight", unit[n], 0.0, "prior", n) for n in empty]
+        return tuple(rows)
+
+    def polytope(self, domains: Sequence[str], tokens: float, **options: bool) -> Polytope:
+        """The rows as a box and the rest; arguments as for ``rows``."""
+        return polytope(tuple(domains), self.rows(domains, tokens, **options))
+
+    def check(self, domains: Sequence[str], tokens: float, *, reads_unique: bool = False) -> None:
+        """Raises if no mixture meets the linear constraints at a budget; needs no law.
+
+        Call it before a study is run or a law fitted. Guardrails and ``kl_max`` need laws;
+        ``optimize`` judges them.
+
+        Args:
+            domains: bare names of all k domains.
+            tokens: D.
+            reads_unique: whether the law prices repetition itself, so that stocks cap nothing.
+
+        Raises:
+            JaxmixError: an unknown name; the constraints that clash, and by how much.
+
+        Example:
+            >>> limits = Constraints(minimum={"web": 0.7}, linear=["web <= 2*code"])
+            >>> limits.check(["web", "code"], 1e11)
+            Traceback (most recent call last):
+            jaxmix.errors.JaxmixError: no mixture meets web>=0.7 and web <= 2*code together; to \
+meet the others, web>=0.7 must give 0.0333 of weight or web <= 2*code 0.1
+        """
+        use = self.kl_max is not None
+        rows = self.over(domains).rows(domains, tokens, reads_unique=reads_unique, use_prior=use)
+        if message := find_clash(rows):
+            raise JaxmixError(message)
+
+    def bounds_only(self, domains: Sequence[str]) -> bool:
+        """Whether they are bounds on single weights and available tokens alone."""
+        halves = (h for text in self.expressions() for h in parse_linear(text, tuple(domains)))
+        one_each = all(np.count_nonzero(slope) == 1 for slope, _ in halves)
+        return one_each and not self.guards and self.kl_max is None
+
+    def boxes(
+        self, domains: Sequence[str], tokens: np.ndarray, *, reads_unique: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper bounds at many budgets D [B], two [B, k].
+
+        Raises:
+            JaxmixError: a budget at which no mixture meets them.
+        """
+        shape = replace(self, available={}, max_epochs=None).polytope(domains, 1.0)
+        lower, upper = (np.tile(edge, (len(tokens), 1)) for edge in (shape.lower, shape.upper))
+        caps = self.caps(reads_unique=reads_unique)
+        for name, most in caps.items():
+            i = list(domains).index(name)
+            upper[:, i] = np.minimum(upper[:, i], most * self.available[name] / tokens)
+        bad = np.any(lower > upper, 1) | (lower.sum(1) > 1 + _ROUNDING)
+        bad |= (upper.sum(1) < 1 - _ROUNDING) | (np.isinf(tokens) & bool(caps))
+        for b in np.flatnonzero(bad)[:1]:
+            self.check(domains, float(tokens[b]), reads_unique=reads_unique)
+        upper = np.maximum(lower, upper) / np.minimum(1.0, upper.sum(1, keepdims=True))
+        return lower / np.maximum(1.0, lower.sum(1, keepdims=True)), upper
 
 
-def _group_rows(groups: Mapping[str, float | Pair]) -> list[str]:
-    rows = []
-    for names, limits in groups.items():
-        low, high = limits if isinstance(limits, tuple | list) else (None, limits)
-        if low is None and high is None:
-            raise JaxmixError(f"group '{names}' has neither a smallest nor a largest weight")
-        rows += [] if low is None else [f"{names}>={float(low):g}"]
-        rows += [] if high is None else [f"{names}<={float(high):g}"]
-    return rows
-
-
-def _shares(values: Values | None, domains: tuple[str, ...], what: str) -> dict[str, float]:
-    found = resolve(values or {}, domains, "domain")
-    for name, value in found.items():
-        if not 0 <= value <= 1:
-            raise JaxmixError(f"{what} of '{name}' is {value:g}: weights lie between 0 and 1")
-    return found
-
-
-def _positive(value: float, what: str, least: float | None = None) -> float:
-    """A finite number above 0, or at least ``least``."""
-    fine = value > 0 if least is None else value >= least
-    if not (fine and np.isfinite(value)):
+def _number(value: Any, what: str, least: float | None = None) -> float:
+    """A finite number above 0, or of at least some value."""
+    if not ((value > 0 if least is None else value >= least) and math.isfinite(value)):
         text = "above 0" if least is None else f"of at least {least:g}"
         raise JaxmixError(f"{what} is {value:g}: it must be a number {text}")
     return float(value)
 
 
-def _availability(
-    unique: Values | None, epochs: float | Values, domains: tuple[str, ...]
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Unique tokens and most epochs of the domains that have the former."""
-    tokens = {
-        name: _positive(value, f"unique tokens of '{name}'")
-        for name, value in resolve(unique or {}, domains, "domain").items()
-    }
-    if not isinstance(epochs, Mapping):
-        limit = _positive(epochs, "max_epochs")
-        return tokens, dict.fromkeys(tokens, limit)
-    limits = resolve(epochs, domains, "domain")
-    for name in {*limits, *tokens}:
-        if name not in tokens:
-            raise JaxmixError(f"max_epochs of '{name}' needs its unique tokens; give unique_tokens")
-        if name not in limits:
-            raise JaxmixError(f"unique tokens of '{name}' need its max_epochs; give it")
-    return tokens, {name: _positive(limits[name], f"max_epochs of '{name}'") for name in tokens}
+def _numbers(values: Values, what: str, least: float | None = None) -> dict[str, float]:
+    return {name: _number(v, f"{what} of '{name}'", least) for name, v in values.items()}
 
 
-def _mixture(values: Values | None, domains: tuple[str, ...], what: str) -> dict[str, float] | None:
-    """A whole mixture, normalized where its sum is off by rounding."""
-    if values is None:
-        return None
-    shares = _shares(values, domains, f"{what} weight")
+def _shares(values: Values, what: str) -> dict[str, float]:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise JaxmixError(f"{what} of '{name}' is {value:g}: weights lie between 0 and 1")
+    return {name: float(value) for name, value in values.items()}
+
+
+def _mixture(values: Values, what: str) -> dict[str, float]:
+    """A mixture, normalized if its sum is off by rounding."""
+    shares = _shares(values, f"{what} weight")
     total = sum(shares.values())
-    if abs(total - 1) > 0.005:
+    if abs(total - 1) > _SLACK:
         raise JaxmixError(f"the {what} mixture sums to {total:.4g}, not to 1")
-    return {name: shares.get(name, 0.0) / total for name in domains}
+    return {name: share / total for name, share in shares.items()}
 
 
-def _weights(values: Values, domains: tuple[str, ...]) -> np.ndarray:
-    return np.array([values[name] for name in domains])
-
-
-def linear_rows(limits: Constraints, tokens: float, *, use_prior: bool = False) -> tuple[Row, ...]:
-    """Every linear constraint at a budget, each on its own.
-
-    Args:
-        limits: the constraints.
-        tokens: D.
-        use_prior: whether domains without prior weight are held at 0, as a finite KL asks.
-
-    Raises:
-        JaxmixError: availability at an infinite D.
-    """
-    if limits.unique_tokens and not np.isfinite(tokens):
-        raise JaxmixError(
-            "unique tokens limit no weight at D = inf; give a finite number of tokens"
-        )
-    unit = dict(zip(limits.domains, np.eye(len(limits.domains)), strict=True))
-    rows = [Row(f"{n}>={v:g}", -unit[n], -v, "minimum", n) for n, v in limits.minimum.items()]
-    rows += [Row(f"{n}<={v:g}", unit[n], v, "maximum", n) for n, v in limits.maximum.items()]
-    for n, v in limits.pinned.items():
-        rows += [Row(f"{n}={v:g}", sign * unit[n], sign * v, "pin", n) for sign in (1.0, -1.0)]
-    for n, u in limits.unique_tokens.items():
-        most = limits.max_epochs[n]
-        label = f"{n}<={most:g} epoch{'s' if most != 1 else ''}"
-        rows.append(Row(label, unit[n], most * u / tokens, "epochs", n, u / tokens))
-    for text in limits.linear:
-        halves = parse_linear(text, limits.domains)
-        rows += [Row(text, slope, bound, "linear") for slope, bound in halves]
-    if use_prior and limits.prior is not None:
-        empty = [n for n, v in limits.prior.items() if v == 0]
-        rows += [Row(f"{n} has no prior weight", unit[n], 0.0, "prior", n) for n in empty]
-    return tuple(rows)
-
-
-def polytope(limits: Constraints, tokens: float, *, use_prior: bool = False) -> Polytope:
-    """The linear constraints at a budget as a box and rows; arguments as ``linear_rows``."""
-    rows = linear_rows(limits, tokens, use_prior=use_prior)
-    k = len(limits.domains)
-    lower, upper = np.zeros(k), np.ones(k)
-    lower_row, upper_row, mixed = np.full(k, -1), np.full(k, -1), []
-    for index, row in enumerate(rows):
-        involved = np.flatnonzero(row.slope)
-        if len(involved) > 1:
-            mixed.append(index)
-            continue
-        i = involved[0]
-        edge = row.bound / row.slope[i]
-        if row.slope[i] > 0 and edge < upper[i] + (_SAME if upper_row[i] < 0 else 0):
-            upper[i], upper_row[i] = min(edge, 1.0), index
-        elif row.slope[i] < 0 and edge > lower[i]:
-            lower[i], lower_row[i] = edge, index
-    return Polytope(Bounds(limits.domains, lower, upper), rows, lower_row, upper_row, tuple(mixed))
+def _pair(names: str, limits: Any) -> Pair:
+    low, high = limits if isinstance(limits, tuple | list) else (None, limits)
+    if low is None and high is None:
+        raise JaxmixError(f"group '{names}' has neither a smallest nor a largest weight")
+    ends = [
+        None if x is None else _number(x, f"limit of group '{names}'", 0.0) for x in (low, high)
+    ]
+    return ends[0], ends[1]

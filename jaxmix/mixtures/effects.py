@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
+from jaxmix.fitting.fitted import FittedLaw, StackedLaws
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
-from jaxmix.laws import Law
+from jaxmix.laws import Inputs
+from jaxmix.mixtures.optimize import as_laws
 
 Array = jax.Array
 
@@ -25,24 +25,25 @@ class DomainEffects:
     Attributes:
         targets: bare names.
         domains: bare names.
-        mixture: [k] where the slope is taken.
-        n_params: N.
-        tokens: D.
+        inputs: where the slope is taken: ``weights`` [k], N, D and whatever else the law reads.
         slope: [m, k] nats per unit of weight; negative where the domain helps.
-        low: [m, k] lower ends of the intervals, NaN where there were no refits.
+        low: [m, k] lower ends of the intervals, NaN if there were no refits.
         high: [m, k] upper ends.
         level: probability that an interval is to cover.
     """
 
     targets: tuple[str, ...]
     domains: tuple[str, ...]
-    mixture: np.ndarray
-    n_params: float
-    tokens: float
+    inputs: dict[str, np.ndarray]
     slope: np.ndarray
     low: np.ndarray
     high: np.ndarray
     level: float
+
+    @property
+    def mixture(self) -> np.ndarray:
+        """[k] the mixture at which the slope is taken."""
+        return self.inputs["weights"]
 
     @property
     def significant(self) -> np.ndarray:
@@ -52,9 +53,7 @@ class DomainEffects:
 
 def domain_effects(
     laws: Sequence[FittedLaw],
-    n_params: float,
-    tokens: float,
-    mixture: np.ndarray,
+    x: Inputs,
     *,
     ensemble: Ensemble | None = None,
     level: float = 0.9,
@@ -63,27 +62,22 @@ def domain_effects(
 
     Args:
         laws: fits of one law.
-        n_params: N.
-        tokens: D.
-        mixture: [k] in the order of the laws' domains; a weight of 0 can give infinite slopes.
+        x: inputs by name at one budget, with ``weights`` [k] in the order of the laws' domains; a
+            weight of 0 can give infinite slopes.
         ensemble: refits of the laws (``jaxmix.fitting.bootstrap``) for the intervals.
         level: probability that an interval is to cover.
 
-    Source: the pairwise slopes of section 5 in direction ``e_i - h_-i / (1 - h_i)``.
+    Source: the pairwise slopes of section 5 of the paper in direction ``e_i - h_-i / (1 - h_i)``.
     """
-    laws = tuple(laws)
+    laws = as_laws(laws)
+    given = {name: np.asarray(value, float) for name, value in x.items()}
     with jax.enable_x64(True):
-        stacked = stack(laws)
-        point = [jnp.asarray(x, jnp.float64) for x in (n_params, tokens, mixture)]
-        slope = np.asarray(_slopes(stacked.law, stacked.params, stacked.own, point))
+        slope = np.asarray(_slopes(laws.stacked, given))
         low = high = np.full(slope.shape, np.nan)
         if ensemble is not None:
-            refits = ensemble.stacked
-            many = np.asarray(_many(refits.law, refits.params, refits.own, point))  # [B, m, k]
+            many = np.asarray(_slopes_of_refits(ensemble.stacked, given))  # [B, m, k]
             low, _, high = interval(slope, many - slope, level)
-    names = tuple(f.target for f in laws), laws[0].domains
-    budget = float(n_params), float(tokens)
-    return DomainEffects(*names, np.asarray(mixture), *budget, slope, low, high, level)
+    return DomainEffects(laws.targets, laws.domains, given, slope, low, high, level)
 
 
 def _direction(h: Array) -> Array:
@@ -93,19 +87,13 @@ def _direction(h: Array) -> Array:
     return jnp.eye(h.shape[0]) - others / jnp.where(total > 0, total, 1.0)
 
 
-def _slopes_of(law: Law, params: Any, own: Array | None, point: list[Array]) -> Array:
-    n, d, h = point
-    grad = jax.jacrev(
-        lambda x: StackedLaws(params, own, law).losses({"n_params": n, "tokens": d, "weights": x})
-    )(h)  # [m, k]
+@jax.jit
+def _slopes(laws: StackedLaws, x: dict[str, Any]) -> Array:
+    h = x["weights"]
+    grad = jax.jacrev(lambda h: laws.losses({**x, "weights": h}))(h)  # [m, k]
     return grad @ _direction(h).T
 
 
-@partial(jax.jit, static_argnums=0)
-def _slopes(law: Law, params: Any, own: Array | None, point: list[Array]) -> Array:
-    return _slopes_of(law, params, own, point)
-
-
-@partial(jax.jit, static_argnums=0)
-def _many(law: Law, params: Any, own: Array | None, point: list[Array]) -> Array:
-    return jax.vmap(lambda p: _slopes_of(law, p, own, point))(params)
+@jax.jit
+def _slopes_of_refits(refits: StackedLaws, x: dict[str, Any]) -> Array:
+    return jax.vmap(lambda params: _slopes(refits.replace_params(params), x))(refits.params)

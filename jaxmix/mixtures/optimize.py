@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
-from jaxmix.mixtures.convexity import convexity
-from jaxmix.mixtures.optimum import Optima, Optimum
-from jaxmix.mixtures.simplex import Bounds, make_bounds
+from jaxmix.fitting.fitted import FittedLaw, FittedLaws
+from jaxmix.fitting.inputs import budget_inputs
+from jaxmix.laws import Inputs
+from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.optimum import Optima, Optimum, WorstCase, make_optimum
+from jaxmix.mixtures.solve.certificate import convexity, find_prices
+from jaxmix.mixtures.solve.constrained import solve_program
 from jaxmix.mixtures.solve.descent import Solution
-from jaxmix.mixtures.solve.lanes import Lanes, make_starts, predict, solve
+from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
+from jaxmix.mixtures.solve.problem import Problem, make_problem
 from jaxmix.runs.names import resolve
 
 _ROUGH = 1e-7  # tolerance of the many starts; the best one is polished to the full one
@@ -25,49 +28,56 @@ def optimize(
     laws: Sequence[FittedLaw],
     n_params: float,
     tokens: float,
+    constraints: Constraints | None = None,
     *,
     target_weights: Weights = None,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
+    worst_case: WorstCase | None = None,
+    pull: float = 0.0,
+    at: Mapping[str, Any] | None = None,
     starts: int | None = None,
-    key: int = 0,
+    seed: int = 0,
 ) -> Optimum:
-    """The mixture that minimizes the weighted loss of fitted laws at one budget.
+    """The mixture that minimizes the predicted loss at one budget, within constraints.
 
-    Exponentiated gradient with curvature in float64, from one start
-    where the problem is convex and from many where that is not known.
+    Minima, maxima, pins and availability alone are solved by exponentiated gradient with curvature,
+    anything else by SLSQP and Newton's method; both in float64, from one start if the problem is
+    convex and from many if that is not known.
 
     Args:
         laws: one fitted law per target; the same law over the same domains.
         n_params: N of the big run; ``inf`` for the limit.
         tokens: D of the big run; ``inf`` for the limit.
+        constraints: what the mixture must meet; None for nothing.
         target_weights: w of eq. (13) by target (targets left out get 0) or in the order of
             ``laws``; normalized to sum 1, so that the objective is a mean loss. None weighs all
-            targets equally.
-        minimum: smallest weight by domain; 0 where not given.
-        maximum: largest weight by domain; 1 where not given. Equal to the minimum pins it.
-        starts: starting points; None for 1 where the problem is convex, else ``max(8, k + 4)``:
-            the center of the bounds, near every vertex, and random ones.
-        key: seed of the random starts.
+            targets equally. A worst case is over the targets of weight above 0.
+        worst_case: ``"loss"`` minimizes the largest loss of any target, ``"gap"`` the largest
+            excess over its loss at ``constraints.reference``; None the weighted loss.
+        pull: ``pull * KL(h‖prior)`` is added to the objective; nats of loss per nat.
+        at: other inputs of the law by name, such as ``{"learning_rate": 3e-4}``.
+        starts: starting points; None for 1 if the problem is convex, else ``max(8, k + 4)``: the
+            center, near every vertex, and random ones.
+        seed: of the random starts.
 
     Returns:
         The mixture with its certificate.
 
     Raises:
-        JaxmixError: an unknown domain or target, bounds that no mixture meets, weights or budgets
-            that are no numbers above 0, or a loss that is infinite all over the bounds.
+        JaxmixError: an unknown name; constraints or guardrails that no mixture meets, with those
+            that clash and by how much; weights or budgets that are no numbers above 0; an input
+            that is not given; or a loss that is infinite at every mixture.
 
     Source: eq. (7), (8) and (13) of the paper; the gap is that of Jaggi 2013 (Frank-Wolfe).
     """
+    problem = make_problem(
+        laws, n_params, tokens, constraints, target_weight_rows(target_weights, laws)[0],
+        worst_case=worst_case, pull=pull, at=at,
+    )  # fmt: skip
+    if not problem.bounds_only:
+        return _constrained(problem, starts, seed)
+    w = problem.target_weights
     return optimize_many(
-        laws,
-        [n_params],
-        [tokens],
-        target_weights=target_weights,
-        minimum=minimum,
-        maximum=maximum,
-        starts=starts,
-        key=key,
+        laws, [n_params], [tokens], constraints, target_weights=w, at=at, starts=starts, seed=seed
     )[0]
 
 
@@ -75,12 +85,12 @@ def optimize_many(
     laws: Sequence[FittedLaw],
     n_params: Any,
     tokens: Any,
+    constraints: Constraints | None = None,
     *,
     target_weights: Weights = None,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
+    at: Mapping[str, Any] | None = None,
     starts: int | None = None,
-    key: int = 0,
+    seed: int = 0,
 ) -> Optima:
     """The optimal mixtures at many budgets, or for many target weights, in one compiled batch.
 
@@ -88,60 +98,72 @@ def optimize_many(
         laws: as for ``optimize``.
         n_params: [B] or a scalar.
         tokens: [B] or a scalar.
+        constraints: minima, maxima, pins and available tokens; an availability caps a weight at
+            each budget by its own tokens.
         target_weights: as for ``optimize``, or [B, m], one row for each budget.
-        minimum: as for ``optimize``, the same for all budgets.
-        maximum: as for ``optimize``, the same for all budgets.
+        at: as for ``optimize``, the same for all budgets.
         starts: starting points for each budget.
-        key: seed of the random starts.
+        seed: of the random starts.
 
     Returns:
         Arrays with a leading axis B.
 
     Raises:
-        JaxmixError: as for ``optimize``.
+        JaxmixError: as for ``optimize``, or other constraints than bounds.
     """
-    if not laws:
-        raise JaxmixError("optimize needs at least one fitted law")
-    domains, targets = laws[0].domains, tuple(law.target for law in laws)
-    bounds = make_bounds(domains, minimum, maximum)
-    w = target_weight_rows(target_weights, targets)
-    n, d, rows = _budgets(n_params, tokens, len(w))
-    w = np.broadcast_to(w, (rows, len(targets)))
+    laws = as_laws(laws)
+    domains, law = laws.domains, laws.law
+    given = (constraints or Constraints()).over(domains, laws.targets)
+    w = target_weight_rows(target_weights, laws)
+    x = budget_inputs(law, domains, n_params, tokens, available=given.available, at=at)
+    x, w = _batched(law, x, w)
+    if not given.bounds_only(domains):
+        raise JaxmixError(
+            "many budgets at once take minima, maxima, pins and available tokens only; "
+            "optimize each budget on its own within other constraints"
+        )
+    boxes = given.boxes(domains, x["tokens"], reads_unique=law.reads("unique"))
+    first = {name: value[0] for name, value in x.items()}
+    proven, reason = convexity(laws, first, np.any(w > 0, 0))
+    count = starts or (1 if proven else max(8, len(domains) + 4))
+    best, agreeing = _solve_all(laws, x, w, boxes, count, seed)
+    _check_finite(best, w, laws)
     with jax.enable_x64(True):
-        stacked = stack(laws)
-        proven, reason = convexity(stacked, targets)
-        count = starts or (1 if proven else max(8, len(domains) + 4))
-        best, agreeing = _solve_all(stacked, n, d, w, bounds, count, key)
-        _check_finite(best, w, stacked, targets)
-        predicted = predict(stacked, jnp.asarray(n), jnp.asarray(d), jnp.asarray(best.weights))
+        predicted = np.asarray(losses(laws.stacked, {**x, "weights": best.weights})).T
     return Optima(
-        domains,
-        targets,
-        n,
-        d,
-        w,
-        best.weights,
-        np.asarray(predicted),
-        best.value,
-        best.gap,
-        best.multipliers,
-        best.converged,
-        agreeing,
-        count,
-        proven,
-        reason,
-        bounds,
-        tuple(law.data for law in laws),
-        laws[0].law.reads("unique"),
+        laws=laws,
+        inputs=x,
+        constraints=given,
+        target_weights=w,
+        h=best.weights,
+        predicted=predicted,
+        objective=best.value,
+        gap=best.gap,
+        multipliers=best.multipliers,
+        converged=best.converged,
+        agreeing=agreeing,
+        starts=count,
+        proven=proven,
+        reason=reason,
     )
 
 
-def target_weight_rows(target_weights: Weights, targets: Sequence[str]) -> np.ndarray:
+def as_laws(laws: Sequence[FittedLaw]) -> FittedLaws:
+    """Fits as one value.
+
+    Raises:
+        JaxmixError: there is none, or they do not belong together.
+    """
+    return laws if isinstance(laws, FittedLaws) else FittedLaws(laws)
+
+
+def target_weight_rows(target_weights: Weights, laws: Sequence[FittedLaw]) -> np.ndarray:
     """Target weights as rows [B or 1, m] with sum 1.
 
     Raises:
         JaxmixError: an unknown target, another number of them, a negative weight, or all zero.
     """
+    targets = [fit.target for fit in laws]
     if target_weights is None:
         target_weights = np.ones(len(targets))
     elif isinstance(target_weights, Mapping):
@@ -155,50 +177,94 @@ def target_weight_rows(target_weights: Weights, targets: Sequence[str]) -> np.nd
     return w / w.sum(1, keepdims=True)
 
 
-def _budgets(n_params: Any, tokens: Any, rows: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """N and D as [B], B being what they and the target weights broadcast to."""
-    n, d = np.atleast_1d(np.asarray(n_params, float)), np.atleast_1d(np.asarray(tokens, float))
-    for name, values in (("n_params", n), ("tokens", d)):
-        if not np.all(values > 0):
-            raise JaxmixError(f"{name} must be above 0 (inf is the limit), not {values.min():g}")
-    (size,) = np.broadcast_shapes(n.shape, d.shape, (rows,))
-    return np.broadcast_to(n, size).copy(), np.broadcast_to(d, size).copy(), size
+def _batched(law: Any, x: Inputs, w: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Inputs [B] or [B, k] and target weights [B, m], B being what all of them broadcast to."""
+    per_domain = {i.name for i in law.inputs if i.per != "row"}
+    shapes = [np.shape(v)[:-1] if n in per_domain else np.shape(v) for n, v in x.items()]
+    try:
+        (size,) = np.broadcast_shapes(*shapes, (len(w),))
+    except ValueError:
+        sizes = sorted({s[0] for s in [*shapes, (len(w),)] if s})
+        raise JaxmixError(
+            f"budgets and target weights come in different numbers: {sizes}"
+        ) from None
+    wide = {
+        name: np.broadcast_to(value, (size, *np.shape(value)[-1:]) if name in per_domain else size)
+        for name, value in x.items()
+    }
+    return wide, np.broadcast_to(w, (size, w.shape[1]))
 
 
 def _solve_all(
-    laws: StackedLaws,
-    n: np.ndarray,
-    d: np.ndarray,
+    laws: FittedLaws,
+    x: dict[str, np.ndarray],
     w: np.ndarray,
-    bounds: Bounds,
+    boxes: tuple[np.ndarray, np.ndarray],
     starts: int,
-    key: int,
+    seed: int,
 ) -> tuple[Solution, np.ndarray]:
     """The best of all starts at each budget, and how many starts agree with it; [B, ...].
 
     Many starts run to a rough tolerance, the best one is polished.
     """
-    points = make_starts(bounds.lower, bounds.upper, starts, key)  # [S, k]
+    count = len(w)
+    points = make_starts(boxes[0][0], boxes[1][0], starts, seed)  # [S, k]
     # Lanes of one start side by side: they take alike many steps, so that few wait for others.
-    start, budget = np.divmod(np.arange(len(n) * len(points)), len(n))
-    lanes = Lanes(n[budget], d[budget], w[budget], points[start])
+    start, budget = np.divmod(np.arange(count * len(points)), count)
+    each = {name: value[budget] for name, value in x.items()}
+    lanes = Lanes(each, w[budget], points[start], boxes[0][budget], boxes[1][budget])
     if starts == 1:
-        found = solve(laws, lanes, bounds.lower, bounds.upper)
-        return found, np.ones(len(n), int)
-    found = solve(laws, lanes, bounds.lower, bounds.upper, _ROUGH)
-    values = np.where(np.isfinite(found.value), found.value, np.inf).reshape(-1, len(n))
+        return solve(laws.stacked, lanes), np.ones(count, int)
+    found = solve(laws.stacked, lanes, _ROUGH)
+    values = np.where(np.isfinite(found.value), found.value, np.inf).reshape(-1, count)
     lowest = values.min(0)
     agreeing = np.sum(values <= lowest + 1e-6 * np.abs(lowest), axis=0)
-    best = values.argmin(0) * len(n) + np.arange(len(n))
-    lanes = Lanes(n, d, w, found.weights[best])
-    return solve(laws, lanes, bounds.lower, bounds.upper), agreeing
+    best = values.argmin(0) * count + np.arange(count)
+    return solve(laws.stacked, Lanes(x, w, found.weights[best], *boxes)), agreeing
 
 
-def _check_finite(best: Solution, w: np.ndarray, laws: StackedLaws, targets: Sequence[str]) -> None:
+def _check_finite(best: Solution, w: np.ndarray, laws: FittedLaws) -> None:
     bad = np.flatnonzero(~np.isfinite(best.value))
     if len(bad):
-        used = ", ".join(t for t, weight in zip(targets, w[bad[0]], strict=True) if weight > 0)
+        used = ", ".join(t for t, part in zip(laws.targets, w[bad[0]], strict=True) if part > 0)
         raise JaxmixError(
             f"the law '{laws.law.name}' is not finite at any mixture within the bounds for "
             f"target(s) {used}: allow their own domain a weight above 0, or give them no weight"
         )
+
+
+def _constrained(problem: Problem, starts: int | None, seed: int) -> Optimum:
+    """Anything but bounds alone."""
+    laws, counted = problem.laws, problem.counted
+    proven, reason = convexity(laws, problem.x, counted)
+    count = starts or (1 if proven else max(8, len(laws.domains) + 4))
+    points = problem.shape.starts(count, seed)
+    problem.check_finite(points[0])
+    terms, program = problem.terms(laws.stacked), problem.program(laws.stacked)
+    found = solve_program(terms, program, points)
+    h = found.x[:-1]
+    predicted = np.array([float(fit.predict({**problem.x, "weights": h})) for fit in laws])
+    worst = [
+        row.name
+        for row, share in zip(found.program.rows, found.proof.rows, strict=True)
+        if row.kind == "worst" and share > 1e-9
+    ]
+    return make_optimum(
+        laws=laws,
+        inputs=problem.x,
+        constraints=problem.constraints,
+        w=problem.target_weights,
+        worst_case=problem.worst_case,
+        pull=problem.pull,
+        h=h,
+        predicted=predicted,
+        objective=found.value,
+        gap=found.proof.gap,
+        prices=find_prices(found.program, found.proof),
+        residual=found.proof.residual,
+        proven=proven,
+        reason=reason,
+        starts=count,
+        agreeing=found.agreeing,
+        notes=(f"the worst targets are {', '.join(worst)}",) if worst else (),
+    )

@@ -1,54 +1,80 @@
-"""Answers: the optimal mixture at one budget or many, with what proves it and what limits it."""
+"""The optimal mixture at one budget or many, with what it was asked for and what proves it."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
-from jaxmix.fitting.fitted import DataRange
+from jaxmix.fitting.fitted import DataRange, FittedLaws
 from jaxmix.fitting.hull import hull_distance
-from jaxmix.mixtures.simplex import Bounds
+from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.solve.certificate import Price, box_prices
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from jaxmix.fitting.uncertainty.ensemble import Ensemble
+    from jaxmix.mixtures.sensitivity import Sensitivity
+    from jaxmix.mixtures.uncertainty import Uncertainty
+
+WorstCase = Literal["loss", "gap"]
+_CLOSED = 1e-9  # share of the objective below which a gap is closed
+_EXPLAINED = 1e-6  # nats per unit of weight that prices may leave unexplained
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Optimum:
-    """The optimal mixture at one budget.
+    """The optimal mixture at one budget, with the question that it answers.
 
     Attributes:
-        domains: bare names, the order of ``weights``.
-        weights: [k] optimal mixture h*; weights that a bound holds are exactly at it.
+        laws: what was minimized.
         n_params: N.
         tokens: D.
+        inputs: the laws' inputs by name but the weights.
+        constraints: what the mixture had to meet, by bare name.
         target_weights: w of eq. (13) by target, with sum 1.
+        worst_case: ``"loss"`` or ``"gap"`` if the worst target of weight above 0 was minimized.
+        pull: weight of KL(h‖prior) in the objective.
+        h: [k] optimal weights in the order of ``domains``; weights that a bound holds are exactly at
+            it.
         predicted: predicted loss by target, nats.
-        objective: ``sum_i w_i L^i(N, D, h*)``, nats.
-        gap: duality gap, nats: where ``proven``, no mixture within the bounds has an objective
-            lower by more than this.
-        active: bounds that hold the optimum, such as ``"books>=0.05"``.
-        multipliers: by entry of ``active``, what loosening that bound would gain, nats per unit
-            of weight; never negative.
-        converged: the gap is below 1e-9 of the objective.
+        objective: what was minimized, nats: ``sum_i w_i L^i``, or the worst loss or gap, and the
+            pull.
+        gap: duality gap, nats: if ``proven``, no mixture that meets the constraints has an
+            objective lower by more than this.
+        active: the constraints that bind, such as ``"books>=0.05"``.
+        prices: by entry of ``active``, what loosening it gains, nats per unit of its bound.
+        worth: by entry of ``active``, its price in words, such as "one more epoch of books is worth
+            0.003 nats"; those of ``h >= 0`` have none.
+        residual: largest part of a weight's cost that the prices leave unexplained, nats.
+        converged: gap and residual are closed.
         proven: the objective is convex in h, so that ``gap`` proves the optimum.
         reason: why it is or may not be.
         starts: starting points that were run.
         agreeing: how many ended within 1e-6 (relative) of the best objective.
-        hull_distance: Euclidean distance of h* to the convex hull of the mixtures that the laws
-            were fitted on; 0 inside; None where these are unknown.
-        notes: what a reader should know before training with h*, one sentence each.
-        worth_of: by entry of ``active``, its multiplier in words, such as "one more epoch of books
-            is worth 0.003 nats"; those of ``h >= 0`` have none.
-        residual: largest part of a weight's cost that the multipliers leave unexplained, nats.
+        hull_distance: Euclidean distance of h to the convex hull of the mixtures that the laws
+            were fitted on; 0 inside; None if these are unknown.
+        notes: what a reader should know before training with h, one sentence each.
     """
 
-    domains: tuple[str, ...]
-    weights: np.ndarray
+    laws: FittedLaws
     n_params: float
     tokens: float
+    inputs: dict[str, np.ndarray]
+    constraints: Constraints
     target_weights: dict[str, float]
+    worst_case: WorstCase | None = None
+    pull: float = 0.0
+    h: np.ndarray
     predicted: dict[str, float]
     objective: float
     gap: float
     active: tuple[str, ...]
-    multipliers: dict[str, float]
+    prices: dict[str, float]
+    worth: dict[str, str]
+    residual: float
     converged: bool
     proven: bool
     reason: str
@@ -56,131 +82,209 @@ class Optimum:
     agreeing: int
     hull_distance: float | None
     notes: tuple[str, ...]
-    worth_of: dict[str, str] = field(default_factory=dict)
-    residual: float = 0.0
 
     @property
-    def worth(self) -> tuple[str, ...]:
-        """``worth_of`` as sentences."""
-        return tuple(self.worth_of.values())
+    def domains(self) -> tuple[str, ...]:
+        """Bare names, the order of ``h``."""
+        return self.laws.domains
 
     @property
-    def mixture(self) -> dict[str, float]:
-        """The weights by domain."""
-        return dict(zip(self.domains, self.weights.tolist(), strict=True))
+    def weights(self) -> dict[str, float]:
+        """The optimal weights by domain."""
+        return dict(zip(self.domains, self.h.tolist(), strict=True))
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Bare names of the targets."""
+        return self.laws.targets
 
-@dataclass(frozen=True, eq=False)
-class Optima:
-    """Optimal mixtures at B budgets, k domains, m targets; ``optima[b]`` is one ``Optimum``.
+    @property
+    def w(self) -> np.ndarray:
+        """The target weights as [m], in the order of ``laws``."""
+        return np.array([self.target_weights[name] for name in self.targets])
 
-    Attributes:
-        domains: bare names of the domains.
-        targets: bare names of the targets.
-        n_params: [B] N.
-        tokens: [B] D.
-        target_weights: [B, m], each row with sum 1.
-        weights: [B, k] optimal mixtures.
-        predicted: [B, m] losses there, nats.
-        objective: [B] weighted losses there, nats.
-        gap: [B] duality gaps, nats.
-        multipliers: [B, k] nats per unit of weight: positive where a minimum holds the weight,
-            negative where a maximum does, 0 where it is free.
-        converged: [B] the gap is below 1e-9 of the objective.
-        agreeing: [B] starts that ended within 1e-6 (relative) of the best.
-        starts: starts per budget.
-        proven: the gaps prove the optima.
-        reason: why they do or may not.
-        bounds: bounds on the weights.
-        data: what each target's law was fitted on.
-        untied: the law knows repetition, and was not told of how much data there is.
-    """
+    def uncertainty(
+        self,
+        ensemble: "Ensemble",
+        baselines: Mapping[str, Mapping[str, float]] | None = None,
+        level: float = 0.9,
+    ) -> "Uncertainty":
+        """Its confidence set and its gains over baselines; see ``jaxmix.mixtures.uncertainty``."""
+        from jaxmix.mixtures.uncertainty import uncertainty
 
-    domains: tuple[str, ...]
-    targets: tuple[str, ...]
-    n_params: np.ndarray
-    tokens: np.ndarray
-    target_weights: np.ndarray
-    weights: np.ndarray
-    predicted: np.ndarray
-    objective: np.ndarray
-    gap: np.ndarray
-    multipliers: np.ndarray
-    converged: np.ndarray
-    agreeing: np.ndarray
-    starts: int
-    proven: bool
-    reason: str
-    bounds: Bounds
-    data: tuple[DataRange, ...]
-    untied: bool = False
+        return uncertainty(self, ensemble, baselines=baselines, level=level)
 
-    def __len__(self) -> int:
-        return len(self.n_params)
+    def sensitivity(self) -> "Sensitivity":
+        """How it responds to all that it depends on; see ``jaxmix.mixtures.sensitivity``."""
+        from jaxmix.mixtures.sensitivity import sensitivity
 
-    def __getitem__(self, b: int) -> Optimum:
-        active = self._active(b)
-        distance = self.hull_distance(b)
-        return Optimum(
-            self.domains,
-            self.weights[b],
-            float(self.n_params[b]),
-            float(self.tokens[b]),
-            dict(zip(self.targets, self.target_weights[b].tolist(), strict=True)),
-            dict(zip(self.targets, self.predicted[b].tolist(), strict=True)),
-            float(self.objective[b]),
-            float(self.gap[b]),
-            tuple(active),
-            active,
-            bool(self.converged[b]),
-            self.proven,
-            self.reason,
-            self.starts,
-            int(self.agreeing[b]),
-            distance,
-            self._notes(b, distance),
+        return sensitivity(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The answer and the question as plain values: what ``jaxmix optimize --json`` prints."""
+        names = (
+            "weights", "predicted", "objective", "gap", "active", "prices", "worth", "n_params",
+            "tokens", "target_weights", "worst_case", "pull", "proven", "reason", "converged",
+            "residual", "starts", "agreeing", "hull_distance", "notes",
+        )  # fmt: skip
+        found = {name: getattr(self, name) for name in names}
+        given = {
+            name: value.tolist()
+            for name, value in self.inputs.items()
+            if name not in ("n_params", "tokens")
+        }
+        found |= {"active": list(self.active), "notes": list(self.notes)}
+        return found | {"constraints": self.constraints.to_dict(), "inputs": given}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per domain: its weight, and that of the reference (uniform if none is given)."""
+        reference = self.constraints.mixture("reference", self.domains)
+        columns = {"weight": self.h, self._baseline: reference}
+        return pd.DataFrame(columns, index=pd.Index(self.domains, name="domain"))
+
+    @property
+    def _baseline(self) -> str:
+        return "uniform" if self.constraints.reference is None else "reference"
+
+    def summary(self) -> str:
+        """The mixture, what it predicts, what holds it, and how good it is known to be."""
+        losses = [f"  {name}: {loss:.4f}" for name, loss in self.predicted.items()]
+        prices = [
+            f"  {name}: {price:.3g} nats per unit{'; ' if self.worth[name] else ''}"
+            f"{self.worth[name]}"
+            for name, price in self.prices.items()
+        ]
+        return "\n".join(
+            [
+                f"mixture for N = {self.n_params:.4g}, D = {self.tokens:.4g}",
+                self.to_frame().to_string(float_format=lambda v: f"{v:.4f}"),
+                "predicted losses, nats per token",
+                *losses,
+                *(["constraints that bind", *prices] if prices else []),
+                f"objective {self.objective:.6g}, duality gap {self.gap:.2g}: {self._status}",
+                *(f"note: {note}" for note in self.notes),
+            ]
         )
 
-    def hull_distance(self, b: int) -> float | None:
-        """Largest distance of the mixture to the hull of any target's runs; None if unknown."""
-        seen: list[np.ndarray] = []
-        for data in self.data:
-            if len(data.mixtures) and not any(np.array_equal(data.mixtures, s) for s in seen):
-                seen.append(data.mixtures)
-        return max((hull_distance(s, self.weights[b]) for s in seen), default=None)
+    @property
+    def _status(self) -> str:
+        return "proven optimal" if self.proven else "best found, not proven"
 
-    def _active(self, b: int) -> dict[str, float]:
-        """Multipliers of the active bounds by label."""
-        out = {}
-        for i in np.flatnonzero(self.multipliers[b]):
-            price = float(self.multipliers[b, i])
-            bound = self.bounds.lower[i] if price > 0 else self.bounds.upper[i]
-            out[f"{self.domains[i]}{'>=' if price > 0 else '<='}{bound:g}"] = abs(price)
-        return out
+    def __repr__(self) -> str:
+        order = np.argsort(-self.h, kind="stable")[:6]
+        shown = ", ".join(f"{self.domains[i]} {self.h[i]:.3f}" for i in order)
+        more = ", ..." if len(self.h) > 6 else ""
+        return f"Optimum({shown}{more}; objective {self.objective:.6g}, {self._status})"
 
-    def _notes(self, b: int, distance: float | None) -> tuple[str, ...]:
-        notes = [
-            *_beyond("N", self.n_params[b], [d.n_params for d in self.data]),
-            *_beyond("D", self.tokens[b], [d.tokens for d in self.data]),
-        ]
-        if distance is not None and distance > 1e-6:
-            notes.append(
-                f"the mixture lies {distance:.3g} outside the convex hull of the mixtures that "
-                "were run: its loss is extrapolated"
-            )
-        if self.untied:
-            notes.append("the law was given no unique tokens, so here nothing ever repeats")
-        if not self.proven:
-            notes.append(
-                f"not proven to be the optimum: {self.reason}; {self.agreeing[b]} of "
-                f"{self.starts} starts ended at this objective and none lower"
-            )
-        if not self.converged[b]:
-            notes.append(f"not converged: the duality gap is {self.gap[b]:.3g} nats")
-        return tuple(notes)
+    def _repr_html_(self) -> str:
+        title = f"N = {self.n_params:.4g}, D = {self.tokens:.4g}, {self._status}"
+        return f"<p>{title}</p>{self.to_frame().to_html(float_format=lambda v: f'{v:.4f}')}"
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Bars of the weights, with a tick at each weight of the reference (or uniform) mixture."""
+        from matplotlib import pyplot as plt
+
+        ax = ax or plt.subplots()[1]
+        frame = self.to_frame()
+        place = np.arange(len(frame))[::-1]
+        ax.barh(place, frame["weight"], label="optimum")
+        ax.plot(frame[self._baseline], place, "k|", markersize=12, label=self._baseline)
+        ax.set_yticks(place, frame.index)
+        ax.set(xlabel="weight", title=f"N = {self.n_params:.3g}, D = {self.tokens:.3g}")
+        ax.legend(frameon=False)
+        return ax
 
 
-def _beyond(name: str, value: float, ranges: list[tuple[float, float]]) -> list[str]:
+def make_optimum(
+    *,
+    laws: FittedLaws,
+    inputs: Mapping[str, np.ndarray],
+    w: np.ndarray,
+    h: np.ndarray,
+    predicted: np.ndarray,
+    prices: Sequence[Price],
+    notes: Sequence[str] = (),
+    **fields: Any,
+) -> Optimum:
+    """An optimum from arrays, with the notes that follow from where it lies.
+
+    Args:
+        laws: m fits.
+        inputs: at one budget but the weights.
+        w: [m] target weights.
+        h: [k] weights.
+        predicted: [m] losses.
+        prices: the constraints that bind.
+        notes: notes that come first.
+        **fields: the other fields of ``Optimum``.
+    """
+    n_params, tokens = float(inputs["n_params"]), float(inputs["tokens"])
+    closed = fields["gap"] <= _CLOSED * (1 + abs(fields["objective"]))
+    fields.setdefault("converged", closed and fields["residual"] <= _EXPLAINED)
+    merged: dict[str, float] = {}
+    for price in prices:
+        merged[price.label] = merged.get(price.label, 0.0) + price.price
+    distance = _farthest([fit.data for fit in laws], h)
+    return Optimum(
+        laws=laws,
+        n_params=n_params,
+        tokens=tokens,
+        inputs=dict(inputs),
+        target_weights=dict(zip(laws.targets, w.tolist(), strict=True)),
+        h=h,
+        predicted=dict(zip(laws.targets, predicted.tolist(), strict=True)),
+        active=tuple(merged),
+        prices=merged,
+        worth={price.label: price.worth for price in prices},
+        hull_distance=distance,
+        notes=(*notes, *_range_notes(laws, inputs, distance), *_proof_notes(fields)),
+        **fields,
+    )
+
+
+def _farthest(ranges: Sequence[DataRange], h: np.ndarray) -> float | None:
+    """Largest distance of a mixture to the hull of any target's runs; None if unknown."""
+    seen: list[np.ndarray] = []
+    for data in ranges:
+        if len(data.mixtures) and not any(np.array_equal(data.mixtures, s) for s in seen):
+            seen.append(data.mixtures)
+    return max((hull_distance(s, h) for s in seen), default=None)
+
+
+def _range_notes(
+    laws: FittedLaws, inputs: Mapping[str, np.ndarray], distance: float | None
+) -> list[str]:
+    ranges = {
+        "N": (inputs["n_params"], [fit.data.n_params for fit in laws]),
+        "D": (inputs["tokens"], [fit.data.tokens for fit in laws]),
+    }
+    for name in laws[0].data.others:
+        seen = [fit.data.others[name] for fit in laws if name in fit.data.others]
+        ranges[name] = (inputs[name], seen)
+    notes = [n for name, (at, seen) in ranges.items() for n in _beyond(name, float(at), seen)]
+    if distance is not None and distance > 1e-6:
+        notes.append(
+            f"the mixture lies {distance:.3g} outside the convex hull of the mixtures that "
+            "were run: its loss is extrapolated"
+        )
+    if "unique" in inputs and not np.isfinite(inputs["unique"]).any():
+        notes.append("the law was given no available tokens, so here nothing ever repeats")
+    return notes
+
+
+def _proof_notes(fields: Mapping[str, Any]) -> list[str]:
+    notes = []
+    if not fields["proven"]:
+        notes.append(
+            f"not proven to be the optimum: {fields['reason']}; {fields['agreeing']} of "
+            f"{fields['starts']} starts ended at this objective and none lower"
+        )
+    if not fields["converged"]:
+        notes.append(f"not converged: the duality gap is {fields['gap']:.3g} nats")
+    return notes
+
+
+def _beyond(name: str, value: float, ranges: Sequence[tuple[float, float]]) -> list[str]:
     """Notes on a budget outside every range it was fitted on (the narrowest one counts)."""
     low = max((r[0] for r in ranges), default=0.0)
     high = min((r[1] for r in ranges), default=np.inf)
@@ -191,3 +295,95 @@ def _beyond(name: str, value: float, ranges: list[tuple[float, float]]) -> list[
     if value < low * (1 - 1e-9):
         return [f"{name} = {value:.4g} is {low / value:.3g} times below the smallest that was run"]
     return []
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Optima(Sequence[Optimum]):
+    """Optimal mixtures at B budgets, k domains, m targets; ``optima[b]`` is one ``Optimum``.
+
+    Attributes:
+        laws: what was minimized.
+        inputs: the laws' inputs by name but the weights, [B] or [B, k] each.
+        constraints: what every mixture had to meet.
+        target_weights: [B, m], each row with sum 1.
+        h: [B, k] optimal weights.
+        predicted: [B, m] losses there, nats.
+        objective: [B] weighted losses there, nats.
+        gap: [B] duality gaps, nats.
+        multipliers: [B, k] nats per unit of weight: positive if a minimum holds the weight,
+            negative if a maximum does, 0 if it is free.
+        converged: [B] the gap is below 1e-9 of the objective.
+        agreeing: [B] starts that ended within 1e-6 (relative) of the best.
+        starts: starts per budget.
+        proven: the gaps prove the optima.
+        reason: why they do or may not.
+    """
+
+    laws: FittedLaws
+    inputs: dict[str, np.ndarray]
+    constraints: Constraints
+    target_weights: np.ndarray
+    h: np.ndarray
+    predicted: np.ndarray
+    objective: np.ndarray
+    gap: np.ndarray
+    multipliers: np.ndarray
+    converged: np.ndarray
+    agreeing: np.ndarray
+    starts: int
+    proven: bool
+    reason: str
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Bare names, the order of ``h``."""
+        return self.laws.domains
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Bare names, the order of ``predicted``."""
+        return self.laws.targets
+
+    @property
+    def n_params(self) -> np.ndarray:
+        """[B] N."""
+        return self.inputs["n_params"]
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """[B] D."""
+        return self.inputs["tokens"]
+
+    def __len__(self) -> int:
+        return len(self.objective)
+
+    def __repr__(self) -> str:
+        return f"Optima({len(self)} budgets, {len(self.domains)} domains)"
+
+    def __getitem__(self, b: Any) -> Any:
+        reads = self.laws.law.reads("unique")
+        shape = self.constraints.polytope(self.domains, float(self.tokens[b]), reads_unique=reads)
+        return make_optimum(
+            laws=self.laws,
+            inputs={name: value[b] for name, value in self.inputs.items()},
+            constraints=self.constraints,
+            w=self.target_weights[b],
+            h=self.h[b],
+            predicted=self.predicted[b],
+            objective=float(self.objective[b]),
+            gap=float(self.gap[b]),
+            prices=box_prices(shape, self.multipliers[b]),
+            residual=0.0,
+            converged=bool(self.converged[b]),
+            proven=self.proven,
+            reason=self.reason,
+            starts=self.starts,
+            agreeing=int(self.agreeing[b]),
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per budget, in the columns of a run table, with objective and gap."""
+        columns = {"n_params": self.n_params, "tokens": self.tokens}
+        columns |= {f"w_{d}": self.h[:, i] for i, d in enumerate(self.domains)}
+        columns |= {f"loss_{t}": self.predicted[:, i] for i, t in enumerate(self.targets)}
+        return pd.DataFrame({**columns, "objective": self.objective, "gap": self.gap})

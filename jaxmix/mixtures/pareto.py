@@ -7,24 +7,25 @@ stationary for.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.mixtures.assembly import FAR, Problem, lanes_of, make_problem, make_program, run_lanes
-from jaxmix.mixtures.constraints import Constraints, constraints
+from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.designs import grid_design
-from jaxmix.mixtures.feasible import check_feasible
-from jaxmix.mixtures.interior import Found
-from jaxmix.mixtures.program import Program
-from jaxmix.mixtures.solve.certificate import find_prices
-from jaxmix.mixtures.solving import check_finite, inner_starts, meet_guards
-from jaxmix.mixtures.within import in_order
+from jaxmix.mixtures.optimize import target_weight_rows
+from jaxmix.mixtures.solve.certificate import convexity, find_prices
+from jaxmix.mixtures.solve.constrained import MET, meet_rows, polish, search
+from jaxmix.mixtures.solve.problem import Problem, make_problem
+from jaxmix.mixtures.solve.program import Program, Terms
 
 _TRACE = 1e-6  # weight of the mean loss beside t: no point may leave a loss it could lower
+_FAR = 1e6  # nats: a limit that no loss meets
 _SAME = 1e-8  # nats within which two points are one
 
 
@@ -33,15 +34,15 @@ class Front:
     """A Pareto front, F points in order of the first target's loss.
 
     Attributes:
-        domains: bare names, the order of ``weights``.
+        domains: bare names, the order of ``h``.
         targets: bare names, the order of ``losses``.
         n_params: N.
         tokens: D.
-        weights: [F, k] mixtures.
+        h: [F, k] mixtures.
         losses: [F, m] losses there, nats; no row is as high as another in every target.
         target_weights: [F, m] w with sum 1 for which the point is stationary: at the margin,
             target i may be lowered by w_j nats for every w_i that target j rises.
-        multipliers: for each point, by constraint that binds there, what loosening it gains in
+        prices: for each point, by constraint that binds there, what loosening it gains in
             ``sum_i w_i L^i``, nats per unit.
         proven: the losses are convex in h, so that every point is optimal for its weights.
         reason: why they are or may not be.
@@ -51,27 +52,34 @@ class Front:
     targets: tuple[str, ...]
     n_params: float
     tokens: float
-    weights: np.ndarray
+    h: np.ndarray
     losses: np.ndarray
     target_weights: np.ndarray
-    multipliers: tuple[dict[str, float], ...]
+    prices: tuple[dict[str, float], ...]
     proven: bool
     reason: str
 
     def __len__(self) -> int:
-        return len(self.weights)
+        return len(self.h)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per point, in the columns of a run table."""
+        columns = {f"w_{d}": self.h[:, i] for i, d in enumerate(self.domains)}
+        columns |= {f"loss_{t}": self.losses[:, i] for i, t in enumerate(self.targets)}
+        return pd.DataFrame(columns)
 
 
 def pareto(
     laws: Sequence[FittedLaw],
     n_params: float,
     tokens: float,
-    limits: Constraints | None = None,
+    constraints: Constraints | None = None,
     *,
     targets: Sequence[str] | None = None,
     points: int = 21,
+    at: Mapping[str, Any] | None = None,
     starts: int | None = None,
-    key: int = 0,
+    seed: int = 0,
 ) -> Front:
     """The Pareto front of two or more targets within constraints at one budget.
 
@@ -79,101 +87,111 @@ def pareto(
         laws: one fitted law per target; the same law over the same domains.
         n_params: N; ``inf`` for the limit.
         tokens: D.
-        limits: what every mixture must meet; None for nothing. Guards may be on other targets.
+        constraints: what every mixture must meet; None for nothing. Guards may be on other targets.
         targets: those that are traded; None for all.
         points: about how many directions are tried: each target's own optimum, and an even
             lattice between. Directions that lead to the same or a dominated point are left out.
-        starts: starting points of each; as for ``optimize_within``.
-        key: seed of the random starts.
+        at: other inputs of the law by name.
+        starts: starting points of each; as for ``optimize``.
+        seed: of the random starts.
 
     Raises:
-        JaxmixError: fewer than two targets or as many points, or as ``optimize_within``.
+        JaxmixError: fewer than two targets or as many points, or as ``optimize``.
     """
-    names = tuple(targets) if targets is not None else tuple(law.target for law in laws)
+    names = tuple(targets) if targets is not None else tuple(fit.target for fit in laws)
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise JaxmixError(f"a Pareto front needs two or more different targets, not {list(names)}")
     if points < len(names):
         raise JaxmixError(f"points is {points}: a front of {len(names)} targets needs as many")
-    domains = laws[0].domains
-    limits = in_order(constraints(domains) if limits is None else limits, domains)
-    check_feasible(limits, tokens)
-    problem = make_problem(
-        laws, n_params, tokens, limits, dict.fromkeys(names, 1.0), worst_case="loss", pull=0.0
-    )
-    begin = inner_starts(problem, starts, key)
-    check_finite(problem, begin)
-    program, begin = meet_guards(problem, make_program(problem), begin)
-    order = [names.index(g.target) if g.epigraph else -1 for g in problem.guards]
-    traded = _Traded(problem, program, begin, np.array(order), _columns(problem, names))
-    programs, found = _anchors(traded)
-    low, high = found.losses[:, traded.columns].min(0), found.losses[:, traded.columns].max(0)
-    between = _between(traded, low, high, points)
-    if between is not None:
-        programs = Program(*map(np.concatenate, zip(programs, between[0], strict=True)))
-        found = Found(*map(np.concatenate, zip(found, between[1], strict=True)))
-    return _front(traded, names, programs, found)
+    (w,) = target_weight_rows(dict.fromkeys(names, 1.0), laws)
+    problem = make_problem(laws, n_params, tokens, constraints, w, worst_case="loss", at=at)
+    proven, reason = convexity(problem.laws, problem.x, problem.counted)
+    count = starts or (1 if proven else max(8, len(problem.laws.domains) + 4))
+    begin = problem.starts(count, seed)
+    problem.check_finite(begin)
+    terms = problem.terms(problem.laws.stacked)
+    program, begin = meet_rows(terms, problem.program(problem.laws.stacked), begin)
+    traded = _Traded(problem, terms, program, begin, names)
+    anchors = [traded.solve(one) for one in _anchors(traded)]
+    ends = np.array([traded.losses(x) for _, x in anchors])
+    between = [traded.solve(one) for one in _between(traded, ends.min(0), ends.max(0), points)]
+    return _front(traded, [*anchors, *between], proven, reason)
 
 
 @dataclass(frozen=True, eq=False)
 class _Traded:
-    """A problem whose last rows are those of the traded targets."""
+    """A problem with a row of kind ``"worst"`` for every traded target."""
 
     problem: Problem
+    terms: Terms
     program: Program
     starts: np.ndarray  # [S, k]
-    order: np.ndarray  # [rows] which traded target a row is of, -1 for a guardrail
-    columns: np.ndarray  # [m] where the traded targets are among the losses
+    names: tuple[str, ...]
+
+    @property
+    def columns(self) -> np.ndarray:
+        """[m] where the traded targets are among the losses."""
+        return np.array([self.problem.laws.targets.index(name) for name in self.names])
+
+    @property
+    def rows(self) -> np.ndarray:
+        """[m] where their rows are."""
+        worst = {row.name: i for i, row in enumerate(self.program.rows) if row.kind == "worst"}
+        return np.array([worst[self.problem.laws.targets[i]] for i in self.columns])
+
+    def trace(self) -> np.ndarray:
+        """Coefficients [m + 1] of the mean loss."""
+        mean = np.zeros_like(self.program.objective)
+        mean[self.columns] = _TRACE / len(self.names)
+        return mean
+
+    def losses(self, x: np.ndarray) -> np.ndarray:
+        """Losses of the traded targets."""
+        return self.terms(x[:-1])[0][self.columns]
+
+    def solve(self, program: Program) -> tuple[Program, np.ndarray]:
+        """The program and the best end of all starts; NaN if none meets its rows."""
+        ends = [search(self.terms, program, start) for start in self.starts]
+        fits = [program.excess(self.terms, x) <= 100 * MET for x in ends]
+        values = [program.value(self.terms, x) if f else np.inf for x, f in zip(ends, fits)]  # noqa: B905
+        best = int(np.argmin(values))
+        return program, ends[best] if np.isfinite(values[best]) else np.full_like(ends[best], np.nan)
 
 
-def _columns(problem: Problem, names: Sequence[str]) -> np.ndarray:
-    targets = [law.target for law in problem.laws]
-    return np.array([targets.index(name) for name in names])
-
-
-def _solve(traded: _Traded, **changes: np.ndarray) -> tuple[Program, Found]:
-    """The best of all starts for each of B programs; both with a leading axis B."""
-    count, starts = len(changes["weights"]), traded.starts
-    programs = lanes_of(traded.program, count, **changes)
-    wide = Program(*(np.repeat(np.asarray(x), len(starts), 0) for x in programs))
-    found = run_lanes(traded.problem.stacked, wide, np.tile(starts, (count, 1)))
-    fine = np.isfinite(found.value) & (found.excess <= 1e-8)
-    values = np.where(fine, found.value, np.inf).reshape(count, len(starts))
-    best = values.argmin(1) + len(starts) * np.arange(count)
-    return programs, Found(*(x[best] for x in found))
-
-
-def _anchors(traded: _Traded) -> tuple[Program, Found]:
+def _anchors(traded: _Traded) -> list[Program]:
     """Every traded target's own optimum; among equals, the one that is best for the others."""
-    m, rows = len(traded.columns), traded.program.share
-    weights = np.zeros((m, len(traded.problem.laws)))
-    weights[:, traded.columns] = _TRACE / m + np.eye(m)
-    return _solve(
-        traded,
-        weights=weights,
-        slope=np.zeros(m),
-        limit=np.tile(np.where(rows > 0, FAR, traded.program.limit), (m, 1)),
-        share=np.zeros((m, len(rows))),
-    )
+    program, found = traded.program, []
+    idle = np.array([row.kind == "worst" for row in program.rows])
+    right = np.where(idle, _FAR, program.right)
+    matrix = program.matrix.copy()
+    matrix[:, -1] = 0.0
+    ends = np.append(program.lower[:-1], 0.0), np.append(program.upper[:-1], 0.0)
+    for column in traded.columns:
+        objective = traded.trace()
+        objective[column] += 1.0
+        found.append(
+            replace(
+                program, objective=objective, cost=0.0 * program.cost, matrix=matrix, right=right,
+                lower=ends[0], upper=ends[1],
+            )
+        )  # fmt: skip
+    return found
 
 
 def _between(
     traded: _Traded, low: np.ndarray, high: np.ndarray, points: int
-) -> tuple[Program, Found] | None:
-    """Points between the anchors, one for each direction; None where there is nothing to trade."""
-    wide = high - low
-    m = len(wide)
-    if points <= m or wide.max() <= _SAME:
-        return None
-    directions = _lattice(m, points - m) * np.maximum(wide, 1e-6 * wide.max())
-    count, row_of = len(directions), np.maximum(traded.order, 0)
-    traces = np.zeros((count, len(traded.problem.laws)))
-    traces[:, traded.columns] = _TRACE / m
-    limit = np.tile(traded.program.limit, (count, 1))
-    share = np.zeros_like(limit)
-    rows = np.flatnonzero(traded.order >= 0)
-    limit[:, rows] = low[row_of[rows]]
-    share[:, rows] = directions[:, row_of[rows]]
-    return _solve(traded, weights=traces, slope=np.ones(count), limit=limit, share=share)
+) -> list[Program]:
+    """Programs of points between the anchors, one for each direction."""
+    wide, m = high - low, len(traded.names)
+    if points <= m or not wide.max() > _SAME:
+        return []
+    found = []
+    for direction in _lattice(m, points - m) * np.maximum(wide, 1e-6 * wide.max()):
+        right, matrix = traded.program.right.copy(), traded.program.matrix.copy()
+        right[traded.rows] = low
+        matrix[traded.rows, -1] = -direction
+        found.append(replace(traded.program, objective=traded.trace(), right=right, matrix=matrix))
+    return found
 
 
 def _lattice(m: int, least: int) -> np.ndarray:
@@ -185,40 +203,38 @@ def _lattice(m: int, least: int) -> np.ndarray:
     return grid[np.all(grid > 0, 1)]
 
 
-def _front(traded: _Traded, names: tuple[str, ...], programs: Program, found: Found) -> Front:
-    losses = found.losses[:, traded.columns]
-    fine = np.isfinite(found.value) & (found.excess <= 1e-8)
-    keep = best_rows(np.where(fine[:, None], losses, np.inf))
+def _front(
+    traded: _Traded, found: list[tuple[Program, np.ndarray]], proven: bool, reason: str
+) -> Front:
+    found = [(p, polish(traded.terms, p, x)[0]) for p, x in found if np.all(np.isfinite(x))]
+    losses = np.array([traded.losses(x) for _, x in found])
+    keep = best_rows(losses)
     keep = keep[np.argsort(losses[keep, 0], kind="stable")]
-    proofs = [_shares(traded, programs, found, int(i)) for i in keep]
+    shares = [_shares(traded, *found[i]) for i in keep]
     problem = traded.problem
     return Front(
-        problem.limits.domains,
-        names,
-        problem.n_params,
-        problem.tokens,
-        found.weights[keep],
+        problem.laws.domains,
+        tuple(problem.laws.targets[i] for i in traded.columns),
+        float(problem.x["n_params"]),
+        float(problem.x["tokens"]),
+        np.array([found[i][1][:-1] for i in keep]),
         losses[keep],
-        np.array([share for share, _ in proofs]),
-        tuple(prices for _, prices in proofs),
-        problem.proven,
-        problem.reason,
+        np.array([share for share, _ in shares]),
+        tuple(prices for _, prices in shares),
+        proven,
+        reason,
     )
 
 
 def _shares(
-    traded: _Traded, programs: Program, found: Found, i: int
+    traded: _Traded, program: Program, x: np.ndarray
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Target weights of one point, and the prices in their weighted loss."""
-    program = Program(*(x[i] for x in programs))
-    problem = replace(traded.problem, slope=float(program.slope))
-    proof = find_prices(problem, program, Found(*(x[i] for x in found)))
-    share = program.weights[traded.columns].copy()
-    for row, target in enumerate(traded.order):
-        if target >= 0:
-            share[target] += proof.shares[row]
+    _, proof = polish(traded.terms, program, x)
+    share = program.objective[traded.columns] + proof.rows[traded.rows]
     total = share.sum()
-    return share / total, {price.label: float(price.price / total) for price in proof.prices}
+    prices = find_prices(program, proof)
+    return share / total, {price.label: float(price.price / total) for price in prices}
 
 
 def best_rows(losses: np.ndarray) -> np.ndarray:

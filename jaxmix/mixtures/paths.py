@@ -1,6 +1,6 @@
 """How the optimal mixture moves: over budgets, over targets, and against the target mixture."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.mixtures.optimize import Weights, optimize_many
+from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.optimize import as_laws, optimize_many
 from jaxmix.mixtures.optimum import Optima
 from jaxmix.mixtures.simplex import js_distance
 
 Schedule = Literal["fixed-n", "fixed-d", "linear", "sqrt", "log"]
-
 
 # By what N and D grow, from the factors and the reference N.
 _GROWTH: dict[str, Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]] = {
@@ -61,74 +61,27 @@ def schedule(
     return n_params * n_by, tokens * d_by
 
 
-def optimal_path(
-    laws: Sequence[FittedLaw],
-    n_params: Any,
-    tokens: Any,
-    *,
-    target_weights: Weights = None,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
-    starts: int | None = None,
-    key: int = 0,
-) -> Optima:
-    """h*(N, D) along a schedule of budgets (figures 6 and 10).
-
-    Args:
-        laws: one fitted law per target.
-        n_params: [t] as from ``schedule``; infinite entries are limits.
-        tokens: [t].
-        target_weights: as for ``optimize``, the same all along.
-        minimum: smallest weight by domain.
-        maximum: largest weight by domain.
-        starts: starting points for each budget.
-        key: seed of the random starts.
-
-    Returns:
-        The optima in the order of the schedule.
-
-    Raises:
-        JaxmixError: as ``optimize``, or N and D of different length.
-    """
-    if np.ndim(n_params) and np.ndim(tokens) and np.shape(n_params) != np.shape(tokens):
-        raise JaxmixError(f"N has {np.size(n_params)} points along the path, D {np.size(tokens)}")
-    return optimize_many(
-        laws,
-        n_params,
-        tokens,
-        target_weights=target_weights,
-        minimum=minimum,
-        maximum=maximum,
-        starts=starts,
-        key=key,
-    )
-
-
 def corners(
     laws: Sequence[FittedLaw],
     n_params: float,
     tokens: float,
-    *,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
-    starts: int | None = None,
-    key: int = 0,
+    constraints: Constraints | None = None,
+    **options: Any,
 ) -> Optima:
     """h* for each target alone, w at the corners of the simplex (figure 7).
+
+    Args:
+        laws: one fitted law per target.
+        n_params: N.
+        tokens: D.
+        constraints: as for ``optimize_many``.
+        **options: likewise.
 
     Returns:
         One optimum per target, in the order of ``laws``.
     """
-    return optimize_many(
-        laws,
-        n_params,
-        tokens,
-        target_weights=np.eye(len(laws)),
-        minimum=minimum,
-        maximum=maximum,
-        starts=starts,
-        key=key,
-    )
+    w = np.eye(len(laws))
+    return optimize_many(laws, n_params, tokens, constraints, target_weights=w, **options)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +105,7 @@ def fixed_point_map(
     n_params: float,
     tokens: float,
     w_grid: np.ndarray,
-    *,
-    starts: int | None = None,
-    key: int = 0,
+    **options: Any,
 ) -> FixedPoints:
     """The map w ↦ h*(w) and how far it moves each target mixture (figures 8 and 9).
 
@@ -164,26 +115,19 @@ def fixed_point_map(
         tokens: D.
         w_grid: [q, k] target mixtures in the order of the laws' domains, as from
             ``grid_design``.
-        starts: starting points for each w.
-        key: seed of the random starts.
+        **options: as for ``optimize_many``.
 
     Raises:
         JaxmixError: the targets are not the training domains; it names those that differ.
     """
-    domains, targets = laws[0].domains, [law.target for law in laws]
-    if sorted(domains) != sorted(targets):
-        odd = sorted(set(domains).symmetric_difference(targets)) or ["one given twice"]
+    laws = as_laws(laws)
+    if sorted(laws.domains) != sorted(laws.targets):
+        odd = ", ".join(sorted(set(laws.domains).symmetric_difference(laws.targets)))
         raise JaxmixError(
-            f"the map w to h*(w) needs one law per training domain; they differ in: "
-            f"{', '.join(odd)}"
+            f"the map w to h*(w) needs one law per training domain; they differ in: {odd}"
         )
-    ordered = [laws[targets.index(domain)] for domain in domains]
-    optima = optimize_many(ordered, n_params, tokens, target_weights=w_grid, starts=starts, key=key)
-    w = optima.target_weights
-    return FixedPoints(w, optima, _distances(w, optima.weights))
-
-
-def _distances(w: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """Jensen-Shannon distances in float64, [q]."""
+    ordered = laws[list(laws.domains)]
+    optima = optimize_many(ordered, n_params, tokens, target_weights=w_grid, **options)
     with jax.enable_x64(True):
-        return np.asarray(js_distance(w, h))
+        distance = np.asarray(js_distance(optima.target_weights, optima.h))
+    return FixedPoints(optima.target_weights, optima, distance)

@@ -1,4 +1,14 @@
-"""How the optimal mixture at one budget responds to everything it depends on, by name."""
+"""How an optimal mixture responds to everything it depends on, by name.
+
+At an optimum x = (h, t) with free variables F, active rows A with multipliers z, and sum h = 1, every
+quantity q that the problem depends on moves it by::
+
+    [ H_FF  J_AF^T  1 ] [ dx_F ]     [ d(gradient of the Lagrangian)_F / dq ]
+    [ J_AF  0       0 ] [ dz   ] = - [ d(rows)_A / dq                       ] dq
+    [ 1^T   0       0 ] [ dl   ]     [ 0                                    ]
+
+exact where the set of active constraints does not change.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
-from jaxmix.mixtures.implicit import attach
-from jaxmix.mixtures.optimize import Weights, optimize
+from jaxmix.fitting.fitted import FittedLaw, StackedLaws
+from jaxmix.fitting.uncertainty.influence import Influence
+from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
-from jaxmix.mixtures.simplex import make_bounds
+from jaxmix.mixtures.simplex import FLOOR
+from jaxmix.mixtures.solve.certificate import Proof, prove
+from jaxmix.mixtures.solve.problem import problem_of
+from jaxmix.mixtures.solve.program import Program, Terms
 
 Array = jax.Array
 ByDomain = dict[str, float]
@@ -24,13 +37,16 @@ class Sensitivity:
     """Derivatives of the optimal mixture h*, each a change of weight by domain (with sum 0).
 
     Attributes:
-        optimum: the mixture and its certificate.
+        optimum: the mixture, its question and its certificate.
         n_params: dh*/dN, per parameter; 0 at the limit N = inf.
-        tokens: dh*/dD, per token; 0 at the limit D = inf.
+        tokens: dh*/dD, per token; 0 at the limit D = inf. A cap on epochs moves with D as well, which
+            this leaves out: it is ``bounds`` times the change of the cap.
         log_n_params: dh*/dlog N: the change as N grows e-fold, to first order.
         log_tokens: dh*/dlog D.
+        inputs: dh*/d(input) by column, such as ``"learning_rate"`` or ``"unique_books"``, for the
+            law's other inputs.
         target_weights: dh*/dw by target, at target weights with sum 1. Scaling all of w changes
-            nothing, so the sum over targets of w times this is 0.
+            nothing, so the sum over targets of w times this is 0. All 0 for a worst case.
         params: dh*/d(parameter) by target and by label, such as ``["web"]["C[books]"]``, in the
             parameter's natural units.
         bounds: dh*/d(bound) by entry of ``optimum.active``: where the weight goes that the bound
@@ -42,151 +58,239 @@ class Sensitivity:
     tokens: ByDomain
     log_n_params: ByDomain
     log_tokens: ByDomain
+    inputs: dict[str, ByDomain]
     target_weights: dict[str, ByDomain]
     params: dict[str, dict[str, ByDomain]]
     bounds: dict[str, ByDomain]
 
 
-def sensitivity(
-    laws: Sequence[FittedLaw],
-    n_params: float,
-    tokens: float,
-    *,
-    target_weights: Weights = None,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
-    starts: int | None = None,
-    key: int = 0,
-) -> Sensitivity:
-    """The optimal mixture at one budget and its derivatives.
+def sensitivity(optimum: Optimum) -> Sensitivity:
+    """The derivatives of an optimal mixture, within constraints of every kind.
 
-    Implicit derivatives of the optimality conditions (``jaxmix.mixtures.implicit``), exact where
-    the set of active bounds does not change; ``optimal_weights`` is the same as a function to
-    differentiate.
+    ``optimal_weights`` is the same as a function to differentiate, within bounds.
 
     Args:
-        laws: as for ``optimize``, like all arguments.
-        n_params: N.
-        tokens: D.
-        target_weights: w.
-        minimum: smallest weight by domain.
-        maximum: largest weight by domain.
-        starts: starting points.
-        key: seed of the random starts.
+        optimum: the proposal.
 
     Raises:
-        JaxmixError: as ``optimize``, or an optimum that is not isolated and has no derivative.
+        JaxmixError: the law does not read the weights, or the optimum is not isolated: it has no
+            derivative.
     """
-    best, found = optimum_jacobians(
-        laws,
-        n_params,
-        tokens,
-        target_weights=target_weights,
-        minimum=minimum,
-        maximum=maximum,
-        starts=starts,
-        key=key,
-    )
-    return _named(best, laws, *found)
+    moved = _Moved(optimum)
+    by_params, by_x, by_w = moved.by_laws()
+    law, domains = optimum.laws.law, optimum.domains
 
+    def named(column: np.ndarray) -> ByDomain:
+        return dict(zip(domains, column.tolist(), strict=True))
 
-def optimum_jacobians(
-    laws: Sequence[FittedLaw],
-    n_params: float,
-    tokens: float,
-    *,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
-    **options: Any,
-) -> tuple[Optimum, tuple[Any, ...]]:
-    """The optimum and the arrays of its derivatives; arguments and errors of ``sensitivity``.
-
-    Returns:
-        The optimum and dh*/dx for the parameters (dict of [k, m, ...]), N, D [k], w [k, m] and
-        the bounds [k, k].
-    """
-    if laws and not laws[0].law.reads("weights"):
-        name = laws[0].law.name
-        raise JaxmixError(f"the law '{name}' does not depend on the mixture: h* has no derivative")
-    best = optimize(
-        laws,
-        n_params,
-        tokens,
-        minimum=minimum,
-        maximum=maximum,
-        **options,
-    )
-    bounds = make_bounds(best.domains, minimum, maximum)
-    with jax.enable_x64(True):
-        w = jnp.array([best.target_weights[law.target] for law in laws])
-        inputs = (stack(laws), jnp.asarray(best.n_params), jnp.asarray(best.tokens), w)
-        box = (jnp.asarray(bounds.lower), jnp.asarray(bounds.upper))
-        found = _jacobians(*inputs, *box, jnp.asarray(best.weights))
-    found = jax.tree.map(np.asarray, found)
-    if not all(np.all(np.isfinite(x)) for x in jax.tree.leaves(found)):
-        raise JaxmixError(
-            f"the optimum is not isolated: the law '{laws[0].law.name}' is flat around it, so it "
-            "has no derivative"
-        )
-    return best, found
-
-
-@jax.jit
-def _jacobians(
-    laws: StackedLaws, n: Array, d: Array, w: Array, lower: Array, upper: Array, h: Array
-) -> tuple[dict[str, Array], Array, Array, Array, Array, Array]:
-    """dh*/dx for the parameters (dict of [k, m, ...]), N, D [k], w [k, m] and bounds [k, k]."""
-
-    def weights(params: dict[str, Array], *rest: Array) -> Array:
-        return attach(h, StackedLaws(params, laws.own, laws.law), *rest)
-
-    return jax.jacrev(weights, argnums=tuple(range(6)))(laws.params, n, d, w, lower, upper)
-
-
-def _named(
-    best: Optimum,
-    laws: Sequence[FittedLaw],
-    params: dict[str, np.ndarray],
-    n: np.ndarray,
-    d: np.ndarray,
-    w: np.ndarray,
-    lower: np.ndarray,
-    upper: np.ndarray,
-) -> Sensitivity:
-    def by_domain(column: np.ndarray) -> ByDomain:
-        return dict(zip(best.domains, column.tolist(), strict=True))
-
-    bounds = {}
-    for label in best.active:
-        at_minimum = ">=" in label
-        i = best.domains.index(label.rsplit(">=" if at_minimum else "<=", 1)[0])
-        bounds[label] = by_domain((lower if at_minimum else upper)[:, i])
+    n, d = by_x["n_params"], by_x["tokens"]
+    others: dict[str, ByDomain] = {}
+    for one in law.inputs:
+        if one.name in by_x and one.name not in ("n_params", "tokens"):
+            columns = by_x[one.name].reshape(len(domains), -1).T
+            names = [one.column(x) for x in (domains if one.per != "row" else ("",))]
+            others |= {name: named(c) for name, c in zip(names, columns, strict=True)}
     return Sensitivity(
-        best,
-        by_domain(n),
-        by_domain(d),
-        by_domain(_per_log(n, best.n_params)),
-        by_domain(_per_log(d, best.tokens)),
-        {law.target: by_domain(w[:, i]) for i, law in enumerate(laws)},
+        optimum,
+        named(n),
+        named(d),
+        named(_per_log(n, optimum.n_params)),
+        named(_per_log(d, optimum.tokens)),
+        others,
+        {target: named(by_w[:, i]) for i, target in enumerate(optimum.targets)},
         {
-            law.target: {
-                label: by_domain(column)
+            fit.target: {
+                label: named(column)
                 for label, column in zip(
-                    law.law.names(law.domains), _columns(law, params, i), strict=True
+                    law.names(domains), _columns(fit, by_params, i), strict=True
                 )
             }
-            for i, law in enumerate(laws)
+            for i, fit in enumerate(optimum.laws)
         },
-        bounds,
+        {label: named(column) for label, column in moved.by_bounds().items()},
     )
 
 
-def _columns(law: FittedLaw, params: dict[str, np.ndarray], target: int) -> np.ndarray:
+def _columns(fit: FittedLaw, params: dict[str, np.ndarray], target: int) -> np.ndarray:
     """Derivatives by one target's parameters in the order of its labels, [P, k]."""
-    parts = [params[p.name][:, target].reshape(len(law.domains), -1) for p in law.law.parameters]
+    parts = [params[p.name][:, target].reshape(len(fit.domains), -1) for p in fit.law.parameters]
     return np.concatenate(parts, 1).T
 
 
 def _per_log(derivative: np.ndarray, value: float) -> np.ndarray:
     """The derivative by the logarithm; 0 at the limit."""
     return derivative * (value if np.isfinite(value) else 0.0)
+
+
+class _Moved:
+    """The linear system of one optimum, solved for whatever moves it."""
+
+    def __init__(self, optimum: Optimum) -> None:
+        law = optimum.laws.law
+        if not law.reads("weights"):
+            raise JaxmixError(
+                f"the law '{law.name}' does not depend on the mixture: h* has no derivative"
+            )
+        self.optimum, self.problem = optimum, problem_of(optimum)
+        self.laws = optimum.laws.stacked
+        self.terms, self.program = self.problem.terms(self.laws), self.problem.program(self.laws)
+        self.x = self.program.lifted(self.terms, np.append(optimum.h, 0.0))
+        self.proof = prove(self.terms, self.program, self.x)
+        self.free = self.program.free & (self.proof.low == 0) & (self.proof.high == 0)
+        self.active = (self.proof.rows > 0) & ~self.program.always
+        self._build(self.terms, self.program, self.proof)
+
+    def _build(self, terms: Terms, p: Program, proof: Proof) -> None:
+        """The system and its pseudo-inverse, weights in units of their square roots."""
+        h = np.maximum(self.x[:-1], FLOOR)
+        n = len(self.x)
+        self.hessian = np.zeros((n, n))
+        self.hessian[:-1, :-1] = terms.curvature(p.objective + proof.rows @ p.mix, h)
+        self.ties = np.vstack([p.slopes(terms, self.x)[1][self.active], p.equations[0]])
+        root = np.append(np.sqrt(h), 1.0)[self.free]
+        inner = self.hessian[np.ix_(self.free, self.free)] * root * root[:, None]
+        scale = max(float(np.abs(inner).max(initial=0.0)), 1e-300)
+        ties = self.ties[:, self.free] * root
+        size = np.maximum(np.linalg.norm(ties, axis=1), 1e-300)
+        ties = ties / size[:, None]
+        system = np.block([
+            [inner / scale, ties.T], [ties, np.zeros((len(ties), len(ties)))],
+        ])  # fmt: skip
+        left = p.objective @ terms(h)[1]
+        rounding = 64 * np.finfo(float).eps * (1.0 + np.abs(h * left).max() / scale)
+        values = np.abs(np.linalg.eigvalsh(system))
+        moves = self.free.sum() > np.linalg.matrix_rank(ties)
+        if moves and len(values) and np.sort(values)[self._idle(ties)] < rounding:
+            raise JaxmixError(
+                f"the optimum is not isolated: the law '{self.laws.law.name}' is flat around it, so "
+                "it has no derivative"
+            )
+        self._inverse = np.linalg.pinv(system, rcond=1e-14)
+        self._root, self._scale, self._size = root, scale, size
+
+    def _idle(self, ties: np.ndarray) -> int:
+        """How many ties only repeat others."""
+        return len(ties) - int(np.linalg.matrix_rank(ties))
+
+    def solve(self, cost: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Dh [k, q] for changes of the cost [n, q] and of active rows and equations [a + e, q]."""
+        right = np.vstack([
+            cost[self.free] * self._root[:, None] / self._scale, rows / self._size[:, None],
+        ])  # fmt: skip
+        found = -self._inverse @ right
+        moved = np.zeros((len(self.x), cost.shape[1]))
+        moved[self.free] = self._root[:, None] * found[: self.free.sum()]
+        return moved[:-1]
+
+    def by_laws(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+        """dh*/dx for the parameters (dict of [k, m, ...]), the inputs [k, ...] and w [k, m]."""
+        p, m = self.program, len(self.optimum.laws)
+        reference = self.problem.constraints.mixture("reference", self.optimum.domains)
+        kinds = [row.kind for row in p.rows]
+        gap = self.optimum.worst_case == "gap"
+        related = np.array([kind == "guard" or (gap and kind == "worst") for kind in kinds], bool)
+        z = self.proof.rows @ p.mix[:, :m]
+        arrays = (
+            np.maximum(self.x[:-1], FLOOR), z, p.mix[self.active, :m], related[self.active],
+            reference,
+        )  # fmt: skip
+        weighted = 0.0 if self.optimum.worst_case else 1.0
+        with jax.enable_x64(True):
+            x = {name: jnp.asarray(v, float) for name, v in self.problem.x.items()}
+            w = jnp.asarray(self.optimum.w)
+            found = _residuals(self.laws.params, x, w, self.laws, weighted, *arrays)
+        slopes = jax.tree.map(np.asarray, found)
+        return jax.tree.map(self._moved_by, slopes)
+
+    def _moved_by(self, slope: np.ndarray) -> np.ndarray:
+        """dh* [k, ...] for the derivative [k + a, ...] of costs and active rows."""
+        k, flat = len(self.x) - 1, slope.reshape(len(slope), -1)
+        cost = np.vstack([flat[:k], np.zeros((1, flat.shape[1]))])
+        rows = np.vstack([flat[k:], np.zeros((len(self.program.equations[1]), flat.shape[1]))])
+        return self.solve(cost, rows).reshape(k, *slope.shape[1:])
+
+    def by_bounds(self) -> dict[str, np.ndarray]:
+        """dh*/d(bound) [k] by entry of ``optimum.active``."""
+        shape, p, found = self.program.shape, self.program, {}
+        where = np.flatnonzero(self.active).tolist()
+        for i in np.flatnonzero((self.proof.low > 0) | (self.proof.high > 0)):
+            at_low = self.proof.low[i] > 0
+            index = (shape.lower_row if at_low else shape.upper_row)[i]
+            label = f"{shape.domains[i]}>=0" if index < 0 else shape.rows[index].label
+            size = 1.0 if index < 0 else abs(float(shape.rows[index].slope[i]))
+            unit = np.eye(len(self.x))[i] / size
+            moved = self.solve((self.hessian @ unit)[:, None], (self.ties @ unit)[:, None])
+            found[label] = moved[:, 0] + unit[:-1]
+        for j, row in enumerate(p.rows):
+            if j in where:
+                rows = np.zeros((len(self.ties), 1))
+                rows[where.index(j)] = -1.0
+                found[row.label] = self.solve(np.zeros((len(self.x), 1)), rows)[:, 0]
+        return {label: found[label] for label in self.optimum.active if label in found}
+
+
+@jax.jit
+def _residuals(
+    params: dict[str, Array], x: Inputs, w: Array, laws: StackedLaws, weighted: float, *arrays: Any
+) -> Any:
+    """Derivatives of the Lagrangian's gradient [k] and of the active rows [a], in one array."""
+    h, z, mix, related, reference = arrays
+
+    def both(params: dict[str, Array], x: Inputs, w: Array) -> Array:
+        def losses(h: Array) -> Array:
+            return laws.replace_params(params).losses({**x, "weights": h})
+
+        c = weighted * w + z
+        cost = jax.grad(lambda h: jnp.sum(jnp.where(c != 0, c * losses(h), 0.0)))(h)
+        at = jnp.where(mix != 0, mix * (losses(h) - 0.0), 0.0).sum(-1)
+        base = jnp.where(mix != 0, mix * losses(reference), 0.0).sum(-1)
+        return jnp.concatenate([cost, at - jnp.where(related, base, 0.0)])
+
+    return jax.jacrev(both, argnums=(0, 1, 2))(params, x, w)
+
+
+@dataclass(frozen=True)
+class MixtureInfluence:
+    """Derivatives of h* [k] by the p rows that each of m targets was fitted on.
+
+    Attributes:
+        optimum: h* and its certificate.
+        by_loss: by target, [k, p]: dh* per nat of a row's loss.
+        by_weight: by target, [k, p]: dh* by the logarithm of a row's weight; minus this is to
+            first order what leaving the row out would do.
+    """
+
+    optimum: Optimum
+    by_loss: dict[str, np.ndarray]
+    by_weight: dict[str, np.ndarray]
+
+
+def mixture_influence(influences: Sequence[Influence], optimum: Optimum) -> MixtureInfluence:
+    """What every run does to an optimal mixture: the derivatives of the fit and of h*, chained.
+
+    Args:
+        influences: of each target's fit (``jaxmix.fitting.uncertainty.influence``).
+        optimum: of the same fits.
+
+    Raises:
+        JaxmixError: a target of the optimum without influences, or as ``sensitivity``.
+    """
+    by_target = {one.fitted.target: one for one in influences}
+    missing = [t for t in optimum.targets if t not in by_target]
+    if missing:
+        raise JaxmixError(f"target '{missing[0]}' has no influences; give those of every target")
+    by_params, _, _ = _Moved(optimum).by_laws()  # name -> [k, m, ...]
+    loss, weight = {}, {}
+    for i, target in enumerate(optimum.targets):
+        at = {name: slope[:, i] for name, slope in by_params.items()}
+        loss[target] = _chain(at, by_target[target].by_loss)
+        weight[target] = _chain(at, by_target[target].by_weight)
+    return MixtureInfluence(optimum, loss, weight)
+
+
+def _chain(slopes: Mapping[str, Any], inner: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Sum over parameters of dh*/dparam [k, ...] times dparam/drow [..., p]."""
+    parts = [
+        np.tensordot(slope, inner[name], axes=np.ndim(slope) - 1) for name, slope in slopes.items()
+    ]
+    return np.sum(parts, axis=0)

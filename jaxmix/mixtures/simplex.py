@@ -1,26 +1,19 @@
-"""The simplex of mixtures: distances, box bounds, the projection and the linear oracle on them.
+"""The simplex of mixtures: distances, the projection and the linear oracle on boxes.
 
 The bounded simplex is the set of h with ``lower <= h <= upper`` and sum 1. Functions on JAX arrays
 work on one point [k] and are meant to be vmapped.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-
-from jaxmix.errors import JaxmixError
-from jaxmix.runs.names import resolve
 
 Array = jax.Array
 
 # Weights whose bound is 0 stay at or above this while a solver moves them: the slope of h^gamma at
 # h = 0 is infinite for gamma < 1. Answers at it are reported as 0.
 FLOOR = 1e-15
-_SLACK = 1e-9  # by how much bounds may miss a sum of 1 and still be read as meeting it
 _LOOSE = 2.0  # an upper bound that no weight reaches
 
 
@@ -43,80 +36,6 @@ def js_distance(w: Any, h: Any) -> Array:
     w, h = jnp.asarray(w), jnp.asarray(h)
     middle = (w + h) / 2
     return jnp.sqrt(jnp.maximum(0.5 * (kl(w, middle) + kl(h, middle)), 0.0))
-
-
-@dataclass(frozen=True, eq=False)
-class Bounds:
-    """Box bounds on the weights, known to leave at least one mixture.
-
-    Attributes:
-        domains: bare names, the order of the arrays.
-        lower: [k] smallest weights.
-        upper: [k] largest weights; equal to ``lower`` where a weight is pinned.
-    """
-
-    domains: tuple[str, ...]
-    lower: np.ndarray
-    upper: np.ndarray
-
-
-def make_bounds(
-    domains: Sequence[str],
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
-) -> Bounds:
-    """Bounds by domain name, checked.
-
-    Args:
-        domains: bare names of all domains.
-        minimum: smallest weight of some domains; the others' is 0.
-        maximum: largest weight of some domains; the others' is 1. Equal minimum and maximum pin
-            a weight.
-
-    Raises:
-        JaxmixError: an unknown domain, a bound outside [0, 1], or bounds that no mixture meets:
-            the message names the domains and by how much they clash.
-
-    Example:
-        >>> make_bounds(["web", "code"], minimum={"code": 0.2}).lower
-        array([0. , 0.2])
-        >>> make_bounds(["web", "code"], {"web": 0.7, "code": 0.5})
-        Traceback (most recent call last):
-        JaxmixError: no mixture meets the bounds: the minima web 0.7, code 0.5 sum to 1.2, ...
-    """
-    lower, upper = np.zeros(len(domains)), np.ones(len(domains))
-    for values, what, out in ((minimum, "minimum", lower), (maximum, "maximum", upper)):
-        for name, value in resolve(values or {}, domains, "domain").items():
-            if not 0 <= value <= 1:
-                raise JaxmixError(f"{what} of '{name}' is {value:g}: weights lie between 0 and 1")
-            out[domains.index(name)] = value
-    _check(domains, lower, upper)
-    lower = lower / max(1.0, lower.sum())  # only ever by the slack that _check allows
-    upper = upper / min(1.0, upper.sum())
-    return Bounds(tuple(domains), lower, upper)
-
-
-def _check(domains: Sequence[str], lower: np.ndarray, upper: np.ndarray) -> None:
-    crossed = [
-        f"{name} has minimum {lo:g} above maximum {hi:g} by {lo - hi:.3g}"
-        for name, lo, hi in zip(domains, lower, upper, strict=True)
-        if lo > hi
-    ]
-    if crossed:
-        raise JaxmixError(f"no mixture meets the bounds: {'; '.join(crossed)}")
-    if lower.sum() > 1 + _SLACK:
-        given = _listed(domains, lower, lower > 0)
-        text = f"the minima {given} sum to {lower.sum():.6g}, {lower.sum() - 1:.3g} over 1"
-        raise JaxmixError(f"no mixture meets the bounds: {text}")
-    if upper.sum() < 1 - _SLACK:
-        given = _listed(domains, upper, upper < 1)
-        text = f"the maxima {given} sum to {upper.sum():.6g}, {1 - upper.sum():.3g} short of 1"
-        raise JaxmixError(f"no mixture meets the bounds: {text}")
-
-
-def _listed(domains: Sequence[str], values: np.ndarray, which: np.ndarray) -> str:
-    shown = [f"{n} {v:g}" for n, v, use in zip(domains, values, which, strict=True) if use]
-    return ", ".join(shown)
 
 
 def loosen(lower: Array, upper: Array) -> Array:

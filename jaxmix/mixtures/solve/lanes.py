@@ -1,7 +1,6 @@
-"""The mixture problem of a set of fitted laws: eq. (7), (8) and (13) as batched arrays."""
+"""Box-constrained mixture problems in batches: eq. (7), (8) and (13) for many budgets or refits."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
+from jaxmix.laws import Inputs
 from jaxmix.mixtures.designs import dirichlet_design
 from jaxmix.mixtures.simplex import center
 from jaxmix.mixtures.solve.descent import Solution, descend
@@ -19,56 +19,69 @@ Array = jax.Array
 def _chunk() -> int:
     """Lanes in one loop: bounds the memory, and how many wait for a slow one.
 
-    On two CPU cores 32 to 128 were fastest and 1024 took twice as long; a GPU wants many.
+    On CPUs 256 were fastest at 7 domains and as fast as 128 at 17; a GPU wants many.
     """
-    return 128 if jax.default_backend() == "cpu" else 4096
+    return 256 if jax.default_backend() == "cpu" else 4096
 
 
 class Lanes(NamedTuple):
-    """What differs between the problems that are solved at once; L lanes."""
+    """What differs between the problems that are solved at once; L lanes.
 
-    n_params: Any  # [L]
-    tokens: Any  # [L]
-    target_weights: Any  # [L, m]
-    start: Any  # [L, k]
-
-
-def weighted_loss(laws: StackedLaws, n_params: Any, tokens: Any, w: Array, h: Array) -> Array:
-    """``sum_i w_i L^i(N, D, h)``, eq. (13), at one budget; w [m], h [k] -> scalar.
-
-    Targets of weight 0 do not count even where their loss is infinite.
+    Attributes:
+        x: inputs by name but the weights: [L] each, or [L, k] per domain.
+        target_weights: [L, m].
+        start: [L, k] positive mixtures.
+        lower: [L, k] smallest weights.
+        upper: [L, k] largest weights.
     """
-    losses = laws.losses({"n_params": n_params, "tokens": tokens, "weights": h})  # [m]
-    return jnp.sum(jnp.where(w > 0, w * losses, 0.0))
+
+    x: Any
+    target_weights: Any
+    start: Any
+    lower: Any
+    upper: Any
 
 
-@jax.jit
-def _solve_chunk(
-    laws: StackedLaws, lanes: Lanes, lower: Array, upper: Array, tolerance: Array
-) -> Solution:
-    def one(lane: Lanes) -> Solution:
+def weighted_loss(laws: StackedLaws, x: Inputs, w: Array, h: Array) -> Array:
+    """``sum_i w_i L^i(x, h)``, eq. (13), at one budget; w [m], h [k] -> scalar.
+
+    Targets of weight 0 are evaluated at the uniform mixture, so that neither their value nor their
+    slope at a boundary, which may be infinite, has any part in it.
+    """
+
+    def one(params: dict[str, Array], own: Array | None, w: Array) -> Array:
+        alone = StackedLaws(
+            {name: v[None] for name, v in params.items()},
+            None if own is None else own[None],
+            laws.law,
+        )
+        seen = jnp.where(w > 0, h, 1.0 / h.shape[-1])
+        return jnp.where(w > 0, w * alone.losses({**x, "weights": seen})[0], 0.0)
+
+    axes = (0, None if laws.own is None else 0, 0)
+    return jnp.sum(jax.vmap(one, in_axes=axes)(laws.params, laws.own, w))
+
+
+@partial(jax.jit, static_argnames="refits")
+def _solve_chunk(laws: StackedLaws, lanes: Lanes, tolerance: Array, refits: bool) -> Solution:
+    def one(params: dict[str, Array], lane: Lanes) -> Solution:
+        each = laws.replace_params(params)
+
         def objective(h: Array) -> Array:
-            return weighted_loss(laws, lane.n_params, lane.tokens, lane.target_weights, h)
+            return weighted_loss(each, lane.x, lane.target_weights, h)
 
-        return descend(objective, lane.start, lower, upper, tolerance=tolerance)
+        return descend(objective, lane.start, lane.lower, lane.upper, tolerance=tolerance)
 
-    return jax.vmap(one)(lanes)
+    return jax.vmap(one, in_axes=(0 if refits else None, 0))(laws.params, lanes)
 
 
-def solve(
-    laws: StackedLaws,
-    lanes: Lanes,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    tolerance: float = 1e-12,
-) -> Solution:
+def solve(laws: StackedLaws, lanes: Lanes, tolerance: float = 1e-12) -> Solution:
     """Minimizes every lane's objective, in chunks of few different sizes (each compiles once).
 
     Args:
-        laws: m targets, float64.
+        laws: m targets, float64; parameters have leading axes [m], or [L, m] for other ones in
+            each lane.
         lanes: L problems.
-        lower: [k] smallest weights.
-        upper: [k] largest weights.
         tolerance: share of the objective below which a duality gap ends a lane.
 
     Returns:
@@ -76,35 +89,38 @@ def solve(
     """
     count, chunk = len(lanes.start), _chunk()
     size = chunk if count > chunk else max(16, 1 << (count - 1).bit_length())
-
-    def part(first: int) -> Solution:
-        take = np.minimum(np.arange(first, first + size), count - 1)
-        with jax.enable_x64(True):  # the setting is each thread's own
-            some = Lanes(*(jnp.asarray(np.asarray(x)[take]) for x in lanes))
-            box = jnp.asarray(lower), jnp.asarray(upper)
-            found = _solve_chunk(laws, some, *box, jnp.asarray(tolerance))
-            return Solution(*map(np.asarray, found))
-
-    parts = [part(0)]  # compiles
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # a chunk keeps one core busy
-        parts += threads.map(part, range(size, count, size))
-    return Solution(*(np.concatenate(x)[:count] for x in zip(*parts, strict=True)))
-
-
-@jax.jit
-def predict(laws: StackedLaws, n_params: Array, tokens: Array, weights: Array) -> Array:
-    """Losses of every target at B budgets, each with its mixture [B, k]; [B, m]."""
-    return jax.vmap(laws.losses)({"n_params": n_params, "tokens": tokens, "weights": weights})
+    first = laws.law.parameters[0]
+    refits = laws.params[first.name].ndim > 1 + (first.shape == "domain")
+    lanes = jax.tree.map(np.asarray, lanes)
+    parts = []
+    with jax.enable_x64(True):
+        for at in range(0, count, size):
+            take = np.minimum(np.arange(at, at + size), count - 1)
+            some = jax.tree.map(lambda v, take=take: jnp.asarray(v[take]), lanes)
+            params = {n: v[take] if refits else v for n, v in laws.params.items()}
+            chunk_laws = laws.replace_params(params)
+            found = _solve_chunk(chunk_laws, some, jnp.asarray(tolerance), refits)
+            parts.append(jax.tree.map(np.asarray, found))
+    return Solution(*(np.concatenate(v)[:count] for v in zip(*parts, strict=True)))
 
 
-def make_starts(lower: np.ndarray, upper: np.ndarray, count: int, key: int) -> np.ndarray:
+def make_starts(lower: np.ndarray, upper: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Starting mixtures, [count, k]: the center, then near every vertex, then random ones.
 
-    They are positive and need not meet the bounds: the solver projects them.
+    They are positive and need not meet the bounds: solvers project them.
     """
     k = len(lower)
     with jax.enable_x64(True):
-        middle = np.asarray(jax.jit(center)(jnp.asarray(lower), jnp.asarray(upper)))
+        middle = np.asarray(_center(jnp.asarray(lower), jnp.asarray(upper)))
     near = 0.9 * np.eye(k) + 0.1 / k
-    random = dirichlet_design(k, max(count - 1 - k, 0), seed=key)
+    random = dirichlet_design(k, max(count - 1 - k, 0), seed=seed)
     return np.maximum(np.vstack([middle, near, random])[:count], 1e-6)
+
+
+_center = jax.jit(center)
+
+
+@jax.jit
+def losses(laws: StackedLaws, x: Inputs) -> Array:
+    """Losses [m, ...] at inputs, in one compiled program."""
+    return laws.losses(x)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import StackedLaws
+from jaxmix.laws import Inputs
 from jaxmix.mixtures.simplex import center
 from jaxmix.mixtures.solve.descent import Point, descend, evaluate, held, make_box, touches
 from jaxmix.mixtures.solve.lanes import weighted_loss
@@ -24,8 +25,8 @@ Array = jax.Array
 
 
 @jax.custom_jvp
-def attach(
-    h: Array, laws: StackedLaws, n: Array, d: Array, w: Array, lower: Array, upper: Array
+def _attach(
+    h: Array, laws: StackedLaws, x: dict[str, Array], w: Array, lower: Array, upper: Array
 ) -> Array:
     """The known optimum h [k] of a problem, with its implicit derivatives by the problem."""
     return h
@@ -35,7 +36,7 @@ def _bordered_solve(at: Point, fixed: Array, right: Array, total: Array) -> Arra
     """dh_F of the system above, 0 where ``fixed``; linear in right [k] and total [].
 
     The free weights are scaled by sqrt(h), so that weights of very different size are solved for
-    equally well. NaN where the curvature along some direction is lost in rounding.
+    equally well. NaN if the curvature along some direction is lost in rounding.
     """
     k, info = at.h.shape[0], jnp.finfo(at.h.dtype)
     root = jnp.where(fixed, 0.0, jnp.sqrt(at.h))
@@ -52,47 +53,45 @@ def _bordered_solve(at: Point, fixed: Array, right: Array, total: Array) -> Arra
     return jnp.where(flat, jnp.nan, root) * solution[:k]
 
 
-@attach.defjvp
+@_attach.defjvp
 def _attach_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
-    h, laws, n, d, w, lower, upper = primals
-    inputs, moves = primals[1:5], tangents[1:5]
+    h, laws, x, w, lower, upper = primals
+    inputs, moves = primals[1:4], tangents[1:4]
     box = make_box(lower, upper)
-    at = evaluate(lambda x: weighted_loss(laws, n, d, w, x), jnp.maximum(h, box.floor), box)
+    at = evaluate(lambda y: weighted_loss(laws, x, w, y), jnp.maximum(h, box.floor), box)
     fixed, (low, _) = held(at, box), touches(at.h, box)
-    bound = jnp.where(low, tangents[5], tangents[6])
+    bound = jnp.where(low, tangents[4], tangents[5])
     bound = jnp.where(fixed, bound, 0.0)  # [k] dh_A
 
     def slope(*inputs: Any) -> Array:  # grad_h F at the fixed h, as a function of the inputs
-        return jax.grad(weighted_loss, argnums=4)(*inputs, at.h)
+        return jax.grad(weighted_loss, argnums=3)(*inputs, at.h)
 
     _, cross = jax.jvp(slope, inputs, moves)  # [k]
     right = -(cross + at.hess @ bound)
     moved = _bordered_solve(at, fixed, right, -jnp.sum(bound))
-    return attach(*primals), bound + moved
+    return _attach(*primals), bound + moved
 
 
 def optimal_weights(
     laws: StackedLaws,
-    n_params: Any,
-    tokens: Any,
+    x: Inputs,
     target_weights: Any,
     lower: Any = 0.0,
     upper: Any = 1.0,
     start: Any | None = None,
 ) -> Array:
-    """h*(N, D, w) of eq. (13) at one budget, as a pure function of arrays.
+    """h*(x, w) of eq. (13) at one budget within bounds, as a pure function of arrays.
 
     ``jax.grad``, ``jax.jacobian``, ``jax.jvp``, ``jax.jit`` and ``jax.vmap`` all work on it, with
     respect to every argument but ``start``: the parameters in ``laws`` (so derivatives chain
-    through a fit), N, D, the target weights and the bounds. The derivatives are those of the
-    active set at h*: one-sided limits where it is about to change, NaN where the optimum is not
-    isolated (a law that does not depend on the mixture).
+    through a fit), the inputs, the target weights and the bounds. The derivatives are those of the
+    active set at h*: one-sided limits if it is about to change, NaN if the optimum is not isolated
+    (a law that does not depend on the mixture).
 
     Args:
-        laws: m targets; use ``jaxmix.fitting.fitted.stack``. Call within ``jax.enable_x64(True)``
-            for float64.
-        n_params: N, a scalar; ``inf`` is the limit, with derivative 0.
-        tokens: D, likewise.
+        laws: m targets: ``FittedLaws.stacked``. Call within ``jax.enable_x64(True)`` for float64.
+        x: inputs by name but the weights, such as ``{"n_params": N, "tokens": D}``; ``inf`` is the
+            limit, with derivative 0.
         target_weights: w [m], non-negative; only their ratios move h*.
         lower: smallest weights, [k] or one for all.
         upper: largest weights, [k] or one for all.
@@ -101,21 +100,24 @@ def optimal_weights(
 
     Returns:
         h* [k].
+
+    Raises:
+        JaxmixError: nothing says how many domains there are.
     """
     k = _domains(laws, lower, upper)
-    n, d = jnp.asarray(n_params, float), jnp.asarray(tokens, float)
+    given = {name: jnp.asarray(value, float) for name, value in x.items()}
     w = jnp.asarray(target_weights, float)
     lower = jnp.broadcast_to(jnp.asarray(lower, float), (k,))
     upper = jnp.broadcast_to(jnp.asarray(upper, float), (k,))
     begin = center(lower, upper) if start is None else jnp.asarray(start, float)
-    inputs = (laws, n, d, w, lower, upper)
-    return attach(_solve(jax.lax.stop_gradient((*inputs, begin))), *inputs)
+    inputs = (laws, given, w, lower, upper)
+    return _attach(_solve(jax.lax.stop_gradient((*inputs, begin))), *inputs)
 
 
 def _solve(problem: Any) -> Array:
     """h* [k], without derivatives."""
-    laws, n, d, w, lower, upper, start = problem
-    return descend(lambda h: weighted_loss(laws, n, d, w, h), start, lower, upper).weights
+    laws, x, w, lower, upper, start = problem
+    return descend(lambda h: weighted_loss(laws, x, w, h), start, lower, upper).weights
 
 
 def _domains(laws: StackedLaws, lower: Any, upper: Any) -> int:

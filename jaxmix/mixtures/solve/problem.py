@@ -1,0 +1,172 @@
+"""What is minimized within what, by name: from a question to its program."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxmix.errors import JaxmixError
+from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
+from jaxmix.fitting.inputs import budget_inputs
+from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.polytope import Polytope, Row
+from jaxmix.mixtures.solve.lanes import losses
+from jaxmix.mixtures.solve.program import Program, Terms
+
+if TYPE_CHECKING:
+    from jaxmix.mixtures.optimum import Optimum
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Problem:
+    """One mixture problem at one budget.
+
+    Attributes:
+        laws: m fits.
+        x: their inputs but the weights.
+        constraints: with bare names.
+        target_weights: [m] w.
+        worst_case: ``"loss"``, ``"gap"`` or None.
+        pull: weight of KL(h‖prior) in the objective.
+    """
+
+    laws: FittedLaws
+    x: dict[str, np.ndarray]
+    constraints: Constraints
+    target_weights: np.ndarray
+    worst_case: str | None
+    pull: float
+
+    @property
+    def shape(self) -> Polytope:
+        """The linear constraints."""
+        return self.constraints.polytope(
+            self.laws.domains,
+            float(self.x["tokens"]),
+            reads_unique=self.laws.law.reads("unique"),
+            use_prior=bool(self.pull) or self.constraints.kl_max is not None,
+        )
+
+    @property
+    def bounds_only(self) -> bool:
+        """Whether the weighted loss is minimized within bounds alone."""
+        plain = not (self.pull or self.worst_case)
+        return plain and self.constraints.bounds_only(self.laws.domains)
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Which targets have a weight or a guardrail, bool [m]."""
+        guarded = np.isin(self.laws.targets, list(self.constraints.guards))
+        return (self.target_weights > 0) | guarded
+
+    def terms(self, laws: StackedLaws) -> Terms:
+        """The functions of the problem at some parameters of its laws."""
+        prior = self.constraints.mixture("prior", self.laws.domains)
+        return Terms(laws, self.x, self.counted, prior)
+
+    def program(self, laws: StackedLaws) -> Program:
+        """The program at some parameters of its laws: guardrails compare with their reference.
+
+        Raises:
+            JaxmixError: a loss that is infinite at the reference mixture.
+        """
+        shape, m, k = self.shape, len(self.laws), len(self.laws.domains)
+        rows = (*shape.mixed, *self._rows(laws))
+        worst = bool(self.worst_case)
+        mix = [np.zeros(m + 1) if row.losses is None else row.losses for row in rows]
+        matrix = [np.append(row.slope, -float(row.kind == "worst")) for row in rows]
+        t_end = np.inf if worst else 0.0
+        return Program(
+            rows=rows,
+            shape=shape,
+            objective=np.append(np.zeros(m) if worst else self.target_weights, self.pull),
+            cost=np.append(np.zeros(k), float(worst)),
+            mix=np.array(mix).reshape(-1, m + 1),
+            matrix=np.array(matrix).reshape(-1, k + 1),
+            right=np.array([row.bound for row in rows]),
+            lower=np.append(shape.lower, -t_end),
+            upper=np.append(np.maximum(shape.lower, shape.upper), t_end),
+        )
+
+    def _rows(self, laws: StackedLaws) -> list[Row]:
+        """Guardrails, the rows of a worst case, and the limit on KL."""
+        targets, given, m = self.laws.targets, self.constraints, len(self.laws)
+        nothing, unit, base = np.zeros(len(self.laws.domains)), np.eye(m + 1), np.zeros(m)
+        if given.reference is not None:
+            reference = given.mixture("reference", self.laws.domains)
+            with jax.enable_x64(True):
+                base = np.asarray(losses(laws, {**self.x, "weights": reference}))
+        found = []
+        for name, more in given.guards.items():
+            i, label = targets.index(name), f"{name}<=reference+{more:g}"
+            limit = float(base[i] + more)
+            found.append(Row(label, nothing, limit, "guard", name, losses=unit[i]))
+        for i in np.flatnonzero(self.target_weights > 0) if self.worst_case else ():
+            limit = float(base[i]) if self.worst_case == "gap" else 0.0
+            found.append(Row(targets[i], nothing, limit, "worst", targets[i], losses=unit[i]))
+        for row in found:
+            if not np.isfinite(row.bound):
+                raise JaxmixError(
+                    f"target '{row.name}' has an infinite loss at the reference mixture"
+                )
+        if given.kl_max is not None:
+            label = f"KL<={given.kl_max:g}"
+            found.append(Row(label, nothing, given.kl_max, "kl", losses=unit[m]))
+        return found
+
+    def check_finite(self, h: np.ndarray) -> None:
+        """Raises if a loss that counts is infinite at a mixture inside the linear constraints."""
+        with jax.enable_x64(True):
+            found = np.asarray(losses(self.laws.stacked, {**self.x, "weights": h}))
+        for i in np.flatnonzero(~np.isfinite(found) & self.counted)[:1]:
+            raise JaxmixError(
+                f"the law '{self.laws.law.name}' is not finite within the constraints for "
+                f"target '{self.laws.targets[i]}': allow its own domain a weight above 0, or "
+                "give it no weight"
+            )
+
+
+def make_problem(
+    laws: Sequence[FittedLaw],
+    n_params: float,
+    tokens: float,
+    constraints: Constraints | None,
+    target_weights: np.ndarray,
+    *,
+    worst_case: str | None = None,
+    pull: float = 0.0,
+    at: Mapping[str, Any] | None = None,
+) -> Problem:
+    """The problem of ``optimize``, checked; the same arguments and errors, target weights [m]."""
+    laws = laws if isinstance(laws, FittedLaws) else FittedLaws(laws)
+    given = (constraints or Constraints()).over(laws.domains, laws.targets)
+    x = budget_inputs(laws.law, laws.domains, n_params, tokens, available=given.available, at=at)
+    if not (pull >= 0 and np.isfinite(pull)):
+        raise JaxmixError(f"pull is {pull:g}: it must be a number of at least 0")
+    if worst_case not in (None, "loss", "gap"):
+        raise JaxmixError(f"worst_case is '{worst_case}': it must be 'loss', 'gap' or None")
+    if worst_case == "gap" and given.reference is None:
+        raise JaxmixError("worst_case 'gap' compares with a reference mixture; give one")
+    given.check(laws.domains, tokens, reads_unique=laws.law.reads("unique"))
+    return Problem(
+        laws=laws,
+        x=x,
+        constraints=given,
+        target_weights=target_weights,
+        worst_case=worst_case,
+        pull=float(pull),
+    )
+
+
+def problem_of(optimum: "Optimum") -> Problem:
+    """The question that an optimum answers."""
+    return Problem(
+        laws=optimum.laws,
+        x=optimum.inputs,
+        constraints=optimum.constraints,
+        target_weights=optimum.w,
+        worst_case=optimum.worst_case,
+        pull=optimum.pull,
+    )

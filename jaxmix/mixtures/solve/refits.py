@@ -1,0 +1,171 @@
+"""The same question asked of other parameters: optima of refits, and edges of a level set."""
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxmix.fitting.fitted import StackedLaws
+from jaxmix.mixtures.optimum import Optimum
+from jaxmix.mixtures.polytope import Row
+from jaxmix.mixtures.simplex import kl
+from jaxmix.mixtures.solve.constrained import MET, search
+from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
+from jaxmix.mixtures.solve.problem import Problem, problem_of
+from jaxmix.mixtures.solve.program import Program, Terms
+
+_LEAST = 1e-6  # smallest weight of a start
+_ROUGH = 1e-9  # tolerance of a refit's optimum, share of the objective
+_MORE = 3  # starts beside the optimum itself if it is not proven, within general constraints
+_HALVINGS = 40
+
+
+def solve_refits(
+    optimum: Optimum, refits: StackedLaws, starts: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The optimum of every refit within the constraints of a proposal, and its objective.
+
+    Bounds alone are solved in one batch by exponentiated gradient, anything else refit by refit by
+    SLSQP from the proposal. Guardrails compare with the reference in each refit's own losses; a
+    refit that no mixture satisfies gives the one that comes closest.
+
+    Args:
+        optimum: the proposal.
+        refits: parameters with leading axes [B, m].
+        starts: [S, k] mixtures to start from; None for the proposal, and others if it is not
+            proven.
+
+    Returns:
+        Mixtures [B, k] and objectives [B].
+    """
+    problem, count = problem_of(optimum), len(next(iter(refits.params.values())))
+    if not problem.bounds_only:
+        return _one_by_one(problem, optimum, refits, starts, count)
+    lower, upper = problem.shape.lower, np.maximum(problem.shape.lower, problem.shape.upper)
+    if starts is None:
+        k = len(lower)
+        more = make_starts(lower, upper, k + 1, 0) if not optimum.proven else np.empty((0, k))
+        starts = np.concatenate([optimum.h[None], more])
+    which, start = np.divmod(np.arange(count * len(starts)), len(starts))
+    wide = {name: np.broadcast_to(v, (len(which), *v.shape)) for name, v in problem.x.items()}
+    lanes = Lanes(
+        wide,
+        *(np.broadcast_to(v, (len(which), len(v))) for v in (problem.target_weights,)),
+        np.maximum(starts, _LEAST)[start],
+        *(np.broadcast_to(v, (len(which), len(v))) for v in (lower, upper)),
+    )
+    many = refits.replace_params({name: v[which] for name, v in refits.params.items()})
+    found = solve(many, lanes, 0.1 * _ROUGH)
+    values = np.where(np.isfinite(found.value), found.value, np.inf).reshape(count, -1)
+    best = np.arange(count) * len(starts) + values.argmin(1)
+    return found.weights[best], found.value[best]
+
+
+def _one_by_one(
+    problem: Problem,
+    optimum: Optimum,
+    refits: StackedLaws,
+    starts: np.ndarray | None,
+    count: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    if starts is None:
+        more = problem.starts(_MORE, 0) if not optimum.proven else np.empty((0, len(optimum.h)))
+        starts = np.concatenate([optimum.h[None], more])
+    params = {name: np.asarray(v) for name, v in refits.params.items()}
+    found = []
+    for b in range(count):
+        laws = refits.replace_params({name: v[b] for name, v in params.items()})
+        terms, program = problem.terms(laws), problem.program(laws)
+        ends = [search(terms, program, start, _ROUGH) for start in starts]
+        values = [_judged(terms, program, end) for end in ends]
+        best = int(np.argmin([value[0] for value in values]))
+        found.append((ends[best][:-1], values[best][1]))
+    return np.array([h for h, _ in found]), np.array([value for _, value in found])
+
+
+def _judged(terms: Terms, program: Program, x: np.ndarray) -> tuple[tuple[float, float], float]:
+    """How good an end is: first by what it misses, then by its objective."""
+    missed, value = program.excess(terms, x), program.value(terms, x)
+    return (0.0 if missed <= 100 * MET else missed, value), value
+
+
+def level_edges(optimum: Optimum, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest weight of each domain over the mixtures that are nearly optimal.
+
+    These are the mixtures that meet the constraints and whose objective exceeds that of the optimum
+    by no more than a threshold.
+
+    Args:
+        optimum: the proposal.
+        threshold: nats, at least 0.
+
+    Returns:
+        Two arrays [k].
+    """
+    problem = problem_of(optimum)
+    laws = problem.laws.stacked
+    terms, program = problem.terms(laws), _within(problem.program(laws), optimum, threshold)
+    start = problem.program(laws).lifted(terms, np.append(optimum.h, 0.0))
+    k = len(optimum.h)
+    ends = []
+    for cost in (*np.eye(k), *-np.eye(k)):
+        tilted = replace(program, cost=np.append(cost, 0.0))
+        ends.append(_pulled_back(terms, tilted, search(terms, tilted, start), start)[:-1])
+    points = np.array([optimum.h, *ends])
+    return points.min(0), points.max(0)
+
+
+def _within(program: Program, optimum: Optimum, threshold: float) -> Program:
+    """The program with its objective as a row."""
+    limit = optimum.objective + threshold
+    k = len(optimum.h)
+    return replace(
+        program,
+        rows=(*program.rows, Row("level", np.zeros(k), limit, "guard")),
+        objective=np.zeros_like(program.objective),
+        mix=np.vstack([program.mix, program.objective]),
+        matrix=np.vstack([program.matrix, program.cost]),
+        right=np.append(program.right, limit),
+        always=np.append(program.always, False),
+    )
+
+
+def _pulled_back(
+    terms: Terms, program: Program, end: np.ndarray, inside: np.ndarray
+) -> np.ndarray:
+    """The point between two that is nearest to the end and meets the constraints."""
+    low, high = 0.0, 1.0
+    if program.excess(terms, end) <= MET:
+        return end
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        point = program.lifted(terms, inside + middle * (end - inside))
+        low, high = (middle, high) if program.excess(terms, point) <= MET else (low, middle)
+    return inside + low * (end - inside)
+
+
+def objective_of(optimum: Optimum, laws: StackedLaws, h: Any) -> np.ndarray:
+    """What a proposal minimizes, at other mixtures and parameters.
+
+    Args:
+        optimum: says what: weighted losses, worst loss or gap, and a pull.
+        laws: parameters [m, ...].
+        h: mixtures [..., k].
+
+    Returns:
+        Objectives [...], nats; targets of weight 0 have no part in them.
+    """
+    given, w = optimum.constraints, optimum.w
+    h = np.asarray(h, float)
+    with jax.enable_x64(True):
+        at = np.moveaxis(np.asarray(losses(laws, {**optimum.inputs, "weights": h})), 0, -1)
+        if optimum.worst_case == "gap":
+            reference = given.mixture("reference", optimum.domains)
+            at = at - np.asarray(losses(laws, {**optimum.inputs, "weights": reference}))
+        far = np.asarray(kl(h, given.mixture("prior", optimum.domains))) if optimum.pull else 0.0
+    if optimum.worst_case:
+        value = np.where(w > 0, at, -np.inf).max(-1)
+    else:
+        value = np.sum(np.where(w > 0, w * at, 0.0), -1)
+    return value + optimum.pull * far
