@@ -9,7 +9,7 @@ from jaxmix.cli import common
 
 if TYPE_CHECKING:
     from jaxmix.studies import Plan, Wave
-    from jaxmix.training import Moment
+    from jaxmix.training import Snapshot
 
 
 def use_all_cores() -> None:
@@ -22,7 +22,7 @@ def use_all_cores() -> None:
 
 
 @contextlib.contextmanager
-def training_bar(plan: "Plan") -> "Iterator[Callable[[Wave, Moment], None]]":
+def training_bar(plan: "Plan") -> "Iterator[Callable[[Wave, Snapshot], None]]":
     """A bar over all waves of a plan, by FLOPs: tokens/s, loss, time left of the wave."""
     runs = {wave.name: len(wave.runs) for wave in plan.waves}
     of_preset: dict[str, int] = {}
@@ -32,22 +32,22 @@ def training_bar(plan: "Plan") -> "Iterator[Callable[[Wave, Moment], None]]":
     done: dict[str, float] = {}
     with common.progress("training") as report:
 
-        def tell(wave: "Wave", moment: "Moment") -> None:
-            done[wave.name] = work[wave.name] * moment.step / moment.steps
-            report(f"{wave.name}  {describe(moment)}", sum(done.values()), sum(work.values()))
+        def tell(wave: "Wave", snapshot: "Snapshot") -> None:
+            done[wave.name] = work[wave.name] * snapshot.step / snapshot.steps
+            report(f"{wave.name}  {describe(snapshot)}", sum(done.values()), sum(work.values()))
 
         yield tell
 
 
-def describe(moment: "Moment") -> str:
+def describe(snapshot: "Snapshot") -> str:
     """``loss 4.210  68,000 tokens/s  1:05 left``, the loss being the members' mean.
 
     Members that are not finite any more do not count.
     """
-    sound = [float(x) for x in moment.losses if x == x and abs(x) != float("inf")]
+    sound = [float(x) for x in snapshot.losses if x == x and abs(x) != float("inf")]
     loss = f"loss {sum(sound) / len(sound):.3f}" if sound else "no finite loss"
-    left = _clock(moment.seconds_left)
-    return f"{loss}  {moment.tokens_per_second:,.0f} tokens/s  {left} left"
+    left = _clock(snapshot.seconds_left)
+    return f"{loss}  {snapshot.tokens_per_second:,.0f} tokens/s  {left} left"
 
 
 def _clock(seconds: Any) -> str:

@@ -67,7 +67,7 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     folder = Path(options["out"])
     with training_bar(plan) as tell:
         (wave,) = plan.waves
-        listeners = [lambda moment: tell(wave, moment), *_tensorboard(options, wave)]
+        listeners = [lambda snapshot: tell(wave, snapshot), *_tensorboard(options, wave)]
         tell_all = all_of(*listeners)
         outcome = run_wave(study, wave, corpus, folder, tell_all, layout, keep_final=True)
     if layout.host[0] == 0:

@@ -28,7 +28,7 @@ def process(*arguments, **options):
 def test_help_and_version(run):
     assert run("--version").out == f"jaxmix, version {__version__}\n"
     names = ("data", "train", "study", "fit", "score", "predict", "optimize", "compare")
-    names += ("simulate", "import", "laws", "demo")
+    names += ("simulate", "import", "laws", "demo", "inspect", "sample-size")
     for text in (run().out, run("--help").out):
         assert all(f"  {name} " in text for name in names)
     for name in names:

@@ -12,7 +12,7 @@ BUDGET = ("--n-params", "7B", "--tokens", "150B")
 def test_law_to_yaml_with_its_origin(run, study):
     result = run("export", study.law, *BUDGET, "--format", "yaml", "--prefix", "w_web=/data/web")
     found = yaml.safe_load(result.out)
-    want = optimize(load_laws(study.law), 7e9, 150e9).mixture
+    want = optimize(load_laws(study.law), 7e9, 150e9).weights
     assert result.status == 0 and "note: " in result.err
     assert found["weights"] == pytest.approx(want, abs=1e-6)
     assert found["paths"] == {"web": "/data/web"} and found["tokens"] == 150e9
@@ -42,6 +42,8 @@ def test_writes_a_file(run, tmp_path):
         (("nothing.json", "--format", "yaml"), "no such file; give a law"),
         (("a=0.5,b=0.4", "--format", "yaml"), "the weights sum to 0.9"),
         (("a=x", "--format", "yaml"), "'a=x' is not name=number"),
+        (("a=1", "--format", "yaml", "--max", "a=0.5"), "is a mixture and no law, so --max does"),
+        (("LAW", *BUDGET, "--format", "yaml", "--min", "wbe=1"), "unknown domain 'wbe'"),
         (("a=1", "--format", "yaml", "--prefix", "b=/x"), "unknown domain 'b'"),
         (("a=1", "--format", "yaml", "--prefix", "b"), "'b' is not domain=path"),
         (("a=1", "--format", "yaml", "--out", "no/where.yaml"), "does not exist; make it first"),

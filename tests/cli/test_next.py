@@ -1,4 +1,4 @@
-"""next, enough and domains on the command line."""
+"""next, sample-size and domains on the command line."""
 
 import pandas as pd
 import pytest
@@ -45,16 +45,16 @@ def test_next_does_not_write_over_its_input(refused, study):
     assert "named twice" in refused("next", study.law, study.runs, *BIG, *limit)
 
 
-ENOUGH = ("--law", "additive-fixed-nd", "--domains", "2", "--sizes", "1e8", "--checkpoints", "1")
+STUDY = ("--law", "additive-fixed-nd", "--domains", "2", "--sizes", "1e8", "--checkpoints", "1")
 
 
-def test_enough_prints_the_curve_and_the_answer(run):
+def test_sample_size_prints_the_curve_and_the_answer(run):
     small = ("--truths", "3", "--restarts", "8", "--mixtures", "24,12,6", "--noise", "0")
-    found = run("enough", *ENOUGH, *small, "--json").json
+    found = run("sample-size", *STUDY, *small, "--json").json
     assert [row["mixtures"] for row in found["curve"]] == [6, 12, 24]
     assert found["mixtures"] in (6, 12) and found["curve"][-1]["share_met"] == 1.0
     assert (found["n_params"], found["tokens"]) == (1e9, 1e10)
-    shown = run("enough", *ENOUGH, *small)
+    shown = run("sample-size", *STUDY, *small)
     assert f"{found['mixtures']} mixtures are enough" in shown.out
     assert "least that is needed" in shown.err
 
@@ -67,8 +67,8 @@ def test_enough_prints_the_curve_and_the_answer(run):
         (("--law", "nosuch"), "unknown law"),
     ],
 )
-def test_enough_refuses(refused, arguments, message):
-    assert message in refused("enough", *ENOUGH, *arguments)
+def test_sample_size_refuses(refused, arguments, message):
+    assert message in refused("sample-size", *STUDY, *arguments)
 
 
 def test_domains_change_a_table(run, study, tmp_path):

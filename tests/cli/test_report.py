@@ -36,6 +36,7 @@ def test_budget_baseline_and_law_comparison(run, study, tmp_path):
         (("--baseline", "a:web=0.5"), "baseline 'a' is no mixture"),
         (("--baseline", "a:web=1", "--baseline", "a:code=1"), "'a' is given twice"),
         (("--where", "n_params <"), "n_params <"),
+        (("--group", "web + cod <= 1"), "unknown domain 'cod'"),
         (("--laws", "additve"), "unknown law 'additve'"),
     ],
 )
