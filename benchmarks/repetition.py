@@ -52,7 +52,9 @@ def read_table(path: Path) -> RunTable:
 def objective(law: FittedLaw, runs: RunTable) -> float:
     """Sum of Huber on the logarithm of the loss."""
     unique = runs.frame[["unique_c4"]].to_numpy()
-    predicted = law.predict(runs.n_params, runs.tokens, runs.weights, unique)
+    predicted = law.predict(
+        dict(n_params=runs.n_params, tokens=runs.tokens, weights=runs.weights, unique=unique)
+    )
     size = np.abs(np.log(predicted) - np.log(runs.losses()[0]))
     small = np.minimum(size, DELTA)
     return float(np.sum(small * (size - 0.5 * small)))

@@ -9,7 +9,7 @@ import numpy as np
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.splits import Split, mixture_ids
 from jaxmix.fitting.selection.trials import FitSettings, run_trials
-from jaxmix.laws import Law, get_law
+from jaxmix.laws import TOKENS, WEIGHTS, Law, get_law
 from jaxmix.runs import RunTable
 
 
@@ -116,10 +116,10 @@ def at_one_size(name: str) -> Law:
     return Law(
         f"{name}, one size",
         tuple(p for p in law.parameters if p.name not in gone),
-        loss=lambda p, n, d, h: law.loss(filled(p), n, d, h),
+        loss=lambda p, x: law.loss(filled(p), x),
         start=start,
         rescale=lambda p, n, d: without(rescale(filled(p), n, d)),
-        uses=("tokens", "weights"),
+        inputs=(TOKENS, WEIGHTS),
         formula=law.formula,
         source=law.source,
     )

@@ -125,7 +125,7 @@ def proposals(config, law, fits, larger):
         best = optimize(fits, n, config.tokens, target_weights=dict.fromkeys(targets, 1.0))
         found[f"best-{goal}"] = {
             "law": law,
-            "weights": best.mixture,
+            "weights": best.weights,
             "predicted": best.objective,
             "gap": best.gap,
             "hull_distance": best.hull_distance,
@@ -159,7 +159,15 @@ def gains(fits, found, proof):
 
 
 def predicted(fits, goal, n, d, weights):
-    return float(np.mean([f.predict(n, d, weights) for f in fits if f.target in goal]))
+    return float(
+        np.mean(
+            [
+                f.predict(dict(n_params=n, tokens=d, weights=weights))
+                for f in fits
+                if f.target in goal
+            ]
+        )
+    )
 
 
 def weights_of(table, mixture):

@@ -52,7 +52,7 @@ def known(reach: str, law: str, restarts: int) -> Iterator[dict[str, Any]]:
     center = np.full(len(NAMES), 1 / len(NAMES))
     for f in fit(runs, at_one_size(law), residual="log", restarts=restarts):
         best = _best(f)
-        floor = float(f.predict(INFINITE, INFINITE, best))
+        floor = float(f.predict(dict(n_params=INFINITE, tokens=INFINITE, weights=best)))
         left = divergence(sources, f.target, best)
         yield {
             "reach": reach,
@@ -65,14 +65,17 @@ def known(reach: str, law: str, restarts: int) -> Iterator[dict[str, Any]]:
             "asymptote": floor,
             "divergence_at_best": left,
             "excess_of_uniform": divergence(sources, f.target, center) - left,
-            "fitted_excess": float(f.predict(INFINITE, INFINITE, center)) - floor,
+            "fitted_excess": float(
+                f.predict(dict(n_params=INFINITE, tokens=INFINITE, weights=center))
+            )
+            - floor,
             **{f"best_{n}": w for n, w in zip(NAMES, best.tolist(), strict=True)},
         }
 
 
 def _best(f: FittedLaw) -> np.ndarray:
     """The mixture [k] with the lowest asymptote."""
-    mixture = optimize([f], INFINITE, INFINITE).mixture
+    mixture = optimize([f], INFINITE, INFINITE).weights
     return np.array([mixture[d] for d in f.domains])
 
 
@@ -87,10 +90,12 @@ def asymptotes(
         best = _best(f)
         bits = bits_per_byte(runs, f.target)
         center = np.full(len(best), 1 / len(best))
-        floor = float(f.predict(INFINITE, INFINITE, best))
+        floor = float(f.predict(dict(n_params=INFINITE, tokens=INFINITE, weights=best)))
         ends = (np.nan, np.nan)
         if refits is not None:
-            found = refits.only(f.target).losses(INFINITE, INFINITE, best)[0]
+            found = refits.only(f.target).losses(
+                dict(n_params=INFINITE, tokens=INFINITE, weights=best)
+            )[0]
             ends = tuple(np.nanpercentile(found, (5, 95)).tolist())
         mixture = {d: w for d, w in zip(f.domains, best.tolist(), strict=True) if w > 0.005}
         yield {
@@ -100,7 +105,8 @@ def asymptotes(
             "asymptote": bits * floor,
             "low": bits * ends[0],
             "high": bits * ends[1],
-            "excess_of_uniform": bits * (float(f.predict(INFINITE, INFINITE, center)) - floor),
+            "excess_of_uniform": bits
+            * (float(f.predict(dict(n_params=INFINITE, tokens=INFINITE, weights=center))) - floor),
             "lowest_loss": bits * float(np.nanmin(runs.losses([f.target]))),
             "best_mixture": " ".join(f"{d}={w:.2f}" for d, w in mixture.items()),
         }

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmix.fitting import FittedLaw
-from jaxmix.fitting.scores import align_weights
+from jaxmix.fitting import FittedLaw, read_inputs
 from jaxmix.report.plots import COLORS, save
 from jaxmix.runs import RunTable
 
@@ -33,8 +32,8 @@ def mean_losses(panel: Panel, part: str) -> tuple[np.ndarray, np.ndarray]:
     """Observed and predicted losses, averaged over targets, of the rows that have all."""
     runs = panel.parts[part]
     seen = runs.losses([f.target for f in panel.fits])
-    weights = align_weights(runs, panel.fits[0].domains)
-    found = np.stack([f.predict(runs.n_params, runs.tokens, weights) for f in panel.fits])
+    x = read_inputs(runs, panel.fits[0].law, panel.fits[0].domains)
+    found = np.stack([f.predict(x) for f in panel.fits])
     whole = np.isfinite(seen).all(0)
     return seen[:, whole].mean(0), found[:, whole].mean(0)
 

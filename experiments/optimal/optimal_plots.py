@@ -78,7 +78,10 @@ def _runs(
 
 def means(fits: Sequence[FittedLaw], table: RunTable) -> tuple[np.ndarray, np.ndarray]:
     """Observed and predicted mean losses of the targets that were fitted."""
-    said = [fit.predict(table.n_params, table.tokens, table.weights) for fit in fits]
+    said = [
+        fit.predict(dict(n_params=table.n_params, tokens=table.tokens, weights=table.weights))
+        for fit in fits
+    ]
     return table.losses([fit.target for fit in fits]).mean(0), np.mean(said, axis=0)
 
 

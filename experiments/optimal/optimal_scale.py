@@ -26,7 +26,7 @@ def run(config: Scale, setting: Setting) -> None:
     for preset in config.sizes:
         n_params = _n_params(source, preset)
         found = optimal_fits.optima(fits, {"mean": config.goal}, n_params, config.tokens)
-        mixtures = {f"best-{law}": best.mixture for (law, _), best in found.items()}
+        mixtures = {f"best-{law}": best.weights for (law, _), best in found.items()}
         weights += [_row(preset, n_params, law, best) for (law, _), best in found.items()]
         kept = {n: optimal_fits.restricted(m, config.domains) for n, m in mixtures.items()}
         for name, some in ((preset, kept), (f"{preset}-uniform", {})):
@@ -59,7 +59,7 @@ def _n_params(source: RunTable, preset: str) -> float:
 
 def _row(preset: str, n_params: float, law: str, best: Any) -> dict[str, Any]:
     facts = {"preset": preset, "n_params": n_params, "law": law, "predicted": best.objective}
-    return {**facts, **{domain: 100 * weight for domain, weight in best.mixture.items()}}
+    return {**facts, **{domain: 100 * weight for domain, weight in best.weights.items()}}
 
 
 def _reached(table: RunTable, config: Scale, study: str) -> Iterator[dict[str, Any]]:

@@ -27,7 +27,7 @@ def run(config: Final, setting: Setting) -> None:
     found = optimal_fits.optima(fits, config.goals, n_params, tokens)
     law = optimal_fits.better_law(config.runs.with_name("scores.csv"), config.laws)
     mixtures = {
-        f"best-{goal}": optimal_fits.restricted(found[law, goal].mixture, config.domains)
+        f"best-{goal}": optimal_fits.restricted(found[law, goal].weights, config.domains)
         for goal in config.goals
     }
     table = stages.trained(config.study(mixtures), setting.work / "final", keep_final=True)
@@ -48,7 +48,7 @@ def _optima(found: Mapping[tuple[str, str], Any], chosen: str) -> Iterator[dict[
             "predicted": best.objective,
             "gap": best.gap,
             "hull_distance": best.hull_distance,
-            **{domain: 100 * weight for domain, weight in best.mixture.items()},
+            **{domain: 100 * weight for domain, weight in best.weights.items()},
         }
 
 

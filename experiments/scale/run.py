@@ -16,15 +16,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import family_tables
 import harness
-import jax
 import numpy as np
 from harness import Setting
 
 from jaxmix.fitting import FittedLaw, bootstrap, fit
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
-from jaxmix.mixtures import Optima, js_distance, optimal_path, optimize, schedule
+from jaxmix.mixtures import Optima, js_distance, optimize, optimize_many, schedule
 from jaxmix.mixtures.solve.lanes import make_starts
-from jaxmix.mixtures.solve.refitted import best_refitted
+from jaxmix.mixtures.solve.refits import solve_refits
 from jaxmix.runs import RunTable
 
 STUDIES = ("multimodal", "vision", "text")
@@ -82,7 +81,7 @@ def growth(laws: tuple[FittedLaw, ...], runs: RunTable, smoke: bool) -> dict[str
     factors = 2.0 ** np.arange(0, DOUBLINGS + 1, 10 if smoke else 1)
     smallest = runs.n_params.min(), runs.tokens.min()
     return {
-        kind: optimal_path(laws, *schedule(kind, *smallest, factors, limit=True), starts=STARTS)
+        kind: optimize_many(laws, *schedule(kind, *smallest, factors, limit=True), starts=STARTS)
         for kind in SCHEDULES
     }
 
@@ -93,7 +92,7 @@ def budgets(laws: tuple[FittedLaw, ...], runs: RunTable) -> Optima:
     sizes = np.concatenate([sizes[[0, -1]], [by * sizes[-1] for by in BEYOND]])
     tokens = np.geomspace(runs.tokens.min(), 100 * runs.tokens.max(), 25)
     n, d = (x.ravel() for x in np.meshgrid(sizes, tokens, indexing="ij"))
-    return optimal_path(laws, n, d, starts=STARTS)
+    return optimize_many(laws, n, d, starts=STARTS)
 
 
 def optima_rows(optima: Optima, more: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -105,12 +104,12 @@ def optima_rows(optima: Optima, more: dict[str, Any]) -> Iterator[dict[str, Any]
             "n_params": n,
             "tokens": d,
             "flops": 6.0 * n * d,
-            **{f"h_{x}": float(optima.weights[b, i]) for i, x in enumerate(optima.domains)},
+            **{f"h_{x}": float(optima.h[b, i]) for i, x in enumerate(optima.domains)},
             "objective": float(optima.objective[b]),
             "gap": float(optima.gap[b]),
             "agreeing": int(optima.agreeing[b]),
             "starts": optima.starts,
-            "hull_distance": optima.hull_distance(b),
+            "hull_distance": optima[b].hull_distance,
         }
 
 
@@ -125,11 +124,11 @@ def limit_rows(paths: dict[str, Optima], constant: Any) -> Iterator[dict[str, An
 
     `way_left` is the distance from the mixture after 20 doublings to the schedule's own limit.
     """
-    goal = paths["linear"].weights[-1]
+    goal = paths["linear"].h[-1]
     for kind, optima in paths.items():
         doublings = len(optima) - 2
-        far = optima.weights[round(doublings * np.log2(FAR) / DOUBLINGS)]
-        end = optima.weights[-1]
+        far = optima.h[round(doublings * np.log2(FAR) / DOUBLINGS)]
+        end = optima.h[-1]
         yield {
             "schedule": kind,
             **{f"h_{x}": float(end[i]) for i, x in enumerate(optima.domains)},
@@ -141,8 +140,8 @@ def limit_rows(paths: dict[str, Optima], constant: Any) -> Iterator[dict[str, An
         }
     yield {
         "schedule": "additive",
-        **{f"h_{x}": w for x, w in constant.mixture.items()},
-        "to_linear_limit": distance(goal, constant.weights),
+        **{f"h_{x}": w for x, w in constant.weights.items()},
+        "to_linear_limit": distance(goal, constant.h),
         "way_left": 0.0,
         "largest_gap": constant.gap,
         "fewest_agreeing": constant.agreeing,
@@ -170,7 +169,7 @@ def trend_rows(
         "N grows to infinity": ((n[1], d[1]), (np.inf, d[1])),
     }
     for move, ends in moves.items():
-        start, end = (optimal_path(laws, *budget, starts=STARTS).weights[0] for budget in ends)
+        start, end = (optimize_many(laws, *budget, starts=STARTS).h[0] for budget in ends)
         many = [optima_of(refits, *budget) for budget in ends]
         change, drawn = end - start, many[1] - many[0]
         low, _, high = interval(change, drawn - change, 0.9)
@@ -190,11 +189,9 @@ def trend_rows(
 
 def optima_of(refits: Ensemble, n_params: float, tokens: float) -> np.ndarray:
     """The optimum of every refit for the mean of the targets, [B, k]."""
-    k, m = len(refits.laws[0].domains), len(refits.laws)
+    k = len(refits.laws.domains)
     points = make_starts(np.zeros(k), np.ones(k), k + 2, 0)
-    w, box = np.full(m, 1.0 / m), (np.zeros(k), np.ones(k))
-    with jax.enable_x64(True):
-        return best_refitted(refits.stacked, points, n_params, tokens, w, *box)[0]
+    return solve_refits(optimize(refits.laws, n_params, tokens), refits.stacked, points)[0]
 
 
 if __name__ == "__main__":

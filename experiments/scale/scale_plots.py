@@ -42,10 +42,10 @@ def plot_compute(grid: Optima, constant: Any, runs: RunTable, path: pathlib.Path
     for ax, i in zip(axes.flat, range(k), strict=False):
         for n, color in zip(sizes, colors, strict=True):
             _one_size(ax, grid, i, n, color, runs)
-        ax.axhline(constant.weights[i], color="black", linestyle=":", label="additive law")
+        ax.axhline(constant.h[i], color="black", linestyle=":", label="additive law")
         ax.set_title(grid.domains[i], fontsize=10)
         ax.set_xscale("log")
-        ax.set_ylim(0.0, 1.15 * max(grid.weights[:, i].max(), constant.weights[i]))
+        ax.set_ylim(0.0, 1.15 * max(grid.h[:, i].max(), constant.h[i]))
     for ax in axes.flat[k:]:
         ax.axis("off")
     for ax in axes[-1, :]:
@@ -59,7 +59,7 @@ def plot_compute(grid: Optima, constant: Any, runs: RunTable, path: pathlib.Path
 
 def _one_size(ax: Any, grid: Optima, i: int, n: float, color: Any, runs: RunTable) -> None:
     at = grid.n_params == n
-    flops, weight = 6 * n * grid.tokens[at], grid.weights[at, i]
+    flops, weight = 6 * n * grid.tokens[at], grid.h[at, i]
     run = runs.tokens[runs.n_params == n]
     seen = grid.tokens[at] <= run.max(initial=0.0) * 1.01
     ax.plot(flops, weight, "--", color=color, linewidth=1.0, label=None if seen.any() else _size(n))
@@ -78,12 +78,12 @@ def plot_paths(paths: dict[str, Optima], constant: Any, path: pathlib.Path) -> N
     for ax in axes:
         triangle(ax, domains, lines=10 if ax is axes[1] else 5)
         for (kind, optima), color in zip(paths.items(), plt.get_cmap("tab10").colors, strict=False):
-            xy = to_xy(optima.weights)
+            xy = to_xy(optima.h)
             ax.plot(*xy[:-1].T, "-o", color=color, markersize=2.5, label=_LABELS[kind], zorder=3)
             ax.plot(*xy[-2:].T, ":", color=color, linewidth=1.0, zorder=2)
             ax.plot(*xy[-1], "*", color=color, markersize=12, zorder=4)
-        ax.plot(*to_xy(constant.weights), "kx", label="additive law, any budget", zorder=5)
-    points = to_xy(np.vstack([*(o.weights for o in paths.values()), constant.weights[None]]))
+        ax.plot(*to_xy(constant.h), "kx", label="additive law, any budget", zorder=5)
+    points = to_xy(np.vstack([*(o.h for o in paths.values()), constant.h[None]]))
     low, high = points.min(0), points.max(0)
     pad = max(0.08 * max(high - low), 0.02)
     axes[1].set_xlim(low[0] - pad, high[0] + pad)

@@ -23,7 +23,7 @@ from scipy.stats import spearmanr
 
 from jaxmix.fitting import FittedLaw, bootstrap, fit, mean_mre, random_truth, score, simulate
 from jaxmix.laws import get_law
-from jaxmix.mixtures import Trust, dirichlet_design, js_distance, trust
+from jaxmix.mixtures import Uncertainty, dirichlet_design, js_distance, optimize
 from jaxmix.runs import RunTable, read_runs
 
 SCHEDULES = ("constant", "cosine")
@@ -137,17 +137,18 @@ def error_rows(
         }
 
 
-def proposal(laws: tuple[FittedLaw, ...], runs: RunTable) -> Trust:
+def proposal(laws: tuple[FittedLaw, ...], runs: RunTable) -> Uncertainty:
     """The best mixture for the mean loss at the largest budget, with its refits."""
     small = small_sizes(runs)
     refits = bootstrap(laws, small, resamples=REFITS)
-    return trust(refits, float(runs.n_params.max()), float(runs.tokens.max()))
+    best = optimize(laws, float(runs.n_params.max()), float(runs.tokens.max()))
+    return best.uncertainty(refits)
 
 
-def optimum_rows(proposals: Mapping[tuple[str, str], Trust]) -> Iterator[dict[str, Any]]:
+def optimum_rows(proposals: Mapping[tuple[str, str], Uncertainty]) -> Iterator[dict[str, Any]]:
     """The optima by law, schedule and domain, with 90% intervals."""
     for (law, schedule), found in proposals.items():
-        for i, (domain, weight) in enumerate(found.optimum.mixture.items()):
+        for i, (domain, weight) in enumerate(found.optimum.weights.items()):
             interval = found.intervals[domain]
             yield {
                 "law": law,
@@ -156,20 +157,20 @@ def optimum_rows(proposals: Mapping[tuple[str, str], Trust]) -> Iterator[dict[st
                 "weight": weight,
                 "low": interval.low,
                 "high": interval.high,
-                "spread": float(found.weights[:, i].std()),
+                "spread": float(found.refit_optima[:, i].std()),
                 "gap": found.optimum.gap,
             }
 
 
-def refit_rows(proposals: Mapping[tuple[str, str], Trust]) -> Iterator[dict[str, Any]]:
+def refit_rows(proposals: Mapping[tuple[str, str], Uncertainty]) -> Iterator[dict[str, Any]]:
     """The optimum of every refit; equal numbers turn the signs of the same mixtures' residuals."""
     for (law, schedule), found in proposals.items():
-        for number, weights in enumerate(found.weights):
+        for number, weights in enumerate(found.refit_optima):
             named = zip(found.optimum.domains, weights.tolist(), strict=True)
             yield {"law": law, "schedule": schedule, "refit": number, **dict(named)}
 
 
-def distance_rows(proposals: Mapping[tuple[str, str], Trust]) -> Iterator[dict[str, Any]]:
+def distance_rows(proposals: Mapping[tuple[str, str], Uncertainty]) -> Iterator[dict[str, Any]]:
     """How far the optima of the schedules are apart, and how far noise alone puts them apart.
 
     A distance is the largest difference of a weight. `constant_*` is that of two refits under the
@@ -180,9 +181,9 @@ def distance_rows(proposals: Mapping[tuple[str, str], Trust]) -> Iterator[dict[s
     """
     for law in dict.fromkeys(law for law, _ in proposals):
         one, other = (proposals[law, schedule] for schedule in SCHEDULES)
-        h = [p.optimum.weights for p in (one, other)]
+        h = [p.optimum.h for p in (one, other)]
         found = float(np.abs(h[0] - h[1]).max())
-        errors = [p.weights - p.optimum.weights for p in (one, other)]
+        errors = [p.refit_optima - p.optimum.h for p in (one, other)]
         apart = {
             "constant": errors[0] - np.roll(errors[0], 1, 0),
             "noise": errors[0] - np.roll(errors[1], 1, 0),

@@ -38,7 +38,14 @@ def effect_rows(
         found = domain_effects(laws, *budget, mixture, ensemble=refits, level=_LEVEL)
         for (t, law), (i, domain) in _pairs(laws):
             step = _STEP * towards(mixture, i)
-            ends = law.predict(*budget, mixture + step), law.predict(*budget, mixture - step)
+            ends = (
+                law.predict(
+                    dict(zip(("n_params", "tokens"), budget, strict=True), weights=mixture + step)
+                ),
+                law.predict(
+                    dict(zip(("n_params", "tokens"), budget, strict=True), weights=mixture - step)
+                ),
+            )
             yield {
                 "at": name,
                 "target": law.target,
@@ -70,7 +77,11 @@ def _measured(runs: RunTable, law: FittedLaw, domain: str) -> dict[str, float]:
     rows = frame[at].set_index("mixture").reindex(["uniform", f"only-{domain}"])
     weights = rows[[f"w_{d}" for d in law.domains]].to_numpy()
     moved = float(np.diff(rows[f"w_{domain}"])[0])
-    said = law.predict(rows["n_params"].to_numpy(), rows["tokens"].to_numpy(), weights)
+    said = law.predict(
+        dict(
+            n_params=rows["n_params"].to_numpy(), tokens=rows["tokens"].to_numpy(), weights=weights
+        )
+    )
     measured = float(np.diff(rows[f"loss_{law.target}"])[0])
     return {"measured": measured / moved, "secant": float(np.diff(said)[0]) / moved}
 
@@ -114,6 +125,11 @@ def recovery_rows(
             "slope": float(found.slope[t, i]),
             "low": float(found.low[t, i]),
             "high": float(found.high[t, i]),
-            "without": float(one.predict(*budget, out[i]) - one.predict(*budget, center)),
+            "without": float(
+                one.predict(dict(zip(("n_params", "tokens"), budget, strict=True), weights=out[i]))
+                - one.predict(
+                    dict(zip(("n_params", "tokens"), budget, strict=True), weights=center)
+                )
+            ),
             "guess": -float(found.slope[t, i]) / k,
         }

@@ -13,9 +13,9 @@ from jaxmix.fitting.solvers.lanes import POLISH, Jobs
 from jaxmix.fitting.solvers.multistart import run_jobs
 from jaxmix.fitting.solvers.newton import Newton
 from jaxmix.fitting.uncertainty.refit import Refitter, make_refitters
-from jaxmix.mixtures import mixture_influence
+from jaxmix.mixtures import Optimum, mixture_influence, optimize
 from jaxmix.mixtures.solve.lanes import make_starts
-from jaxmix.mixtures.solve.refitted import best_refitted
+from jaxmix.mixtures.solve.refits import solve_refits
 from jaxmix.runs import RunTable
 
 _LOCAL = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=5)
@@ -59,12 +59,12 @@ def predicted(laws: Sequence[FittedLaw], runs: RunTable, place: Place, keys: np.
         keys: [p] unit of each row.
     """
     influences = [influence(law, runs, tolerance=TOLERANCE) for law in laws]
-    moved = mixture_influence(influences, *place.budget).by_weight
+    moved = mixture_influence(influences, optimize(laws, *place.budget)).by_weight
     weights = np.sum([moved[law.target] for law in laws], axis=0)  # [k, p]
     x = {"n_params": place.n_params, "tokens": place.tokens, "weights": place.mixture}
     losses = np.array([i.on_prediction(x)[1] for i in influences])
     member = np.arange(keys.max() + 1)[:, None] == keys  # [u, p]
-    return Moves(*(-(member @ x.T) for x in (weights, losses)))
+    return Moves(*(-(member @ change.T) for change in (weights, losses)))
 
 
 def refitted(
@@ -98,7 +98,7 @@ def refitted(
         ]
         params = {n: jnp.asarray(np.stack([f[n] for f in found], 1)) for n in found[0]}
         refits = StackedLaws(params, stack(laws).own, laws[0].law)  # [u + 1, m]
-        h = _optima(refits, place)
+        h = _optima(refits, optimize(laws, *place.budget))
         losses = np.asarray(_losses(refits, place))
     return Moves(h[:-1] - h[-1], losses[:-1] - losses[-1])
 
@@ -119,12 +119,10 @@ def _nearby(refitter: Refitter, row_weights: np.ndarray) -> np.ndarray:
     return np.asarray(z)
 
 
-def _optima(refits: StackedLaws, place: Place) -> np.ndarray:
+def _optima(refits: StackedLaws, best: Optimum) -> np.ndarray:
     """h* of every set of laws for the mean of the targets, [B, k]."""
-    k, m = len(place.mixture), next(iter(refits.params.values())).shape[1]
-    box = np.zeros(k), np.ones(k)
-    points = make_starts(*box, k + 2, 0)
-    return best_refitted(refits, points, *place.budget, np.full(m, 1.0 / m), *box)[0]
+    k = len(best.h)
+    return solve_refits(best, refits, make_starts(np.zeros(k), np.ones(k), k + 2, 0))[0]
 
 
 def _losses(refits: StackedLaws, place: Place) -> jax.Array:
@@ -132,7 +130,9 @@ def _losses(refits: StackedLaws, place: Place) -> jax.Array:
     n, d, h = (jnp.asarray(x) for x in (*place.budget, place.mixture))
 
     def one(params: dict[str, jax.Array]) -> jax.Array:
-        return StackedLaws(params, refits.own, refits.law).losses(n, d, h)
+        return StackedLaws(params, refits.own, refits.law).losses(
+            dict(n_params=n, tokens=d, weights=h)
+        )
 
     return jax.vmap(one)(refits.params)
 

@@ -169,7 +169,7 @@ def domain_slopes_of(
     laws = fitted(runs, law, targets, SMOOTH if smoke else SHARP, smoke)
     refits = None if smoke else bootstrap(laws, runs, resamples=REFITS, cluster="mixture")
     budget = budget_of(runs)
-    best = optimize(laws, *budget).weights
+    best = optimize(laws, *budget).h
     # A slope at a weight of 0 can be infinite.
     inside = np.maximum(best, 1e-3) / np.maximum(best, 1e-3).sum()
     places = {"uniform": uniform(len(runs.domains))[0], "optimum": inside}

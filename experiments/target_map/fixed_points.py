@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from jaxmix.fitting import FittedLaw
-from jaxmix.mixtures import FixedPoints, fixed_point_map, sensitivity
+from jaxmix.mixtures import FixedPoints, fixed_point_map, optimize
 
 CORNER = 0.95  # a mixture with a larger weight is at a corner
 FIXED = 1e-3  # Jensen-Shannon distance below which w is taken for its own optimum
@@ -87,7 +87,7 @@ def _place(
     ordered = {law.target: law for law in laws}
     domains = laws[0].domains
     laws = [ordered[d] for d in domains]
-    found = sensitivity(laws, *budget, target_weights=w)
+    found = optimize(laws, *budget, target_weights=w).sensitivity()
     jacobian = np.array([[found.target_weights[t][d] for t in domains] for d in domains])
     tangent = np.linalg.svd(np.ones((1, len(w))))[2][1:]  # an orthonormal basis of sums of 0
     slopes = np.abs(np.linalg.eigvals(tangent @ jacobian @ tangent.T))

@@ -22,6 +22,7 @@ from harness import Setting
 
 from jaxmix.fitting import FittedLaw, fit
 from jaxmix.mixtures import (
+    Constraints,
     FixedPoints,
     corners,
     dirichlet_design,
@@ -88,13 +89,13 @@ def corner_rows(
     """
     n = float(runs.n_params.max())
     d = float(runs.tokens[runs.n_params == n].max())
-    found, again = (corners(laws, n, d, starts=STARTS, key=key) for key in (0, 1))
+    found, again = (corners(laws, n, d, starts=STARTS, seed=seed) for seed in (0, 1))
     low, high = (dict(zip(runs.domains, x, strict=True)) for x in box_of(runs))
-    boxed = corners(laws, n, d, starts=STARTS, minimum=low, maximum=high)
+    boxed = corners(laws, n, d, Constraints(minimum=low, maximum=high), starts=STARTS)
     own = {target: domain for domain, target in same.items()}
     for i, law in enumerate(laws):
         best, domain = found[i], own[law.target]
-        for other, weight in best.mixture.items():
+        for other, weight in best.weights.items():
             yield {
                 "study": name,
                 "law": law.law.name,
@@ -106,9 +107,9 @@ def corner_rows(
                 "proven": int(best.proven),
                 "agreeing": best.agreeing,
                 "starts": best.starts,
-                "moved_by_other_starts": float(np.abs(found.weights[i] - again.weights[i]).max()),
+                "moved_by_other_starts": float(np.abs(found.h[i] - again.h[i]).max()),
                 "hull_distance": best.hull_distance,
-                "weight_as_run": boxed[i].mixture[other],
+                "weight_as_run": boxed[i].weights[other],
                 "most_as_run": high[other],
                 **measured(runs, law.target, domain),
             }
@@ -183,9 +184,7 @@ def write_maps(
 def map_rows(found: FixedPoints) -> Iterator[dict[str, Any]]:
     """Rounded, one row per target mixture."""
     domains = found.optima.domains
-    for w, h, distance in zip(
-        found.target_weights, found.optima.weights, found.distance, strict=True
-    ):
+    for w, h, distance in zip(found.target_weights, found.optima.h, found.distance, strict=True):
         yield {
             **{f"target_{x}": round(float(w[i]), 4) for i, x in enumerate(domains)},
             **{f"h_{x}": round(float(h[i]), 4) for i, x in enumerate(domains)},

@@ -53,7 +53,7 @@ def plot_triangles(
     found: FixedPoints, places: Sequence[Mapping[str, Any]], path: pathlib.Path
 ) -> None:
     """Figures 8 and 9 for three domains: where each target mixture goes, and how far."""
-    w, h, domains = found.target_weights, found.optima.weights, found.optima.domains
+    w, h, domains = found.target_weights, found.optima.h, found.optima.domains
     fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     triangle(left, domains)
     coarse = np.all(np.isclose(w * 10, np.round(w * 10), atol=1e-6), axis=1)
