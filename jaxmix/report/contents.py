@@ -1,316 +1,353 @@
-"""Everything that a report says, computed once: the page and the figures only draw it."""
+"""Everything that a report says, computed once: the page and the figures only show it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw
-from jaxmix.fitting.inputs import read_inputs
-from jaxmix.fitting.scores import Score, score, unscored
-from jaxmix.fitting.selection.compare import Comparison, compare
-from jaxmix.fitting.uncertainty.bootstrap import bootstrap
-from jaxmix.fitting.uncertainty.ensemble import Ensemble
+from jaxmix.fitting import (
+    Comparison,
+    Ensemble,
+    FittedLaw,
+    FittedLaws,
+    Score,
+    bootstrap,
+    compare,
+    read_inputs,
+    score,
+)
+from jaxmix.fitting.scores import unscored
+from jaxmix.fitting.uncertainty.clusters import FEWEST, default_cluster, run_labels
 from jaxmix.laws import get_law
-from jaxmix.mixtures import Optima, Optimum, optimize, optimize_many
-from jaxmix.mixtures.effects import DomainEffects, domain_effects
-from jaxmix.mixtures.optimize import target_weight_rows
-from jaxmix.mixtures.uncertainty import Trust, mixture_of, trust
-from jaxmix.report.rows import Rows
+from jaxmix.mixtures import (
+    DomainEffects,
+    Optimum,
+    domain_effects,
+    optimize,
+    optimize_many,
+)
+from jaxmix.mixtures.polytope import find_clash
+from jaxmix.mixtures.uncertainty import Baselines, Uncertainty, check_baselines
+from jaxmix.report.limits import broken_limits, rows_of
+from jaxmix.report.rows import BestRun, FittedRows, best_run, mark_rows
+from jaxmix.runs import RunTable
+from jaxmix.runs.reading import Table
 
 Progress = Callable[[str, int, int], None]
-_BUDGET = ("n_params", "tokens")
-_PATH_POINTS = 31
-_BEYOND = 100.0  # how far beyond the largest size the path over scale goes
+BEST_RUN = "best mixture that was run"
+_SIZES, _FEW_SIZES = 31, 9  # of the path over sizes: few if each is solved on its own
+_BEYOND = 100.0  # how far beyond the largest size the path goes
 _COMPARE_RESTARTS = 32
-_BASINS = 4  # optima that refits start from where their number is given; else the fit alone
-_REFITS = (40, 200)  # fewest and most where their number is not given
+_BASINS = 4  # optima that refits start from if their number is given; else the fit alone
+_REFITS = (40, 200)  # fewest and most if their number is not given
 _WORK = 9e7  # rows times squared parameters, summed over refits, of about fifteen seconds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Report:
-    """What a report is made of.
+    """What a page is made of.
 
     Attributes:
-        laws: [m] fits of one law.
-        rows: the run table, and which of its rows were fitted.
-        n_params: N that the proposal is for.
+        laws: fits of one law to m targets.
+        rows: the run table, and which of its p rows were fitted.
+        n_params: N of the big run.
         tokens: D.
-        target_weights: by target, with sum 1.
-        optimum: the proposal h*; None where the law does not look at the mixture.
-        trust: its confidence set and gains; None where there were no refits.
+        level: probability that an interval is to cover.
+        optimum: the proposal; None if the law does not read the mixture.
+        uncertainty: of the proposal; None if there are no refits.
         ensemble: the refits.
         baselines: mixtures by name, each [k].
+        best_run: the best mixture that was run, as measured.
         predicted: [m, p] losses of the rows.
         fitted_scores: by target, on the rows fitted.
         held_out_scores: by target, on the others.
-        path: h* over sizes at the tokens per parameter of (N, D).
+        path: optima over sizes at the proposal's tokens per parameter, within its constraints.
         effects: of domains on targets.
-        comparison: of other laws, with the expression of the rows they were scored on.
-        provenance: what the law file says of its origin, and the report's own settings.
+        comparison: of other laws, with the size that they were scored on.
+        provenance: where the laws and rows come from, shown as it is.
         notes: what a reader should know, one sentence each.
     """
 
-    laws: tuple[FittedLaw, ...]
-    rows: Rows
+    laws: FittedLaws
+    rows: FittedRows
     n_params: float
     tokens: float
-    target_weights: dict[str, float]
-    optimum: Optimum | None
-    trust: Trust | None
-    ensemble: Ensemble | None
-    baselines: dict[str, np.ndarray]
+    level: float
+    optimum: Optimum | None = None
+    uncertainty: Uncertainty | None = None
+    ensemble: Ensemble | None = None
+    baselines: dict[str, np.ndarray] = field(default_factory=dict)
+    best_run: BestRun | None = None
     predicted: np.ndarray
     fitted_scores: dict[str, Score]
     held_out_scores: dict[str, Score]
-    path: Optima | None
-    effects: DomainEffects | None
-    comparison: tuple[Comparison, str] | None
+    path: tuple[Optimum, ...] = ()
+    effects: DomainEffects | None = None
+    comparison: tuple[Comparison, float] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Bare names of the training domains."""
-        return self.laws[0].domains
+        """Bare names of the k training domains."""
+        return self.laws.domains
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Bare names of the targets."""
-        return tuple(f.target for f in self.laws)
+        """Bare names of the m targets."""
+        return self.laws.targets
+
+    @property
+    def target_weights(self) -> dict[str, float]:
+        """Of the weighted loss by target; equal if there is no optimum."""
+        even = dict.fromkeys(self.targets, 1 / len(self.targets))
+        return self.optimum.target_weights if self.optimum else even
 
     @property
     def mixtures(self) -> np.ndarray:
-        """Mixtures of the rows, [p, k]."""
-        x = read_inputs(self.rows.table, self.laws[0].law, self.domains)
+        """Mixtures of the rows, [p, k]; zeros if the law does not read them."""
+        x = read_inputs(self.rows.table, self.laws.law, self.domains)
         return x.get("weights", np.zeros((len(self.rows.table), len(self.domains))))
 
     @property
     def observed(self) -> np.ndarray:
-        """Losses of the rows, [m, p]; NaN where missing."""
+        """Losses of the rows, [m, p]; NaN if missing."""
         table = self.rows.table
         missing = np.full(len(table), np.nan)
         return np.stack(
             [table.losses([t])[0] if t in table.targets else missing for t in self.targets]
         )
 
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """Notes of the proposal and of the report."""
+        of = self.uncertainty or self.optimum
+        return tuple(dict.fromkeys((*(of.notes if of else ()), *self.notes)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers of the page for other programs, as ``jaxmix report --json`` prints them."""
+        best, sure = self.optimum, self.uncertainty
+        names = ("baseline", "predicted", "optimism", "corrected", "low", "high", "probability")
+        gains = [{n: getattr(g, n) for n in names} for g in sure.gains] if sure else None
+        return {
+            "law": self.laws.law.name,
+            "n_params": self.n_params,
+            "tokens": self.tokens,
+            "target_weights": self.target_weights,
+            "weights": best.weights if best else None,
+            "intervals": {d: i._asdict() for d, i in sure.intervals.items()} if sure else None,
+            "gains": gains,
+            "fitted_mre": {t: s.mre for t, s in self.fitted_scores.items()},
+            "held_out_mre": {t: s.mre for t, s in self.held_out_scores.items()},
+            "notes": list(self.all_notes),
+        }
+
 
 def make_report(
-    laws: Sequence[FittedLaw],
-    rows: Rows,
+    optimum: Optimum | Sequence[FittedLaw],
+    runs: Table | RunTable | FittedRows,
     *,
-    n_params: float | None = None,
-    tokens: float | None = None,
-    target_weights: Mapping[str, float] | None = None,
-    baselines: Mapping[str, Mapping[str, float]] | None = None,
+    where: str | None = None,
+    ensemble: Ensemble | None = None,
+    uncertainty: Uncertainty | None = None,
+    baselines: Baselines | None = None,
+    level: float = 0.9,
     compare_laws: Sequence[str] = (),
     resamples: int | None = None,
-    level: float = 0.9,
     weighting: str = "equal",
-    seed: int = 0,
+    n_params: float | None = None,
+    tokens: float | None = None,
     provenance: Mapping[str, Any] | None = None,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> Report:
-    """Computes what a report says.
-
-    Args:
-        laws: fits of one law over the same domains, one per target.
-        rows: the run table and which rows were fitted (``read_rows``).
-        n_params: N of the big run; None for the largest that was run.
-        tokens: D of the big run; None for the largest that was run.
-        target_weights: of the weighted loss by target; None for all alike.
-        baselines: mixtures to compare with, by name; None for the uniform one and for that mixture
-            of the table which the law likes best.
-        compare_laws: laws to fit beside, on all but the largest size, and to score on that one.
-        resamples: refits for the intervals, each from the best four optima of the fit; 0 for none,
-            None for a quick look: 40 to 200, from the fit alone.
-        level: probability that an interval is to cover.
-        weighting: of rows, as in the fit.
-        seed: of the resampling.
-        provenance: of the law, shown as it is.
-        progress: called with a stage, what is done and its total.
-
-    Raises:
-        JaxmixError: an unknown target or domain, a baseline that is no mixture, or a table that
-            lacks all of the laws' targets.
-    """
-    laws = tuple(laws)
+    """Computes what a report says; arguments and errors as for ``write_report``."""
+    best = optimum if isinstance(optimum, Optimum) else None
+    laws = best.laws if best else _without_mixture(optimum)  # type: ignore[arg-type]
+    rows = mark_rows(runs, where)
     unscored(laws, rows.table)
     _check_comparison(rows, compare_laws)
-    largest = [min(r[1] for r in (getattr(f.data, x) for f in laws)) for x in _BUDGET]
-    budget = float(n_params or largest[0]), float(tokens or largest[1])
-    w = target_weight_rows(target_weights, [f.target for f in laws])[0]
-    named = dict(zip((f.target for f in laws), w.tolist(), strict=True))
-    mixes = laws[0].law.reads("weights") and bool(laws[0].domains)
-    given = _baselines(laws, budget, w, baselines) if mixes else {}
-    ensemble, notes = _refits(laws, rows, resamples, weighting, seed, progress)
-    found = _sure(ensemble, budget, named, given, level) if mixes and ensemble else None
-    best = found.optimum if found else None
-    if mixes and best is None:
-        best = optimize(laws, *budget, target_weights=named)
-    return Report(
-        laws,
-        rows,
-        *budget,
-        named,
-        best,
-        found,
-        ensemble,
-        given,
-        _predicted(laws, rows),
-        _scores(laws, rows, True),
-        _scores(laws, rows, False),
-        _path(laws, budget, rows, named) if mixes else None,
-        _effects(laws, budget, ensemble, level) if mixes else None,
-        _compare(laws, rows, compare_laws, seed, progress),
-        dict(provenance or {}),
-        (*rows.notes, *notes),
+    if uncertainty and uncertainty.optimum is not best:
+        raise JaxmixError("the uncertainty is that of another optimum; give optimum.uncertainty()")
+    largest = (min(getattr(f.data, name)[1] for f in laws) for name in ("n_params", "tokens"))
+    budget = (best.n_params, best.tokens) if best else (n_params, tokens)
+    n, d = (float(given or most) for given, most in zip(budget, largest, strict=True))
+    held_out = rows.held_out
+    report = Report(
+        laws=laws,
+        rows=rows,
+        n_params=n,
+        tokens=d,
+        level=uncertainty.level if uncertainty else level,
+        optimum=best,
+        uncertainty=uncertainty,
+        ensemble=uncertainty.ensemble if uncertainty else ensemble,
+        predicted=laws.predict(rows.table).to_numpy().T,
+        fitted_scores=_scores(laws, rows.used),
+        held_out_scores=_scores(laws, held_out) if held_out else {},
+        provenance=dict(provenance or {}),
+        notes=rows.notes,
     )
+    report = _with_baselines(report, baselines)
+    if report.ensemble is None:
+        report = _with_refits(report, resamples, weighting, seed, progress)
+    report = _with_mixtures(report)
+    return replace(report, comparison=_compare(report, compare_laws, seed, progress))
 
 
-def _baselines(
-    laws: tuple[FittedLaw, ...],
-    budget: tuple[float, float],
-    w: np.ndarray,
-    given: Mapping[str, Mapping[str, float]] | None,
-) -> dict[str, np.ndarray]:
-    domains = laws[0].domains
-    if given is not None:
-        return {name: mixture_of(mixture, domains, name) for name, mixture in given.items()}
-    found = {"uniform": np.full(len(domains), 1.0 / len(domains))}
-    run = laws[0].data.mixtures
-    if len(run):
-        losses = np.stack(
-            [f.predict({"n_params": budget[0], "tokens": budget[1], "weights": run}) for f in laws]
+def _without_mixture(laws: Sequence[FittedLaw]) -> FittedLaws:
+    """Fits of a law that has no optimum.
+
+    Raises:
+        JaxmixError: it has one.
+    """
+    laws = laws if isinstance(laws, FittedLaws) else FittedLaws(laws)
+    if laws.law.reads("weights") and laws.domains:
+        raise JaxmixError(
+            f"law '{laws.law.name}' reads the mixture: give the report an optimum, such as "
+            "laws.optimize(n_params, tokens)"
         )
-        losses = np.where(w[:, None] > 0, w[:, None] * losses, 0.0).sum(0)
-        best = run[int(np.argmin(np.where(np.isfinite(losses), losses, np.inf)))]
-        if np.abs(best - found["uniform"]).max() > 1e-6:
-            found["best mixture that was run"] = best
-    return found
+    return laws
 
 
-def _refits(
-    laws: tuple[FittedLaw, ...],
-    rows: Rows,
-    resamples: int | None,
-    weighting: str,
-    seed: int,
-    progress: Progress | None,
-) -> tuple[Ensemble | None, tuple[str, ...]]:
-    """The refits, or why there are none."""
-    basins = 1 if resamples is None else _BASINS
-    resamples = default_resamples(laws) if resamples is None else resamples
-    if not resamples:
-        return None, ("no refits were asked for: nothing here has an interval",)
-    told = None if progress is None else lambda done, total: progress("refitting", done, total)
-    try:
-        ensemble = bootstrap(
-            laws,
-            rows.used,
-            resamples=resamples,
-            weighting=weighting,
-            basins=basins,
-            seed=seed,
-            progress=told,
-        )
-        return ensemble, ()
-    except JaxmixError as error:
-        return None, (f"no intervals: {error}",)
-
-
-def default_resamples(laws: Sequence[FittedLaw]) -> int:
-    """How many refits a report can afford: fewer for many targets, rows and parameters."""
-    laws = tuple(laws)
-    k = len(laws[0].domains)
-    one = sum(f.report.rows for f in laws) * laws[0].law.count(k) ** 2
-    low, high = _REFITS
-    return int(np.clip(_WORK / max(one, 1), low, high))
-
-
-def _sure(
-    ensemble: Ensemble,
-    budget: tuple[float, float],
-    named: dict[str, float],
-    given: dict[str, np.ndarray],
-    level: float,
-) -> Trust:
-    domains = ensemble.laws[0].domains
-    mixtures = {name: dict(zip(domains, h.tolist(), strict=True)) for name, h in given.items()}
-    return trust(ensemble, *budget, target_weights=named, baselines=mixtures, level=level)
-
-
-def _predicted(laws: tuple[FittedLaw, ...], rows: Rows) -> np.ndarray:
-    table = rows.table
-    x = read_inputs(table, laws[0].law, laws[0].domains)
-    return np.stack([f.predict(x) for f in laws])
-
-
-def _scores(laws: tuple[FittedLaw, ...], rows: Rows, fitted: bool) -> dict[str, Score]:
-    table = rows.used if fitted else rows.held_out
-    if table is None:
-        return {}
+def _scores(laws: FittedLaws, table: RunTable) -> dict[str, Score]:
     return score([f for f in laws if f.target in table.targets], table)
 
 
-def _path(
-    laws: tuple[FittedLaw, ...], budget: tuple[float, float], rows: Rows, named: dict[str, float]
-) -> Optima:
-    low = rows.table.n_params.min()
-    high = max(_BEYOND * rows.table.n_params.max(), budget[0] if np.isfinite(budget[0]) else 0.0)
-    seen = min(f.data.n_params[1] for f in laws)
-    sizes = np.unique([*np.geomspace(low, high, _PATH_POINTS), seen])
-    ratio = budget[1] / budget[0]
-    longer = sizes * ratio if np.isfinite(ratio) and ratio > 0 else np.full(len(sizes), budget[1])
-    return optimize_many(laws, sizes, longer, target_weights=named)
+def _with_baselines(report: Report, given: Baselines | None) -> Report:
+    """The mixtures to compare the proposal with."""
+    best, sure = report.optimum, report.uncertainty
+    if best is None:
+        return report
+    run = best_run(report.rows.table, report.mixtures, best.target_weights)
+    if sure:
+        found = {g.baseline: g.mixture for g in sure.gains}
+    else:
+        found = check_baselines(given, report.domains)
+        if given is None and run and np.abs(run.weights - found["uniform"]).max() > 1e-6:
+            found[BEST_RUN] = run.weights
+    return replace(report, best_run=run, baselines=found)
 
 
-def _effects(
-    laws: tuple[FittedLaw, ...],
-    budget: tuple[float, float],
-    ensemble: Ensemble | None,
-    level: float,
-) -> DomainEffects:
-    """At the middle of the mixtures that were run, where every domain has some weight."""
-    run = laws[0].data.mixtures
-    k = len(laws[0].domains)
-    middle = run.mean(0) if len(run) else np.full(k, 1.0 / k)
-    return domain_effects(laws, *budget, middle, ensemble=ensemble, level=level)
+def _with_refits(
+    report: Report, resamples: int | None, weighting: str, seed: int, progress: Progress | None
+) -> Report:
+    """The refits, or a note that says why there are none."""
+    laws, rows = report.laws, report.rows
+    if resamples == 0:
+        note = "no refits were asked for: nothing here has an interval"
+        return replace(report, notes=(*report.notes, note))
+    runs = int(run_labels(rows.used).max()) + 1
+    if default_cluster(rows.used, laws.law.reads("weights")) == "run" and runs < FEWEST:
+        note = f"no intervals: {runs} runs are too few to resample; at least {FEWEST} are needed"
+        return replace(report, notes=(*report.notes, note))
+    ensemble = bootstrap(
+        laws,
+        rows.used,
+        resamples=default_resamples(laws) if resamples is None else resamples,
+        weighting=weighting,
+        basins=1 if resamples is None else _BASINS,
+        seed=seed,
+        progress=progress and (lambda done, total: progress("refitting", done, total)),
+    )
+    return replace(report, ensemble=ensemble)
 
 
-def _check_comparison(rows: Rows, others: Sequence[str]) -> None:
-    """Raises ValueError for laws that cannot be compared, before anything is refitted."""
+def default_resamples(laws: FittedLaws) -> int:
+    """How many refits a report can afford: fewer for many targets, rows and parameters."""
+    one = sum(f.report.rows for f in laws) * laws.law.count(len(laws.domains)) ** 2
+    return int(np.clip(_WORK / max(one, 1), *_REFITS))
+
+
+def _with_mixtures(report: Report) -> Report:
+    """What there is to say of the mixture: how sure it is, over sizes, and what domains do."""
+    best, ensemble, sure = report.optimum, report.ensemble, report.uncertainty
+    if best is None:
+        return report
+    if sure is None and ensemble is not None:
+        named = {
+            name: dict(zip(report.domains, h.tolist(), strict=True))
+            for name, h in report.baselines.items()
+        }
+        sure = best.uncertainty(ensemble, baselines=named, level=report.level)
+    # At the middle of the mixtures that were run, where every domain has some weight.
+    run = report.laws[0].data.mixtures
+    middle = run.mean(0) if len(run) else np.full(len(report.domains), 1 / len(report.domains))
+    x = best.inputs | {"weights": middle}
+    effects = domain_effects(report.laws, x, ensemble=ensemble, level=report.level)
+    report = replace(report, uncertainty=sure, effects=effects)
+    return _with_path(report, best)
+
+
+def _with_path(report: Report, best: Optimum) -> Report:
+    """Optima from the smallest size to far beyond the largest, for what the proposal was asked."""
+    low, high = (float(end(report.rows.table.n_params)) for end in (np.min, np.max))
+    high = max(_BEYOND * high, best.n_params if np.isfinite(best.n_params) else 0.0)
+    seen = min(f.data.n_params[1] for f in report.laws)
+    simple = best.constraints.bounds_only(best.domains) and not (best.pull or best.worst_case)
+    sizes = np.unique([*np.geomspace(low, high, _SIZES if simple else _FEW_SIZES), seen])
+    ratio = best.tokens / best.n_params
+    tokens = np.where(np.isfinite(ratio) and ratio > 0, sizes * ratio, best.tokens)
+    known = np.array([_meetable(best, n, d) for n, d in zip(sizes, tokens, strict=True)])
+    options = {"constraints": best.constraints, "target_weights": best.w, "at": _others(best)}
+    if simple:
+        path = tuple(optimize_many(best.laws, sizes[known], tokens[known], **options))
+    else:
+        options |= {"worst_case": best.worst_case, "pull": best.pull}
+        budgets = zip(sizes[known].tolist(), tokens[known].tolist(), strict=True)
+        path = tuple(optimize(best.laws, n, d, **options) for n, d in budgets)
+    left = int((~known).sum())
+    note = f"the path over sizes leaves {left} out: no mixture is known to meet the limits there"
+    return replace(report, path=path, notes=(*report.notes, *([note] if left else [])))
+
+
+def _meetable(best: Optimum, n_params: float, tokens: float) -> bool:
+    """Whether a mixture is known to meet the constraints at another budget."""
+    given = best.constraints
+    if not given.guards and given.kl_max is None:
+        return find_clash(rows_of(best, tokens)) is None
+    mixtures = best.h, given.mixture("reference", best.domains)
+    budget = {"n_params": n_params, "tokens": tokens}
+    return any(not broken_limits(best, h, best.inputs | budget) for h in mixtures)
+
+
+def _others(best: Optimum) -> dict[str, Any]:
+    """Inputs of the law beside N, D and the weights."""
+    return {
+        name: dict(zip(best.domains, value.tolist(), strict=True)) if value.ndim else float(value)
+        for name, value in best.inputs.items()
+        if name not in ("n_params", "tokens")
+    }
+
+
+def _check_comparison(rows: FittedRows, others: Sequence[str]) -> None:
+    """Raises JaxmixError for laws that cannot be compared, before anything is refitted."""
     for name in others:
         get_law(name)
     if others and np.ptp(rows.used.n_params) == 0:
         raise JaxmixError(
             f"{rows.used.source}: laws are compared by how they predict the largest size from the "
-            "others, and the rows fitted have one size; leave --laws out"
+            "others, and the rows fitted have one size; compare no laws"
         )
 
 
 def _compare(
-    laws: tuple[FittedLaw, ...],
-    rows: Rows,
-    others: Sequence[str],
-    seed: int,
-    progress: Progress | None,
-) -> tuple[Comparison, str] | None:
+    report: Report, others: Sequence[str], seed: int, progress: Progress | None
+) -> tuple[Comparison, float] | None:
     """Laws fitted on all sizes but the largest and scored on that one."""
     if not others:
         return None
-    table, largest = rows.used, float(rows.used.n_params.max())
+    table, largest = report.rows.used, float(report.rows.used.n_params.max())
     found = compare(
         table,
         others,
         f"n_params < {largest!r}",
         f"n_params == {largest!r}",
-        targets=[f.target for f in laws],
+        targets=report.targets,
         restarts=_COMPARE_RESTARTS,
         seed=seed,
         progress=progress,
     )
-    return found, f"N = {largest:.4g}"
+    return found, largest

@@ -1,71 +1,65 @@
 """Mixtures in the formats of trainers, each with where it comes from."""
 
-import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxmix import __version__
 from jaxmix.errors import JaxmixError
+from jaxmix.mixtures import Optimum
+from jaxmix.report.limits import limits
+from jaxmix.runs.names import resolve_name
 
 DIGITS = 6  # after the point; weights sum to exactly 1 in them
 
 
-@dataclass(frozen=True)
-class Export:
+class Export(NamedTuple):
     """A mixture to be written.
 
     Attributes:
         weights: by domain, as text of ``DIGITS`` decimals whose sum is exactly 1.
-        prefixes: what the trainer knows a domain by: a path, a folder or a data set's name; the
-            domain's own name where none was given.
-        tokens: D, None where it is not known or infinite.
-        provenance: what a reader should know of the origin, by name.
+        used: those above 0.
+        paths: what the trainer knows each domain by: a path, a folder or a data set's name.
+        given: the paths that are not just the domain's own name.
+        tokens: D; None if it is not known or infinite.
+        origin: what a reader should know of where the mixture comes from, by name.
     """
 
     weights: dict[str, str]
-    prefixes: dict[str, str] = field(default_factory=dict)
-    tokens: float | None = None
-    provenance: dict[str, str] = field(default_factory=dict)
+    used: dict[str, str]
+    paths: dict[str, str]
+    given: dict[str, str]
+    tokens: float | None
+    origin: dict[str, str]
 
-    @property
-    def used(self) -> dict[str, str]:
-        """The domains with a weight above 0."""
-        return {d: w for d, w in self.weights.items() if float(w) > 0}
-
-    @property
-    def unused(self) -> list[str]:
-        """The domains without."""
-        return [d for d in self.weights if d not in self.used]
-
-    def prefix(self, domain: str) -> str:
-        """What the trainer knows a domain by."""
-        return self.prefixes.get(domain, domain)
+    def comments(self) -> list[str]:
+        """The origin and the domains without weight, as comments of one line each."""
+        lines = [f"{name}: {value}" for name, value in self.origin.items()]
+        unused = [d for d in self.weights if d not in self.used]
+        lines += [f"weight 0: {', '.join(unused)}"] if unused else []
+        return [f"# {' '.join(line.split())}" for line in lines]
 
 
 def export_mixture(
-    weights: Mapping[str, float],
+    mixture: Optimum | Mapping[str, float],
     format: str,
     *,
     prefixes: Mapping[str, str] | None = None,
     tokens: float | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> str:
-    """A mixture as a trainer reads it.
+    """Returns a mixture as a trainer reads it.
 
     Args:
-        weights: by domain, with sum 1 within .005; ``Optimum.mixture`` is one.
+        mixture: an optimum, whose tokens and origin are written too; or weights by domain, with
+            sum 1 within .005.
         format: one of ``FORMATS``: ``"megatron"`` (``--data-path`` of Megatron-LM), ``"levanter"``
             (the data configuration with ``train_weights``), ``"hf"`` (Python with
             ``interleave_datasets``), ``"olmo-core"`` (a ``SourceMixtureList``) or ``"yaml"``.
-        prefixes: path or name of each domain's data; the domain's own name where not given.
-        tokens: D, for the formats that have a place for it.
+        prefixes: path or name of each domain's data; the domain's own name if not given.
+        tokens: D, for the formats that have a place for it; None for that of an optimum.
         provenance: written as comments, or as keys in ``"yaml"``.
-
-    Returns:
-        The text of a file.
 
     Raises:
         JaxmixError: an unknown format or domain, a weight that is no number from 0 to 1, or a sum
@@ -77,16 +71,33 @@ def export_mixture(
     """
     if format not in FORMATS:
         raise JaxmixError(f"unknown format '{format}': choose one of {', '.join(FORMATS)}")
-    known = dict(prefixes or {})
-    for name in known:
-        if name not in weights:
-            raise JaxmixError(f"unknown domain '{name}'; the mixture has {', '.join(weights)}")
-    finite = tokens if tokens is not None and tokens < float("inf") else None
-    origin = {
-        "made by": f"jaxmix {__version__}",
-        **{k: str(v) for k, v in (provenance or {}).items()},
+    origin = {"made by": f"jaxmix {__version__}"}
+    if isinstance(mixture, Optimum):
+        tokens = mixture.tokens if tokens is None else tokens
+        origin |= _origin(mixture)
+        mixture = mixture.weights
+    weights, paths = rounded(mixture), (prefixes or {}).items()
+    given = {resolve_name(domain, tuple(weights), "domain"): path for domain, path in paths}
+    export = Export(
+        weights=weights,
+        used={d: w for d, w in weights.items() if float(w) > 0},
+        paths={d: given.get(d, d) for d in weights},
+        given=given,
+        tokens=tokens if tokens is not None and tokens < float("inf") else None,
+        origin=origin | {name: str(value) for name, value in (provenance or {}).items()},
+    )
+    return "\n".join(FORMATS[format](export)) + "\n"
+
+
+def _origin(optimum: Optimum) -> dict[str, str]:
+    """What a mixture was optimized for, by name."""
+    found = {
+        "law": optimum.laws.law.name,
+        "budget": f"N = {optimum.n_params:g}, D = {optimum.tokens:g}",
+        "targets": ", ".join(f"{t} {w:.4g}" for t, w in optimum.target_weights.items()),
+        "constraints": "; ".join(limit.text for limit in limits(optimum)),
     }
-    return FORMATS[format](Export(rounded(weights), known, finite, origin))
+    return {name: value for name, value in found.items() if value}
 
 
 def rounded(weights: Mapping[str, float], digits: int = DIGITS) -> dict[str, str]:
@@ -113,103 +124,70 @@ def rounded(weights: Mapping[str, float], digits: int = DIGITS) -> dict[str, str
     return {name: f"{count // unit}.{count % unit:0{digits}d}" for name, count in counts.items()}
 
 
-def _comments(export: Export) -> list[str]:
-    lines = [f"{name}: {value}" for name, value in export.provenance.items()]
-    if export.unused:
-        lines.append(f"weight 0: {', '.join(export.unused)}")
-    return [f"# {' '.join(line.split())}" for line in lines]
-
-
 def _quoted(value: str) -> str:
-    """A string that YAML and Python both read back."""
-    text = json.dumps(value, ensure_ascii=True)
-    if max(value, default="") > "\uffff":  # JSON splits these in two; neither reads that back
-        text = re.sub(r"\\ud[89ab]..\\ud[c-f]..", lambda m: _one_escape(m.group()), text)
-    return text
+    r"""A string that YAML and Python both read back.
+
+    >>> print(_quoted('a "b" \\ é'))
+    "a \"b\" \\ \xe9"
+    """
+    escaped = value.encode("unicode_escape").decode("ascii")
+    return '"' + escaped.replace('"', r"\"") + '"'
 
 
-def _one_escape(pair: str) -> str:
-    return f"\\U{ord(json.loads(chr(34) + pair + chr(34))):08x}"
-
-
-def _joined(*lines: str) -> str:
-    return "\n".join(lines) + "\n"
-
-
-def _megatron(export: Export) -> str:
+def _megatron(export: Export) -> list[str]:
     """Weights above 0 only: a blend refuses others.
 
     Use ``--data-path $(grep -v '^#' FILE)``; paths with spaces are quoted and need ``eval``.
     """
-    parts = [f"{w} {shlex.quote(export.prefix(d))}" for d, w in export.used.items()]
-    return _joined(*_comments(export), " ".join(parts))
+    parts = [f"{w} {shlex.quote(export.paths[d])}" for d, w in export.used.items()]
+    return [*export.comments(), " ".join(parts)]
 
 
-def _levanter(export: Export) -> str:
+def _levanter(export: Export) -> list[str]:
     configs = []
-    for d in export.weights:
-        urls = f"      - {_quoted(export.prefix(d))}"
-        configs += [f"    {_quoted(d)}:", "      train_urls:", f"  {urls}"]
+    for d, path in export.paths.items():
+        configs += [f"    {_quoted(d)}:", "      train_urls:", f"        - {_quoted(path)}"]
     weights = [f"    {_quoted(d)}: {w}" for d, w in export.weights.items()]
-    return _joined(
-        *_comments(export), "data:", "  configs:", *configs, "  train_weights:", *weights
-    )
+    return [*export.comments(), "data:", "  configs:", *configs, "  train_weights:", *weights]
 
 
-def _hf(export: Export) -> str:
+def _hf(export: Export) -> list[str]:
     loads = [
-        f'    load_dataset({_quoted(export.prefix(d))}, split="train", streaming=True),'
+        f'    load_dataset({_quoted(export.paths[d])}, split="train", streaming=True),'
         for d in export.used
     ]
     shares = [f"    {w},  # {' '.join(d.split())}" for d, w in export.used.items()]
-    return _joined(
-        *_comments(export),
+    return [
+        *export.comments(),
         "from datasets import interleave_datasets, load_dataset",
         "",
-        "datasets = [",
-        *loads,
-        "]",
-        "probabilities = [",
-        *shares,
-        "]",
+        *("datasets = [", *loads, "]"),
+        *("probabilities = [", *shares, "]"),
         "dataset = interleave_datasets(",
         '    datasets, probabilities=probabilities, seed=0, stopping_strategy="all_exhausted"',
         ")",
-    )  # fmt: skip
+    ]
 
 
-def _olmo_core(export: Export) -> str:
-    lines = []
+def _olmo_core(export: Export) -> list[str]:
+    lines = [*export.comments(), "sources:"]
     for d, w in export.used.items():
-        lines += [
-            f"  - source_name: {_quoted(d)}",
-            f"    target_ratio: {w}",
-            "    paths:",
-            f"      - {_quoted(export.prefix(d))}",
-        ]
-    return _joined(*_comments(export), "sources:", *lines)
+        lines += [f"  - source_name: {_quoted(d)}", f"    target_ratio: {w}"]
+        lines += ["    paths:", f"      - {_quoted(export.paths[d])}"]
+    return lines
 
 
-def _yaml(export: Export) -> str:
-    origin = [f"  {_key(name)}: {_quoted(value)}" for name, value in export.provenance.items()]
-    weights = [f"  {_quoted(d)}: {w}" for d, w in export.weights.items()]
-    tokens = [f"tokens: {export.tokens!r}"] if export.tokens else []
-    paths = [f"  {_quoted(d)}: {_quoted(p)}" for d, p in export.prefixes.items()]
-    return _joined(
-        "weights:",
-        *weights,
-        *tokens,
-        *(["paths:", *paths] if paths else []),
-        "provenance:",
-        *origin,
-    )
+def _yaml(export: Export) -> list[str]:
+    lines = ["weights:", *(f"  {_quoted(d)}: {w}" for d, w in export.weights.items())]
+    if export.tokens:
+        lines.append(f"tokens: {export.tokens!r}")
+    if export.given:
+        lines += ["paths:", *(f"  {_quoted(d)}: {_quoted(p)}" for d, p in export.given.items())]
+    keys = {re.sub(r"[^a-z0-9]+", "_", n.lower()).strip("_"): v for n, v in export.origin.items()}
+    return [*lines, "provenance:", *(f"  {key}: {_quoted(value)}" for key, value in keys.items())]
 
 
-def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-
-
-FORMATS: dict[str, Callable[[Export], str]] = {
+FORMATS: dict[str, Callable[[Export], list[str]]] = {
     "megatron": _megatron,
     "levanter": _levanter,
     "hf": _hf,

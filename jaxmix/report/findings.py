@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
 from jaxmix.report.contents import Report
 from jaxmix.report.markup import loss, number, percent, size
 
@@ -20,7 +18,7 @@ class Findings(NamedTuple):
 
 def find(report: Report) -> Findings:
     """The answers that a report opens with."""
-    return Findings(_train_on(report), tuple(_how_sure(report)), tuple(distrust(report)))
+    return Findings(_train_on(report), tuple(_how_sure(report)), tuple(_distrust(report)))
 
 
 def budget(report: Report) -> str:
@@ -32,33 +30,47 @@ def _train_on(report: Report) -> str:
     best = report.optimum
     if best is None:
         return (
-            f"The {report.laws[0].law.name} law does not look at the mixture: it says what to "
-            "expect of a size, and nothing on which data to train."
+            f"The {report.laws.law.name} law does not read the mixture: it predicts what a size "
+            "and a number of tokens reach, and says nothing on which data to train."
         )
-    order = np.argsort(-best.weights, kind="stable")
-    shown = [i for i in order if best.weights[i] >= _SMALL]
-    rest = [best.domains[i] for i in order if best.weights[i] < _SMALL]
-    parts = ", ".join(f"{percent(float(best.weights[i]))} {best.domains[i]}" for i in shown)
-    little = f"; next to nothing of {', '.join(rest)}" if rest else ""
+    order = sorted(best.weights.items(), key=lambda item: -item[1])
+    parts = ", ".join(f"{percent(h)} {d}" for d, h in order if h >= _SMALL)
+    rest = [d for d, h in order if h < _SMALL]
+    little = f"; less than {percent(_SMALL)} each of {', '.join(rest)}" if rest else ""
     return f"Train on {parts}{little} (for {budget(report)})."
 
 
+def best_measured(report: Report) -> list[str]:
+    """The best run in a sentence, if there is one."""
+    best = report.best_run
+    if best is None:
+        return []
+    return [
+        f"Of the longest runs of the largest size ({size(best.n_params)} parameters, "
+        f"{size(best.tokens)} tokens), run {best.run} has the lowest measured weighted loss: "
+        f"{loss(best.loss)} nats per token."
+    ]
+
+
 def _how_sure(report: Report) -> list[str]:
-    sure = report.trust
+    sure = report.uncertainty
     if sure is None:
-        return ["No refits stand behind this report, so nothing here has an interval."]
+        said = "There are no refits behind this report, so nothing here has an interval."
+        return [said, *best_measured(report)]
     level = f"{100 * sure.level:.0f}%"
     low, value, high = sure.objective
     said = [
         f"The weighted loss there is predicted to be {loss(value)} nats per token "
         f"({level} interval {loss(low)} to {loss(high)})."
     ]
-    said += [
-        f"Over {g.baseline} the laws promise {number(g.predicted, 3)} nats; less their optimism "
-        f"{number(g.corrected, 3)} ({number(g.low, 3)} to {number(g.high, 3)}), and it is better "
-        f"with probability {_chance(g.probability)}."
-        for g in sure.gains
-    ]
+    for g in sure.gains:
+        over = g.baseline if "mixture" in g.baseline else f"{g.baseline} mixture"
+        said.append(
+            f"Over the {over} the laws promise {number(g.predicted, 3)} nats; less their optimism "
+            f"{number(g.corrected, 3)} ({number(g.low, 3)} to {number(g.high, 3)}), and it is "
+            f"better with probability {_chance(g.probability)}."
+        )
+    said += best_measured(report)
     widest = max(sure.intervals, key=lambda d: sure.intervals[d].high - sure.intervals[d].low)
     edge = sure.intervals[widest]
     said.append(
@@ -72,27 +84,21 @@ def _chance(probability: float) -> str:
     return ">99%" if probability > 0.995 else f"{100 * probability:.0f}%"
 
 
-def distrust(report: Report) -> list[str]:
+def _distrust(report: Report) -> list[str]:
     """Everything that a check found wanting, the gravest first."""
-    notes = list(
-        report.trust.notes if report.trust else report.optimum.notes if report.optimum else ()
-    )
-    notes += report.notes
-    notes += _held_out(report)
-    notes += _fits(report)
-    return list(dict.fromkeys(notes))
+    return list(dict.fromkeys((*report.all_notes, *_held_out(report), *_fits(report))))
 
 
 def _held_out(report: Report) -> list[str]:
+    fitted = report.fitted_scores
     worse = [
-        f"{t} ({held.mre:.2g}% against {report.fitted_scores[t].mre:.2g}%)"
+        f"{t} ({held.mre:.2g}% against {fitted[t].mre:.2g}%)"
         for t, held in report.held_out_scores.items()
-        if t in report.fitted_scores and held.mre > 2 * report.fitted_scores[t].mre
+        if t in fitted and held.mre > 2 * fitted[t].mre
     ]
     few = ", ".join(worse[:3]) + (f" and {len(worse) - 3} more" if len(worse) > 3 else "")
-    return [
-        f"rows that took no part in the fit are predicted at least twice as badly: {few}"
-    ] * bool(worse)
+    note = f"rows that took no part in the fit are predicted at least twice as badly: {few}"
+    return [note] if worse else []
 
 
 def _fits(report: Report) -> list[str]:
@@ -106,5 +112,4 @@ def _fits(report: Report) -> list[str]:
     if loose:
         few = ", ".join(loose[:4])
         notes.append(f"no second start of the fit found the same optimum: {few}")
-    notes += [note for f in laws for note in f.report.notes]
-    return notes
+    return [*notes, *laws.notes]

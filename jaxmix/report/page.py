@@ -5,32 +5,70 @@ import hashlib
 import os
 from collections.abc import Sequence
 from importlib import resources
+from typing import Any
 
 from jaxmix import __version__
 from jaxmix.files import write_text
+from jaxmix.fitting import FittedLaw
+from jaxmix.mixtures import Optimum
 from jaxmix.report import sections
-from jaxmix.report.contents import Report
+from jaxmix.report.contents import Report, make_report
 from jaxmix.report.findings import budget, find
 from jaxmix.report.markup import paragraphs, percent, text
-from jaxmix.report.payload import interactive, payload
+from jaxmix.report.payload import payload, why_no_sliders
+from jaxmix.report.rows import FittedRows
+from jaxmix.runs import RunTable
+from jaxmix.runs.reading import Table
 
 _SCRIPTS = ("laws.js", "simplex.js", "charts.js", "page.js", "explore.js")
 
 
-def write_report(report: Report, path: str | os.PathLike[str]) -> None:
-    """Writes a report as one HTML file, whole or not at all.
+def write_report(
+    path: str | os.PathLike[str],
+    optimum: Optimum | Sequence[FittedLaw],
+    runs: Table | RunTable | FittedRows,
+    **options: Any,
+) -> Report:
+    """Writes a report on an optimal mixture as one HTML file, whole or not at all.
 
     The file opens offline: styles, scripts and data are in it, and its content policy lets it load
-    nothing else. Scripts of its own are the only ones that run.
+    nothing else and run no other scripts. What is proposed, at what losses and within which
+    constraints is the optimum's; nothing of it is optimized anew.
 
     Args:
-        report: what ``make_report`` returned.
         path: the file.
+        optimum: the proposal; or fitted laws, if their law does not read the mixture.
+        runs: the run table, the rows that were fitted and others; of ``read_rows``, these are
+            marked already.
+        **options: keywords of ``make_report``:
+
+            - ``where``: holds for the rows that were fitted; None if all of them were.
+            - ``ensemble``: refits of the laws on the fitted rows; None to make them.
+            - ``uncertainty``: of the optimum; None to compute it from the refits.
+            - ``baselines``: mixtures to compare with, by name; None for the uniform one and the
+              best mixture that was run, by its measured loss.
+            - ``level``: probability that an interval is to cover (.9).
+            - ``compare_laws``: laws to fit too, on all sizes but the largest, and to score there.
+            - ``resamples``: refits to make, each from the best four optima of the fit; 0 for none,
+              None for a quick look: 40 to 200, from the fit alone.
+            - ``weighting``: of rows, as in the fit.
+            - ``n_params``, ``tokens``: budget of the page if ``optimum`` is fitted laws; None for
+              the largest that was run.
+            - ``provenance``: where laws and rows come from, by name, shown as it is.
+            - ``seed``: of the resampling.
+            - ``progress``: called with a stage, what is done and its total.
+
+    Returns:
+        What the page says.
 
     Raises:
-        JaxmixError: the file cannot be written.
+        JaxmixError: an unknown target or domain, a baseline that is no mixture, an uncertainty of
+            another optimum, a table that lacks all targets or the rows that were fitted, or a file
+            that cannot be written.
     """
+    report = make_report(optimum, runs, **options)
     write_text(path, render(report))
+    return report
 
 
 def render(report: Report) -> str:
@@ -40,23 +78,22 @@ def render(report: Report) -> str:
         f'<script type="application/json" id="{name}">{value}</script>\n'
         for name, value in payload(report).items()
     )
+    law, source = report.laws.law.name, os.path.basename(report.rows.table.source)
+    made = _sections(report)
     filled = {
         "policy": _policy(script),
         "style": _asset("page.css"),
-        "title": text(f"{report.laws[0].law.name} law of {_source(report)}"),
+        "title": text(f"{law} law of {source}"),
         "heading": "Which mixture to train on",
-        "lead": text(
-            f"{report.laws[0].law.name} law fitted on {_source(report)}, for {budget(report)}"
-        ),
+        "lead": text(f"{law} law fitted on {source}, for {budget(report)}"),
         "findings": _findings(report),
-        "contents": _contents(_sections(report)),
-        "sections": "\n".join(_section(*s) for s in _sections(report)),
+        "contents": "".join(f'<li><a href="#{s[0]}">{s[1]}</a></li>' for s in made),
+        "sections": "\n".join(_section(*s) for s in made),
         "version": text(__version__),
         "data": data,
         "script": script,
     }
-    page = _asset("page.html")
-    head, *rest = page.split("{{")  # filled in one pass: what is filled in is never looked at again
+    head, *rest = _asset("page.html").split("{{")  # in one pass: what was filled in is not read
     parts = [head]
     for piece in rest:
         name, _, after = piece.partition("}}")
@@ -71,10 +108,6 @@ def _asset(name: str) -> str:
 def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-
-
-def _source(report: Report) -> str:
-    return os.path.basename(report.rows.table.source)
 
 
 def _findings(report: Report) -> str:
@@ -92,7 +125,7 @@ def _bars(report: Report) -> str:
     """The proposal as bars, the largest weight first; screen readers have the sentence."""
     if report.optimum is None:
         return ""
-    order = sorted(report.optimum.mixture.items(), key=lambda item: -item[1])[:10]
+    order = sorted(report.optimum.weights.items(), key=lambda item: -item[1])[:10]
     longest = order[0][1]
     items = "".join(
         f'<li>{text(d)}<i style="width:{100 * h / longest:.1f}%"></i><b>{text(percent(h))}</b></li>'
@@ -108,7 +141,7 @@ def _sections(report: Report) -> Sequence[_Section]:
     """Id, title, one sentence and content of each section that there is something to say in."""
     made = (
         ("mixture", "The mixture and how sure it is", *sections.mixture(report)),
-        ("explore", "Try another budget", *sections.explore(report, interactive(report))),
+        ("explore", "Try another budget", *sections.explore(report, why_no_sliders(report))),
         ("scale", "The mixture over scale", *sections.scale(report)),
         ("effects", "What each domain does to each target", *sections.effects(report)),
         ("fit", "How well the law describes the runs", *sections.fit(report)),
@@ -125,7 +158,3 @@ def _section(name: str, title: str, lead: str, content: str) -> str:
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>'
         f'<p class="lead">{text(lead)}</p>{content}</section>'
     )
-
-
-def _contents(made: Sequence[_Section]) -> str:
-    return "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title, _, _ in made)

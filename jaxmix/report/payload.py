@@ -7,36 +7,41 @@ import numpy as np
 from jaxmix.laws import LAWS
 from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.report.contents import Report
+from jaxmix.report.limits import page_limits
+from jaxmix.report.markup import embed
 
-# Laws that assets/laws.js computes; a law of one's own is shown without the interactive part.
+# Laws that assets/laws.js computes; for other laws the page has no sliders.
 PAGE_LAWS = (
     "chinchilla", "additive", "joint", "simple", "full", "additive-fixed-nd", "additive-fixed-n",
     "ye-m1", "ye-m2", "ye-m3", "ye-m4", "ge",
 )  # fmt: skip
-_TERNARY = 80  # cells on a side
+_SIDE = 80  # cells on a side
 _MOST_HULL = 600  # mixtures whose hull the page measures distances to
 
 
-def interactive(report: Report) -> bool:
-    """Whether the page can compute the law itself."""
-    law = report.laws[0].law
-    return law.name in PAGE_LAWS and LAWS.get(law.name) == law
+def why_no_sliders(report: Report) -> str | None:
+    """Why the page cannot compute other budgets itself; None if it can."""
+    law, best = report.laws.law, report.optimum
+    if law.name not in PAGE_LAWS or LAWS.get(law.name) != law:
+        return f"the {law.name} law is not one of those that the page can compute"
+    if best and best.worst_case:
+        return "the page cannot minimize the worst case of the targets"
+    return None
 
 
 def model(report: Report) -> dict[str, Any] | None:
-    """The laws in full precision; None where the page cannot compute them."""
-    if not interactive(report):
+    """The laws in full precision; None if the page cannot compute them."""
+    if why_no_sliders(report):
         return None
-    laws, k = report.laws, len(report.domains)
-    convex = report.optimum is None or report.optimum.proven
+    laws, best, k = report.laws, report.optimum, len(report.domains)
+    convex = best is None or best.proven
     count = 1 if convex else max(8, k + 4)
-    starts = make_starts(np.zeros(k), np.ones(k), count, 0) if k else np.zeros((1, 0))
     return {
-        "law": laws[0].law.name,
-        "uses": [i.name for i in laws[0].law.inputs],
+        "law": laws.law.name,
+        "uses": laws.inputs,
         "domains": report.domains,
         "convex": convex,
-        "starts": starts,
+        "starts": make_starts(np.zeros(k), np.ones(k), count, 0) if k else np.zeros((1, 0)),
         "targets": [{"name": f.target, "params": {**f.params, **_own(f.own_domain)}} for f in laws],
         "range": {
             "n": [max(f.data.n_params[0] for f in laws), min(f.data.n_params[1] for f in laws)],
@@ -46,7 +51,9 @@ def model(report: Report) -> dict[str, Any] | None:
         "baselines": [{"name": n, "weights": h} for n, h in report.baselines.items()],
         "n": report.n_params if np.isfinite(report.n_params) else 1e300,
         "d": report.tokens if np.isfinite(report.tokens) else 1e300,
-        "targetWeights": [report.target_weights[t] for t in report.targets],
+        "targetWeights": list(report.target_weights.values()),
+        "best": best.h if best else None,
+        "limits": page_limits(best) if best else None,
     }
 
 
@@ -77,26 +84,24 @@ def rows(report: Report) -> dict[str, Any]:
 
 def proposal(report: Report) -> dict[str, Any] | None:
     """h*, its confidence set, and what it is compared with."""
-    best, sure = report.optimum, report.trust
+    best, sure = report.optimum, report.uncertainty
     if best is None:
         return None
-    intervals = sure.intervals if sure else {}
+    intervals = [sure.intervals[d] for d in best.domains] if sure else None
+    cloud = sure.refit_optima[np.isfinite(sure.refit_optima).all(1)][:300] if sure else []
+    inside = sure.contains(ternary_grid()) if sure and len(best.domains) == 3 else None
     return {
-        "weights": best.weights,
-        "low": [intervals[d].low for d in best.domains] if sure else None,
-        "high": [intervals[d].high for d in best.domains] if sure else None,
-        "cloud": _finite(sure.weights)[:300] if sure else [],
+        "weights": best.h,
+        "low": intervals and [i.low for i in intervals],
+        "high": intervals and [i.high for i in intervals],
+        "cloud": cloud,
         "baselines": [{"name": n, "weights": h} for n, h in report.baselines.items()],
-        "ternary": _ternary(report) if sure and len(best.domains) == 3 else None,
+        "ternary": None if inside is None else {"side": _SIDE, "inside": np.flatnonzero(inside)},
         "run": hull_points(report),
     }
 
 
-def _finite(weights: np.ndarray) -> np.ndarray:
-    return weights[np.isfinite(weights).all(1)]
-
-
-def ternary_grid(side: int = _TERNARY) -> np.ndarray:
+def ternary_grid(side: int = _SIDE) -> np.ndarray:
     """Centers of the upward and downward cells of a triangle, [side^2, 3], row by row."""
     up = [(i, j) for i in range(side) for j in range(side - i)]
     down = [(i, j) for i in range(side - 1) for j in range(side - 1 - i)]
@@ -107,28 +112,23 @@ def ternary_grid(side: int = _TERNARY) -> np.ndarray:
     return np.column_stack([first, 1.0 - first.sum(1)])
 
 
-def _ternary(report: Report) -> dict[str, Any]:
-    assert report.trust is not None
-    inside = report.trust.contains(ternary_grid())
-    return {"side": _TERNARY, "inside": np.flatnonzero(inside)}
-
-
 def path(report: Report) -> dict[str, Any] | None:
     """h* over sizes."""
-    if report.path is None:
+    if not report.path:
         return None
     seen = min(f.data.n_params[1] for f in report.laws)
-    return {"n": report.path.n_params, "weights": report.path.weights, "seen": seen}
+    return {
+        "n": [best.n_params for best in report.path],
+        "weights": [best.h for best in report.path],
+        "seen": seen,
+    }
 
 
 def payload(report: Report) -> dict[str, str]:
     """JSON by the id of the script element that holds it."""
-    from jaxmix.report.markup import embed
-
     drawn = {
         "domains": report.domains,
         "targets": report.targets,
-        "uses": [i.name for i in report.laws[0].law.inputs],
         "rows": rows(report),
         "proposal": proposal(report),
         "path": path(report),

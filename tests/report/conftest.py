@@ -12,8 +12,7 @@ from jaxmix.fitting.simulate import random_truth, simulate_laws, true_laws
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
 from jaxmix.fitting.uncertainty.model_error import ModelError
 from jaxmix.laws import ADDITIVE
-from jaxmix.report import contents, make_report, write_report
-from jaxmix.report.rows import Rows
+from jaxmix.report import Report, make_report, render
 
 EVIL = "<script>window.hacked=1</script>"
 DOMAINS = ("web", "code & more", EVIL)
@@ -62,19 +61,28 @@ def jittered(laws, count: int = 16, share: float = 0.03) -> Ensemble:
     )
 
 
+def proposal(law=ADDITIVE, constraints=None, **options):
+    """The optimum of a study at its largest size and token count, and its run table."""
+    laws, runs = study(law)
+    return laws.optimize(1e9, 1e11, constraints, **options), runs
+
+
 @pytest.fixture(scope="session")
-def report():
-    laws, runs = study()
-    fitted = runs.n_params < 5e8
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contents, "bootstrap", lambda laws, runs, **options: jittered(laws))
-        return make_report(laws, Rows(runs, fitted), provenance={"command": EVIL})
+def report() -> Report:
+    best, runs = proposal()
+    return make_report(
+        best,
+        runs,
+        where="n_params < 5e8",
+        ensemble=jittered(best.laws),
+        provenance={"command": EVIL},
+    )
 
 
 @pytest.fixture(scope="session")
 def page_file(report, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(report, path)
+    path.write_text(render(report))
     return path
 
 

@@ -1,17 +1,18 @@
 """The laws and the optimum as the page computes them, beside Python's."""
 
-import jax
+import json
+
 import numpy as np
 import pytest
 
 from jaxmix.fitting.simulate import random_truth, true_laws
-from jaxmix.laws import LAWS
-from jaxmix.mixtures import hull_distance, optimize
-from jaxmix.report import payload
-from jaxmix.report.contents import make_report
-from jaxmix.report.rows import Rows
+from jaxmix.laws import LAWS, get_law
+from jaxmix.mixtures import Constraints, hull_distance
+from jaxmix.report import make_report, payload
+from jaxmix.report.limits import page_limits
+from jaxmix.report.markup import embed
 
-from .conftest import SCALE, study
+from .conftest import SCALE, proposal, study
 
 K, M = 5, 3
 NAMES = tuple("abcde")
@@ -98,25 +99,53 @@ def test_derivatives_agree_with_differences(scripts, name):
     assert error < 1e-6
 
 
+LIMITS = {
+    "none": {},
+    "box": {"constraints": Constraints(minimum={"d4": 0.1}, maximum={"d0": 0.15})},
+    "pin": {"constraints": Constraints(pinned={"d1": 0.3}, groups={"d0 + d2": (None, 0.2)})},
+    "stock": {"constraints": Constraints(available={"d0": 5e8, "d1": 1e9}, max_epochs=2.0)},
+    "linear": {"constraints": Constraints(linear=("2*d0 + d1 <= 0.3", "d2 >= d3"))},
+    "guard": {
+        "constraints": Constraints(
+            guards={"d2": 0.001}, reference=dict.fromkeys((f"d{i}" for i in range(K)), 1 / K)
+        )
+    },
+    "divergence": {"constraints": Constraints(kl_max=0.05)},
+    "pull": {"pull": 0.3},
+}
+
+
 @pytest.mark.parametrize("name", ["additive", "joint"])
-def test_optimum_equals_pythons(scripts, name):
-    laws = laws_of(name)
+@pytest.mark.parametrize("limits", LIMITS)
+def test_optimum_equals_pythons(scripts, name, limits):
     w = [0.5, 0.3, 0.2]
-    want = optimize(laws, 3e8, 2e10, target_weights=w)
-    starts = payload.make_starts(np.zeros(K), np.ones(K), want.starts, 0).tolist()
-    model = as_model(laws, convex=want.proven, starts=starts)
+    weights = dict(zip(("d0", "d1", "d2"), w, strict=True))
+    want = laws_of(name).optimize(3e8, 2e10, target_weights=weights, **LIMITS[limits])
+    starts = payload.make_starts(np.zeros(K), np.ones(K), 9, 0).tolist()
+    model = as_model(want.laws, convex=want.proven, starts=starts, limits=plain(want))
     got = scripts.evaluate("([model, w]) => Simplex.optimum(model, 3e8, 2e10, w, null)", [model, w])
-    assert got["value"] == pytest.approx(want.objective, rel=1e-9)
-    np.testing.assert_allclose(got["weights"], want.weights, atol=1e-4)
+    assert got["excess"] == 0
+    np.testing.assert_allclose(got["weights"], want.h, atol=1e-4)
     assert sum(got["weights"]) == pytest.approx(1.0, abs=1e-12)
+
+
+def plain(optimum):
+    return json.loads(embed(page_limits(optimum)))
 
 
 def test_page_opens_at_the_reports_optimum(scripts, report):
     last = scripts.evaluate("Explore.last")
-    np.testing.assert_allclose(last["best"]["weights"], report.optimum.weights, atol=1e-4)
+    np.testing.assert_array_equal(last["best"]["weights"], report.optimum.h)
     np.testing.assert_allclose(
-        last["predicted"], list(report.optimum.predicted.values()), rtol=1e-6
+        last["predicted"], list(report.optimum.predicted.values()), rtol=1e-9
     )
+    model = payload.model(report)
+    starts = [np.asarray(s).tolist() for s in model["starts"]]
+    again = as_model(report.laws, convex=model["convex"], starts=starts, limits=None)
+    got = scripts.evaluate(
+        "([m, w]) => Simplex.optimum(m, 1e9, 1e11, w, null)", [again, [0.5, 0.5]]
+    )
+    np.testing.assert_allclose(got["weights"], report.optimum.h, atol=1e-4)
 
 
 def test_hull_distance_equals_pythons(scripts):
@@ -162,8 +191,17 @@ def test_embedded_parameters_are_exact(report):
 
 def test_chinchilla_has_a_report_without_mixtures():
     laws, runs = study(LAWS["chinchilla"])
-    report = make_report(laws, Rows(runs, np.ones(len(runs), bool)), resamples=0)
-    assert report.optimum is None and report.path is None and report.effects is None
-    assert payload.proposal(report) is None
-    with jax.enable_x64(True):
-        assert np.isfinite(report.predicted).all()
+    report = make_report(laws, runs, resamples=0)
+    assert report.optimum is None and not report.path and report.effects is None
+    assert payload.proposal(report) is None and payload.model(report) is not None
+    assert np.isfinite(report.predicted).all()
+
+
+@pytest.mark.parametrize(
+    ("law", "options"),
+    [("additive+repetition", {}), ("additive", {"worst_case": "loss"})],
+)
+def test_no_sliders_for_what_the_page_cannot_compute(law, options):
+    best, runs = proposal(get_law(law), **options)
+    report = make_report(best, runs, resamples=0)
+    assert payload.model(report) is None and payload.why_no_sliders(report)

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting.files import save_laws
 from jaxmix.laws import JOINT
+from jaxmix.mixtures import Constraints, domain_effects
 from jaxmix.report import (
-    domain_effects,
+    best_run,
     make_report,
     plot_confidence,
     plot_effects,
@@ -18,10 +20,11 @@ from jaxmix.report import (
     read_rows,
 )
 from jaxmix.report.findings import find
-from jaxmix.report.rows import Rows
 from jaxmix.runs import RunTableError, write_runs
 
-from .conftest import DOMAINS, TARGETS, jittered, study
+from .conftest import DOMAINS, MIXTURES, TARGETS, jittered, proposal, study
+
+EVEN = {"n_params": 1e8, "tokens": 1e10, "weights": np.full(3, 1 / 3)}
 
 
 @pytest.fixture(scope="module")
@@ -67,20 +70,22 @@ def test_findings_answer_three_questions(report):
 
 
 def test_path_reaches_a_hundred_times_the_largest_size(report):
-    assert report.path.n_params[-1] == pytest.approx(1e11)
-    assert 1e9 in report.path.n_params
-    np.testing.assert_allclose(report.path.tokens / report.path.n_params, 100, rtol=1e-9)
+    sizes = [p.n_params for p in report.path]
+    assert sizes[-1] == pytest.approx(1e11) and 1e9 in sizes
+    np.testing.assert_allclose([p.tokens / p.n_params for p in report.path], 100, rtol=1e-9)
 
 
 def test_effects_are_the_slopes_of_the_loss(made):
     laws, _ = made
-    h, n, d = np.array([0.5, 0.3, 0.2]), 1e8, 1e10
-    found = domain_effects(laws, n, d, h, ensemble=jittered(laws))
+    x = {"n_params": 1e8, "tokens": 1e10, "weights": np.array([0.5, 0.3, 0.2])}
+    found = domain_effects(laws, x, ensemble=jittered(laws))
     for j in range(3):
-        others = np.where(np.arange(3) == j, 0, h)
+        others = np.where(np.arange(3) == j, 0, x["weights"])
         way = np.eye(3)[j] - others / others.sum()
         for i, law in enumerate(laws):
-            up, down = (law.predict(dict(n_params=n, tokens=d, weights=h + e * way)) for e in (1e-6, -1e-6))
+            up, down = (
+                law.predict({**x, "weights": x["weights"] + e * way}) for e in (1e-6, -1e-6)
+            )
             assert found.slope[i, j] == pytest.approx(float(up - down) / 2e-6, rel=1e-5)
     assert (found.low <= found.high).all()
     significant = (found.low > 0) | (found.high < 0)
@@ -89,7 +94,7 @@ def test_effects_are_the_slopes_of_the_loss(made):
 
 
 def test_effects_without_refits_have_no_significance(made):
-    found = domain_effects(made[0], 1e8, 1e10, np.full(3, 1 / 3))
+    found = domain_effects(made[0], EVEN)
     assert np.isnan(found.low).all() and not found.significant.any()
 
 
@@ -99,32 +104,80 @@ def test_effects_of_coefficients_too_small_for_float32():
         replace(f, params={**f.params, "C_A": 1e-60 * f.params["C_A"], "gamma_A": np.array(-0.01)})
         for f in laws
     ]
-    found = domain_effects(tiny, 1e8, 1e10, np.full(3, 1 / 3))
+    found = domain_effects(tiny, EVEN)
     assert np.isfinite(found.slope).all()
 
 
 def test_figures_are_files(report, tmp_path):
     plot_residuals(report, TARGETS[1], tmp_path / "residuals.png")
-    plot_confidence(report.trust, tmp_path / "confidence.svg")
+    plot_confidence(report.uncertainty, tmp_path / "confidence.svg")
     plot_effects(report.effects, tmp_path / "effects.png")
     assert all(p.stat().st_size > 5000 for p in tmp_path.iterdir())
     assert len(list(tmp_path.iterdir())) == 3
-    with pytest.raises(ValueError, match="unknown target 'x'"):
+    with pytest.raises(ValueError, match="no fitted law of target 'x'"):
         plot_residuals(report, "x", tmp_path / "no.png")
 
 
-def test_rows_that_were_not_fitted_give_no_intervals(made):
+def test_best_run_is_measured_on_the_longest_runs_of_the_largest_size(made):
     laws, runs = made
-    report = make_report(laws, Rows(runs, np.ones(len(runs), bool)), resamples=10)
-    assert report.trust is None and "no intervals" in report.notes[0]
-    assert "fitted on other rows" in report.notes[0]
-    assert "No refits" in find(report).how_sure[0]
+    frame = runs.frame.copy()
+    late = (frame["n_params"] == 1e9) & (frame["tokens"] == 1e11)
+    worst = laws.predict(frame[late]).mean(axis=1).idxmax()  # the laws like this one least
+    frame.loc[worst, [f"loss_{t}" for t in TARGETS]] = 1.0
+    frame.loc[frame["n_params"] < 5e8, f"loss_{TARGETS[0]}"] = 0.5  # smaller models do not count
+    frame.loc[~late & (frame["n_params"] == 1e9), f"loss_{TARGETS[0]}"] = 0.5  # nor shorter runs
+    best = laws.optimize(1e9, 1e11)
+    found = make_report(best, frame, ensemble=jittered(laws)).best_run
+    assert found is not None and found.run == frame.loc[worst, "run"]
+    assert (found.loss, found.n_params, found.tokens) == (1.0, 1e9, 1e11)
+    frame.loc[worst, f"loss_{TARGETS[1]}"] = np.nan  # without all losses it is no candidate
+    again = make_report(best, frame, resamples=0)
+    assert again.best_run.run != found.run and "best mixture that was run" in again.baselines
+    assert f"run {again.best_run.run} has the lowest measured" in " ".join(find(again).how_sure)
 
 
-def test_baselines_must_be_mixtures(made):
+def test_no_best_run_without_the_losses_of_all_targets(made):
+    _, runs = made
+    weights = dict.fromkeys(TARGETS, 0.5) | {"other": 0.5}
+    assert best_run(runs, runs.weights, weights) is None
+    assert best_run(runs, runs.weights, weights | {"other": 0.0}) is not None
+
+
+def test_the_page_obeys_the_constraints_of_the_optimum():
+    limits = Constraints(maximum={"web": 0.25}, linear=("web + code & more <= 0.5",))
+    best, runs = proposal(constraints=limits)
+    found = make_report(best, runs, ensemble=jittered(best.laws))
+    assert found.optimum is best and found.to_dict()["weights"] == best.weights
+    for one in (*found.path, found.uncertainty.optimum):
+        assert one.weights["web"] <= 0.25 + 1e-9
+        assert one.weights["web"] + one.weights["code & more"] <= 0.5 + 1e-6
+
+
+def test_stock_limits_the_path_to_sizes_that_some_mixture_can_train():
+    stock = dict.fromkeys(DOMAINS, 5e11)
+    best, runs = proposal(constraints=Constraints(available=stock, max_epochs=1.0))
+    found = make_report(best, runs, resamples=0)
+    assert max(p.tokens for p in found.path) <= 1.5e12
+    assert any("path over sizes leaves" in note for note in found.notes)
+
+
+def test_refusals(made):
     laws, runs = made
-    rows = Rows(runs, np.ones(len(runs), bool))
-    with pytest.raises(ValueError, match="baseline 'half' is no mixture"):
-        make_report(laws, rows, baselines={"half": {"web": 0.5}}, resamples=0)
-    with pytest.raises(ValueError, match="unknown domain 'wbe'"):
-        make_report(laws, rows, baselines={"a": {"wbe": 1.0}}, resamples=0)
+    best = laws.optimize(1e9, 1e11)
+    other = laws.optimize(1e8, 1e11).uncertainty(jittered(laws))
+    for wrong, options, said in (
+        (laws, {}, "reads the mixture: give the report an optimum"),
+        (best, {"uncertainty": other}, "uncertainty is that of another optimum"),
+        (best, {"baselines": {"a": {"web": 0.5}}}, "baseline 'a' is no mixture"),
+        (best, {"compare_laws": ["additve"]}, "unknown law 'additve'"),
+        (best, {"where": "n_params < 5e8"}, "fitted on other rows"),
+    ):
+        with pytest.raises(JaxmixError, match=said):
+            make_report(wrong, runs, **options)
+
+
+def test_few_runs_are_a_note_and_no_error():
+    laws, runs = study(mixtures=MIXTURES[:3])
+    few = runs.where("n_params < 5e7")
+    found = make_report(laws.optimize(1e9, 1e11), few)
+    assert found.uncertainty is None and "3 runs are too few to resample" in found.notes[-1]

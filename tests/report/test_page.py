@@ -5,12 +5,11 @@ import re
 import numpy as np
 import pytest
 
-from jaxmix.laws import Law, Parameter
-from jaxmix.report import make_report, write_report
-from jaxmix.report.page import render
-from jaxmix.report.rows import Rows
+from jaxmix.laws import TOKENS, WEIGHTS, Law, Parameter
+from jaxmix.mixtures import Constraints
+from jaxmix.report import render, write_report
 
-from .conftest import DOMAINS, EVIL, TARGETS, study
+from .conftest import DOMAINS, EVIL, TARGETS, proposal
 
 
 def luminance(color: str) -> float:
@@ -60,7 +59,7 @@ def test_target_weights_move_the_mixture(open_page, report):
     page.keyboard.press("Home")
     last = page.evaluate("Explore.last")
     assert last["w"] == [0, 1]
-    moved = np.abs(np.array(last["best"]["weights"]) - report.optimum.weights).max()
+    moved = np.abs(np.array(last["best"]["weights"]) - report.optimum.h).max()
     assert moved > 0.01
     page.focus("#slider-w1")
     page.keyboard.press("Home")
@@ -129,18 +128,35 @@ def test_target_chooser_redraws(open_page):
     assert page.inner_html("[data-chart=observed]") != before
 
 
-@pytest.mark.slow
+def test_sliders_obey_the_limits(open_page, tmp_path):
+    limits = Constraints(maximum={"web": 0.2}, groups={"web + code & more": (None, 0.3)})
+    best, runs = proposal(constraints=limits)
+    write_report(tmp_path / "limits.html", best, runs, resamples=0)
+    page = open_page(tmp_path / "limits.html")
+    listed = page.inner_text("#mixture ul.notes")
+    assert "web at most 20%" in listed and "binding" in listed and "nats" in listed
+    assert "limits that it breaks" in page.inner_text("#mixture")
+    page.focus("#slider-n")
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+    h = page.evaluate("Explore.last.best.weights")
+    assert h[0] <= 0.2 + 1e-6 and h[0] + h[1] <= 0.3 + 1e-6
+    assert "web<=0.2" in page.inner_text("#panel")  # the uniform mixture breaks it
+
+
 def test_a_law_of_ones_own_gets_a_page_without_sliders(open_page, tmp_path):
     own = Law(
         "own",
         (Parameter("E"), Parameter("B"), Parameter("C", "domain")),
-        lambda p, n, d, h: p["E"] + p["B"] * d**-0.3 + (p["C"] * (h - 0.3) ** 2).sum(-1),
+        lambda p, x: (
+            p["E"] + p["B"] * x["tokens"] ** -0.3 + (p["C"] * (x["weights"] - 0.3) ** 2).sum(-1)
+        ),
+        (TOKENS, WEIGHTS),
     )
-    laws, runs = study(own)
-    report = make_report(laws, Rows(runs, np.ones(len(runs), bool)), resamples=0)
-    write_report(report, tmp_path / "own.html")
+    best, runs = proposal(own)
+    write_report(tmp_path / "own.html", best, runs, resamples=0)
     page = open_page(tmp_path / "own.html")
-    assert "cannot compute the law itself" in page.inner_text("#explore")
+    assert "own law is not one of those that the page can compute" in page.inner_text("#explore")
     assert page.locator("#panel").count() == 0 and page.locator("svg").count() == 8
 
 

@@ -72,7 +72,8 @@ const Explore = (() => {
   const losses = grid("Predicted losses, nats per token", "target", model.targets.map((t) => t.name),
     mixes ? ["best mixture", ...model.baselines.map((b) => b.name)] : ["loss"], false);
   const gains = grid("Weighted loss", "mixture",
-    ["best mixture", ...model.baselines.map((b) => b.name)], ["nats", "best is lower by"], false);
+    ["best mixture", ...model.baselines.map((b) => b.name)],
+    ["nats", "best is lower by", ...(model.limits ? ["limits that it breaks"] : [])], false);
   const flags = make("ul", { class: "flags", id: "flags", "aria-live": "polite" });
 
   const mean = (values) => values.reduce((s, x, i) => s + (state.w[i] > 0 ? state.w[i] * x : 0), 0);
@@ -92,6 +93,8 @@ const Explore = (() => {
       if (distance > 1e-5)
         found.push(`the mixture lies ${+distance.toPrecision(2)} outside the hull of those that were run`);
     }
+    if (best && best.excess > 0)
+      found.push("no mixture was found that meets all limits at this budget");
     if (wanted.every((x) => x === 0)) found.push("all target weights are 0: they count alike");
     flags.replaceChildren(...(found.length ? found.map((f) => make("li", {}, f)) :
       [make("li", { class: "fine" }, "N, D and the mixture lie within what was run")]));
@@ -120,6 +123,8 @@ const Explore = (() => {
       const value = mean(said[j]);
       row[0].textContent = text(value);
       row[1].textContent = j ? text(value - mean(said[0])) : "";
+      if (model.limits)
+        row[2].textContent = Simplex.broken(model, state.n, state.d, all[j]).join(", ") || "none";
     });
     return said[0];
   }
@@ -132,11 +137,18 @@ const Explore = (() => {
     if (mixes && !model.convex) rest = setTimeout(update, 150);
   }
 
+  // The mixture of the report itself where the budget and the target weights are its own.
+  function find(quick) {
+    const home = state.n === model.n && state.d === model.d &&
+      state.w.every((x, i) => x === model.targetWeights[i]);
+    return home ? { weights: model.best, excess: 0 } :
+      Simplex.optimum(model, state.n, state.d, state.w, state.warm, quick);
+  }
+
   // Returns what the page shows and how long it took, ms.
   function update(quick = false) {
     const from = performance.now();
-    const best = mixes ?
-      Simplex.optimum(model, state.n, state.d, state.w, state.warm, quick === true) : null;
+    const best = mixes ? find(quick === true) : null;
     if (best) state.warm = best.weights;
     const predicted = show(best), found = warn(best);
     Explore.last = { ...state, best, predicted, flags: found, ms: performance.now() - from };

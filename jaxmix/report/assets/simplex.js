@@ -3,6 +3,7 @@
 // The step solves (H + damping diag(1 / h)) d = -(g - lambda) with sum d = 0, as jaxmix.mixtures.
 const Simplex = (() => {
   const FLOOR = 1e-15, REACH = 5, PASSES = 5, PATIENCE = 12, MOST = 120;
+  const STIFF = 100, ROUNDS = 25, MET = 1e-6; // of the augmented Lagrangian
   const sum = (a) => a.reduce((x, y) => x + y, 0);
 
   function evaluate(f, h) {
@@ -145,23 +146,125 @@ const Simplex = (() => {
     return at;
   }
 
-  // The mixture h* that minimizes the weighted loss; the best of the model's starts where the loss
-  // is not known to be convex, or, if quick, what the warm start leads to. Weights at the floor are
-  // reported as 0.
+  // What a mixture must meet at a budget: functions of h whose value is at most 0 where it is met,
+  // each with its label, gradient and, if it is curved, Hessian.
+  function limits(model, n, d) {
+    const given = model.limits;
+    if (!given) return [];
+    const made = given.rows.map((r) => Object.assign((h) => ({ grad: r.slope,
+      value: h.reduce((s, x, i) => s + x * r.slope[i], r.stock === null ? -r.bound : -r.stock / d),
+    }), { label: r.label }));
+    for (const guard of given.guards) {
+      const weights = model.targets.map((t) => (t.name === guard.target ? 1 : 0));
+      const most = Laws.objective(model, n, d, weights, given.reference).value + guard.allowed;
+      made.push(Object.assign((h) => {
+        const at = Laws.objective(model, n, d, weights, h);
+        at.value -= most;
+        return at;
+      }, { label: guard.label }));
+    }
+    if (given.klMax !== null) made.push(Object.assign((h) => {
+      const at = divergence(given.prior, h);
+      at.value -= given.klMax;
+      return at;
+    }, { label: given.klLabel }));
+    return made;
+  }
+
+  // Kullback-Leibler divergence of h from p; domains without p are held at 0 by a limit.
+  function divergence(p, h) {
+    const k = h.length, at = { value: 0, grad: new Float64Array(k), hess: new Float64Array(k * k) };
+    h.forEach((x, i) => {
+      if (!(p[i] > 0)) return;
+      const y = Math.max(x, FLOOR), log = Math.log(y / p[i]);
+      at.value += y * log;
+      at.grad[i] = log + 1;
+      at.hess[i * k + i] = 1 / y;
+    });
+    return at;
+  }
+
+  function add(at, scale, other, outer) {
+    const k = at.grad.length;
+    for (let i = 0; i < k; i++) {
+      at.grad[i] += scale * other.grad[i];
+      for (let j = 0; j < k; j++)
+        at.hess[i * k + j] += outer * other.grad[i] * other.grad[j] +
+          (other.hess ? scale * other.hess[i * k + j] : 0);
+    }
+  }
+
+  // The augmented Lagrangian of f with multipliers y (Hestenes 1969, Powell 1969).
+  function lagrangian(f, within, y, rho) {
+    return (h) => {
+      const at = f(h);
+      within.forEach((limit, j) => {
+        const over = limit(h), force = Math.max(0, y[j] + rho * over.value);
+        at.value += (force * force - y[j] * y[j]) / (2 * rho);
+        if (force > 0) add(at, force, over, rho);
+      });
+      return at;
+    };
+  }
+
+  // By how much h exceeds the limit that it exceeds most.
+  const excess = (within, h) => Math.max(0, ...within.map((limit) => limit(h).value));
+
+  function descendWithin(f, within, start, tolerance) {
+    let at = descend(f, start, tolerance), y = within.map(() => 0), rho = STIFF, last = Infinity;
+    if (!at.finite || excess(within, at.h) <= 0) return at;
+    for (let round = 0; round < ROUNDS; round++) {
+      const to = descend(lagrangian(f, within, y, rho), at.h, tolerance);
+      if (!to.finite) break;
+      at = to;
+      const over = within.map((limit) => limit(at.h).value);
+      const off = Math.max(...over.map((v, j) => Math.abs(Math.max(v, -y[j] / rho))));
+      y = y.map((m, j) => Math.max(0, m + rho * over[j]));
+      if (off < 1e-10) break;
+      if (off > 0.25 * last) rho *= 10;
+      last = off;
+    }
+    return Object.assign(at, { value: f(at.h).value });
+  }
+
+  // The mixture h* that minimizes the weighted loss within the limits; the best of the model's
+  // starts where the loss is not known to be convex, or, if quick, what the warm start leads to.
+  // Weights at the floor are reported as 0, and excess is by how much h* exceeds a limit that no
+  // mixture was found to meet.
   function optimum(model, n, d, w, warm, quick = false) {
-    const f = (h) => Laws.objective(model, n, d, w, h);
+    const pull = model.limits ? model.limits.pull : 0, within = limits(model, n, d);
+    const f = (h) => {
+      const at = Laws.objective(model, n, d, w, h);
+      if (!pull) return at;
+      const far = divergence(model.limits.prior, h);
+      at.value += pull * far.value;
+      add(at, pull, far, 0);
+      return at;
+    };
     const all = model.convex ? [model.starts[0]] : [...(warm ? [warm] : []), ...model.starts];
     const starts = quick && warm ? [warm] : all;
     let best = null;
     for (const start of starts) {
-      const found = descend(f, start.map((x) => Math.max(x, 1e-6)), model.convex ? 1e-12 : 1e-7);
-      if (found.finite && (!best || found.value < best.value)) best = found;
+      const found = descendWithin(f, within, start.map((x) => Math.max(x, 1e-6)),
+        model.convex ? 1e-12 : 1e-7);
+      found.excess = excess(within, found.h);
+      if (found.finite && (!best || better(found, best))) best = found;
     }
-    if (best && !model.convex) best = descend(f, best.h, 1e-12);
+    if (best && !model.convex) best = descendWithin(f, within, best.h, 1e-12);
     if (!best) return null;
     const h = best.h.map((x) => (x <= 2 * FLOOR ? 0 : x)), total = sum(h);
-    return { weights: h.map((x) => x / total), value: best.value, gap: best.gap };
+    const weights = h.map((x) => x / total), over = excess(within, weights);
+    return { weights, value: best.value, gap: best.gap, excess: over > MET ? over : 0 };
   }
+
+  function better(found, best) {
+    if (Math.max(found.excess, best.excess) > MET) return found.excess < best.excess;
+    return found.value < best.value;
+  }
+
+  // Labels of the limits that a mixture does not meet.
+  const broken = (model, n, d, h) =>
+    limits(model, n, d).filter((limit) => limit(h).value > MET).map((limit) => limit.label);
 
   // Euclidean distance of h to the convex hull of points (Wolfe 1976: the point nearest to it).
   function hullDistance(points, h) {
@@ -200,5 +303,5 @@ const Simplex = (() => {
     return distance > 1e-7 ? distance : 0;
   }
 
-  return { optimum, hullDistance };
+  return { optimum, broken, hullDistance };
 })();

@@ -1,13 +1,12 @@
-"""A contact sheet: pictures, and what a model made of them."""
-
-from __future__ import annotations
+"""A contact sheet: pictures with their captions, and what a model made of them."""
 
 import os
 import textwrap
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from jaxmix.report.plots import save
@@ -16,51 +15,23 @@ _COLUMNS = 8
 _CELL = 1.35  # inches
 
 
-class Looked(Protocol):
-    """A picture with its captions; `jaxmix.studies.Look` is one."""
-
-    @property
-    def target(self) -> str:
-        """Domain that it is from."""
-        ...
-
-    @property
-    def picture(self) -> np.ndarray:
-        """Uint8 [S, S, 3]."""
-        ...
-
-    @property
-    def caption(self) -> str:
-        """That it has."""
-        ...
-
-    @property
-    def written(self) -> str:
-        """That the model wrote."""
-        ...
-
-    @property
-    def expected(self) -> np.ndarray | None:
-        """The picture as the model expected it."""
-        ...
-
-
-def plot_contact_sheet(
-    looks: Sequence[Looked], path: str | os.PathLike[str], title: str = ""
-) -> None:
+def plot_contact_sheet(looks: Sequence[Any], path: str | os.PathLike[str], title: str = "") -> None:
     """Draws pictures in rows by target; below each its caption, and in blue what the model wrote.
 
-    Where the model predicts patches, the picture that it expected stands at the right of the true
-    one.
+    If the model predicts patches, the picture that it expected is to the right of the true one.
 
     Args:
-        looks: what to show.
+        looks: pictures as ``jaxmix.studies.Look`` holds them: ``target`` (the domain that it is
+            from), ``picture`` (uint8 [S, S, 3]), ``caption``, ``written`` (by the model) and
+            ``expected`` (the picture as the model expected it, or None).
         path: file to write.
         title: above it all.
     """
-    rows = [chunk for target in _targets(looks) for chunk in _chunks(looks, target)]
+    by_target: dict[str, list[Any]] = {}
+    for look in looks:
+        by_target.setdefault(look.target, []).append(look)
+    rows = [all_[i : i + _COLUMNS] for all_ in by_target.values() for i in _firsts(all_)]
     double = any(look.expected is not None for look in looks)
-    width = 2 if double else 1
     height = _CELL * (0.75 if double else 1) + 0.5
     size = (_COLUMNS * _CELL * (1.5 if double else 1), len(rows) * height + 0.4)
     figure = Figure(figsize=size, layout="constrained")
@@ -70,7 +41,7 @@ def plot_contact_sheet(
         for axes in axes_row:
             axes.set_axis_off()
         for axes, look in zip(axes_row, row, strict=False):
-            _draw(axes, look, 15 * width)
+            _draw(axes, look, 30 if double else 15)
         axes_row[0].text(
             -0.12, 0.5, row[0].target, rotation=90, fontsize=9, weight="bold",
             ha="right", va="center", transform=axes_row[0].transAxes,
@@ -78,17 +49,13 @@ def plot_contact_sheet(
     save(figure, path)
 
 
-def _targets(looks: Sequence[Looked]) -> list[str]:
-    return list(dict.fromkeys(look.target for look in looks))
+def _firsts(looks: Sequence[Any]) -> range:
+    """Positions at which rows of pictures begin."""
+    return range(0, len(looks), _COLUMNS)
 
 
-def _chunks(looks: Sequence[Looked], target: str) -> list[list[Looked]]:
-    mine = [look for look in looks if look.target == target]
-    return [mine[i : i + _COLUMNS] for i in range(0, len(mine), _COLUMNS)]
-
-
-def _draw(axes, look: Looked, letters: int) -> None:
-    """One picture with its two captions, framed so that white ones end somewhere."""
+def _draw(axes: Axes, look: Any, letters: int) -> None:
+    """One picture with its two captions, and a frame, which white pictures need."""
     shown = look.picture
     if look.expected is not None:
         gap = np.full((len(shown), 2, 3), 255, np.uint8)
@@ -107,5 +74,4 @@ def _draw(axes, look: Looked, letters: int) -> None:
 def _short(text: str, letters: int) -> str:
     """At most two lines; a dash for nothing."""
     lines = textwrap.wrap(" ".join(text.split()), letters + 4) or ["-"]
-    # A dollar sign would begin mathematics.
-    return "\n".join(lines[:2]).replace("$", r"\$")
+    return "\n".join(lines[:2]).replace("$", r"\$")  # a dollar sign would begin mathematics
