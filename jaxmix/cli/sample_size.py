@@ -53,7 +53,7 @@ def command(
     Truths are drawn from the law's prior (or taken from a file), studied with noise, fitted, and
     the fit's best mixture is judged by the truth at the size of the big run.
     """
-    from jaxmix.mixtures.sequential.sample_size import how_many
+    from jaxmix.mixtures.sequential.sample_size import sample_size
 
     chosen, truth = _truths(law, source, truths)
     if len(tokens) == 1:
@@ -62,8 +62,8 @@ def command(
     asked = {"tokens": tokens, "truths": truth, "target": target, **options}
     with common.progress("fitting") as report:
         k = len(truth.domains) if source else domains
-        found = how_many(chosen, k, progress=report, **asked)
-    held = as_dict(found, regret)
+        found = sample_size(chosen, k, progress=report, **asked)
+    held = found.to_dict(regret)
     common.answer(as_json, held, lambda: _parts(found, held), found.notes)
 
 
@@ -77,16 +77,6 @@ def _truths(law: str, source: str | None, count: int) -> tuple[Any, Any]:
 
     laws = load_laws(source)
     return laws.law, laws
-
-
-def as_dict(found: "SampleSize", regret: float) -> dict[str, Any]:
-    """The curve as JSON has it; ``mixtures`` is the answer, null if none is enough."""
-    return {
-        "mixtures": found.smallest(regret),
-        "regret": regret,
-        "curve": found.curve(regret),
-        **common.pick(found, "law", "domains", "n_params", "tokens", "noise", "notes"),
-    }
 
 
 def _parts(found: "SampleSize", held: dict[str, Any]) -> list[Any]:

@@ -27,8 +27,15 @@ from jaxmix.mixtures.sensitivity import MixtureInfluence as MixtureInfluence
 from jaxmix.mixtures.sensitivity import Sensitivity as Sensitivity
 from jaxmix.mixtures.sensitivity import mixture_influence as mixture_influence
 from jaxmix.mixtures.sensitivity import sensitivity as sensitivity
+from jaxmix.mixtures.sequential.next_runs import NextRuns as NextRuns
+from jaxmix.mixtures.sequential.next_runs import next_runs as next_runs
+from jaxmix.mixtures.sequential.sample_size import SampleSize as SampleSize
+from jaxmix.mixtures.sequential.sample_size import sample_size as sample_size
 from jaxmix.mixtures.simplex import js_distance as js_distance
 from jaxmix.mixtures.simplex import kl as kl
 from jaxmix.mixtures.solve.descent import Solution as Solution
 from jaxmix.mixtures.solve.descent import descend as descend
 from jaxmix.mixtures.solve.implicit import optimal_weights as optimal_weights
+from jaxmix.mixtures.uncertainty import Gain as Gain
+from jaxmix.mixtures.uncertainty import Uncertainty as Uncertainty
+from jaxmix.mixtures.uncertainty import uncertainty as uncertainty

@@ -1,41 +1,47 @@
-"""How sure a proposed mixture is: its confidence set, and its gain with the optimism taken out."""
+"""The uncertainty of a proposed mixture: its confidence set, and gains without their optimism."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import StackedLaws, stack
-from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval
-from jaxmix.mixtures.optimize import Weights, optimize
+from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, finite, interval
+from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
-from jaxmix.mixtures.simplex import Bounds, make_bounds
-from jaxmix.mixtures.solve.lanes import make_starts
-from jaxmix.mixtures.solve.refitted import best_refitted, solve_refitted
-from jaxmix.runs.names import resolve
+from jaxmix.mixtures.simplex import kl
+from jaxmix.mixtures.solve.lanes import losses
+from jaxmix.mixtures.solve.problem import problem_of
+from jaxmix.mixtures.solve.refits import level_edges, objective_of, solve_refits
+from jaxmix.runs import resolve
 
-_HUGE = 1e6  # nats: stands for an infinite error
-_FEWEST_BEYOND = 5  # refits outside an interval, for its ends to mean something
-_BISECTIONS = 30
-_TILTS = (1e-8, 1e4)  # nats per unit of weight: from no pull to nothing but it
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_FEWEST_OUTSIDE = 5  # refits outside an interval that its ends need
+_LOOSE = 0.8  # width of a weight's interval that says next to nothing
+_MET = 1e-9  # by how much a constraint may be missed
+
+Baselines = Mapping[str, Mapping[str, float]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Gain:
-    """What the proposed mixture gains over a baseline, in nats of the weighted loss.
+    """What the proposed mixture gains over a baseline, nats of the objective.
 
     Attributes:
         baseline: its name.
         mixture: [k] its weights.
-        predicted: what the laws say: too much, since the proposal is where they are lowest.
-        optimism: by how much, as the refits show: in their worlds the truth is known.
+        predicted: by the laws; too high, because the proposal is where they are lowest.
+        optimism: by how much too high, the median over refits.
         low: lower end of the interval of the true gain.
         high: upper end.
-        probability: that the proposal beats the baseline.
+        probability: that the proposal is better than the baseline.
     """
 
     baseline: str
@@ -52,27 +58,27 @@ class Gain:
         return self.predicted - self.optimism
 
 
-@dataclass(frozen=True, eq=False)
-class Trust:
-    """The proposed mixture at one budget with what is known about it.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Uncertainty:
+    """A proposed mixture with what is known about it.
 
     Attributes:
-        optimum: the proposal h* and its certificate.
-        weights: [B, k] the optimum of every refit.
-        level: probability that intervals and the set are to cover.
-        threshold: nats: mixtures whose predicted objective exceeds the lowest by no more than
-            this form the confidence set of the true optimum.
-        intervals: projections of that set on each domain.
+        optimum: the proposal and its certificate.
+        ensemble: the refits.
+        refit_optima: [B, k] the optimum of every refit within the same constraints.
+        level: probability that intervals and the set should cover.
+        threshold: nats; the confidence set of the true optimum holds the feasible mixtures whose
+            predicted objective exceeds the lowest by no more than this.
+        intervals: smallest and largest weight of each domain in that set.
         gains: over each baseline.
-        objective: the true weighted loss at h*; the estimate is the predicted one.
-        losses: likewise of each target.
+        objective: the true objective at the proposal; the estimate is the predicted one.
+        losses: the true loss of each target there, likewise.
         notes: what a reader should know, one sentence each.
-        bounds: what the weights were held to.
-        laws: what was minimized.
     """
 
     optimum: Optimum
-    weights: np.ndarray
+    ensemble: Ensemble
+    refit_optima: np.ndarray
     level: float
     threshold: float
     intervals: dict[str, Interval]
@@ -80,276 +86,302 @@ class Trust:
     objective: Interval
     losses: dict[str, Interval]
     notes: tuple[str, ...]
-    bounds: Bounds
-    laws: StackedLaws
+
+    def __repr__(self) -> str:
+        gains = "; ".join(
+            f"gain over {g.baseline} {g.corrected:.3g} [{g.low:.3g}, {g.high:.3g}]"
+            for g in self.gains
+        )
+        return f"Uncertainty({100 * self.level:g}%: {gains})"
 
     def contains(self, mixtures: Any) -> np.ndarray:
-        """Whether mixtures [..., k] lie in the confidence set and the bounds; bool [...]."""
+        """Whether mixtures [..., k] lie in the confidence set; bool [...]."""
         h = np.asarray(mixtures, float)
-        low, high = self.bounds.lower - 1e-9, self.bounds.upper + 1e-9
-        return (self.regret(h) <= self.threshold) & np.all((h >= low) & (h <= high), -1)
+        return (self.regret(h) <= self.threshold) & _feasible(self.optimum, h)
 
     def regret(self, mixtures: Any) -> np.ndarray:
         """Predicted objective of mixtures [..., k] less that of the optimum, nats [...]."""
-        best, w = self.optimum, np.array(list(self.optimum.target_weights.values()))
-        budget = best.n_params, best.tokens
-        return _objective(self.laws, *budget, w, np.asarray(mixtures, float)) - best.objective
+        return _predicted(self.optimum, mixtures) - self.optimum.objective
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``--json`` of ``jaxmix trust``."""
+        refits, gain = self.ensemble, ("predicted", "optimism", "corrected", "low", "high")
+        check, errors = refits.search_check, refits.model_error.level.tolist()
+        return {
+            "weights": self.optimum.weights,
+            "intervals": {d: [i.low, i.high] for d, i in self.intervals.items()},
+            "threshold": self.threshold,
+            "level": self.level,
+            "gains": {
+                g.baseline: {n: getattr(g, n) for n in (*gain, "probability")} for g in self.gains
+            },
+            "objective": self.objective._asdict(),
+            "losses": {t: i._asdict() for t, i in self.losses.items()},
+            "resampling": {
+                "method": refits.method,
+                "unit": refits.cluster,
+                "units": refits.clusters,
+                "resamples": refits.resamples,
+                "elsewhere": None if check is None else vars(check),
+            },
+            "discrepancy": dict(zip(self.losses, errors, strict=True)),
+            "noise": {n.target: {**vars(n), "floor": n.floor} for n in refits.noise},
+            "notes": self.notes,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """The weights with their intervals, one row per domain."""
+        index = pd.Index(self.intervals, name="domain")
+        rows = [(i.estimate, i.low, i.high) for i in self.intervals.values()]
+        return pd.DataFrame(rows, index=index, columns=["weight", "low", "high"])
+
+    def summary(self) -> str:
+        """Weights, gains and losses with their intervals, for people."""
+        names = ("predicted", "optimism", "corrected", "low", "high", "probability")
+        gains = {g.baseline: [getattr(g, n) for n in names] for g in self.gains}
+        parts = {
+            f"mixture, {100 * self.level:g}% set": self.to_frame(),
+            "gain over, nats": pd.DataFrame.from_dict(gains, orient="index", columns=names),
+            "losses there, nats": pd.DataFrame(self.losses.values(), index=[*self.losses]),
+        }
+        shown = (
+            f"{title}\n{frame.to_string(float_format=lambda v: f'{v:.4f}')}"
+            for title, frame in parts.items()
+        )
+        return "\n".join([*shown, *(f"note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.to_frame().to_html(float_format=lambda v: f'{v:.4f}')}"
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """The weights with their intervals, and those of the baselines."""
+        from matplotlib import pyplot as plt
+
+        ax = ax or plt.subplots()[1]
+        frame, best = self.to_frame(), self.optimum.h
+        place = np.arange(len(frame))[::-1]
+        spans = np.maximum([best - frame["low"], frame["high"] - best], 0.0)
+        ax.errorbar(best, place, xerr=spans, fmt="o", capsize=3, label="optimum")
+        for gain in self.gains:
+            ax.plot(gain.mixture, place, "|", markersize=12, label=gain.baseline)
+        ax.set_yticks(place, frame.index)
+        ax.set(xlabel="weight", xlim=(-0.02, 1.02), title=f"{100 * self.level:g}% confidence set")
+        ax.legend(frameon=False)
+        return ax
 
 
-def trust(
-    ensemble: Ensemble,
-    n_params: float,
-    tokens: float,
-    *,
-    target_weights: Weights = None,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
-    baselines: Mapping[str, Mapping[str, float]] | None = None,
-    level: float = 0.9,
-) -> Trust:
-    """The optimal mixture at one budget, with its confidence set and honest gains.
+def uncertainty(
+    optimum: Optimum, ensemble: Ensemble, *, baselines: Baselines | None = None, level: float = 0.9
+) -> Uncertainty:
+    """The confidence set of a proposed mixture, and its gains without their optimism.
+
+    Every refit is a study in a world where the fitted laws are the truth. Its own optimum, within
+    the constraints of the proposal, shows how far optima scatter and by how much their predicted
+    objectives are too low.
 
     Args:
-        ensemble: refits of the laws (``jaxmix.fitting.bootstrap``).
-        n_params: N of the big run.
-        tokens: D of the big run.
-        target_weights: as in ``optimize``.
-        minimum: smallest weight by domain.
-        maximum: largest weight by domain.
-        baselines: mixtures to compare with, by name, each a weight per domain with sum 1; None
-            for the uniform one.
-        level: probability that intervals and the set are to cover.
+        optimum: the proposal.
+        ensemble: refits of its laws (``jaxmix.fitting.bootstrap``).
+        baselines: mixtures to compare with, by name, each a weight per domain with sum 1 (domains
+            left out have 0); None for the uniform one.
+        level: probability that intervals and the set should cover.
 
     Raises:
-        JaxmixError: as ``optimize``; a baseline that is no mixture; a level outside (0, 1).
+        JaxmixError: refits of other laws, a baseline that is no mixture, or a level outside (0, 1).
     """
     if not 0 < level < 1:
         raise JaxmixError(f"level must lie between 0 and 1, not {level:g}")
-    laws = ensemble.laws
-    given = {n: mixture_of(m, laws[0].domains, n) for n, m in _given(baselines, laws).items()}
-    best = optimize(
-        laws,
-        n_params,
-        tokens,
-        target_weights=target_weights,
-        minimum=minimum,
-        maximum=maximum,
+    if (ensemble.laws.targets, ensemble.laws.domains) != (optimum.targets, optimum.domains):
+        raise JaxmixError("the refits are of other targets or domains than the optimum")
+    mixtures = check_baselines(baselines, optimum.domains)
+    errors = _Errors(optimum, ensemble)
+    threshold = errors.threshold(level)
+    low, high = level_edges(optimum, threshold)
+    seen = errors.chosen[errors.regret <= threshold]
+    low, high = (np.vstack([x, seen]) for x in (low, high))
+    rows = zip(low.min(0).tolist(), optimum.h.tolist(), high.max(0).tolist(), strict=True)
+    intervals = {d: Interval(*row) for d, row in zip(optimum.domains, rows, strict=True)}
+    gains = tuple(errors.gain(name, h, level) for name, h in mixtures.items())
+    return Uncertainty(
+        optimum=optimum,
+        ensemble=ensemble,
+        refit_optima=errors.chosen,
+        level=level,
+        threshold=threshold,
+        intervals=intervals,
+        gains=gains,
+        objective=errors.objective(level),
+        losses=errors.losses(level),
+        notes=(*ensemble.notes, *optimum.notes, *_notes(ensemble, gains, intervals, level)),
     )
-    bounds = make_bounds(laws[0].domains, minimum, maximum)
-    with jax.enable_x64(True):
-        return _trust(ensemble, best, bounds, given, level)
 
 
-def _given(baselines: Any, laws: Any) -> Mapping[str, Mapping[str, float]]:
-    if baselines is not None:
-        return baselines
-    domains = laws[0].domains
-    return {"uniform": dict.fromkeys(domains, 1.0 / len(domains))}
-
-
-def mixture_of(weights: Mapping[str, float], domains: tuple[str, ...], name: str) -> np.ndarray:
-    """A mixture given by name as weights [k]; domains left out have weight 0.
+def check_baselines(baselines: Baselines | None, domains: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Baselines as weights [k] by name; the uniform mixture if none is given.
 
     Raises:
         JaxmixError: an unknown domain, a negative weight, or a sum that is not 1 within .005.
     """
-    found = resolve(weights, domains, "domain")
-    mixture = np.array([found.get(d, 0.0) for d in domains])
-    if not np.all(mixture >= 0) or abs(mixture.sum() - 1) > 0.005:
-        raise JaxmixError(
-            f"baseline '{name}' is no mixture: its weights sum to {mixture.sum():.6g}, not 1"
-        )
-    return mixture / mixture.sum()
+    if baselines is None:
+        baselines = {"uniform": dict.fromkeys(domains, 1.0 / len(domains))}
+    found = {}
+    for name, weights in baselines.items():
+        given = resolve(weights, domains, "domain")
+        mixture = np.array([given.get(d, 0.0) for d in domains])
+        if not np.all(mixture >= 0) or abs(mixture.sum() - 1) > 0.005:
+            raise JaxmixError(
+                f"baseline '{name}' is no mixture: its weights sum to {mixture.sum():.6g}, not 1"
+            )
+        found[name] = mixture / mixture.sum()
+    return found
 
 
-def _trust(
-    ensemble: Ensemble, best: Optimum, bounds: Bounds, given: dict[str, np.ndarray], level: float
-) -> Trust:
-    laws, refits = stack(ensemble.laws), ensemble.stacked
-    w = np.array(list(best.target_weights.values()))
-    budget = best.n_params, best.tokens
-    starts = best.weights[None]
-    if not best.proven:
-        more = make_starts(bounds.lower, bounds.upper, len(best.domains) + 1, 0)
-        starts = np.concatenate([starts, more])
-    starts = np.maximum(starts, 1e-6)
-    box = bounds.lower, bounds.upper
-    weights, lowest = best_refitted(refits, starts, *budget, w, *box)  # [B, k], [B]
-    proposal = _refitted(refits, *budget, w, best.weights)
-    errors = _Errors(ensemble, refits, laws, budget, w, best.weights, weights, lowest, proposal)
-    threshold = errors.threshold(level)
-    gains = tuple(errors.gain(n, h, best, level) for n, h in given.items())
-    objective, losses = errors.losses(best, level)
-    edges = _project(laws, best, w, bounds, threshold, weights)
-    intervals = {
-        d: Interval(float(a), float(h), float(b))
-        for d, a, h, b in zip(best.domains, edges[0], best.weights, edges[1], strict=True)
-    }
-    notes = (*ensemble.notes, *best.notes, *_notes(gains, intervals))
-    if ensemble.resamples * (1 - level) < _FEWEST_BEYOND:
-        notes += (f"{ensemble.resamples} refits are few for a level of {level:g}: raise resamples",)
-    return Trust(
-        best, weights, level, threshold, intervals, gains, objective, losses, notes, bounds, laws
-    )
-
-
-@dataclass(frozen=True)
 class _Errors:
-    """How refits err about the laws, at mixtures that each chose as it would choose h*."""
+    """How B refits err about the laws of a proposal; every quantity twice.
 
-    ensemble: Ensemble
-    refits: StackedLaws
-    laws: StackedLaws
-    budget: tuple[float, float]
-    w: np.ndarray
-    best: np.ndarray  # [k] the proposal
-    weights: np.ndarray  # [B, k] the refits' optima
-    lowest: np.ndarray  # [B] their objectives there
-    proposal: np.ndarray  # [B] their objectives at the proposal
+    At the mixture that each refit chooses, as the laws' own errors are at the proposal that they
+    choose, and at the proposal itself (``fixed``); see ``interval``.
+    """
 
-    def gain(self, name: str, baseline: np.ndarray, best: Optimum, level: float) -> Gain:
-        """Predicted gain, and what it would be off by in the refits' worlds."""
-        here = _refitted(self.refits, *self.budget, self.w, baseline)  # [B]
-        at = _objective(self.laws, *self.budget, self.w, baseline)
-        truth = at - _objective(self.laws, *self.budget, self.w, self.weights)  # [B]
-        errors = _finite((here - self.lowest) - truth)
-        predicted = float(at - best.objective)
-        missed = self._missed_difference(baseline - best.weights)
-        fixed = _finite(here - self.proposal - predicted)  # the proposal in the refits' worlds
-        low, high = _ends(predicted, errors + missed, fixed + missed, level)
-        chance = 0.5 * float(np.mean(predicted - errors - missed > 0))
-        chance += 0.5 * float(np.mean(predicted + fixed + missed > 0))
-        return Gain(name, baseline, predicted, float(np.median(errors)), low, high, chance)
+    def __init__(self, optimum: Optimum, ensemble: Ensemble) -> None:
+        self.best, self.ensemble = optimum, ensemble
+        with jax.enable_x64(True):
+            self.chosen, self.lowest = solve_refits(optimum, ensemble.stacked)  # [B, k], [B]
+        self.proposal = self._refits_at(optimum.h)  # [B]
+        self.true = _predicted(optimum, self.chosen)  # [B]
+
+    @property
+    def regret(self) -> np.ndarray:
+        """By how much the laws' objective at the refits' optima exceeds the lowest, [B]."""
+        return self.true - self.best.objective
 
     def threshold(self, level: float) -> float:
-        """The quantile of how far below the proposal the refits' optima lie, nats."""
-        above = np.maximum(_finite(self.proposal - self.lowest), 0.0)
-        missed = np.abs(self._missed_difference(self.best - self.weights))
-        return float(np.quantile(above + missed, level))
+        """Quantile of how far the refits' objectives at the proposal lie above their lowest."""
+        above = np.maximum(finite(self.proposal - self.lowest), 0.0)
+        model = np.abs(self._model_difference(self.best.h - self.chosen))
+        return float(np.quantile(above + model, level))
 
-    def losses(self, best: Optimum, level: float) -> tuple[Interval, dict[str, Interval]]:
-        """The weighted loss and each target's at h*: what the laws say is too low there."""
-        params, chosen = self.refits.params, jnp.asarray(self.weights)
-        said = np.asarray(jax.vmap(self._at)(params, chosen))  # [B, m]
-        fixed = np.asarray(jax.vmap(self._at, (0, None))(params, jnp.asarray(self.best)))
-        n, d = (jnp.full(len(self.weights), x) for x in self.budget)
-        truth = np.asarray(self.laws.losses({"n_params": n, "tokens": d, "weights": chosen})).T
-        center = np.array(list(best.predicted.values()))
-        x = {"n_params": self.budget[0], "tokens": self.budget[1], "weights": self.best}
-        missed = self.ensemble.model_error.draw(x, len(self.weights), 1).T
-        errors, fixed = _finite(said - truth) + missed, _finite(fixed - center) + missed
+    def gain(self, name: str, baseline: np.ndarray, level: float) -> Gain:
+        """The gain over a baseline [k]."""
+        there = self._refits_at(baseline)  # [B]
+        at = float(_predicted(self.best, baseline))
+        predicted = at - self.best.objective
+        model = self._model_difference(baseline - self.best.h)
+        errors = finite((there - self.lowest) - (at - self.true))
+        fixed = finite(there - self.proposal - predicted)
+        low, _, high = interval(predicted, errors + model, level, fixed=fixed + model)
+        better = np.mean(predicted - errors - model > 0) + np.mean(predicted + fixed + model > 0)
+        return Gain(
+            baseline=name,
+            mixture=baseline,
+            predicted=predicted,
+            optimism=float(np.median(errors)),
+            low=float(low),
+            high=float(high),
+            probability=0.5 * float(better),
+        )
 
-        def shifted(value: float, w: np.ndarray) -> Interval:
-            low, high = _ends(value, errors @ w, fixed @ w, level)
-            return Interval(low, value, high)
+    def objective(self, level: float) -> Interval:
+        """The objective at the proposal."""
+        model = self._model.T @ self._shares  # [B]
+        errors = finite(self.lowest - self.true) + model
+        fixed = finite(self.proposal - self.best.objective) + model
+        return _plain(interval(self.best.objective, errors, level, fixed=fixed))
 
-        one = np.eye(len(center))
-        found = {t: shifted(x, one[i]) for i, (t, x) in enumerate(best.predicted.items())}
-        return shifted(best.objective, self.w), found
+    def losses(self, level: float) -> dict[str, Interval]:
+        """The loss of every target at the proposal."""
+        best = self.best
+        center = np.array([best.predicted[name] for name in best.targets])
+        with jax.enable_x64(True):
+            refits = self.ensemble.stacked
+            said = np.asarray(_each_at_its_own(refits, best.inputs, jnp.asarray(self.chosen)))
+        true = _losses(best, {**best.inputs, "weights": self.chosen}).T  # [B, m]
+        there = self.ensemble.losses({**best.inputs, "weights": best.h}).T  # [B, m]
+        errors, fixed = finite(said - true) + self._model.T, finite(there - center) + self._model.T
+        ends = np.stack(interval(center, errors, level, fixed=fixed), axis=1).tolist()
+        return {name: Interval(*row) for name, row in zip(best.targets, ends, strict=True)}
 
-    def _at(self, params: dict[str, jax.Array], h: jax.Array) -> jax.Array:
-        laws = StackedLaws(params, self.laws.own, self.laws.law)
-        n, d = (jnp.asarray(x) for x in self.budget)
-        return laws.losses({"n_params": n, "tokens": d, "weights": h})
+    def _refits_at(self, h: np.ndarray) -> np.ndarray:
+        """Objectives [B] of all refits at one mixture [k]."""
+        return objective_of(self.best, self.ensemble.losses, h)
 
-    def _missed_difference(self, apart: np.ndarray) -> np.ndarray:
-        """Random errors [B] of the difference of two mixtures that are ``apart`` [k] or [B, k]."""
-        x = {"n_params": self.budget[0], "tokens": self.budget[1], "weights": self.best}
-        distance = np.sqrt((apart**2).sum(-1))
-        return self.ensemble.model_error.draw_difference(
-            x, self.w, distance, len(self.weights), self.ensemble.seed + 1
+    @cached_property
+    def _model(self) -> np.ndarray:
+        """Model errors [m, B] of the losses at the proposal."""
+        return self.ensemble.model_errors({**self.best.inputs, "weights": self.best.h})
+
+    @property
+    def _shares(self) -> np.ndarray:
+        """Target weights [m]; in a worst case, the target with the largest predicted loss."""
+        if not self.best.worst_case:
+            return self.best.w
+        predicted = [self.best.predicted[name] for name in self.best.targets]
+        return np.eye(len(predicted))[int(np.argmax(np.where(self.best.w > 0, predicted, -np.inf)))]
+
+    def _model_difference(self, apart: np.ndarray) -> np.ndarray:
+        """Model errors [B] of the difference of two mixtures that are apart [k] or [B, k]."""
+        return self.ensemble.model_error_differences(
+            {**self.best.inputs, "weights": self.best.h},
+            self._shares,
+            np.linalg.norm(apart, axis=-1),
         )
 
 
-def _finite(errors: np.ndarray) -> np.ndarray:
-    """Errors as finite numbers: a law without a finite loss is off by as much as can be."""
-    return np.nan_to_num(errors, nan=_HUGE, posinf=_HUGE, neginf=-_HUGE)
+def _feasible(optimum: Optimum, h: np.ndarray) -> np.ndarray:
+    """Whether mixtures [..., k] meet the constraints of a proposal, bool [...]."""
+    given, shape = optimum.constraints, problem_of(optimum).shape
+    met = np.all((h >= shape.lower - _MET) & (h <= shape.upper + _MET), axis=-1)
+    for row in shape.mixed:
+        met &= h @ row.slope <= row.bound + _MET
+    if given.kl_max is not None:
+        met &= np.asarray(kl(h, given.mixture("prior", optimum.domains))) <= given.kl_max + _MET
+    if given.guards:
+        reference = given.mixture("reference", optimum.domains)
+        for name, more in given.guards.items():
+            at, base = (
+                optimum.laws[name].predict({**optimum.inputs, "weights": x}) for x in (h, reference)
+            )
+            met &= at <= base + more + _MET
+    return met
 
 
-def _ends(value: float, errors: np.ndarray, fixed: np.ndarray, level: float) -> tuple[float, float]:
-    """Midway between the interval from errors at the refits' optima and that at the proposal."""
-    tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(errors, [tail, 100.0 - tail])
-    below, above = np.percentile(fixed, [tail, 100.0 - tail])
-    return float(value + 0.5 * (below - high)), float(value + 0.5 * (above - low))
+def _predicted(optimum: Optimum, h: Any) -> np.ndarray:
+    """What the laws of a proposal predict for its objective at mixtures [..., k], [...]."""
+    return objective_of(optimum, lambda x: _losses(optimum, x), h)
 
 
-def _project(
-    laws: StackedLaws,
-    best: Optimum,
-    w: np.ndarray,
-    bounds: Bounds,
-    threshold: float,
-    weights: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest and largest weight [k] of each domain over the confidence set.
+def _losses(optimum: Optimum, x: Inputs) -> np.ndarray:
+    """Losses [m, ...] that the laws of a proposal predict."""
+    with jax.enable_x64(True):
+        return np.asarray(losses(optimum.laws.stacked, {n: jnp.asarray(v) for n, v in x.items()}))
 
-    The edge towards a domain is where its pull on the objective is just so strong that the optimum
-    of both lies at the set's rim: bisection on the pull, all domains and both signs at once.
-    """
-    k = len(best.weights)
-    direction = np.concatenate([np.eye(k), -np.eye(k)])  # + pulls down, - pulls up
-    low, high = (np.full(2 * k, np.log(x)) for x in _TILTS)
-    budget, one = (
-        (best.n_params, best.tokens),
-        StackedLaws({n: v[None] for n, v in laws.params.items()}, laws.own, laws.law),
+
+def _plain(found: Any) -> Interval:
+    return Interval(*(float(x) for x in found))
+
+
+@jax.jit
+def _each_at_its_own(refits: Any, x: dict[str, Any], h: jax.Array) -> jax.Array:
+    """Losses [B, m] of every refit at its own mixture [B, k]."""
+    return jax.vmap(lambda p, h: refits.replace_params(p).losses({**x, "weights": h}))(
+        refits.params, h
     )
-    inside = np.tile(best.weights, (2 * k, 1))
-    starts = np.maximum(inside, 1e-6)
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        tilts = np.exp(middle)[:, None] * direction
-        found = solve_refitted(
-            one, *budget, w, bounds.lower, bounds.upper, starts=starts, tilts=tilts
-        ).weights
-        within = _objective(laws, *budget, w, found) - best.objective <= threshold
-        inside = np.where(within[:, None], found, inside)
-        low, high = np.where(within, middle, low), np.where(within, high, middle)
-    seen = weights[_objective(laws, *budget, w, weights) - best.objective <= threshold]
-    points = np.concatenate([inside, best.weights[None], seen])
-    return points.min(0), points.max(0)
 
 
-def _notes(gains: tuple[Gain, ...], intervals: dict[str, Interval]) -> list[str]:
+def _notes(
+    ensemble: Ensemble, gains: tuple[Gain, ...], intervals: dict[str, Interval], level: float
+) -> list[str]:
     notes = [
         f"no gain over {g.baseline} is shown: the interval of the true gain, {g.low:.3g} to "
         f"{g.high:.3g} nats, has 0 in it"
         for g in gains
         if g.low <= 0 <= g.high
     ]
-    loose = [d for d, i in intervals.items() if i.high - i.low > 0.8]
+    loose = [d for d, i in intervals.items() if i.high - i.low > _LOOSE]
     if loose:
         notes.append(f"the weight of {', '.join(loose)} is all but undetermined")
+    if ensemble.resamples * (1 - level) < _FEWEST_OUTSIDE:
+        notes.append(
+            f"{ensemble.resamples} refits are few for a level of {level:g}: raise resamples"
+        )
     return notes
-
-
-def _objective(laws: StackedLaws, n: float, d: float, w: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """Weighted losses [...] of one set of laws at mixtures [..., k]."""
-    with jax.enable_x64(True):
-        losses = laws.losses(
-            {
-                "n_params": jnp.asarray(float(n)),
-                "tokens": jnp.asarray(float(d)),
-                "weights": jnp.asarray(h),
-            }
-        )
-        shaped = w.reshape((-1,) + (1,) * (losses.ndim - 1))
-        return np.asarray(jnp.sum(jnp.where(shaped > 0, shaped * losses, 0.0), 0))
-
-
-def _refitted(refits: StackedLaws, n: float, d: float, w: np.ndarray, h: np.ndarray) -> np.ndarray:
-    """Weighted losses [B] of every set of laws at one mixture [k]."""
-
-    def one(params: dict[str, jax.Array]) -> jax.Array:
-        laws = StackedLaws(params, refits.own, refits.law)
-        losses = laws.losses(
-            {
-                "n_params": jnp.asarray(float(n)),
-                "tokens": jnp.asarray(float(d)),
-                "weights": jnp.asarray(h),
-            }
-        )
-        return jnp.sum(jnp.where(w > 0, w * losses, 0.0))
-
-    with jax.enable_x64(True):
-        return np.asarray(jax.vmap(one)(refits.params))

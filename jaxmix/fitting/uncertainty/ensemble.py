@@ -38,7 +38,23 @@ class Intervals(NamedTuple):
 def interval(
     center: Any, errors: np.ndarray, level: float, *, fixed: np.ndarray | None = None
 ) -> Intervals:
-    """RULE."""
+    """The interval of a truth, from an estimate and the errors that refits make: the one rule.
+
+    Each end lies midway between that of the basic interval, the estimate less a quantile of the
+    errors, and that of the percentile interval, the estimate plus a quantile (Davison and Hinkley
+    1997, chapter 5). Without ``fixed`` it is the estimate plus and minus half the distance of the
+    quantiles. On 100 simulated studies (``benchmarks/calibration_rules.py``), 90% intervals by
+    this rule held .83 of parameters, .93 of losses and .87 of gains within the data; BCa intervals
+    held .78, .92 and .78, bootstrap-t intervals .75, .90 and .84, basic ones .74, .92 and .81, all
+    of about the same width. The standard errors of these shares are .02, .015 and .035.
+
+    Args:
+        center: the estimate, [...].
+        errors: [B, ...] estimates less truths in the refits' worlds. If the estimate is taken at a
+            mixture that was chosen by it, so are these: each at the mixture that its refit chose.
+        level: probability that the interval should cover.
+        fixed: [B, ...] the same at the mixture that was in fact chosen; None if there is no choice.
+    """
     tail = 50.0 * (1.0 - level)
     ends = [
         np.percentile(finite(e), [tail, 100.0 - tail], axis=0)
@@ -161,6 +177,10 @@ class Ensemble:
     def model_errors(self, x: Inputs) -> np.ndarray:
         """Random model errors [m, B, ...] of the losses at x, one for each refit."""
         return self.model_error.draw(x, self.resamples, self.seed)
+
+    def model_error_differences(self, x: Inputs, w: np.ndarray, distance: Any) -> np.ndarray:
+        """Random model errors [B] of a difference; arguments as ``ModelError.draw_difference``."""
+        return self.model_error.draw_difference(x, w, distance, self.resamples, self.seed + 1)
 
     def _inputs(self, x: Inputs | Table) -> Inputs:
         if isinstance(x, Mapping):

@@ -1,18 +1,17 @@
 """Runs that could be made next: which mixtures, which sizes, and which repeat a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.designs import dirichlet_design, vertices
-from jaxmix.mixtures.simplex import Bounds, project
+from jaxmix.mixtures.polytope import Polytope
 
-_SAME_SIZE = 0.02  # difference of log N and of log D within which sizes are the same
-_MOST_EDGES = 200
+_SAME_SIZE = 0.02  # sizes are the same if log N and log D differ by less
+_MET = 1e-6  # by how much a mixture may miss a constraint
+_EDGES = 200  # most pairs of corners whose middle is a candidate
 
 
 class Candidates(NamedTuple):
@@ -31,47 +30,70 @@ class Candidates(NamedTuple):
         """Some of them, by mask or indices."""
         return Candidates(*(x[which] for x in self))
 
+    def inputs(self, others: Mapping[str, Any], checkpoints: int) -> dict[str, np.ndarray]:
+        """Inputs of a law at evenly spaced checkpoints r of every run, [c, r] or [c, r, k].
 
-def candidate_mixtures(bounds: Bounds, optimum: np.ndarray, seed: int) -> np.ndarray:
-    """Mixtures [q, k] within bounds: all over them, around h*, and their corners and edges."""
-    k = len(optimum)
-    pure, (i, j) = vertices(k), np.triu_indices(k, 1)
-    edges = (0.5 * (pure[i] + pure[j]))[:_MOST_EDGES]
-    near = 0.9 * optimum + 0.1 / k
-    free = np.vstack(
-        [
-            optimum,
-            dirichlet_design(k, 600, seed=seed),
-            dirichlet_design(k, 200, seed=seed + 1, concentration=0.4),
-            dirichlet_design(k, 400, seed=seed + 2, concentration=8.0, mean=near.tolist()),
-            0.98 * pure + 0.02 / k,
-            edges,
-        ]
-    )
-    lower, upper = jnp.asarray(bounds.lower), jnp.asarray(bounds.upper)
-    onto = jax.jit(jax.vmap(lambda y: project(y, lower, upper)))
-    return _exact(np.asarray(onto(jnp.maximum(free, 1e-12))).round(6))
+        Args:
+            others: inputs that all runs share, [] or [k], by name.
+            checkpoints: r.
+        """
+        steps = self.tokens[:, None] * (np.arange(checkpoints) + 1) / checkpoints
+        x = {name: np.broadcast_to(v, (*steps.shape, *np.shape(v))) for name, v in others.items()}
+        return x | {
+            "n_params": np.broadcast_to(self.n_params[:, None], steps.shape),
+            "tokens": steps,
+            "weights": np.repeat(self.weights[:, None], checkpoints, 1),
+        }
 
 
-def given_mixtures(given: Any, bounds: Bounds) -> np.ndarray:
-    """Those of the given mixtures [q, k] that are within bounds.
+def corners(shape: Polytope, seed: int) -> np.ndarray:
+    """Corners [v, k] of linear constraints: the extreme mixtures in many directions."""
+    k = len(shape.lower)
+    if not (shape.mixed or shape.lower.any() or np.any(shape.upper < 1)):
+        return vertices(k)
+    random = np.random.default_rng(seed).normal(size=(4 * k, k))
+    found = shape.extremes(np.vstack([-np.eye(k), np.eye(k), random]))
+    return found[np.unique(found.round(7), axis=0, return_index=True)[1]]
+
+
+def candidate_mixtures(corners: np.ndarray, optimum: np.ndarray, seed: int) -> np.ndarray:
+    """Mixtures [q, k] of a feasible set: all over it, around h*, and its corners and edges.
+
+    Args:
+        corners: [v, k] corners of the set; every candidate is a convex combination of them.
+        optimum: [k] h*, in the set.
+        seed: of the random ones.
+    """
+    v = len(corners)
+    if v == 1:
+        return corners
+    i, j = np.triu_indices(v, 1)
+    edges = 0.5 * (corners[i] + corners[j])
+    spread = dirichlet_design(v, 600, seed=seed) @ corners
+    sparse = dirichlet_design(v, 600, seed=seed + 1, concentration=0.4) @ corners
+    near = 0.6 * optimum + 0.4 * sparse[:400]
+    inside = 0.98 * corners + 0.02 * corners.mean(0)
+    found = np.vstack([optimum, spread, sparse[400:], near, inside, edges[:_EDGES]])
+    return found / found.sum(1, keepdims=True)
+
+
+def given_mixtures(given: Any, shape: Polytope) -> np.ndarray:
+    """Those of the given mixtures [q, k] that meet the linear constraints.
 
     Raises:
-        JaxmixError: they are no mixtures of the domains, or none is within the bounds.
+        JaxmixError: they are no mixtures of the domains, or none meets the constraints.
     """
-    found, k = np.asarray(given, np.float64), len(bounds.domains)
+    found, k = np.asarray(given, np.float64), len(shape.domains)
     if found.ndim != 2 or found.shape[1] != k or not len(found):
         raise JaxmixError(f"candidates must be [q, {k}], not {list(found.shape)}")
     if not (np.all(found >= 0) and np.all(np.abs(found.sum(1) - 1) < 0.005)):
         raise JaxmixError("candidates must be mixtures: weights of at least 0 with sum 1")
-    inside = np.all((found >= bounds.lower - 1e-6) & (found <= bounds.upper + 1e-6), 1)
-    if not inside.any():
-        raise JaxmixError(f"none of {len(found)} candidates is within the bounds; widen them")
-    return _exact(found[inside])
-
-
-def _exact(mixtures: np.ndarray) -> np.ndarray:
-    return mixtures / mixtures.sum(1, keepdims=True)
+    met = np.all((found >= shape.lower - _MET) & (found <= shape.upper + _MET), 1)
+    for row in shape.mixed:
+        met &= found @ row.slope <= row.bound + _MET
+    if not met.any():
+        raise JaxmixError(f"none of {len(found)} candidates meets the constraints; loosen them")
+    return found[met] / found[met].sum(1, keepdims=True)
 
 
 def cross(

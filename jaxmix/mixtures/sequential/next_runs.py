@@ -1,27 +1,54 @@
 """Which runs to train next: a batch chosen greedily by what each tells about h*, per FLOP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.fitted import FittedLaws
+from jaxmix.fitting.problem import Problem
+from jaxmix.fitting.uncertainty.influence import pose
 from jaxmix.mixtures.designs import Coverage, coverage
-from jaxmix.mixtures.optimize import Weights, optimize_many
-from jaxmix.mixtures.sequential.candidates import candidate_mixtures, given_mixtures
-from jaxmix.mixtures.sequential.greedy import MOST_RUNS, Batch, Scene, choose, make_scene
+from jaxmix.mixtures.optimum import Optimum
+from jaxmix.mixtures.sequential.candidates import (
+    Candidates,
+    candidate_mixtures,
+    corners,
+    cross,
+    distance,
+    given_mixtures,
+    near,
+)
+from jaxmix.mixtures.sequential.criterion import criterion_roots
+from jaxmix.mixtures.sequential.posterior import (
+    Beliefs,
+    believe,
+    expected,
+    reductions,
+    run_gradients,
+    update,
+)
+from jaxmix.mixtures.solve.problem import problem_of
 from jaxmix.runs import RunTable
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 CRITERIA = ("regret", "variance", "space-filling", "random")
-_CLOSEST = 0.02
-_NOISY = 0.5  # noise, as a share of what mixtures do to the loss, from which repeats are allowed
+MOST_RUNS = 1000
+_NOISY = (
+    0.5  # noise, as a share of the mixtures' effect on the loss, from which repeats are allowed
+)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class NextRuns:
-    """A batch of c runs over k domains, in the order they were chosen.
+    """A batch of c runs over k domains, in the order in which they were chosen.
 
     Attributes:
         domains: bare names, the order of ``weights``.
@@ -29,11 +56,10 @@ class NextRuns:
         n_params: [c] N.
         tokens: [c] D.
         weights: [c, k] mixtures.
-        flops: [c] ``6 N D``.
-        regret: [c + 1] expected loss of acting on a noisy h*, nats: before, and after each run.
-            To second order at the present fit: a ranking of runs rather than a promise.
+        regret: [c + 1] expected loss of acting on the noisy h*, nats: before, and after each run.
+            A second-order approximation at the present fit: it ranks runs and promises nothing.
         spread: [c + 1] ``sqrt(tr Cov(h*))``, likewise.
-        optimum: [k] the present h*.
+        optimum: the present optimum of the big run.
         noise: standard deviation of one run's loss by target, on the scale that was fitted.
         before: how the mixtures that were run cover the simplex.
         after: the same with these.
@@ -46,10 +72,9 @@ class NextRuns:
     n_params: np.ndarray
     tokens: np.ndarray
     weights: np.ndarray
-    flops: np.ndarray
     regret: np.ndarray
     spread: np.ndarray
-    optimum: np.ndarray
+    optimum: Optimum
     noise: dict[str, float]
     before: Coverage
     after: Coverage
@@ -59,6 +84,14 @@ class NextRuns:
     def __len__(self) -> int:
         return len(self.n_params)
 
+    def __repr__(self) -> str:
+        return f"NextRuns({len(self)} runs by {self.criterion}, {self.flops.sum():.3g} FLOPs)"
+
+    @property
+    def flops(self) -> np.ndarray:
+        """[c] ``6 N D``."""
+        return 6.0 * self.n_params * self.tokens
+
     def rows(self) -> list[dict[str, float]]:
         """One row per run with columns ``n_params``, ``tokens`` and ``w_<domain>``."""
         return [
@@ -67,59 +100,121 @@ class NextRuns:
             for n, d, h in zip(self.n_params, self.tokens, self.weights, strict=True)
         ]
 
+    def to_frame(self) -> pd.DataFrame:
+        """The runs, and what is expected after each."""
+        return pd.DataFrame(self.rows()).assign(regret=self.regret[1:], spread=self.spread[1:])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``--json`` of ``jaxmix next``."""
+        names = ("criterion", "regret", "spread", "noise", "refused", "notes")
+        cover = {
+            name: {key: getattr(found, key) for key in ("farthest", "typical", "closest")}
+            for name, found in (("before", self.before), ("after", self.after))
+        }
+        return {
+            "runs": self.rows(),
+            "flops": float(self.flops.sum()),
+            **{name: getattr(self, name) for name in names},
+            "coverage": cover,
+            "weights": self.optimum.weights,
+        }
+
+    def summary(self) -> str:
+        """The runs as a table, for people."""
+        return "\n".join(
+            [
+                f"{len(self)} runs by {self.criterion}, {self.flops.sum():.3g} FLOPs; expected "
+                f"regret {self.regret[0]:.2g} nats before, {self.regret[-1]:.2g} after",
+                self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"),
+                *(f"note: {note}" for note in self.notes),
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{self!r}</p>{self.to_frame().to_html()}"
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Expected regret before and after each run."""
+        from matplotlib import pyplot as plt
+
+        ax = ax or plt.subplots()[1]
+        ax.plot(np.append(0.0, np.cumsum(self.flops)), self.regret, marker="o")
+        ax.set(xlabel="FLOPs", ylabel="expected regret, nats", yscale="log")
+        return ax
+
+
+class _Pool(NamedTuple):
+    """What a batch is chosen from; c runs, m targets.
+
+    Attributes:
+        beliefs: about the m targets.
+        runs: the c candidates.
+        losses: [m, c] predicted.
+        gradients: [c, m, r, P].
+        finite: [c] whether the law has a value there.
+        made: rows that were run.
+        roots: by criterion, [m, P, k].
+    """
+
+    beliefs: Beliefs
+    runs: Candidates
+    losses: np.ndarray
+    gradients: Any
+    finite: np.ndarray
+    made: Candidates
+    roots: dict[str, Any]
+
+
+class _Batch(NamedTuple):
+    """What was chosen: indices into the pool, regret and spread [c + 1, 2], refused candidates."""
+
+    chosen: list[int]
+    curve: np.ndarray
+    refused: int
+
 
 def next_runs(
-    laws: Sequence[FittedLaw],
+    optimum: Optimum,
     runs: RunTable,
     *,
-    n_params: float,
-    tokens: float,
     flops: float | None = None,
     count: int | None = None,
     sizes: Sequence[tuple[float, float]] | None = None,
     criterion: str = "regret",
     candidates: np.ndarray | None = None,
     checkpoints: int = 1,
-    target_weights: Weights = None,
-    minimum: Mapping[str, float] | None = None,
-    maximum: Mapping[str, float] | None = None,
     noise: float | None = None,
-    closest: float = _CLOSEST,
+    closest: float = 0.02,
     repeats: bool | None = None,
     seed: int = 0,
 ) -> NextRuns:
     """The runs that tell most about the optimal mixture of a big run.
 
-    Greedy: the candidate with the largest fall of the criterion per FLOP is chosen, beliefs are
-    updated as if it had been run, and so on. What a run tells is known to the choice of the next,
-    so a batch is diverse by construction. The model is in
+    The candidate with the largest reduction of the criterion per FLOP is chosen, beliefs are
+    updated as if it had been run, and so on. The model is in
     ``jaxmix.mixtures.sequential.posterior`` and ``jaxmix.mixtures.sequential.criterion``.
 
     Args:
-        laws: one fitted law per target, fitted on ``runs``.
+        optimum: of the big run, by laws fitted on ``runs``. Candidates meet its linear constraints
+            and share its other inputs, such as available tokens.
         runs: the run table.
-        n_params: N of the big run.
-        tokens: D of the big run.
-        flops: what the batch may cost, 6 N D a run; None for no limit.
+        flops: what the batch may cost, 6 N D per run; None for no limit.
         count: most runs; None for as many as ``flops`` pays. With both, a run may cost its even
             share of what is left before its price counts.
         sizes: allowed (N, D) of the new runs; None for the sizes that were run, each with its
             largest D.
-        criterion: ``"regret"``, the expected loss of acting on a noisy h*; ``"variance"``,
+        criterion: ``"regret"``, the expected loss of acting on the noisy h*; ``"variance"``,
             tr Cov(h*); ``"space-filling"``, the mixture farthest from all others; ``"random"``.
             The last two take the sizes in turn.
-        candidates: mixtures [q, k] to choose from; None for random ones within the bounds and
-            around h*, and for the corners and edges of the simplex.
+        candidates: mixtures [q, k] to choose from; None for random ones that meet the constraints,
+            some near h*, and the corners and edges of the feasible set.
         checkpoints: evenly spaced token counts at which a new run records its losses; together
             they count as one observation.
-        target_weights: as in ``optimize``.
-        minimum: smallest weight by domain, of h* and of candidates.
-        maximum: largest weight by domain, likewise.
         noise: standard deviation of one run's loss (relative for log residuals); None to estimate
             it from the residuals of the fit.
-        closest: Euclidean distance under which two mixtures of one size are near-duplicates.
-        repeats: allow near-duplicates; None to allow them only where noise is more than half of
-            the standard deviation that the candidates' mixtures give to the loss.
+        closest: Euclidean distance below which two mixtures of one size are near-duplicates.
+        repeats: whether near-duplicates are allowed; None to allow them if the noise exceeds half
+            of the standard deviation of the loss over the candidates' mixtures.
         seed: of the random candidates.
 
     Raises:
@@ -130,25 +225,44 @@ def next_runs(
     design, the second-order loss at the optimum of eq. (7), (8) or (13).
     """
     _check(criterion, flops, count, checkpoints, noise)
-    optima = optimize_many(
-        laws,
-        [n_params],
-        [tokens],
-        target_weights=target_weights,
-        minimum=minimum,
-        maximum=maximum,
-    )
+    laws, shape = optimum.laws, problem_of(optimum).shape
+    _check_domains(laws, runs)
     with jax.enable_x64(True):
-        at = optima.weights[0], optima.bounds
+        edges = corners(shape, seed)
         mixtures = (
-            candidate_mixtures(at[1], at[0], seed)
+            candidate_mixtures(edges, optimum.h, seed)
             if candidates is None
-            else given_mixtures(candidates, at[1])
+            else given_mixtures(candidates, shape)
         )
-        scene = make_scene(laws, runs, optima, mixtures, sizes, flops, checkpoints, noise)
-        again, why = _repeats(repeats, laws, scene)
-        batch = choose(scene, criterion, flops, count, None if again else closest, seed)
-    return _answer(scene, criterion, batch, (*scene.notes, *why, *_short(batch, count)))
+        problem = pose(laws, runs)
+        beliefs, notes = believe(problem, laws, noise=noise)
+        pool = _make_pool(
+            problem, beliefs, optimum, mixtures, edges.mean(0), sizes, flops, checkpoints
+        )
+        again, why = _repeats(repeats, laws, pool)
+        batch = _choose(pool, criterion, flops, count, None if again else closest, seed)
+    new, ran = pool.runs.take(batch.chosen), np.unique(pool.made.weights, axis=0)
+    short = f"{len(batch.chosen)} of {count} runs: the budget or the candidates are used up"
+    lost = f"{np.sum(~pool.finite)} candidates left out because the law is infinite there"
+    return NextRuns(
+        domains=optimum.domains,
+        criterion=criterion,
+        **new._asdict(),
+        regret=batch.curve[:, 0],
+        spread=batch.curve[:, 1],
+        optimum=optimum,
+        noise=dict(zip(laws.targets, np.asarray(beliefs.noise).tolist(), strict=True)),
+        before=coverage(ran),
+        after=coverage(np.vstack([ran, new.weights])),
+        refused=batch.refused,
+        notes=(
+            *notes,
+            *_other_rows(laws, problem),
+            *([] if pool.finite.all() else [lost]),
+            *why,
+            *([short] if count and len(batch.chosen) < count else []),
+        ),
+    )
 
 
 def _check(
@@ -158,52 +272,140 @@ def _check(
         raise JaxmixError(f"unknown criterion '{criterion}': choose one of {', '.join(CRITERIA)}")
     if flops is None and count is None:
         raise JaxmixError("name a limit of the batch: flops, count or both")
-    if flops is not None and not flops > 0:
-        raise JaxmixError(f"flops must be above 0, not {flops:g}")
     if count is not None and not 1 <= count <= MOST_RUNS:
         raise JaxmixError(f"count must be from 1 to {MOST_RUNS}, not {count}")
     if checkpoints < 1:
         raise JaxmixError(f"checkpoints must be at least 1, not {checkpoints}")
-    if noise is not None and not noise > 0:
-        raise JaxmixError(f"noise must be above 0, not {noise:g}")
+    for name, value in (("flops", flops), ("noise", noise)):
+        if value is not None and not value > 0:
+            raise JaxmixError(f"{name} must be above 0, not {value:g}")
 
 
-def _repeats(
-    asked: bool | None, laws: Sequence[FittedLaw], scene: Scene
-) -> tuple[bool, tuple[str, ...]]:
-    """Whether near-duplicates are allowed, and why where that was not asked."""
+def _check_domains(laws: FittedLaws, runs: RunTable) -> None:
+    odd = sorted(set(laws.domains) ^ set(runs.domains))
+    if odd:
+        raise JaxmixError(
+            f"{runs.source}: domain '{odd[0]}' is not in both the runs and the laws; fit these runs"
+        )
+
+
+def _other_rows(laws: FittedLaws, problem: Problem) -> list[str]:
+    """A note if the laws were not fitted on these rows."""
+    return [
+        f"'{law.target}' was fitted on {law.report.rows} rows and these are {used}: fit again"
+        for law, used in zip(laws, problem.used.sum(1), strict=True)
+        if law.report.rows not in (0, used)
+    ][:1]
+
+
+def _make_pool(
+    problem: Problem,
+    beliefs: Beliefs,
+    optimum: Optimum,
+    mixtures: np.ndarray,
+    middle: np.ndarray,
+    sizes: Sequence[tuple[float, float]] | None,
+    flops: float | None,
+    checkpoints: int,
+) -> _Pool:
+    """Candidates and what they tell; arguments of ``next_runs``.
+
+    Raises:
+        JaxmixError: no size that the budget pays, or a law that is infinite everywhere.
+    """
+    table, ran = problem.runs, problem.used.any(0)
+    made = Candidates(table.n_params[ran], table.tokens[ran], table.weights[ran])
+    longest = [
+        (float(n), float(made.tokens[made.n_params == n].max())) for n in np.unique(made.n_params)
+    ]
+    runs = cross(mixtures, sizes or longest, flops)
+    budget = ("n_params", "tokens")
+    others = {name: v for name, v in optimum.inputs.items() if name not in budget}
+    gradients = run_gradients(problem, beliefs.z, runs.inputs(others, checkpoints))
+    losses = np.array([law.predict(others | runs._asdict()) for law in optimum.laws])  # [m, c]
+    finite = np.asarray(jnp.isfinite(gradients).all((1, 2, 3))) & np.isfinite(losses).all(0)
+    if not finite.any():
+        name = problem.objective.law.name
+        raise JaxmixError(f"the law '{name}' is infinite at every candidate mixture")
+    gradients = jnp.where(jnp.isfinite(gradients), gradients, 0.0)
+    roots = criterion_roots(problem, beliefs, optimum, middle)
+    return _Pool(beliefs, runs, losses, gradients, finite, made, roots)
+
+
+def _repeats(asked: bool | None, laws: FittedLaws, pool: _Pool) -> tuple[bool, tuple[str, ...]]:
+    """Whether near-duplicates are allowed, and why, unless that was asked."""
     if asked is not None:
         return asked, ()
-    losses, log = scene.losses[:, scene.finite], laws[0].report.residual == "log"
-    first = scene.pool.flops[scene.finite] == scene.pool.flops[scene.finite][:1]  # one size
-    effect = np.std(np.log(losses) if log else losses, axis=1, where=first)
-    ratio = float(np.median(np.asarray(scene.beliefs.noise) / np.maximum(effect, 1e-300)))
+    losses, log = pool.losses[:, pool.finite], laws[0].report.residual == "log"
+    costs = pool.runs.flops[pool.finite]
+    effect = np.std(np.log(losses) if log else losses, axis=1, where=costs == costs[0])
+    ratio = float(np.median(np.asarray(pool.beliefs.noise) / np.maximum(effect, 1e-300)))
     if ratio <= _NOISY:
         return False, ()
     return True, (f"near-duplicates are allowed: noise is {ratio:.2g} of the effect of mixtures",)
 
 
-def _short(batch: Batch, count: int | None) -> list[str]:
-    """A note where fewer runs were chosen than asked for."""
-    if count is None or len(batch.chosen) == count:
-        return []
-    return [f"{len(batch.chosen)} of {count} runs: the budget or the candidates are used up"]
+def _choose(
+    pool: _Pool,
+    criterion: str,
+    flops: float | None,
+    count: int | None,
+    closest: float | None,
+    seed: int,
+) -> _Batch:
+    """The greedy loop; ``closest`` None allows near-duplicates."""
+    beliefs, cost = pool.beliefs, pool.runs.flops
+    rng, left = np.random.default_rng(seed), np.inf if flops is None else float(flops)
+    repeated, taken = np.zeros(len(cost), bool), np.zeros(len(cost), bool)
+    if closest is not None:
+        repeated = near(pool.runs, pool.made, closest)
+    chosen: list[int] = []
+    curve = [_now(beliefs, pool)]
+    while len(chosen) < (count or MOST_RUNS):
+        allowed = pool.finite & ~repeated & ~taken & (cost <= left * (1 + 1e-9))
+        if not allowed.any():
+            break
+        score = _score(pool, beliefs, criterion, chosen, allowed, rng)
+        if criterion in pool.roots and flops:
+            score = score / np.maximum(cost, left / (count - len(chosen)) if count else 0.0)
+        pick = int(np.argmax(np.where(allowed, score, -np.inf)))
+        chosen.append(pick)
+        left -= float(cost[pick])
+        beliefs = update(beliefs, pool.gradients[pick])
+        curve.append(_now(beliefs, pool))
+        if closest is not None:
+            taken[pick] = True
+            repeated |= near(pool.runs, pool.runs.take([pick]), closest) & ~taken
+    if not chosen:
+        raise JaxmixError(
+            f"no run is left to choose: {int(repeated.sum())} of {len(cost)} candidates are "
+            "near-duplicates of runs that were made; allow repeats, or give other sizes or mixtures"
+        )
+    return _Batch(chosen, np.array(curve), int(repeated.sum()))
 
 
-def _answer(scene: Scene, criterion: str, batch: Batch, notes: Sequence[str]) -> NextRuns:
-    new = scene.pool.take(batch.chosen)
-    before = np.unique(scene.made.weights, axis=0)
-    return NextRuns(
-        scene.optima.domains,
-        criterion,
-        *new,
-        new.flops,
-        batch.curve[:, 0],
-        batch.curve[:, 1],
-        scene.optima.weights[0],
-        dict(zip(scene.optima.targets, np.asarray(scene.beliefs.noise).tolist(), strict=True)),
-        coverage(before),
-        coverage(np.vstack([before, new.weights])),
-        batch.refused,
-        tuple(notes),
-    )
+def _now(beliefs: Beliefs, pool: _Pool) -> tuple[float, float]:
+    """Expected regret, and the square root of tr Cov(h*)."""
+    regret, variance = (float(expected(beliefs.covariance, root)) for root in pool.roots.values())
+    return regret, max(variance, 0.0) ** 0.5
+
+
+def _score(
+    pool: _Pool,
+    beliefs: Beliefs,
+    criterion: str,
+    chosen: Sequence[int],
+    allowed: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """[c] how good each candidate is, the highest the best."""
+    if criterion in pool.roots:
+        return np.asarray(reductions(beliefs, pool.roots[criterion], pool.gradients))
+    runs = pool.runs
+    if criterion == "random":
+        score = rng.random(len(allowed))
+    else:
+        score = distance(runs.weights, np.vstack([pool.made.weights, runs.weights[list(chosen)]]))
+    # Sizes in turn, among those that the budget still pays.
+    costs = np.unique(runs.flops[allowed])
+    return np.where(runs.flops == costs[len(chosen) % len(costs)], score, -1.0)

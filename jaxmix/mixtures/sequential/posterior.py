@@ -5,12 +5,11 @@ prior with the spread of the law's own starting points, and each run adds Gauss-
 
     Cov(z)^-1 = diag(prior)^-1 + sum over runs of mean over its rows of g g^T / noise^2
 
-with g the gradient of a row's prediction. A trajectory counts as one observation however many
-checkpoints it has, because the errors of its checkpoints are nearly the same.
+with g the gradient of a row's prediction. A run counts as one observation however many checkpoints
+it has, because the errors of its checkpoints are nearly the same.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,19 +17,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.fitting.problem import Problem, make_problem
+from jaxmix.fitting.problem import Problem
+from jaxmix.fitting.uncertainty.clusters import run_labels
 from jaxmix.fitting.uncertainty.influence import working_vector
-from jaxmix.runs import RunTable
 
 Array = jax.Array
 
 _PRIOR_DRAWS = 256
 _REACH = 3.0  # prior standard deviations within which derivatives are taken
 _LEAST_NOISE = 2e-4
-_TYPICAL_NOISE = 2e-3  # between seeds: standard deviation of final losses in published runs
+_TYPICAL_NOISE = 2e-3  # standard deviation of final losses over seeds in published runs
 
 
 class Beliefs(NamedTuple):
@@ -47,62 +45,36 @@ class Beliefs(NamedTuple):
     noise: Any
 
 
-def pose(laws: Sequence[FittedLaw], runs: RunTable) -> Problem:
-    """Fitted laws and the rows they were fitted on as arrays; within ``jax.enable_x64(True)``.
-
-    Raises:
-        JaxmixError: laws of different kinds or over other domains than the runs.
-    """
-    first = laws[0]
-    kinds = {(f.law.name, f.domains, f.report.residual, f.report.delta) for f in laws}
-    if len(kinds) > 1:
-        raise JaxmixError(
-            "the laws of one file must be one law, fitted alike over the same domains"
-        )
-    if set(first.domains) != set(runs.domains):
-        odd = sorted(set(first.domains) ^ set(runs.domains))[0]
-        raise JaxmixError(
-            f"{runs.source}: domain '{odd}' is not in both the runs and the laws; fit these runs"
-        )
-    runs = replace(runs, domains=first.domains)  # in the order of the laws
-    k = len(first.domains)
-    objective = Objective(first.law, k, first.report.delta, first.report.residual)
-    return make_problem(runs, first.law, tuple(f.target for f in laws), objective, "equal")
-
-
 def believe(
     problem: Problem, laws: Sequence[FittedLaw], *, noise: float | None = None
 ) -> tuple[Beliefs, tuple[str, ...]]:
-    """Beliefs about the parameters after the runs, and notes on how noise was found.
+    """Beliefs about the parameters after the runs, and notes on how the noise was found.
 
     Args:
-        problem: of ``pose``.
+        problem: the laws' problem (``jaxmix.fitting.uncertainty.influence.pose``).
         laws: the fits, m of them.
         noise: standard deviation of one run's loss; None to take it from the residuals.
     """
     mean, spread = (np.asarray(x) for x in _prior(problem.objective, problem.scales))
     z = np.stack([np.asarray(working_vector(problem, f)) for f in laws])
-    size = z.shape[1]
-    residuals, jacobian = _linearize(problem.objective, jnp.asarray(z), problem.rows)
-    notes: tuple[str, ...] = ()
-    if noise is not None:
-        sd = np.full(len(z), float(noise))
-    else:
-        pairs = zip(np.asarray(residuals), problem.used, strict=True)
-        sd = np.array([_robust_sd(r[used], size) for r, used in pairs])
+    sd, notes = np.full(len(z), noise if noise else np.nan), ()
+    if noise is None:
+        residuals = np.asarray(_linearize(problem.objective, jnp.asarray(z), problem.rows)[0])
+        pairs = zip(residuals, problem.used, strict=True)
+        sd = np.array([_robust_sd(r[used], z.shape[1]) for r, used in pairs])
         if np.isnan(sd).any():
             sd = np.where(np.isnan(sd), _TYPICAL_NOISE, sd)
-            notes = (f"too few runs to tell their noise: taken as {_TYPICAL_NOISE:g} nats",)
+            notes = (f"too few runs to estimate their noise: taken as {_TYPICAL_NOISE:g} nats",)
     z = np.clip(z, mean - _REACH * spread, mean + _REACH * spread)
-    _, jacobian = _linearize(problem.objective, jnp.asarray(z), problem.rows)
-    shares = np.stack([_run_shares(problem.runs, used) for used in problem.used])
+    jacobian = _linearize(problem.objective, jnp.asarray(z), problem.rows)[1]
+    shares = np.stack([_run_shares(run_labels(problem.runs), used) for used in problem.used])
     covariance = _covariance(jacobian, jnp.asarray(shares), jnp.asarray(sd), jnp.asarray(spread))
     return Beliefs(jnp.asarray(z), covariance, jnp.asarray(sd)), notes
 
 
 @partial(jax.jit, static_argnums=0)
 def _prior(objective: Objective, scales: Any) -> tuple[Array, Array]:
-    """Mean and standard deviation [m, P] of the law's starting points."""
+    """Median and standard deviation [m, P] of the law's starting points."""
     keys = jax.random.split(jax.random.key(0), _PRIOR_DRAWS)
 
     def one(scale: Any) -> Array:
@@ -115,25 +87,24 @@ def _prior(objective: Objective, scales: Any) -> tuple[Array, Array]:
 
 @partial(jax.jit, static_argnums=0)
 def _linearize(objective: Objective, z: Array, rows: Rows) -> tuple[Array, Array]:
-    """Residuals [m, p] and Jacobians [m, P, p] on the fitted scale; 0 where not finite."""
+    """Residuals [m, p] and Jacobians [m, P, p] on the fitted scale; 0 if not finite."""
     fits = jnp.arange(z.shape[0])
     found = jax.vmap(lambda one, fit: objective.linearize(one, rows.of_fit(fit)))(z, fits)
     return jax.tree.map(lambda x: jnp.where(jnp.isfinite(x), x, 0.0), found)
 
 
 def _robust_sd(residuals: np.ndarray, parameters: int) -> float:
-    """Standard deviation by the median, NaN where there are too few.
+    """Standard deviation by the median absolute residual, NaN if there are too few.
 
-    A fit of nearly absolute residuals passes through as many rows as it has parameters: the
-    smallest ones say nothing.
+    A fit with nearly absolute residuals passes through as many rows as it has parameters, so the
+    smallest ones are left out.
     """
     left = np.sort(np.abs(residuals))[parameters:]
     return max(1.4826 * float(np.median(left)), _LEAST_NOISE) if len(left) >= 4 else np.nan
 
 
-def _run_shares(runs: RunTable, used: np.ndarray) -> np.ndarray:
+def _run_shares(run: np.ndarray, used: np.ndarray) -> np.ndarray:
     """[p] weights of rows whose sum over the used rows of every run is 1."""
-    _, run = np.unique(runs.frame["run"].to_numpy(), return_inverse=True)
     rows = np.bincount(run, used.astype(float))
     return np.where(used, 1.0 / np.maximum(rows[run], 1.0), 0.0)
 
@@ -151,58 +122,50 @@ def _covariance(jacobian: Array, shares: Array, noise: Array, spread: Array) -> 
     return jax.vmap(one)(jacobian, shares, noise, spread)
 
 
-def run_gradients(
-    problem: Problem, z: Array, n_params: np.ndarray, tokens: np.ndarray, weights: np.ndarray
-) -> Array:
-    """Gradients g [c, m, r, P] of c runs with r checkpoints each; not finite where a law is not.
+def run_gradients(problem: Problem, z: Array, x: Mapping[str, np.ndarray]) -> Array:
+    """Gradients g [c, m, r, P] of c runs with r checkpoints each; not finite if a law is not.
 
     Args:
-        problem: of ``pose``.
+        problem: the laws' problem.
         z: [m, P].
-        n_params: [c] sizes of the runs.
-        tokens: [c, r] at which each records its losses.
-        weights: [c, k].
+        x: inputs of the law by name, [c, r] or [c, r, k].
     """
-    objective, (n_unit, d_unit) = problem.objective, problem.units
-    count, steps = tokens.shape
-    h = jnp.asarray(np.repeat(weights, steps, 0))  # [c * r, k]
-    fits, ones = len(problem.targets), jnp.ones((len(problem.targets), count * steps))
-    n, d = np.repeat(n_params, steps) / n_unit, tokens.ravel() / d_unit
-    x, own = {"n_params": jnp.asarray(n), "tokens": jnp.asarray(d)}, {}
-    if objective.law.reads_own:
-        at = np.array([problem.runs.domains.index(t) for t in problem.targets])
-        own = {"weights": h.T[at]}  # [m, c * r]
-    else:
-        x["weights"] = h
-    rows = Rows(x, own, ones, ones)
-    gradients = _gradients(objective, z, rows)  # [m, P, c * r]
+    objective, fits = problem.objective, len(problem.targets)
+    count, steps = x["tokens"].shape
+    flat = {name: jnp.asarray(v).reshape(count * steps, *v.shape[2:]) for name, v in x.items()}
+    scaled = objective.law.in_units(flat, problem.units)
+    at = np.array(
+        [problem.runs.domains.index(t) for t in problem.targets if t in problem.runs.domains]
+    )
+    own = {i.name: scaled.pop(i.name).T[at] for i in objective.law.inputs if i.per == "own"}
+    ones = jnp.ones((fits, count * steps))
+    gradients = _linearize_raw(objective, z, Rows(scaled, own, ones, ones))  # [m, P, c * r]
     return gradients.reshape(fits, -1, count, steps).transpose(2, 0, 3, 1)
 
 
 @partial(jax.jit, static_argnums=0)
-def _gradients(objective: Objective, z: Array, rows: Rows) -> Array:
+def _linearize_raw(objective: Objective, z: Array, rows: Rows) -> Array:
     fits = jnp.arange(z.shape[0])
     return jax.vmap(lambda one, fit: objective.linearize(one, rows.of_fit(fit))[1])(z, fits)
 
 
 @jax.jit
-def expected(covariance: Array, stake: Array) -> Array:
-    """``sum_i tr(B_i^T Cov(z_i) B_i)``."""
-    return jnp.einsum("mpk,mpq,mqk->", stake, covariance, stake)
+def expected(covariance: Array, root: Array) -> Array:
+    """The criterion ``sum_i tr(B_i^T Cov(z_i) B_i)``; B [m, P, k]."""
+    return jnp.einsum("mpk,mpq,mqk->", root, covariance, root)
 
 
 @jax.jit
-def reductions(beliefs: Beliefs, stake: Array, gradients: Array) -> Array:
-    """By how much each of c runs lowers ``expected``; gradients [c, m, r, P] -> [c].
+def reductions(beliefs: Beliefs, root: Array, gradients: Array) -> Array:
+    """By how much each of c runs lowers the criterion; gradients [c, m, r, P] -> [c].
 
     Rank-r updates (Woodbury): each checkpoint of a run has r times the noise's variance.
     """
-    toward = jnp.einsum("mpk,mpq->mqk", stake, beliefs.covariance)  # C B
+    toward = jnp.einsum("mpk,mpq->mqk", root, beliefs.covariance)  # Cov B
 
     def one(g: Array) -> Array:
-        inner = _inner(beliefs, g)
         q = jnp.einsum("mrp,mpk->mrk", g, toward)
-        return jnp.sum(q * jnp.linalg.solve(inner, q))
+        return jnp.sum(q * jnp.linalg.solve(_inner(beliefs, g), q))
 
     return jax.vmap(one)(gradients)
 
@@ -216,7 +179,7 @@ def _inner(beliefs: Beliefs, g: Array) -> Array:
 
 @jax.jit
 def update(beliefs: Beliefs, g: Array) -> Beliefs:
-    """Beliefs once a run with gradients [m, r, P] has been made."""
+    """Beliefs after a run with gradients [m, r, P]."""
     seen = jnp.einsum("mrp,mpq->mrq", g, beliefs.covariance)
     gain = jnp.linalg.solve(_inner(beliefs, g), seen)
     covariance = beliefs.covariance - jnp.einsum("mrp,mrq->mpq", seen, gain)

@@ -1,5 +1,6 @@
 """The same question asked of other parameters: optima of refits, and edges of a level set."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,11 +8,12 @@ import jax
 import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
+from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.polytope import Row
 from jaxmix.mixtures.simplex import kl
 from jaxmix.mixtures.solve.constrained import MET, search
-from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
+from jaxmix.mixtures.solve.lanes import Lanes, make_starts, solve
 from jaxmix.mixtures.solve.problem import Problem, problem_of
 from jaxmix.mixtures.solve.program import Program, Terms
 
@@ -49,12 +51,10 @@ def solve_refits(
         starts = np.concatenate([optimum.h[None], more])
     which, start = np.divmod(np.arange(count * len(starts)), len(starts))
     wide = {name: np.broadcast_to(v, (len(which), *v.shape)) for name, v in problem.x.items()}
-    lanes = Lanes(
-        wide,
-        *(np.broadcast_to(v, (len(which), len(v))) for v in (problem.target_weights,)),
-        np.maximum(starts, _LEAST)[start],
-        *(np.broadcast_to(v, (len(which), len(v))) for v in (lower, upper)),
+    w, low, high = (
+        np.broadcast_to(v, (len(which), len(v))) for v in (problem.target_weights, lower, upper)
     )
+    lanes = Lanes(wide, w, np.maximum(starts, _LEAST)[start], low, high)
     many = refits.replace_params({name: v[which] for name, v in refits.params.items()})
     found = solve(many, lanes, 0.1 * _ROUGH)
     values = np.where(np.isfinite(found.value), found.value, np.inf).reshape(count, -1)
@@ -70,7 +70,9 @@ def _one_by_one(
     count: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     if starts is None:
-        more = problem.starts(_MORE, 0) if not optimum.proven else np.empty((0, len(optimum.h)))
+        more = (
+            problem.shape.starts(_MORE, 0) if not optimum.proven else np.empty((0, len(optimum.h)))
+        )
         starts = np.concatenate([optimum.h[None], more])
     params = {name: np.asarray(v) for name, v in refits.params.items()}
     found = []
@@ -106,12 +108,12 @@ def level_edges(optimum: Optimum, threshold: float) -> tuple[np.ndarray, np.ndar
     problem = problem_of(optimum)
     laws = problem.laws.stacked
     terms, program = problem.terms(laws), _within(problem.program(laws), optimum, threshold)
-    start = problem.program(laws).lifted(terms, np.append(optimum.h, 0.0))
     k = len(optimum.h)
     ends = []
     for cost in (*np.eye(k), *-np.eye(k)):
         tilted = replace(program, cost=np.append(cost, 0.0))
-        ends.append(_pulled_back(terms, tilted, search(terms, tilted, start), start)[:-1])
+        end = search(terms, tilted, optimum.h)[:-1]
+        ends.append(_pulled_back(terms, tilted, end, optimum.h))
     points = np.array([optimum.h, *ends])
     return points.min(0), points.max(0)
 
@@ -127,45 +129,46 @@ def _within(program: Program, optimum: Optimum, threshold: float) -> Program:
         mix=np.vstack([program.mix, program.objective]),
         matrix=np.vstack([program.matrix, program.cost]),
         right=np.append(program.right, limit),
-        always=np.append(program.always, False),
     )
 
 
-def _pulled_back(
-    terms: Terms, program: Program, end: np.ndarray, inside: np.ndarray
-) -> np.ndarray:
-    """The point between two that is nearest to the end and meets the constraints."""
+def _pulled_back(terms: Terms, program: Program, end: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """The mixture between two [k] that is nearest to the end and meets the constraints."""
+
+    def meets(share: float) -> bool:
+        point = program.lifted(terms, inside + share * (end - inside))
+        return program.excess(terms, point) <= MET
+
     low, high = 0.0, 1.0
-    if program.excess(terms, end) <= MET:
+    if meets(high):
         return end
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        point = program.lifted(terms, inside + middle * (end - inside))
-        low, high = (middle, high) if program.excess(terms, point) <= MET else (low, middle)
+        low, high = (middle, high) if meets(middle) else (low, middle)
     return inside + low * (end - inside)
 
 
-def objective_of(optimum: Optimum, laws: StackedLaws, h: Any) -> np.ndarray:
-    """What a proposal minimizes, at other mixtures and parameters.
+def objective_of(optimum: Optimum, predict: Callable[[Inputs], np.ndarray], h: Any) -> np.ndarray:
+    """What a proposal minimizes, at other mixtures or by other laws.
 
     Args:
         optimum: says what: weighted losses, worst loss or gap, and a pull.
-        laws: parameters [m, ...].
+        predict: losses [m, ...] at inputs by name.
         h: mixtures [..., k].
 
     Returns:
         Objectives [...], nats; targets of weight 0 have no part in them.
     """
-    given, w = optimum.constraints, optimum.w
-    h = np.asarray(h, float)
-    with jax.enable_x64(True):
-        at = np.moveaxis(np.asarray(losses(laws, {**optimum.inputs, "weights": h})), 0, -1)
-        if optimum.worst_case == "gap":
-            reference = given.mixture("reference", optimum.domains)
-            at = at - np.asarray(losses(laws, {**optimum.inputs, "weights": reference}))
-        far = np.asarray(kl(h, given.mixture("prior", optimum.domains))) if optimum.pull else 0.0
+    given, w, h = optimum.constraints, optimum.w, np.asarray(h, float)
+    at = np.moveaxis(predict({**optimum.inputs, "weights": h}), 0, -1)
+    if optimum.worst_case == "gap":
+        reference = given.mixture("reference", optimum.domains)
+        at = at - np.moveaxis(predict({**optimum.inputs, "weights": reference}), 0, -1)
     if optimum.worst_case:
         value = np.where(w > 0, at, -np.inf).max(-1)
     else:
         value = np.sum(np.where(w > 0, w * at, 0.0), -1)
-    return value + optimum.pull * far
+    if not optimum.pull:
+        return value
+    with jax.enable_x64(True):
+        return value + optimum.pull * np.asarray(kl(h, given.mixture("prior", optimum.domains)))
