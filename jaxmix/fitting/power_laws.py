@@ -1,8 +1,8 @@
 """Power laws E + B / x^b through many curves at once, with separate or shared exponents.
 
-At a given exponent b, a curve is linear in E and B, and its Huber regression is convex. Only the
-exponents are left: each is tried on a grid, and the best cell is bisected on the sign of the
-derivative of the profile objective. The search needs no starting points.
+At a given exponent b, a curve is linear in E and B, and its Huber regression is convex (nearly so
+for logarithms). Only the exponents are left: each is tried on a grid, and the best cell is bisected
+on the sign of the derivative of the profile objective. The search needs no starting points.
 """
 
 from functools import partial
@@ -113,20 +113,20 @@ def _search(
     regress = partial(_best_line, delta=delta, log=log)
     slope_of = partial(_profile_slope, delta=delta, log=log)
 
-    def halve(_: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = carry
-        middle = 0.5 * (low + high)
+    def halve(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        low, high, middle = carry
         exponent = middle[:, share]
         slope = everywhere(slope_of, exponent, everywhere(regress, exponent)) @ member
-        return jnp.where(slope > 0, low, middle), jnp.where(slope > 0, middle, high)
+        low, high = jnp.where(slope > 0, low, middle), jnp.where(slope > 0, middle, high)
+        return low, high, 0.5 * (low + high)
 
     grid = jnp.exp(jnp.linspace(jnp.log(LOWEST), jnp.log(HIGHEST), _GRID))
     shape = curves.losses.shape[:2]
     tried = jax.lax.map(lambda b: everywhere(regress, jnp.full(shape, b)).value @ member, grid)
     best = jnp.argmin(tried, 0)  # [m, s]
-    cell = (grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, _GRID - 1)])
-    low, high = jax.lax.fori_loop(0, _HALVINGS, halve, cell)
-    exponent = (0.5 * (low + high))[:, share]
+    cell = (grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, _GRID - 1)], grid[best])
+    *_, exponent = jax.lax.fori_loop(0, _HALVINGS, halve, cell)  # downhill from the best
+    exponent = exponent[:, share]
     return everywhere(regress, exponent), exponent
 
 
