@@ -74,6 +74,8 @@ def command(
 
         plot_frontier(plans, plot)
     notes = _notes(plans)
+    if not laws.law.reads("weights"):
+        notes.append(f"law '{laws.law.name}' does not look at the mixture: any is as good")
     held = {"plans": [as_dict(plan) for plan in plans], "notes": notes}
     written = [f"written to {plot}"] if plot else []
     common.answer(as_json, held, lambda: [*_tables(plans), *written], notes)

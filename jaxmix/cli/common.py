@@ -178,9 +178,7 @@ def table(
     from rich.table import Table
 
     made = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
+        title=title,
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
@@ -198,11 +196,19 @@ def show(*parts: Any) -> None:
     """Tables and text to standard output; in a file or a pipe tables have up to 140 columns."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
+    terminal = sys.stdout.isatty()
+    width = None if terminal or "COLUMNS" in os.environ else 140
     console = Console(file=sys.stdout, highlight=False, width=width, markup=False)
     for i, part in enumerate(parts):
-        whole = isinstance(part, str) and not sys.stdout.isatty()
-        console.print(*([""] if i else []), part, sep="\n", soft_wrap=whole)
+        if i:
+            click.echo()
+        if isinstance(part, str):
+            # Whole lines, which scripts can read, unless a terminal has to wrap them.
+            console.print(part) if terminal else click.echo(part)
+            continue
+        console.print(part.title, style="bold", soft_wrap=True)
+        part.title = None  # which would be wrapped to the width of the table
+        console.print(part)
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -101,6 +101,8 @@ def _check(given: Mapping[str, Any], laws: "FittedLaws") -> None:
         raise JaxmixError(f"--r-star: {why}")
     if given["guard"] and given["reference"] is None:
         raise JaxmixError("--guard compares with a mixture; give --reference")
+    if given.get("worst_case") == "gap" and given["reference"] is None:
+        raise JaxmixError("--worst-case gap compares with a mixture; give --reference")
     if given["prior"] is not None and given["kl_max"] is None and not given.get("pull"):
         raise JaxmixError("--prior needs --kl-max (or, in commands that have it, --pull)")
 
@@ -109,10 +111,10 @@ def _constraints(given: Mapping[str, Any], laws: "FittedLaws") -> "Constraints":
     from jaxmix.mixtures import Constraints
 
     stock = {name: tokens for name, tokens in given["available"].items() if tokens < float("inf")}
-    mixtures = {
-        name: known_mixture(given[name], laws.domains, stock, f"--{name}")
+    reference, prior = (
+        known_mixture(given[name], laws.domains, stock, f"--{name}")
         for name in ("reference", "prior")
-    }
+    )
     limits = Constraints(
         minimum=given["min"],
         maximum=given["max"],
@@ -121,8 +123,9 @@ def _constraints(given: Mapping[str, Any], laws: "FittedLaws") -> "Constraints":
         available=stock,
         max_epochs=given["max_epochs"],
         guards=given["guard"],
+        reference=reference,
+        prior=prior,
         kl_max=given["kl_max"],
-        **mixtures,
     )
     return limits.over(laws.domains, laws.targets)
 

@@ -92,7 +92,7 @@ def command(
     batch = next_runs(optimum, table, seed=given["seed"], **settings)
     if out is not None:
         _write(out, batch)
-    common.answer(as_json, as_dict(batch), lambda: _parts(batch), batch.notes)
+    common.answer(as_json, batch.to_dict(), lambda: _parts(batch), batch.notes)
 
 
 def _write(path: str, batch: "NextRuns") -> None:
@@ -106,25 +106,12 @@ def _write(path: str, batch: "NextRuns") -> None:
     write_text(path, text.getvalue())
 
 
-def as_dict(batch: "NextRuns") -> dict[str, Any]:
-    """The batch as JSON has it; curves start before the first run."""
-    both = {"before": batch.before, "after": batch.after}
-    cover = {n: common.pick(found, "farthest", "typical", "closest") for n, found in both.items()}
-    return {
-        "runs": batch.rows(),
-        "flops": float(batch.flops.sum()),
-        **common.pick(batch, "criterion", "regret", "spread", "noise", "refused", "notes"),
-        "coverage": cover,
-        "weights": batch.optimum.weights,
-    }
-
-
 def _parts(batch: "NextRuns") -> list[Any]:
     """One line a run, and what the batch is expected to do."""
-    domains, before, after = batch.optimum.domains, batch.before, batch.after
-    columns = ("run", "N", "D", "FLOPs", *domains, "regret, nats", "SD of h*")
+    before, after = batch.before, batch.after
+    columns = ("run", "N", "D", "FLOPs", *batch.domains, "regret, nats", "SD of h*")
     made = common.table(f"{len(batch)} runs by {batch.criterion}", *columns)
-    made.add_row("now", "", "", "", *([""] * len(domains)), *_curve(batch, 0))
+    made.add_row("now", "", "", "", *([""] * len(batch.domains)), *_curve(batch, 0))
     for i, h in enumerate(batch.weights):
         size = (f"{x[i]:.3g}" for x in (batch.n_params, batch.tokens, batch.flops))
         made.add_row(str(i + 1), *size, *(f"{w:.3f}" for w in h), *_curve(batch, i + 1))

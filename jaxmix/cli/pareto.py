@@ -10,7 +10,7 @@ from jaxmix.cli.options import budget_options, json_option, seed_option, setting
 from jaxmix.cli.values import split
 
 if TYPE_CHECKING:
-    from jaxmix.mixtures import Front
+    from jaxmix.mixtures.pareto import Front
 
 
 @click.command("pareto", cls=common.Command, short_help="Trade the losses of several targets.")
@@ -37,7 +37,7 @@ def command(
 
     Each is listed with the target weights for which ``jaxmix optimize`` would find it.
     """
-    from jaxmix.mixtures import pareto
+    from jaxmix.mixtures.pareto import pareto
     from jaxmix.runs import resolve_names
 
     laws, limits, at = load_within(law, given)
@@ -52,10 +52,10 @@ def as_dict(front: "Front") -> dict[str, Any]:
     """The front by names."""
     points = [
         {
-            "weights": dict(zip(front.domains, front.weights[i], strict=True)),
+            "weights": dict(zip(front.domains, front.h[i], strict=True)),
             "losses": dict(zip(front.targets, front.losses[i], strict=True)),
             "target_weights": dict(zip(front.targets, front.target_weights[i], strict=True)),
-            "multipliers": front.multipliers[i],
+            "prices": front.prices[i],
         }
         for i in range(len(front))
     ]
@@ -70,6 +70,6 @@ def _table(front: "Front") -> Any:
     made = common.table(title, "point", *losses, *weights, *front.domains)
     for i in range(len(front)):
         row = [*(f"{x:.4f}" for x in front.losses[i])]
-        row += [f"{x:.3f}" for x in (*front.target_weights[i], *front.weights[i])]
+        row += [f"{x:.3f}" for x in (*front.target_weights[i], *front.h[i])]
         made.add_row(str(i + 1), *row)
     return made

@@ -16,7 +16,6 @@ from jaxmix.cli.proposal import (
 )
 
 if TYPE_CHECKING:
-    from jaxmix.fitting import Ensemble, Noise
     from jaxmix.mixtures import Uncertainty
 
 
@@ -53,9 +52,9 @@ def command(
     its gain over baselines with the optimism at the optimum taken out, the chance that it beats
     them, and what noise the losses have.
     """
-    from jaxmix.fitting import bootstrap, measure_noise
+    from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
-    from jaxmix.mixtures.uncertainty import check_baselines, uncertainty
+    from jaxmix.mixtures.uncertainty import check_baselines
 
     given, settings = parted(options)
     optimum = propose(law, given)  # refuses what it must before the refits
@@ -65,35 +64,12 @@ def command(
     settings |= {"weighting": weighting, "seed": given["seed"]}
     with common.progress("refitting") as report:
         ensemble = bootstrap(optimum.laws, table, progress=report, **settings)
-    found = uncertainty(optimum, ensemble, baselines=mixtures, level=level)
-    noise = measure_noise(optimum.laws, table)
-    held = as_dict(found, ensemble, noise)
-    notes = [*table.notes, *found.notes]
-    common.answer(as_json, held, lambda: _parts(found, ensemble, noise), notes)
+    found = optimum.uncertainty(ensemble, mixtures, level)
+    common.answer(as_json, found.to_dict(), lambda: _parts(found), [*table.notes, *found.notes])
 
 
-def as_dict(found: "Uncertainty", ensemble: "Ensemble", noise: "Sequence[Noise]") -> dict[str, Any]:
-    """What ``--json`` prints."""
-    names = ("predicted", "optimism", "corrected", "low", "high", "probability")
-    check = ensemble.search_check
-    return {
-        "weights": found.optimum.weights,
-        "intervals": {d: [i.low, i.high] for d, i in found.intervals.items()},
-        **common.pick(found, "threshold", "level"),
-        "gains": {g.baseline: common.pick(g, *names) for g in found.gains},
-        "objective": found.objective._asdict(),
-        "losses": {t: i._asdict() for t, i in found.losses.items()},
-        "resampling": {
-            **common.pick(ensemble, "method", "cluster", "clusters", "resamples"),
-            "search": None if check is None else vars(check),
-        },
-        "model_error": dict(zip(found.losses, ensemble.model_error.level.tolist(), strict=True)),
-        "noise": {n.target: {**vars(n), "floor": n.floor} for n in noise},
-        "notes": found.notes,
-    }
-
-
-def _parts(found: "Uncertainty", ensemble: "Ensemble", noise: "Sequence[Noise]") -> list[Any]:
+def _parts(found: "Uncertainty") -> list[Any]:
+    ensemble = found.ensemble
     best, ends = found.optimum, (f"{100 * found.level:.0f}%, from", "to")
     mixture = ((name, *_ends(i)) for name, i in found.intervals.items())
     gains = (
@@ -104,7 +80,7 @@ def _parts(found: "Uncertainty", ensemble: "Ensemble", noise: "Sequence[Noise]")
         )
         for g in found.gains
     )
-    errors = zip(found.losses.items(), noise, ensemble.model_error.level, strict=True)
+    errors = zip(found.losses.items(), ensemble.noise, ensemble.model_error.level, strict=True)
     losses = (
         (name, *_ends(i), common.number(n.floor, 2), common.number(error, 2))
         for (name, i), n, error in errors
@@ -118,7 +94,7 @@ def _parts(found: "Uncertainty", ensemble: "Ensemble", noise: "Sequence[Noise]")
             *("losses there, nats", "target", "predicted", *ends, "noise", "model error"),
             rows=losses,
         ),
-        _settings(found, ensemble),
+        _settings(found),
     ]
 
 
@@ -130,7 +106,8 @@ def _numbers(*values: float) -> list[str]:
     return [f"{value:.4f}" for value in values]
 
 
-def _settings(found: "Uncertainty", ensemble: "Ensemble") -> str:
+def _settings(found: "Uncertainty") -> str:
+    ensemble = found.ensemble
     made = (
         f"{ensemble.resamples} {ensemble.method} refits over {ensemble.clusters} "
         f"{ensemble.cluster}s; the set holds mixtures predicted within {found.threshold:.3g} nats "

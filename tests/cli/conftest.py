@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmix.cli import main
+from jaxmix.fitting import fit
 from jaxmix.fitting.simulate import simulate_laws, true_laws
 from jaxmix.laws import ADDITIVE
 from jaxmix.mixtures import dirichlet_design
@@ -29,7 +30,7 @@ def parameters(own: int) -> dict:
 
 @dataclass(frozen=True)
 class Study:
-    """Files of the study: ``runs`` and ``law`` (the truth), with targets web and code."""
+    """Files of a study: ``runs`` and ``law``."""
 
     runs: str
     law: str
@@ -37,6 +38,7 @@ class Study:
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory) -> Study:
+    """Domains and targets web and code, and the true law."""
     folder = tmp_path_factory.mktemp("study")
     names = ("web", "code")
     params = {name: parameters(i) for i, name in enumerate(names)}
@@ -49,7 +51,7 @@ def study(tmp_path_factory) -> Study:
 
 @pytest.fixture(scope="session")
 def three(tmp_path_factory) -> Study:
-    """As ``study``, over domains a, b and c, with mixtures to resample and targets a and b."""
+    """Domains a, b and c, targets a and b, mixtures to resample, and a law that was fitted."""
     folder = tmp_path_factory.mktemp("three")
     scale = {"mixtures": dirichlet_design(3, 14, seed=1, minimum=0.05)}
     scale |= {"n_params": [1e7, 1e8], "tokens": [4e9, 2e10]}
@@ -58,9 +60,9 @@ def three(tmp_path_factory) -> Study:
         helps = {"C": np.roll([3.0, 1.2, 1.0], i), "gamma": np.array([0.5, 0.6, 0.7])}
         params[name] = {**parameters(0), **helps}
     laws = true_laws(ADDITIVE, params, domains="abc", targets="ab", **scale)
-    runs, law = folder / "runs.csv", folder / "truth.json"
+    runs, law = folder / "runs.csv", folder / "law.json"
     write_runs(simulate_laws(laws, noise=0.004, **scale), runs)
-    laws.save(law)
+    fit(runs, "additive", restarts=8).save(law)
     return Study(str(runs), str(law))
 
 

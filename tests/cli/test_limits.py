@@ -158,7 +158,7 @@ def test_pareto_json_and_table(run, study) -> None:
         (("--linear", "web>=0.7", "--linear", "code>=0.4"), "web>=0.7 and code>=0.4 together"),
         (("--pull", "-1"), "'--pull'"),
         (("--kl-max", "0"), "'--kl-max'"),
-        (("--worst-case", "gap"), "reference"),
+        (("--worst-case", "gap"), "give --reference"),
         (("--guard", "web=0,code=0", "--reference", "uniform", "--max", "code=0.2"), "misses code"),
         (("--at", "learning_rate=1"), "has no input 'learning_rate'"),
     ],

@@ -15,9 +15,9 @@ def test_json_holds_the_set_and_the_gains(run, three):
     assert gain["corrected"] == pytest.approx(gain["predicted"] - gain["optimism"])
     for name, (low, high) in found["intervals"].items():
         assert low <= found["weights"][name] <= high
-    assert found["resampling"]["cluster"] == "mixture" and found["resampling"]["clusters"] == 14
+    assert found["resampling"]["unit"] == "mixture" and found["resampling"]["units"] == 14
     assert found["noise"]["a"]["floor"] is None
-    assert set(found["model_error"]) == set(found["losses"]) == {"a", "b"}
+    assert set(found["discrepancy"]) == set(found["losses"]) == {"a", "b"}
     shown = run("trust", three.law, three.runs, *BUDGET, *baselines)
     assert "model error" in shown.out and "50 wild refits over 14 mixtures" in shown.out
 
@@ -30,7 +30,7 @@ def test_json_holds_the_set_and_the_gains(run, three):
         (("--baseline", "mine:q=1"), "unknown domain 'q'"),
         (("--baseline", "uniform", "--baseline", "uniform"), "'uniform' is given twice"),
         (("--target-weights", "q=1"), "unknown target 'q'"),
-        (("--min", "a=0.7,b=0.7"), "sum to 1.4"),
+        (("--min", "a=0.7,b=0.7"), "no mixture meets a>=0.7"),
         (("--level", "1"), "'--level'"),
         (("--where", "n_params >"), "n_params >"),
     ],
