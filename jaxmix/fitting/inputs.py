@@ -100,10 +100,9 @@ def budget_inputs(
     """
     found = {"n_params": np.asarray(n_params, float), "tokens": np.asarray(tokens, float)}
     for name, values in found.items():
-        if not np.all(values > 0):
-            raise JaxmixError(
-                f"{name} must be above 0 (inf is the limit), not {np.nanmin(values):g}"
-            )
+        bad = values[~(values > 0)]
+        if bad.size:
+            raise JaxmixError(f"{name} must be above 0 (inf is the limit), not {bad[0]:g}")
     others = [i for i in law.inputs if i.name not in (*found, "weights")]
     given = dict(at or {})
     if available and any(i.name == "unique" for i in others):

@@ -69,6 +69,7 @@ def optimize(
 
     Source: eq. (7), (8) and (13) of the paper; the gap is that of Jaggi 2013 (Frank-Wolfe).
     """
+    laws = as_laws(laws)
     problem = make_problem(
         laws, n_params, tokens, constraints, target_weight_rows(target_weights, laws)[0],
         worst_case=worst_case, pull=pull, at=at,
