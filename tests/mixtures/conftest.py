@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw
+from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw, FittedLaws
 from jaxmix.laws import JOINT, Law
 
 REPORT = FitReport(objective=0.0, gradient_norm=0.0, rows=100, restarts=1, agreeing=1)
@@ -13,15 +13,15 @@ REPORT = FitReport(objective=0.0, gradient_norm=0.0, rows=100, restarts=1, agree
 
 def fitted(
     law: Law, params: dict, domains: str, targets: str | None = None, mixtures: object = None
-) -> list[FittedLaw]:
+) -> FittedLaws:
     """One fit per letter of ``targets``; parameters carry a leading axis, the targets."""
     names = tuple(domains)
     data = DataRange((1e8, 1e9), (1e9, 1e11), np.eye(len(names)) if mixtures is None else mixtures)
     rows = {name: np.asarray(value, float) for name, value in params.items()}
-    return [
+    return FittedLaws(
         FittedLaw(law, target, names, {n: v[i] for n, v in rows.items()}, data, REPORT)
         for i, target in enumerate(targets or domains)
-    ]
+    )
 
 
 def joint_params(seed: int, m: int, k: int, *, convex: bool = True) -> dict:
@@ -43,24 +43,24 @@ def joint_params(seed: int, m: int, k: int, *, convex: bool = True) -> dict:
     }
 
 
-@pytest.fixture
-def fit_of() -> Callable[..., list[FittedLaw]]:
+@pytest.fixture(scope="session")
+def fit_of() -> Callable[..., FittedLaws]:
     return fitted
 
 
 @pytest.fixture(scope="session")
-def joint3() -> list[FittedLaw]:
+def joint3() -> FittedLaws:
     """Three targets that are the three domains; convex."""
     return fitted(JOINT, joint_params(0, 3, 3), "abc")
 
 
 @pytest.fixture(scope="session")
-def joint8() -> list[FittedLaw]:
+def joint8() -> FittedLaws:
     """Eight targets that are the eight domains; convex."""
     return fitted(JOINT, joint_params(1, 8, 8), "abcdefgh")
 
 
 @pytest.fixture(scope="session")
-def rough3() -> list[FittedLaw]:
+def rough3() -> FittedLaws:
     """Three targets whose loss is not known to be convex."""
     return fitted(JOINT, joint_params(2, 3, 3, convex=False), "abc")
