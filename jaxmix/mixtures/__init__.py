@@ -18,6 +18,8 @@ from jaxmix.mixtures.optimize import optimize as optimize
 from jaxmix.mixtures.optimize import optimize_many as optimize_many
 from jaxmix.mixtures.optimum import Optima as Optima
 from jaxmix.mixtures.optimum import Optimum as Optimum
+from jaxmix.mixtures.pareto import Front as Front
+from jaxmix.mixtures.pareto import pareto as pareto
 from jaxmix.mixtures.paths import FixedPoints as FixedPoints
 from jaxmix.mixtures.paths import corners as corners
 from jaxmix.mixtures.paths import fixed_point_map as fixed_point_map

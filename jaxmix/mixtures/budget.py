@@ -2,8 +2,8 @@
 
 Training costs 6 N D FLOPs and serving T tokens 2 N T, so a budget C leaves
 D(N) = C / (6 N) - T / 3. The optimal value V(log N) = min_h L(N, D(N), h) has by the envelope
-theorem the slope of the Lagrangian at the optimal mixture alone; with prices p_i of the weights that
-available tokens cap at c_i ∝ 1 / D::
+theorem the slope of the Lagrangian at the optimal mixture alone; with prices p_i of the weights
+that available tokens cap at c_i ∝ 1 / D::
 
     dV/dlog N = dL/dlog N - C / (6 N D) (dL/dlog D + sum_i p_i c_i)
 
@@ -337,9 +337,7 @@ def _most_tokens(value: _Value) -> float:
     return float(found.x[-1]) * scale if found.status == 0 else np.inf
 
 
-def _check(
-    laws: FittedLaws, flops: Any, served: float, sizes: tuple[float, float] | None
-) -> None:
+def _check(laws: FittedLaws, flops: Any, served: float, sizes: tuple[float, float] | None) -> None:
     law = laws.law
     if not (law.reads("n_params") and law.reads("tokens")):
         raise JaxmixError(f"law '{law.name}' does not read both N and D; fit one that does")

@@ -63,7 +63,7 @@ class Constraints:
 
     def __post_init__(self) -> None:
         """Checks the values, and keeps plain copies of them."""
-        made = {name: _shares(getattr(self, name), name) for name in ("minimum", "maximum")}
+        made: dict[str, Any] = {n: _shares(getattr(self, n), n) for n in ("minimum", "maximum")}
         made["pinned"] = _shares(self.pinned, "pinned weight")
         for name in made["pinned"]:
             if name in self.minimum or name in self.maximum:

@@ -37,8 +37,7 @@ class Optimum:
         target_weights: w of eq. (13) by target, with sum 1.
         worst_case: ``"loss"`` or ``"gap"`` if the worst target of weight above 0 was minimized.
         pull: weight of KL(h‖prior) in the objective.
-        h: [k] optimal weights in the order of ``domains``; weights that a bound holds are exactly at
-            it.
+        h: [k] optimal weights in the order of ``domains``; at a bound that holds, exactly.
         predicted: predicted loss by target, nats.
         objective: what was minimized, nats: ``sum_i w_i L^i``, or the worst loss or gap, and the
             pull.

@@ -9,6 +9,7 @@ stationary for.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.designs import grid_design
-from jaxmix.mixtures.optimize import target_weight_rows
-from jaxmix.mixtures.solve.certificate import convexity, find_prices
-from jaxmix.mixtures.solve.constrained import MET, meet_rows, polish, search
+from jaxmix.mixtures.optimize import as_laws, target_weight_rows
+from jaxmix.mixtures.solve.certificate import convexity, find_prices, prove
+from jaxmix.mixtures.solve.constrained import MET, best_end, meet_limits
 from jaxmix.mixtures.solve.problem import Problem, make_problem
 from jaxmix.mixtures.solve.program import Program, Terms
+from jaxmix.runs.names import resolve_names
 
 _TRACE = 1e-6  # weight of the mean loss beside t: no point may leave a loss it could lower
 _FAR = 1e6  # nats: a limit that no loss meets
@@ -98,24 +100,27 @@ def pareto(
     Raises:
         JaxmixError: fewer than two targets or as many points, or as ``optimize``.
     """
-    names = tuple(targets) if targets is not None else tuple(fit.target for fit in laws)
-    if len(set(names)) < 2 or len(set(names)) < len(names):
-        raise JaxmixError(f"a Pareto front needs two or more different targets, not {list(names)}")
+    laws = as_laws(laws)
+    names = laws.targets if targets is None else resolve_names([*targets], laws.targets, "target")
+    if len(names) < max(2, len(targets or ())):
+        asked = list(targets or names)
+        raise JaxmixError(f"a Pareto front needs two or more different targets, not {asked}")
     if points < len(names):
         raise JaxmixError(f"points is {points}: a front of {len(names)} targets needs as many")
     (w,) = target_weight_rows(dict.fromkeys(names, 1.0), laws)
     problem = make_problem(laws, n_params, tokens, constraints, w, worst_case="loss", at=at)
     proven, reason = convexity(problem.laws, problem.x, problem.counted)
     count = starts or (1 if proven else max(8, len(problem.laws.domains) + 4))
-    begin = problem.starts(count, seed)
-    problem.check_finite(begin)
+    begin = problem.shape.starts(count, seed)
+    problem.check_finite(begin[0])
     terms = problem.terms(problem.laws.stacked)
-    program, begin = meet_rows(terms, problem.program(problem.laws.stacked), begin)
+    program, begin = meet_limits(terms, problem.program(problem.laws.stacked), begin)
     traded = _Traded(problem, terms, program, begin, names)
-    anchors = [traded.solve(one) for one in _anchors(traded)]
-    ends = np.array([traded.losses(x) for _, x in anchors])
-    between = [traded.solve(one) for one in _between(traded, ends.min(0), ends.max(0), points)]
-    return _front(traded, [*anchors, *between], proven, reason)
+    found = [(one, best_end(terms, one, begin)[0]) for one in _anchors(traded)]
+    ends = np.array([traded.losses(x) for _, x in found])
+    between = _between(traded, ends.min(0), ends.max(0), points)
+    found += [(one, best_end(terms, one, begin)[0]) for one in between]
+    return _front(traded, found, proven, reason)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,17 +133,18 @@ class _Traded:
     starts: np.ndarray  # [S, k]
     names: tuple[str, ...]
 
-    @property
+    @cached_property
     def columns(self) -> np.ndarray:
         """[m] where the traded targets are among the losses."""
         return np.array([self.problem.laws.targets.index(name) for name in self.names])
 
-    @property
+    @cached_property
     def rows(self) -> np.ndarray:
         """[m] where their rows are."""
         worst = {row.name: i for i, row in enumerate(self.program.rows) if row.kind == "worst"}
-        return np.array([worst[self.problem.laws.targets[i]] for i in self.columns])
+        return np.array([worst[name] for name in self.names])
 
+    @property
     def trace(self) -> np.ndarray:
         """Coefficients [m + 1] of the mean loss."""
         mean = np.zeros_like(self.program.objective)
@@ -149,48 +155,33 @@ class _Traded:
         """Losses of the traded targets."""
         return self.terms(x[:-1])[0][self.columns]
 
-    def solve(self, program: Program) -> tuple[Program, np.ndarray]:
-        """The program and the best end of all starts; NaN if none meets its rows."""
-        ends = [search(self.terms, program, start) for start in self.starts]
-        fits = [program.excess(self.terms, x) <= 100 * MET for x in ends]
-        values = [program.value(self.terms, x) if f else np.inf for x, f in zip(ends, fits)]  # noqa: B905
-        best = int(np.argmin(values))
-        return program, ends[best] if np.isfinite(values[best]) else np.full_like(ends[best], np.nan)
-
 
 def _anchors(traded: _Traded) -> list[Program]:
     """Every traded target's own optimum; among equals, the one that is best for the others."""
-    program, found = traded.program, []
-    idle = np.array([row.kind == "worst" for row in program.rows])
-    right = np.where(idle, _FAR, program.right)
-    matrix = program.matrix.copy()
-    matrix[:, -1] = 0.0
-    ends = np.append(program.lower[:-1], 0.0), np.append(program.upper[:-1], 0.0)
-    for column in traded.columns:
-        objective = traded.trace()
-        objective[column] += 1.0
-        found.append(
-            replace(
-                program, objective=objective, cost=0.0 * program.cost, matrix=matrix, right=right,
-                lower=ends[0], upper=ends[1],
-            )
-        )  # fmt: skip
-    return found
+    p = traded.program
+    matrix, right = p.matrix.copy(), p.right.copy()
+    matrix[:, -1], right[traded.rows] = 0.0, _FAR
+    alone = replace(
+        p,
+        cost=0.0 * p.cost,
+        matrix=matrix,
+        right=right,
+        lower=np.append(p.lower[:-1], 0.0),
+        upper=np.append(p.upper[:-1], 0.0),
+    )
+    units = np.eye(len(p.objective))[traded.columns]
+    return [replace(alone, objective=traded.trace + unit) for unit in units]
 
 
-def _between(
-    traded: _Traded, low: np.ndarray, high: np.ndarray, points: int
-) -> list[Program]:
+def _between(traded: _Traded, low: np.ndarray, high: np.ndarray, points: int) -> list[Program]:
     """Programs of points between the anchors, one for each direction."""
-    wide, m = high - low, len(traded.names)
+    wide, m, found = high - low, len(traded.names), []
     if points <= m or not wide.max() > _SAME:
         return []
-    found = []
     for direction in _lattice(m, points - m) * np.maximum(wide, 1e-6 * wide.max()):
         right, matrix = traded.program.right.copy(), traded.program.matrix.copy()
-        right[traded.rows] = low
-        matrix[traded.rows, -1] = -direction
-        found.append(replace(traded.program, objective=traded.trace(), right=right, matrix=matrix))
+        right[traded.rows], matrix[traded.rows, -1] = low, -direction
+        found.append(replace(traded.program, objective=traded.trace, right=right, matrix=matrix))
     return found
 
 
@@ -206,17 +197,16 @@ def _lattice(m: int, least: int) -> np.ndarray:
 def _front(
     traded: _Traded, found: list[tuple[Program, np.ndarray]], proven: bool, reason: str
 ) -> Front:
-    found = [(p, polish(traded.terms, p, x)[0]) for p, x in found if np.all(np.isfinite(x))]
+    fits = [p.excess(traded.terms, x) <= 100 * MET for p, x in found]
     losses = np.array([traded.losses(x) for _, x in found])
-    keep = best_rows(losses)
+    keep = best_rows(np.where(np.array(fits)[:, None], losses, np.inf))
     keep = keep[np.argsort(losses[keep, 0], kind="stable")]
     shares = [_shares(traded, *found[i]) for i in keep]
-    problem = traded.problem
     return Front(
-        problem.laws.domains,
-        tuple(problem.laws.targets[i] for i in traded.columns),
-        float(problem.x["n_params"]),
-        float(problem.x["tokens"]),
+        traded.problem.laws.domains,
+        traded.names,
+        float(traded.problem.x["n_params"]),
+        float(traded.problem.x["tokens"]),
         np.array([found[i][1][:-1] for i in keep]),
         losses[keep],
         np.array([share for share, _ in shares]),
@@ -230,7 +220,7 @@ def _shares(
     traded: _Traded, program: Program, x: np.ndarray
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Target weights of one point, and the prices in their weighted loss."""
-    _, proof = polish(traded.terms, program, x)
+    proof = prove(traded.terms, program, x)
     share = program.objective[traded.columns] + proof.rows[traded.rows]
     total = share.sum()
     prices = find_prices(program, proof)

@@ -1,7 +1,7 @@
 """How an optimal mixture responds to everything it depends on, by name.
 
-At an optimum x = (h, t) with free variables F, active rows A with multipliers z, and sum h = 1, every
-quantity q that the problem depends on moves it by::
+At an optimum x = (h, t) with free variables F, active rows A with multipliers z, and sum h = 1,
+every quantity q that the problem depends on moves it by::
 
     [ H_FF  J_AF^T  1 ] [ dx_F ]     [ d(gradient of the Lagrangian)_F / dq ]
     [ J_AF  0       0 ] [ dz   ] = - [ d(rows)_A / dq                       ] dq
@@ -39,8 +39,7 @@ class Sensitivity:
     Attributes:
         optimum: the mixture, its question and its certificate.
         n_params: dh*/dN, per parameter; 0 at the limit N = inf.
-        tokens: dh*/dD, per token; 0 at the limit D = inf. A cap on epochs moves with D as well, which
-            this leaves out: it is ``bounds`` times the change of the cap.
+        tokens: dh*/dD, per token, caps on epochs held where they are; 0 at the limit D = inf.
         log_n_params: dh*/dlog N: the change as N grows e-fold, to first order.
         log_tokens: dh*/dlog D.
         inputs: dh*/d(input) by column, such as ``"learning_rate"`` or ``"unique_books"``, for the
@@ -134,10 +133,10 @@ class _Moved:
         self.optimum, self.problem = optimum, problem_of(optimum)
         self.laws = optimum.laws.stacked
         self.terms, self.program = self.problem.terms(self.laws), self.problem.program(self.laws)
-        self.x = self.program.lifted(self.terms, np.append(optimum.h, 0.0))
+        self.x = self.program.lifted(self.terms, optimum.h)
         self.proof = prove(self.terms, self.program, self.x)
         self.free = self.program.free & (self.proof.low == 0) & (self.proof.high == 0)
-        self.active = (self.proof.rows > 0) & ~self.program.always
+        self.active = (self.proof.rows > 0) & ~self.program.equal
         self._build(self.terms, self.program, self.proof)
 
     def _build(self, terms: Terms, p: Program, proof: Proof) -> None:
@@ -162,8 +161,8 @@ class _Moved:
         moves = self.free.sum() > np.linalg.matrix_rank(ties)
         if moves and len(values) and np.sort(values)[self._idle(ties)] < rounding:
             raise JaxmixError(
-                f"the optimum is not isolated: the law '{self.laws.law.name}' is flat around it, so "
-                "it has no derivative"
+                f"the optimum is not isolated: the law '{self.laws.law.name}' is flat around it, "
+                "so it has no derivative"
             )
         self._inverse = np.linalg.pinv(system, rcond=1e-14)
         self._root, self._scale, self._size = root, scale, size
@@ -215,9 +214,9 @@ class _Moved:
         where = np.flatnonzero(self.active).tolist()
         for i in np.flatnonzero((self.proof.low > 0) | (self.proof.high > 0)):
             at_low = self.proof.low[i] > 0
-            index = (shape.lower_row if at_low else shape.upper_row)[i]
-            label = f"{shape.domains[i]}>=0" if index < 0 else shape.rows[index].label
-            size = 1.0 if index < 0 else abs(float(shape.rows[index].slope[i]))
+            row = (shape.lower_row if at_low else shape.upper_row)[i]
+            label = f"{shape.domains[i]}>=0" if row is None else row.label
+            size = 1.0 if row is None else abs(float(row.slope[i]))
             unit = np.eye(len(self.x))[i] / size
             moved = self.solve((self.hessian @ unit)[:, None], (self.ties @ unit)[:, None])
             found[label] = moved[:, 0] + unit[:-1]

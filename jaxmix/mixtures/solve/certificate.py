@@ -14,7 +14,7 @@ from jaxmix.mixtures.solve.program import Program, Terms
 
 _AT = 1e-12  # share of a bound within which a weight is at it
 _TIGHT = 1e-7  # a row with less room than this may bind
-_NOTHING = 1e-9  # nats per unit below which it does not
+NOTHING = 1e-9  # nats per unit below which it does not
 _PROBES = 64
 
 
@@ -103,7 +103,7 @@ def find_prices(program: Program, proof: Proof) -> tuple[Price, ...]:
     found += [
         row_price(row, float(price))
         for row, price in zip(program.rows, proof.rows, strict=True)
-        if price > _NOTHING and row.kind != "worst"
+        if price > NOTHING and row.kind != "worst"
     ]
     return tuple(found)
 
@@ -111,7 +111,7 @@ def find_prices(program: Program, proof: Proof) -> tuple[Price, ...]:
 def box_prices(shape: Polytope, multipliers: np.ndarray) -> tuple[Price, ...]:
     """Prices of bounds from multipliers [k], positive at a minimum and negative at a maximum."""
     found = []
-    for i in np.flatnonzero(np.abs(multipliers) > _NOTHING):
+    for i in np.flatnonzero(np.abs(multipliers) > NOTHING):
         row = (shape.lower_row if multipliers[i] > 0 else shape.upper_row)[i]
         price = abs(float(multipliers[i]))
         if row is None:
@@ -159,7 +159,10 @@ def convexity(laws: FittedLaws, x: Inputs, counted: np.ndarray) -> tuple[bool, s
         if reason is None and law_recipe(law) is None:
             reason = _refuted(fit, x)
         if reason is not None:
-            return False, f"the law '{law.name}' of target '{fit.target}' may not be convex: {reason}"
+            return (
+                False,
+                f"the law '{law.name}' of target '{fit.target}' may not be convex: {reason}",
+            )
     return True, f"the law '{law.name}' is convex in the weights at these parameters"
 
 

@@ -5,8 +5,8 @@ In x = (h, t), h [k] a mixture and t a scalar, one program is::
     minimize    objective . F(h) + cost . x
     subject to  mix F(h) + matrix x <= right,  lower <= x <= upper,  sum h = 1
 
-where F(h) [m + 1] are the losses of m targets and KL(h‖prior). With rows ``F_i(h) - t <= 0`` and the
-cost t it is the worst case over targets; without an objective it finds a mixture that meets
+where F(h) [m + 1] are the losses of m targets and KL(h‖prior). With rows ``F_i(h) - t <= 0`` and
+the cost t it is the worst case over targets; without an objective it finds a mixture that meets
 guardrails.
 """
 
