@@ -36,7 +36,7 @@ from jaxmix.models import (
     text_model,
     vision_model,
 )
-from jaxmix.training import Held
+from jaxmix.training import HeldOut
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class Family:
     model: Callable[[Any], Model]
     reads: Callable[[Corpus, str], bool]
     records: Callable[[Built, Corpus, str, int, int | None], Records]
-    held: Callable[[Built, Corpus, str, int, int], Held]
+    held: Callable[[Built, Corpus, str, int, int], HeldOut]
 
     def build(
         self, preset: str, corpus: Corpus, length: int, overrides: Mapping[str, Any]
@@ -120,9 +120,9 @@ def _text_records(
     return corpus.train(domain, length, unique_tokens=unique)
 
 
-def _held_text(built: Built, corpus: Corpus, target: str, length: int, count: int) -> Held:
+def _held_text(built: Built, corpus: Corpus, target: str, length: int, count: int) -> HeldOut:
     batch = corpus.heldout(target, length, count)
-    return Held(batch, int(corpus.token_bytes[batch["tokens"][:, 1:]].sum()))
+    return HeldOut(batch, int(corpus.token_bytes[batch["tokens"][:, 1:]].sum()))
 
 
 def _grid(built: Built) -> PatchGrid:
@@ -136,10 +136,10 @@ def _rows(
     return open_rows(corpus, domain, "train", length, _grid(built), unique)
 
 
-def _held_rows(built: Built, corpus: Corpus, target: str, length: int, count: int) -> Held:
+def _held_rows(built: Built, corpus: Corpus, target: str, length: int, count: int) -> HeldOut:
     batch = _spaced(open_rows(corpus, target, "heldout", length, _grid(built)), count)
     counted = batch["counted"].astype(bool)
-    return Held(batch, int(corpus.token_bytes[batch["targets"][counted]].sum()))
+    return HeldOut(batch, int(corpus.token_bytes[batch["targets"][counted]].sum()))
 
 
 def _captioned(
@@ -148,8 +148,8 @@ def _captioned(
     return open_captioned(corpus, domain, "train", length, _grid(built), unique)
 
 
-def _held_captioned(built: Built, corpus: Corpus, target: str, length: int, count: int) -> Held:
-    return Held(_spaced(open_captioned(corpus, target, "heldout", length, _grid(built)), count))
+def _held_captioned(built: Built, corpus: Corpus, target: str, length: int, count: int) -> HeldOut:
+    return HeldOut(_spaced(open_captioned(corpus, target, "heldout", length, _grid(built)), count))
 
 
 def _spaced(records: Records, count: int) -> dict[str, np.ndarray]:

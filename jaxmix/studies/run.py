@@ -31,15 +31,15 @@ from jaxmix.training import (
     Fleet,
     Layout,
     Member,
-    Moment,
     Outcome,
+    Snapshot,
     default_parts,
     fleet_layout,
     read_rows,
     train,
 )
 
-WaveProgress = Callable[[Wave, Moment], None]
+WaveProgress = Callable[[Wave, Snapshot], None]
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def run_plan(
     return outcomes
 
 
-def _telling(progress: WaveProgress, wave: Wave) -> Callable[[Moment], None]:
-    return lambda moment: progress(wave, moment)
+def _telling(progress: WaveProgress, wave: Wave) -> Callable[[Snapshot], None]:
+    return lambda snapshot: progress(wave, snapshot)
 
 
 @contextlib.contextmanager
@@ -118,7 +118,7 @@ def run_wave(
     wave: Wave,
     corpus: Corpus,
     folder: Path,
-    progress: Callable[[Moment], None] | None = None,
+    progress: Callable[[Snapshot], None] | None = None,
     layout: Layout | None = None,
     keep_final: bool = False,
 ) -> Outcome:

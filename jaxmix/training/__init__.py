@@ -1,25 +1,25 @@
-"""Training: one pure step, one loop, fleets, sharding, checkpoints."""
+"""Training of fleets: one step, one loop, sharding, checkpoints."""
 
 from jaxmix.training.checkpoints import Checkpoints as Checkpoints
+from jaxmix.training.checkpoints import load_final as load_final
+from jaxmix.training.checkpoints import params_hash as params_hash
 from jaxmix.training.distributed import initialize as initialize
 from jaxmix.training.evaluation import Evaluator as Evaluator
 from jaxmix.training.evaluation import Measured as Measured
 from jaxmix.training.evaluation import measure as measure
-from jaxmix.training.final import load_final as load_final
-from jaxmix.training.final import params_hash as params_hash
+from jaxmix.training.folder import append_rows as append_rows
+from jaxmix.training.folder import read_rows as read_rows
+from jaxmix.training.folder import write_json as write_json
 from jaxmix.training.loop import Outcome as Outcome
 from jaxmix.training.loop import train as train
-from jaxmix.training.moments import Moment as Moment
-from jaxmix.training.moments import Progress as Progress
-from jaxmix.training.moments import all_of as all_of
 from jaxmix.training.optimizer import OptimizerConfig as OptimizerConfig
-from jaxmix.training.recording import append_rows as append_rows
-from jaxmix.training.recording import read_rows as read_rows
-from jaxmix.training.recording import write_json as write_json
+from jaxmix.training.progress import Progress as Progress
+from jaxmix.training.progress import Snapshot as Snapshot
+from jaxmix.training.progress import all_of as all_of
+from jaxmix.training.progress import tensorboard as tensorboard
 from jaxmix.training.sharding import Layout as Layout
 from jaxmix.training.sharding import fleet_layout as fleet_layout
 from jaxmix.training.sharding import single_layout as single_layout
-from jaxmix.training.tensorboard import tensorboard as tensorboard
 from jaxmix.training.throughput import default_parts as default_parts
 from jaxmix.training.throughput import fleet_memory as fleet_memory
 from jaxmix.training.throughput import measure_rate as measure_rate
@@ -28,7 +28,7 @@ from jaxmix.training.throughput import peak_flops as peak_flops
 from jaxmix.training.types import Batch as Batch
 from jaxmix.training.types import Feed as Feed
 from jaxmix.training.types import Fleet as Fleet
-from jaxmix.training.types import Held as Held
+from jaxmix.training.types import HeldOut as HeldOut
 from jaxmix.training.types import Losses as Losses
 from jaxmix.training.types import Member as Member
 from jaxmix.training.types import Model as Model

@@ -12,22 +12,22 @@ from jaxmix.errors import JaxmixError
 def initialize(
     coordinator: str | None = None, processes: int | None = None, process: int | None = None
 ) -> bool:
-    """Joins this process to its group, before anything else of JAX is used.
+    """Joins this process to its group; call it before anything else of JAX.
 
-    Does nothing, and says so, where no group is asked for. What is not given here is read from
-    ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``; under Slurm, Open
-    MPI, Kubernetes and on Cloud TPUs "auto" for the coordinator is enough.
+    Missing arguments are read from ``JAX_COORDINATOR_ADDRESS``, ``JAX_NUM_PROCESSES`` and
+    ``JAX_PROCESS_ID``; if these are not set either, there is no group. Under Slurm, Open MPI,
+    Kubernetes and on Cloud TPUs, "auto" for the coordinator is enough.
 
     Args:
         coordinator: host:port of process 0, or "auto".
-        processes: how many there are.
-        process: which one this is, from 0.
+        processes: number of processes.
+        process: index of this process, from 0.
 
     Returns:
         Whether there is a group.
 
     Raises:
-        JaxmixError: half of what a group needs, or "auto" where there is nothing to go by.
+        JaxmixError: the arguments are incomplete, or "auto" finds no group.
 
     Example:
         >>> initialize()
@@ -44,7 +44,7 @@ def initialize(
         _auto(processes, process)
     elif processes is None or process is None:
         raise JaxmixError(
-            f"coordinator {coordinator}: say how many processes there are and which one this is"
+            f"coordinator {coordinator}: give the number of processes and the index of this one"
         )
     else:
         _check(processes, process)
@@ -54,7 +54,7 @@ def initialize(
 
 def _auto(processes: int | None, process: int | None) -> None:
     if os.environ.get("JAX_COORDINATOR_ADDRESS") == "auto":
-        del os.environ["JAX_COORDINATOR_ADDRESS"]  # JAX would take it for an address
+        del os.environ["JAX_COORDINATOR_ADDRESS"]  # which JAX would use as an address
     try:
         jax.distributed.initialize(num_processes=processes, process_id=process)
     except (ValueError, RuntimeError) as error:

@@ -12,8 +12,7 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.training.sharding import Layout
-from jaxmix.training.step import eval_step
-from jaxmix.training.types import Held, Losses, Model
+from jaxmix.training.types import HeldOut, Losses, Model
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,9 @@ class Measured:
 
     Attributes:
         loss: nats per token.
-        sem: its standard error over records; NaN of one record.
-        bits_per_byte: of the text; NaN where bytes are not known.
-        parts: means of the loss's parts, by name.
+        sem: its standard error over records; NaN if there is only one.
+        bits_per_byte: the loss in bits per byte of text; NaN if the bytes are unknown.
+        parts: means of the components of the loss, by name.
     """
 
     loss: float
@@ -37,27 +36,27 @@ class Evaluator:
     """Held-out records of all targets, cut into equal chunks and kept on the devices.
 
     Args:
-        model: whose losses.
-        layout: where members and records lie.
-        held: records by target.
+        model: the model.
+        layout: how members and records lie on devices.
+        heldout: records by target.
         chunk: most records in one call.
 
     Raises:
-        JaxmixError: no records.
+        JaxmixError: there are no records.
     """
 
     def __init__(
-        self, model: Model, layout: Layout, held: Mapping[str, Held], chunk: int = 64
+        self, model: Model, layout: Layout, heldout: Mapping[str, HeldOut], chunk: int = 64
     ) -> None:
-        self._held = dict(held)
-        self._sizes = [len(next(iter(h.batch.values()))) for h in held.values()]
-        if not held:
+        self._heldout = dict(heldout)
+        self._sizes = [len(next(iter(one.batch.values()))) for one in heldout.values()]
+        if not heldout:
             raise JaxmixError("there are no held-out records to evaluate on")
-        parts = [h.batch for h in held.values()]
+        parts = [one.batch for one in heldout.values()]
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         size = _rounded(min(chunk, sum(self._sizes)), layout.record_parts)
-        self._chunks = [layout.put_held(c) for c in _chunks(whole, size)]
-        over = layout.over_members(eval_step(model), shared=(1,))
+        self._chunks = [layout.put_heldout(c) for c in _chunks(whole, size)]
+        over = layout.over_members(model.losses, shared=(1,))
         self._run: Callable[..., Any] = jax.jit(over, out_shardings=layout.results)
 
     def __call__(self, params: Any) -> list[dict[str, Measured]]:
@@ -68,9 +67,9 @@ class Evaluator:
         return [self._by_target(jax.tree.map(lambda x, i=i: x[i], whole)) for i in range(members)]
 
     def _by_target(self, losses: Mapping[str, Any]) -> dict[str, Measured]:
-        """The losses of one member, arrays over all records, by target."""
+        """Measures the losses of one member, arrays over all records, by target."""
         found, start = {}, 0
-        for (name, held), size in zip(self._held.items(), self._sizes, strict=True):
+        for (name, held), size in zip(self._heldout.items(), self._sizes, strict=True):
             of = jax.tree.map(lambda x, at=slice(start, start + size): x[at], losses)
             found[name] = measure(of["sums"], of["counts"], held.bytes, of["parts"])
             start += size
@@ -88,18 +87,18 @@ def measure(
     text_bytes: int = 0,
     parts: Mapping[str, np.ndarray] | None = None,
 ) -> Measured:
-    """Mean loss of records and its standard error, the records being a sample of the domain.
+    """Mean loss of records and its standard error; the records are a sample of the domain.
 
     Args:
-        sums: [n] nats of each record.
-        counts: [n] tokens of each record.
-        text_bytes: that all these tokens stand for.
-        parts: [n] sums of parts of the loss, by name.
+        sums: nats of each record, [n].
+        counts: number of tokens of each record, [n].
+        text_bytes: bytes of text behind all these tokens; 0 if unknown.
+        parts: sums of the components of the loss by name, [n] each.
     """
     sums, counts = sums.astype(np.float64), counts.astype(np.float64)
     loss = sums.sum() / counts.sum()
     n = len(sums)
-    # The variance of a ratio of means, to first order.
+    # The variance of a ratio of means to first order.
     spread = np.sqrt(np.sum((sums - loss * counts) ** 2) / (n - 1)) if n > 1 else math.nan
     sem = spread * math.sqrt(n) / counts.sum()
     bits = sums.sum() / math.log(2) / text_bytes if text_bytes else math.nan
@@ -108,7 +107,7 @@ def measure(
 
 
 def _chunks(batch: Mapping[str, np.ndarray], size: int) -> list[dict[str, np.ndarray]]:
-    """Equal chunks, so that one program serves all; the last record fills up the last chunk."""
+    """Equal chunks, so that one program runs all; the last chunk is filled with the last record."""
     n = len(next(iter(batch.values())))
     index = np.minimum(np.arange(_rounded(n, size)), n - 1).reshape(-1, size)
     return [{name: value[rows] for name, value in batch.items()} for rows in index]

@@ -1,4 +1,4 @@
-"""The one loop: every run of every family, alone or in a fleet, trains here."""
+"""The training loop of all runs, of every family, alone or in a fleet."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ import jax
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.training.checkpoints import Checkpoints
-from jaxmix.training.claims import claim
+from jaxmix.training.checkpoints import Checkpoints, save_final
 from jaxmix.training.evaluation import Evaluator, Measured
-from jaxmix.training.final import save_final
-from jaxmix.training.moments import Clock, Moment, Progress
+from jaxmix.training.folder import append_rows, claim, read_rows, write_json
 from jaxmix.training.program import Program
-from jaxmix.training.recording import append_rows, read_rows, write_json
+from jaxmix.training.progress import Clock, Progress, Snapshot
 from jaxmix.training.sharding import Layout, fleet_layout, put, single_layout
 from jaxmix.training.step import StepMetrics, TrainState
 from jaxmix.training.types import Feed, Fleet, Model, Params
@@ -33,10 +31,10 @@ class Outcome:
     """A finished fleet.
 
     Attributes:
-        rows: of the run table, one per member and recorded step.
+        rows: rows of the run table, one per member and recorded step.
         diverged: the first recorded step at which a member's loss was not finite, by run; it has
             no rows from there on.
-        tokens_per_second: of all members; 0 where nothing was left to train.
+        tokens_per_second: rate of all members; 0 if nothing was left to train.
         data_wait: share of the training time spent waiting for data.
     """
 
@@ -58,27 +56,27 @@ def train(
     keep_final: bool = False,
     start: Params | None = None,
 ) -> Outcome:
-    """Trains a fleet to its end, from wherever an earlier call was stopped.
+    """Trains a fleet to its end, from where an earlier call was stopped.
 
     Args:
-        model: the two functions of the model, the same for all members.
+        model: the model of all members.
         fleet: members, recorded steps, optimizer.
         feed: batches and held-out records.
         folder: keeps ``rows.jsonl``, ``done.json`` and, until the end, checkpoints. The same call
-            with the same folder resumes; when done, it reads the rows back.
-        layout: where arrays lie; the default spreads members over this process's devices, or a
-            single run's records over all devices. A layout over several processes needs all of
-            them to call this alike, with a folder that they share.
+            with the same folder resumes; if training is done, it reads the rows back.
+        layout: how arrays lie on devices; the default spreads members over this process's devices,
+            or a single run's records over all devices. If it spans several processes, all of them
+            must make this call alike, with a folder that they share.
         progress: called about twice a second.
-        checkpoint_seconds: least time between two checkpoints, which lie at recorded steps; a group
-            of processes saves at every recorded step.
+        checkpoint_seconds: least time between two checkpoints, which are saved at recorded steps; a
+            group of processes saves at every recorded step.
         keep_final: leave the final parameters in the folder, for `load_final`.
         start: parameters of one model, from `load_final`, that all members start from; their
-            losses are in every row as ``base_loss_<target>``. None for new ones of the seeds.
+            losses are in every row as ``base_loss_<target>``. None for new ones from the seeds.
 
     Raises:
         JaxmixError: the folder holds another fleet, or lost rows; the layout leaves out some
-            processes of a group; or `start` is of another model.
+            processes of a group; or `start` does not fit the model.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,16 +84,15 @@ def train(
     several = len(fleet.members) > 1
     layout = layout or (fleet_layout(len(fleet.members)) if several else single_layout())
     writes = layout.host[0] == 0
-    if done.exists():
-        claim(folder, fleet, model, start, writes)
-        return _finished(folder)
-    if layout.host[1] < jax.process_count():
+    if layout.host[1] < jax.process_count() and not done.exists():
         raise JaxmixError(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
     claim(folder, fleet, model, start, writes)
-    clock, diverged = _Run(model, fleet, feed, folder, layout, start).to_the_end(
+    if done.exists():
+        return _finished(folder)
+    clock, diverged = _Run(model, fleet, feed, folder, layout, start).finish(
         progress, checkpoint_seconds, keep_final
     )
     rate, wait = clock.tokens_per_second, clock.data_wait
@@ -112,7 +109,7 @@ def _finished(folder: Path) -> Outcome:
 
 
 class _Run:
-    """A fleet in motion."""
+    """A fleet that is being trained."""
 
     def __init__(
         self,
@@ -127,17 +124,15 @@ class _Run:
         self.count = len(fleet.members)
         self.rows = folder / "rows.jsonl"
         self.program = Program(model, fleet, layout)
-        self.evaluate = Evaluator(model, layout, feed.held)
+        self.evaluate = Evaluator(model, layout, feed.heldout)
         self.diverged: dict[str, int] = {}
-        self.begun = start
-        self.base = {} if start is None else self._base()
+        self.start = start
+        self.base: dict[str, float] = {}  # losses of `start`, as columns
+        if start is not None:
+            (losses, *_) = self.evaluate(self.program.init(start).params)
+            self.base = {f"base_loss_{name}": m.loss for name, m in losses.items()}
 
-    def _base(self) -> dict[str, float]:
-        """Losses of the parameters that all members start from, as columns."""
-        (losses, *_) = self.evaluate(self.program.init(self.begun).params)
-        return {f"base_loss_{name}": m.loss for name, m in losses.items()}
-
-    def to_the_end(
+    def finish(
         self, progress: Progress | None, checkpoint_seconds: float, keep_final: bool
     ) -> tuple[Clock, dict[str, int]]:
         clock = Clock(self.fleet.tokens_per_step * self.count)
@@ -149,7 +144,7 @@ class _Run:
                 state, last = self._advance(state, start, goal, clock, progress)
                 self._record(goal, state, last)
                 start = goal
-                # Processes whose clocks differ have to agree: they save every time.
+                # Processes with different clocks must agree, so they save every time.
                 due = time.monotonic() - saved > checkpoint_seconds or self.layout.host[1] > 1
                 if due and goal < self.fleet.steps:
                     checkpoints.save(goal, (state, last, self._marks()))
@@ -162,17 +157,17 @@ class _Run:
         return clock, self.diverged
 
     def _begin(self, checkpoints: Checkpoints) -> tuple[int, TrainState]:
-        """The newest checkpoint, or new parameters."""
+        """The step and state of the newest checkpoint, or of the start."""
         latest = checkpoints.latest()
         self._batches = iter(self.feed.batches(latest or 0))
         if latest is None:
-            return 0, self.program.init(self.begun)
+            return 0, self.program.init(self.start)
         marks = jax.ShapeDtypeStruct((self.count,), np.int32, sharding=self.layout.replicated)
         state, last, found = checkpoints.restore(latest, (*self.program.like, marks))
         runs = (member.run for member in self.fleet.members)
         steps = np.asarray(found).tolist()
         self.diverged = {run: step for run, step in zip(runs, steps, strict=True) if step >= 0}
-        self._mend(latest, state, last)
+        self._restore_rows(latest, state, last)
         return latest, state
 
     def _marks(self) -> jax.Array:
@@ -180,8 +175,8 @@ class _Run:
         steps = [self.diverged.get(member.run, -1) for member in self.fleet.members]
         return put(np.array(steps, np.int32), self.layout.replicated)
 
-    def _mend(self, latest: int, state: TrainState, last: StepMetrics) -> None:
-        """Records the checkpoint's step again where its rows were lost with the end of the file."""
+    def _restore_rows(self, latest: int, state: TrainState, last: StepMetrics) -> None:
+        """Records the checkpoint's step again if its rows were lost with the end of the file."""
         due = {
             (member.run, step)
             for member in self.fleet.members
@@ -192,7 +187,7 @@ class _Run:
         if any(step < latest for _, step in lost):
             raise JaxmixError(
                 f"{self.rows}: lacks rows from before its checkpoint; delete {self.folder} to "
-                "start anew"
+                "start over"
             )
         if lost:
             self._record(latest, state, last)
@@ -200,32 +195,32 @@ class _Run:
     def _advance(
         self, state: TrainState, start: int, goal: int, clock: Clock, progress: Progress | None
     ) -> tuple[TrainState, StepMetrics]:
-        """Trains from `start` to `goal`; looks at metrics only after the next step has begun."""
+        """Trains from `start` to `goal`; reads metrics only after the next step was started."""
         last: StepMetrics | None = None
         clock.resume()
         for number in range(start, goal):
-            batch = self.program.place(clock.waiting(self._batches))
+            batch = self.program.place(clock.next_batch(self._batches))
             state, metrics = self.program.step(state, batch, number)
             if last is not None:
                 jax.block_until_ready(last)  # one step ahead and no further
                 if clock.step_done() and progress is not None:
-                    progress(self._moment(number, last, clock))
+                    progress(self._snapshot(number, last, clock))
             last = metrics
         assert last is not None  # recorded steps ascend
         jax.block_until_ready(last)
         clock.step_done()
         if progress is not None:
-            progress(self._moment(goal, last, clock))
+            progress(self._snapshot(goal, last, clock))
         return state, last
 
-    def _moment(self, step: int, metrics: StepMetrics, clock: Clock) -> Moment:
+    def _snapshot(self, step: int, metrics: StepMetrics, clock: Clock) -> Snapshot:
         losses, norms = (np.asarray(x)[: self.count] for x in (metrics.loss, metrics.gradient_norm))
         rate = clock.tokens_per_second
         left = (self.fleet.steps - step) * clock.tokens_per_step / rate if rate else math.nan
-        return Moment(step, self.fleet.steps, losses, norms, rate, clock.data_wait, left)
+        return Snapshot(step, self.fleet.steps, losses, norms, rate, clock.data_wait, left)
 
     def _record(self, step: int, state: TrainState, last: StepMetrics) -> None:
-        """Evaluates all members and appends a row for each that is still sound."""
+        """Evaluates all members and appends a row for each whose losses are finite."""
         measured = self.evaluate(state.params)
         trained = np.asarray(last.loss)
         rows = []

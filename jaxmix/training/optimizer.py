@@ -1,7 +1,7 @@
-"""Fully decoupled AdamW, and learning rates as data so that a fleet can hold many.
+"""Fully decoupled AdamW, with learning rates as arrays, so that members of a fleet can differ.
 
-Decoupled means that neither the peak learning rate nor its sweep changes the decay: parameters
-shrink by ``weight_decay * schedule(step)`` (appendix A of the paper; Loshchilov and Hutter 2017).
+Decoupled means that the weight decay does not depend on the peak learning rate: parameters shrink
+by ``weight_decay * schedule(step)`` (appendix A of the paper; Loshchilov and Hutter 2017).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from jaxmix.errors import JaxmixError
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How parameters move; the defaults are the paper's.
+    """Settings of the optimizer; the defaults are the paper's.
 
     Attributes:
-        steps: of the whole run, which a cosine ends at.
-        warmup_steps: from 0 to the peak, linearly.
-        schedule: after the warm-up "constant", which makes every checkpoint a run of its own
-            length, or "cosine" to zero.
+        steps: number of steps of the whole run, at whose end a cosine is zero.
+        warmup_steps: number of steps of the linear warm-up from 0 to the peak.
+        schedule: "constant" after the warm-up, so that every checkpoint is a run of its own length,
+            or "cosine" to zero.
         b1: decay of the first moment.
         b2: decay of the second moment.
-        weight_decay: share of every matrix that a step at the peak takes away.
+        weight_decay: share by which a step at the peak shrinks every matrix.
         clip: largest global norm of a gradient.
-        accumulate: parts of a batch that are computed one after the other.
+        accumulate: number of parts of a batch that are computed one after the other.
     """
 
     steps: int
@@ -43,7 +43,9 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         if not 0 <= self.warmup_steps <= self.steps:
-            raise JaxmixError(f"warm-up of {self.warmup_steps} steps in a run of {self.steps}")
+            raise JaxmixError(
+                f"a warm-up of {self.warmup_steps} steps does not fit a run of {self.steps}"
+            )
 
     def unit(self, step: jax.Array) -> jax.Array:
         """The schedule as a share of the peak; step 0 is the first."""
@@ -52,13 +54,13 @@ class OptimizerConfig:
         if self.schedule == "constant":
             return rise
         rest = max(self.steps - self.warmup_steps, 1)
-        # The cosine stands at its top until the warm-up is over.
+        # The cosine stays at its maximum until the warm-up is over.
         since = jnp.maximum(done - 1 - self.warmup_steps, 0.0)
         return rise * optax.cosine_decay_schedule(1.0, rest)(since)
 
 
 def adam(config: OptimizerConfig) -> optax.GradientTransformation:
-    """Clipping and Adam's scaling; `move` does what depends on the step and the learning rate."""
+    """Clipping and Adam's scaling; `move` applies schedule, learning rate and decay."""
     return optax.chain(
         optax.clip_by_global_norm(config.clip), optax.scale_by_adam(b1=config.b1, b2=config.b2)
     )
@@ -69,8 +71,8 @@ def move(
 ) -> Any:
     """Parameters after a step of size ``unit(step) * (peak * scaled + decay * params)``.
 
-    Vectors (gains and biases) do not decay; nor does anything else with fewer than two axes of its
-    own, which stacked layers show by their name.
+    Vectors (gains and biases) do not decay. They are told by their names, because stacked layers
+    have one more axis.
     """
     unit = config.unit(step)
 

@@ -1,4 +1,4 @@
-"""A fleet's compiled functions, and where their arrays lie."""
+"""The compiled functions of a fleet, and the sharding of their arrays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.training.sharding import Layout, put
-from jaxmix.training.step import StepMetrics, TrainState, init_state, started, train_step
+from jaxmix.training.step import StepMetrics, TrainState, initial_state, train_step
 from jaxmix.training.types import Fleet, Model, Params
 
 
@@ -19,12 +19,12 @@ class Program:
     """Initialization and step of all members at once.
 
     Args:
-        model: of all members.
-        fleet: seeds and learning rates.
-        layout: where arrays lie.
+        model: model of all members.
+        fleet: the fleet.
+        layout: how arrays lie on devices.
 
     Raises:
-        JaxmixError: several members in a layout for one.
+        JaxmixError: the layout is for one member, and the fleet has several.
     """
 
     def __init__(self, model: Model, fleet: Fleet, layout: Layout) -> None:
@@ -33,7 +33,7 @@ class Program:
             raise JaxmixError(
                 f"the layout holds one run and the fleet has {self.count}; use fleet_layout"
             )
-        # Devices that would idle train the last member once more.
+        # Devices that would be idle train the last member once more.
         self._padding = np.minimum(np.arange(layout.padded(self.count)), self.count - 1)
         members = [fleet.members[i] for i in self._padding]
         rates = np.array([member.learning_rate for member in members], np.float32)
@@ -41,18 +41,21 @@ class Program:
         self._keys = put(np.stack([_key(member.seed) for member in members]), layout.replicated)
 
         def fresh(key: jax.Array) -> TrainState:
-            return init_state(model, fleet.optimizer, jax.random.wrap_key_data(key))
+            return initial_state(model.init(jax.random.wrap_key_data(key)), fleet.optimizer)
 
         make = jax.vmap(fresh)
         shapes = jax.eval_shape(make, self._keys)
         self.shardings = layout.state(shapes)
         lead: Any = jax.ShapeDtypeStruct(rates.shape, np.float32, sharding=layout.results)
-        # What a checkpoint holds of a fleet: its state and what its last step saw.
-        self.like = _abstract(shapes, self.shardings), StepMetrics(lead, lead)
+        abstract = jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, self.shardings
+        )
+        # The content of a checkpoint: the state, and the metrics of the last step.
+        self.like = abstract, StepMetrics(lead, lead)
         self._init = jax.jit(make, out_shardings=self.shardings)
 
         def begun(params: Params) -> TrainState:
-            of_one = started(params, fleet.optimizer)
+            of_one = initial_state(params, fleet.optimizer)
             return jax.tree.map(lambda x: jnp.broadcast_to(x, (len(members), *x.shape)), of_one)
 
         self._begin = jax.jit(begun, out_shardings=self.shardings)
@@ -64,7 +67,8 @@ class Program:
         """The state of all members before the first step.
 
         Args:
-            params: of one model, for all members to start from; None for new ones of their seeds.
+            params: parameters of one model that all members start from; None for new ones from
+                their seeds.
         """
         if params is None:
             return self._init(self._keys)
@@ -79,16 +83,9 @@ class Program:
     def step(
         self, state: TrainState, batch: Mapping[str, jax.Array], number: int
     ) -> tuple[TrainState, StepMetrics]:
-        """One step of all members, `number` steps being done; the old state is gone."""
+        """One step of all members after `number` steps; deletes the old state."""
         return self._step(state, batch, self._peaks, np.int32(number))
 
 
 def _key(seed: int) -> np.ndarray:
     return np.asarray(jax.random.key_data(jax.random.key(seed)))
-
-
-def _abstract(state: Any, shardings: Any) -> Any:
-    """Shapes, types and shardings of a state, to restore into."""
-    return jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings
-    )

@@ -1,6 +1,6 @@
-"""Where arrays lie: a fleet over devices by member, a single run by data and by parameter.
+"""Sharding of arrays: of a fleet by member, of a single run by data and by parameter.
 
-The only file that speaks of meshes; everything else asks a `Layout`.
+This is the only file that uses meshes; everything else uses a `Layout`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,17 @@ from jax.sharding import PartitionSpec as P
 
 from jaxmix.errors import JaxmixError
 
-STACKS = ("blocks", "encoder", "decoder")  # in a model's parameters, they lead with layers
+STACKS = ("blocks", "encoder", "decoder")  # parameters with a leading axis for the layers
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A mesh and how a fleet's arrays lie on it.
+    """A mesh and the shardings of a fleet's arrays on it.
 
     Attributes:
         mesh: axes ("fleet",), or ("data", "fsdp") for a single run.
-        members: how a device trains its members: "vmap" together, "map" one after the other.
+        members: whether a device trains its members together ("vmap") or one after the other
+            ("map").
     """
 
     mesh: Mesh
@@ -33,22 +34,22 @@ class Layout:
 
     @property
     def is_fleet(self) -> bool:
-        """Whether members, not records or parameters, are spread over devices."""
+        """Whether members are spread over devices, rather than records and parameters."""
         return "fleet" in self.mesh.axis_names
 
     @property
     def host(self) -> tuple[int, int]:
-        """(index, count): this process among those that the mesh spans."""
+        """(index, count) of this process among those of the mesh."""
         spanned = sorted({device.process_index for device in self.mesh.devices.flat})
         return spanned.index(jax.process_index()), len(spanned)
 
     @property
     def record_parts(self) -> int:
-        """Devices over which the records of a batch are cut."""
+        """Number of devices over which the records of a batch are spread."""
         return 1 if self.is_fleet else self.mesh.size
 
     def padded(self, members: int) -> int:
-        """Members rounded up to whole devices."""
+        """Number of members, rounded up to a multiple of the devices."""
         size = self.mesh.shape["fleet"] if self.is_fleet else 1
         return -(-members // size) * size
 
@@ -73,51 +74,51 @@ class Layout:
         return NamedSharding(self.mesh, spec)
 
     @property
-    def held(self) -> NamedSharding:
+    def heldout(self) -> NamedSharding:
         """Sharding of held-out records [n, ...], which all members share."""
         return NamedSharding(self.mesh, P() if self.is_fleet else P(("data", "fsdp")))
 
     @property
     def replicated(self) -> NamedSharding:
-        """Sharding of what every device holds."""
+        """Sharding of arrays that every device holds."""
         return NamedSharding(self.mesh, P())
 
     @property
     def results(self) -> NamedSharding:
-        """Sharding of what there is of every member, [M, ...], and every process reads."""
+        """Sharding of results by member, [M, ...], which every process reads."""
         return NamedSharding(self.mesh, P("fleet") if self.is_fleet else P())
 
     def put_batch(self, batch: Any) -> Any:
         """This process's part of a batch, as global arrays.
 
         Raises:
-            JaxmixError: its records do not divide over the devices.
+            JaxmixError: its records do not divide by the devices.
         """
         records = next(iter(batch.values())).shape[1] * self.host[1]
         if records % self.record_parts:
             raise JaxmixError(
-                f"{records} records a step do not divide over {self.record_parts} devices"
+                f"{records} records per step do not divide by {self.record_parts} devices"
             )
-        place = jax.make_array_from_process_local_data
-        return {name: place(self.batch, value) for name, value in batch.items()}
+        make = jax.make_array_from_process_local_data
+        return {name: make(self.batch, value) for name, value in batch.items()}
 
-    def put_held(self, batch: Any) -> Any:
+    def put_heldout(self, batch: Any) -> Any:
         """Held-out records that every process has, as global arrays."""
-        return jax.tree.map(lambda x: put(x, self.held), batch)
+        return jax.tree.map(lambda x: put(x, self.heldout), batch)
 
     def wait(self, where: str) -> None:
-        """Until all processes of the mesh have come here."""
+        """Waits until all processes of the mesh are here."""
         if self.host[1] > 1:
             from jax.experimental import multihost_utils
 
             multihost_utils.sync_global_devices(where)
 
     def over_members(self, one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:
-        """Makes a function of one member one of all members.
+        """Returns a function of all members.
 
         Args:
-            one: pure, of one member's arrays.
-            shared: positions of arguments that all members share.
+            one: a pure function of one member's arrays.
+            shared: indices of arguments that all members share.
         """
         if not self.is_fleet:
             return _squeezed(one, shared)
@@ -126,7 +127,7 @@ class Layout:
         def run(*args: Any) -> Any:
             specs = tuple(P() if i in shared else lead for i in range(len(args)))
             many = _each(one, shared, self.members)
-            # Members never meet: there is nothing to check, and a model need not say what varies.
+            # Members do not communicate, so there is nothing to check.
             return jax.shard_map(
                 many, mesh=self.mesh, in_specs=specs, out_specs=lead, check_vma=False
             )(*args)
@@ -135,7 +136,7 @@ class Layout:
 
 
 def _squeezed(one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:
-    """One member without a vmap, which fused attention and FSDP are better off without."""
+    """One member without a vmap, which fused attention and FSDP would suffer from."""
 
     def run(*args: Any) -> Any:
         inner = [a if i in shared else jax.tree.map(lambda x: x[0], a) for i, a in enumerate(args)]
@@ -147,7 +148,7 @@ def _squeezed(one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[...,
 def _each(
     one: Callable[..., Any], shared: tuple[int, ...], members: Literal["vmap", "map"]
 ) -> Callable[..., Any]:
-    """All members of a device: together, or one after the other."""
+    """Runs all members of a device together, or one after the other."""
 
     def run(*args: Any) -> Any:
         if members == "vmap":
@@ -165,7 +166,7 @@ def _each(
 
 
 def fsdp_spec(shape: tuple[int, ...], size: int, first: int = 0) -> P:
-    """Shards the largest axis from `first` on that divides by `size`; small arrays stay whole.
+    """Shards the largest axis from `first` on that `size` divides; small arrays stay whole.
 
     >>> tuple(fsdp_spec((1, 512, 1024), 4, first=1))
     (None, None, 'fsdp')
@@ -180,7 +181,7 @@ def fsdp_spec(shape: tuple[int, ...], size: int, first: int = 0) -> P:
 
 
 def put(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
-    """An array that every process holds whole, as a global one."""
+    """A global array, from one that every process holds as a whole."""
     array = np.asarray(array)
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
@@ -188,12 +189,12 @@ def put(array: np.ndarray, sharding: NamedSharding) -> jax.Array:
 def fleet_layout(
     devices: int | None = None, members: Literal["vmap", "map"] | None = None
 ) -> Layout:
-    """Members over this process's devices.
+    """A layout of members over this process's devices.
 
     Args:
-        devices: at most so many; None for all.
-        members: see `Layout`; None for "map" on a CPU, whose batched small products run at half
-            the speed of single ones, and "vmap" elsewhere.
+        devices: most devices to use; None for all.
+        members: see `Layout`; None for "map" on a CPU, where batched small products run at half the
+            speed of single ones, and "vmap" elsewhere.
     """
     chosen = jax.local_devices()[:devices]
     mesh = Mesh(np.array(chosen), ("fleet",), axis_types=(AxisType.Auto,))
@@ -201,11 +202,11 @@ def fleet_layout(
 
 
 def single_layout(fsdp: int = 1, devices: int | None = None) -> Layout:
-    """One run over the devices of all processes: parameters over `fsdp`, records over all.
+    """A layout of one run over the devices of all processes.
 
     Args:
-        fsdp: devices that share the parameters.
-        devices: the first so many; None for all.
+        fsdp: number of devices that share the parameters; records are spread over all devices.
+        devices: number of devices, from the first; None for all.
 
     Raises:
         JaxmixError: the devices do not divide by `fsdp`.

@@ -1,4 +1,4 @@
-"""How fast training goes here, measured, and how that compares with what the hardware could do."""
+"""Measured training speed, and the share of the hardware's peak that it uses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jaxmix.training.program import Program
 from jaxmix.training.sharding import Layout, fleet_layout, single_layout
 from jaxmix.training.types import Fleet, Member, Model
 
-# Dense bfloat16 FLOP/s of one device by the start of its name, from the vendors' data sheets.
+# Dense bfloat16 FLOP/s of one device by the prefix of its name, from the vendors' data sheets.
 PEAKS = {
     "NVIDIA H100": 989e12,
     "NVIDIA H200": 989e12,
@@ -30,7 +30,7 @@ PEAKS = {
 
 
 def fleet_memory() -> float:
-    """Bytes that a fleet may take here: part of the accelerators' memory, or of the machine's."""
+    """Bytes that a fleet may use: part of the accelerators' memory, or of the machine's."""
     devices = jax.local_devices()
     stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
     if stats and "bytes_limit" in stats:
@@ -39,15 +39,15 @@ def fleet_memory() -> float:
 
 
 def default_parts(layout: Layout, batch: int, length: int) -> int:
-    """Into how many parts a batch is best cut, each computed after the other.
+    """The fastest number of parts of a batch that are computed one after the other.
 
-    One on accelerators. A CPU is up to twice as fast on parts of about 256 tokens, whose arrays
-    stay in its caches; only the order of summation changes.
+    It is 1 on accelerators. A CPU is up to twice as fast on parts of about 256 tokens, whose arrays
+    fit into its caches; only the order of summation changes.
 
     Args:
-        layout: where records lie.
-        batch: records of a step.
-        length: tokens of a record.
+        layout: how records lie on devices.
+        batch: number of records per step.
+        length: number of tokens of a record.
     """
     if layout.mesh.devices.flat[0].platform != "cpu":
         return 1
@@ -69,13 +69,13 @@ def measure_rate(
     Data, evaluations and compilation are left out.
 
     Args:
-        model: of the fleet's members.
-        batch: of a step, arrays [M, B, ...] for M members; in a group of processes, this process's
+        model: model of the members.
+        batch: a batch, arrays [M, B, ...] for M members; in a group of processes, this process's
             share of B.
-        length: tokens of a record.
-        layout: as in `train`.
-        seconds: how long to measure, compilation not counted.
-        parts: of a batch, one after the other; None for `default_parts`.
+        length: number of tokens of a record.
+        layout: see `train`.
+        seconds: duration of the measurement, without compilation.
+        parts: number of parts of a batch, one after the other; None for `default_parts`.
 
     Returns:
         Tokens per second of all members.
@@ -91,7 +91,7 @@ def measure_rate(
 
 
 def _timed(program: Program, batch: Mapping[str, np.ndarray], seconds: float) -> tuple[int, float]:
-    """Steps done and the time they took, after two that compile and warm up."""
+    """Number of steps and the time that they took, after two that compile and warm up."""
     state = program.init()
     for number in range(2):
         state, metrics = program.step(state, program.place(batch), number)
@@ -106,10 +106,10 @@ def _timed(program: Program, batch: Mapping[str, np.ndarray], seconds: float) ->
 
 
 def peak_flops(device_kind: str | None = None) -> float | None:
-    """Dense bfloat16 FLOP/s of a device, None where it is not known (a CPU's, for one).
+    """Dense bfloat16 FLOP/s of a device, None if it is not known (for example a CPU).
 
     Args:
-        device_kind: as JAX names it; None for this process's first device.
+        device_kind: JAX's name of the device; None for this process's first device.
 
     >>> peak_flops("NVIDIA H100 80GB HBM3")
     989000000000000.0
@@ -120,12 +120,12 @@ def peak_flops(device_kind: str | None = None) -> float | None:
 
 
 def mfu(tokens_per_second: float, flops_per_token: float, peak: float | None) -> float | None:
-    """Share of the peak that training uses, its FLOPs counted as the model counts them.
+    """Model FLOPs utilization: the share of the peak that training uses, None if unknown.
 
     Args:
-        tokens_per_second: of all devices together.
-        flops_per_token: of a training step; `jaxmix.models` counts causal attention as causal.
-        peak: FLOP/s of all devices together; None for unknown.
+        tokens_per_second: rate of all devices together.
+        flops_per_token: FLOPs of a training step, with causal attention counted as causal.
+        peak: FLOP/s of all devices together; None if unknown.
 
     >>> mfu(1e6, 6e8, 989e12)
     0.60667

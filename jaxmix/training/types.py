@@ -1,4 +1,4 @@
-"""What a training run is made of, for every family alike."""
+"""The parts of a training run, for all families."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Batch = Mapping[str, Any]
 
 
 class Losses(Protocol):
-    """Losses by record: sums in nats and counts of tokens, [B] each, and parts of the sums."""
+    """Losses of records, [B] each; `jaxmix.models.Losses` is one."""
 
     @property
     def sums(self) -> jax.Array:
-        """[B]."""
+        """Sum of the loss over each record, in nats."""
         ...
 
     @property
     def counts(self) -> jax.Array:
-        """[B]."""
+        """Number of tokens of each record."""
         ...
 
     @property
     def parts(self) -> Mapping[str, jax.Array]:
-        """Sums of the parts of a loss that has several, [B] each, over the same counts."""
+        """Sums of the components of the loss by name, over the same counts."""
         ...
 
 
@@ -39,12 +39,12 @@ class Model(Protocol):
 
     @property
     def init(self) -> Callable[[jax.Array], Params]:
-        """Key to parameters."""
+        """Takes a key and returns parameters."""
         ...
 
     @property
     def losses(self) -> Callable[[Params, Batch], Losses]:
-        """Parameters and a batch to the losses of its records."""
+        """Takes parameters and a batch and returns the losses of its records."""
         ...
 
 
@@ -54,9 +54,9 @@ class Member:
 
     Attributes:
         run: its name in the run table.
-        seed: of the initial parameters; runs that share it start alike.
-        learning_rate: the peak.
-        columns: what each of its rows carries besides: weights, preset, schedule, ...
+        seed: seed of the initial parameters; runs with equal seeds start from the same ones.
+        learning_rate: its peak learning rate.
+        columns: further columns of each of its rows: weights, preset, schedule, ...
     """
 
     run: str
@@ -71,9 +71,9 @@ class Fleet:
 
     Attributes:
         members: the runs.
-        record_at: steps after which losses are recorded, ascending; the last ends the fleet.
-        tokens_per_step: of one member.
-        optimizer: the same for all; peaks are the members' own.
+        record_at: steps after which losses are recorded, ascending; training ends at the last one.
+        tokens_per_step: tokens that one member reads per step.
+        optimizer: the same for all members, except for the peak learning rate.
     """
 
     members: tuple[Member, ...]
@@ -83,17 +83,17 @@ class Fleet:
 
     @property
     def steps(self) -> int:
-        """Steps of every member."""
+        """Number of steps of every member."""
         return self.record_at[-1]
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldOut:
     """Fixed held-out records of one target.
 
     Attributes:
-        batch: arrays that lead with the records, [n, ...].
-        bytes: of text that the predicted tokens stand for, to give bits per byte; 0 for none.
+        batch: arrays of the records, [n, ...].
+        bytes: bytes of text behind the predicted tokens, for bits per byte; 0 if unknown.
     """
 
     batch: Mapping[str, np.ndarray]
@@ -105,12 +105,13 @@ class Feed:
     """The data of a fleet.
 
     Attributes:
-        batches: from a step on, batches of all members, arrays [M, B, ...]; in a group of
-            processes, this process's share of B.
-        held: held-out records by target.
-        consumed: columns of a member's row after a step, such as epochs of every domain.
+        batches: takes a step and returns the batches of all members from there, arrays
+            [M, B, ...]; in a group of processes, this process's share of B.
+        heldout: held-out records by target.
+        consumed: takes the index of a member and a number of steps and returns columns of its row,
+            such as the epochs of every domain.
     """
 
     batches: Callable[[int], Iterator[Mapping[str, np.ndarray]]]
-    held: Mapping[str, Held]
+    heldout: Mapping[str, HeldOut]
     consumed: Callable[[int, int], Mapping[str, float]] = lambda member, step: {}

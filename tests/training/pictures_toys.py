@@ -24,7 +24,7 @@ from jaxmix.data import (
     prepare_plan,
 )
 from jaxmix.models import Model, get_preset, multimodal_model, vision_model
-from jaxmix.training import Feed, Fleet, Held, Member, OptimizerConfig, fleet_layout, train
+from jaxmix.training import Feed, Fleet, HeldOut, Member, OptimizerConfig, fleet_layout, train
 from tests.data import pictures
 from tests.training.toys import slowly
 
@@ -111,7 +111,7 @@ def feed(
 ) -> Feed:
     mixed = sources(family, records or family.records(corpus), members)
     held = {
-        name: Held(found.take(np.arange(min(len(found), 6))))
+        name: HeldOut(found.take(np.arange(min(len(found), 6))))
         for name, found in family.records(corpus, "heldout").items()
     }
     return Feed(lambda start: batches(mixed, start=start), held)

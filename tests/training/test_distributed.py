@@ -101,8 +101,8 @@ def test_no_group_is_asked_for(monkeypatch):
     ("arguments", "message"),
     [
         ((None, 2, 0), "needs a coordinator"),
-        (("here:1", None, 0), "say how many"),
-        (("here:1", 2, None), "say how many"),
+        (("here:1", None, 0), "give the number"),
+        (("here:1", 2, None), "give the number"),
         (("here:1", 2, 2), "process 2 of 2"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Held-out losses: what they are, how sure, and that chunks and devices do not matter."""
+"""HeldOut-out losses: what they are, how sure, and that chunks and devices do not matter."""
 
 import math
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmix.training import Evaluator, Held, fleet_layout, measure, single_layout
+from jaxmix.training import Evaluator, HeldOut, fleet_layout, measure, single_layout
 from tests.training import toys
 
 
@@ -36,13 +36,13 @@ def test_a_single_record_has_no_spread():
 
 
 HELD = {
-    "a": Held({"tokens": toys.records(1, 7)}, bytes=500),
-    "b": Held({"tokens": toys.records(2, 30)}),
-    "c": Held({"tokens": toys.records(3, 1)}),
+    "a": HeldOut({"tokens": toys.records(1, 7)}, bytes=500),
+    "b": HeldOut({"tokens": toys.records(2, 30)}),
+    "c": HeldOut({"tokens": toys.records(3, 1)}),
 }
 
 
-def direct(params, held: Held) -> float:
+def direct(params, held: HeldOut) -> float:
     found = toys.Toy().losses(params, held.batch)
     return float(found.sums.sum() / found.counts.sum())
 

@@ -13,7 +13,7 @@ def test_final_parameters_give_the_last_losses(tmp_path, members):
     layout = fleet_layout(2) if members > 1 else single_layout(2, devices=4)
     fleet = toys.fleet(members, (2, 4))
     train(model, fleet, feed, tmp_path, layout=layout, keep_final=True)
-    (target, held), *_ = feed.held.items()
+    (target, held), *_ = feed.heldout.items()
     for member in fleet.members:
         params = load_final(tmp_path, model, member.run)
         losses = model.losses(params, held.batch)

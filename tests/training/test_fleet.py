@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxmix.training import Feed, Fleet, Held, fleet_layout, single_layout, train
+from jaxmix.training import Feed, Fleet, HeldOut, fleet_layout, single_layout, train
 from tests.training import toys
 
 
@@ -105,13 +105,13 @@ def test_rows_carry_what_the_run_table_needs(tmp_path):
 
 
 def test_steps_are_recorded_exactly_as_asked(tmp_path):
-    moments = []
+    snapshots = []
     feed, at = toys.feed(2), (1, 2, 5, 11)
-    outcome = train(toys.Toy(), toys.fleet(2, at), feed, tmp_path, progress=moments.append)
+    outcome = train(toys.Toy(), toys.fleet(2, at), feed, tmp_path, progress=snapshots.append)
     assert [row["step"] for row in outcome.rows] == [s for s in at for _ in range(2)]
-    assert moments[-1].step == moments[-1].steps == 11
-    assert moments[-1].losses.shape == moments[-1].gradient_norms.shape == (2,)
-    assert moments[-1].losses[0] == pytest.approx(outcome.rows[-2]["train_loss"])
+    assert snapshots[-1].step == snapshots[-1].steps == 11
+    assert snapshots[-1].losses.shape == snapshots[-1].gradient_norms.shape == (2,)
+    assert snapshots[-1].losses[0] == pytest.approx(outcome.rows[-2]["train_loss"])
     assert outcome.tokens_per_second > 0
     assert 0 <= outcome.data_wait <= 1
 
@@ -122,7 +122,7 @@ def test_several_members_in_a_layout_for_one_are_refused(tmp_path):
 
 
 def test_no_held_out_records_is_refused(tmp_path):
-    feed = dataclasses.replace(toys.feed(3), held={})
+    feed = dataclasses.replace(toys.feed(3), heldout={})
     with pytest.raises(ValueError, match="no held-out records"):
         train(toys.Toy(), toys.fleet(3), feed, tmp_path)
 
@@ -130,8 +130,8 @@ def test_no_held_out_records_is_refused(tmp_path):
 def test_loss_falls_to_the_entropy_of_its_source(tmp_path):
     fleet = toys.fleet(2, (2, 10, 200), rates=(0.05, 0.1), weight_decay=0.0)
     feed = toys.feed(2, batch=32)
-    held = {"a": Held({"tokens": toys.records(5, 2000)})}
-    rows = train(toys.Toy(), fleet, dataclasses.replace(feed, held=held), tmp_path).rows
+    held = {"a": HeldOut({"tokens": toys.records(5, 2000)})}
+    rows = train(toys.Toy(), fleet, dataclasses.replace(feed, heldout=held), tmp_path).rows
     for run in ("r0", "r1"):
         found = [row["loss_a"] for row in rows if row["run"] == run]
         assert found[0] > found[1] > found[2]

@@ -9,7 +9,7 @@ import pytest
 
 from jaxmix.training import OptimizerConfig
 from jaxmix.training.optimizer import adam, move
-from jaxmix.training.step import init_state, train_step
+from jaxmix.training.step import initial_state, train_step
 from tests.training import toys
 
 
@@ -122,7 +122,7 @@ def padded_records() -> np.ndarray:
 def test_a_batch_in_parts_makes_the_same_step(parts, tokens):
     def stepped(parts: int):
         config = OptimizerConfig(5, 0, accumulate=parts)
-        state = init_state(toys.Toy(), config, jax.random.key(0))
+        state = initial_state(toys.Toy().init(jax.random.key(0)), config)
         step = jax.jit(train_step(toys.Toy(), config))
         return step(state, {"tokens": tokens}, jnp.float32(0.1), jnp.int32(0))
 
@@ -136,7 +136,7 @@ def test_a_batch_in_parts_makes_the_same_step(parts, tokens):
 
 def test_a_batch_that_does_not_divide_into_parts_is_refused():
     config = OptimizerConfig(5, 0, accumulate=3)
-    state = init_state(toys.Toy(), config, jax.random.key(0))
+    state = initial_state(toys.Toy().init(jax.random.key(0)), config)
     with pytest.raises(ValueError, match="8 records does not divide into 3"):
         train_step(toys.Toy(), config)(
             state, {"tokens": toys.records(1, 8)}, jnp.float32(0.1), jnp.int32(0)

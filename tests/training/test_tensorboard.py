@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from jaxmix.training import Moment, all_of, tensorboard, train
+from jaxmix.training import Snapshot, all_of, tensorboard, train
 from tests.training import toys
 
 
@@ -40,9 +40,9 @@ def test_scalars_of_every_member(monkeypatch, tmp_path):
     WRITERS.clear()
     monkeypatch.setitem(sys.modules, "tensorboardX", type("package", (), {"SummaryWriter": Writer}))
     tell = tensorboard(tmp_path, ["r0", "r1"])
-    tell(Moment(3, 5, np.array([2.0, 1.0]), np.array([0.5, 0.25]), 100.0, 0.0, 1.0))
+    tell(Snapshot(3, 5, np.array([2.0, 1.0]), np.array([0.5, 0.25]), 100.0, 0.0, 1.0))
     assert [writer.closed for writer in WRITERS] == [False, False]
-    tell(Moment(5, 5, np.array([1.5, 0.5]), np.array([0.5, 0.25]), 100.0, 0.0, 0.0))
+    tell(Snapshot(5, 5, np.array([1.5, 0.5]), np.array([0.5, 0.25]), 100.0, 0.0, 0.0))
     assert [writer.folder for writer in WRITERS] == [str(tmp_path / r) for r in ("r0", "r1")]
     assert WRITERS[1].scalars[:3] == [
         ("loss", 1.0, 3),
@@ -63,6 +63,6 @@ def test_event_files_of_a_fleet(tmp_path):
 
 def test_all_of_calls_each_in_turn():
     heard = []
-    moment = Moment(1, 2, np.zeros(1), np.zeros(1), 0.0, 0.0, 0.0)
-    all_of(lambda m: heard.append((1, m)), lambda m: heard.append((2, m)))(moment)
-    assert heard == [(1, moment), (2, moment)]
+    snapshot = Snapshot(1, 2, np.zeros(1), np.zeros(1), 0.0, 0.0, 0.0)
+    all_of(lambda m: heard.append((1, m)), lambda m: heard.append((2, m)))(snapshot)
+    assert heard == [(1, snapshot), (2, snapshot)]

@@ -87,10 +87,12 @@ def batches(
 
 
 def feed(members: int, **options: Any):
-    from jaxmix.training import Feed, Held
+    from jaxmix.training import Feed, HeldOut
 
     source = {k: v for k, v in options.items() if k in ("vocabulary", "length")}
-    held = {name: Held({"tokens": records(10**6 + i, 10, **source)}) for i, name in enumerate("ab")}
+    held = {
+        name: HeldOut({"tokens": records(10**6 + i, 10, **source)}) for i, name in enumerate("ab")
+    }
     return Feed(batches(members, **options), held)
 
 
