@@ -236,13 +236,14 @@ class Law:
         self._check_loss()
 
     def _check_loss(self) -> None:
-        """Traces the loss on shapes alone: 5 rows of 2 domains."""
+        """Traces the loss on shapes alone: 5 rows of 2 domains, or of as many as it is for."""
+        k = getattr(self.loss, "domains", 2)
         shapes = {
-            p.name: jax.ShapeDtypeStruct((p.size(2),)[: p.shape == "domain"], np.float32)
+            p.name: jax.ShapeDtypeStruct((p.size(k),)[: p.shape == "domain"], np.float32)
             for p in self.parameters
         }
         x = {
-            i.name: jax.ShapeDtypeStruct((5, 2)[: 1 + (i.per == "domain")], np.float32)
+            i.name: jax.ShapeDtypeStruct((5, k)[: 1 + (i.per == "domain")], np.float32)
             for i in self.inputs
         }
 

@@ -147,7 +147,7 @@ def test_laws_are_values():
     [
         ADDITIVE,
         repeated(JOINT),
-        fixed(ADDITIVE, {"E": 1.5, "C": [1.0, 2.0]}),
+        fixed(ADDITIVE, {"E": 1.5, "C": [1.0, 2.0, 3.0]}),
         fixed(repeated(CHINCHILLA), {"R_D_star": 15.0}),
     ],
     ids=lambda law: law.name,
