@@ -25,7 +25,12 @@ def critical(law, table, short, long, found, beside, out):
     for d, color in zip(shown, colors, strict=True):
         path = [[ratio(float(r)).get(x, 0.0) for x in law.domains] for r in grid]
         label = f"{d / 1e3:.0f}k tokens" + (" (not fitted)" if d == longest else "")
-        left.plot(grid, law.predict(n, d, np.array(path)) - base, color=color, label=label)
+        left.plot(
+            grid,
+            law.predict(dict(n_params=n, tokens=d, weights=np.array(path))) - base,
+            color=color,
+            label=label,
+        )
         for r, seeds in changes[d].items():
             left.plot([r] * len(seeds), list(seeds.values()), "o", ms=4, color=color)
     left.axhline(0, color="0.4", lw=0.8)

@@ -3,20 +3,20 @@
 import numpy as np
 import pandas as pd
 from config import NEW, OLD, ratio
+from critical_ratio import critical_ratio
 
 from jaxmix.fitting import bootstrap, fit, mean_mre, score
-from jaxmix.laws import Law, Parameter, fixed, get_law
+from jaxmix.laws import TOKENS, WEIGHTS, Law, Parameter, fixed, get_law
 from jaxmix.laws.terms import log_uniform, mixture_term, start_floor
-from jaxmix.mixtures import critical_ratio
 from jaxmix.runs import read_runs
 
 TARGETS = ("old", NEW)  # the mean of the old domains, and the new one
 
 
-def _relaxing_loss(p, n_params, tokens, weights):
+def _relaxing_loss(p, x):
     """From L0 at D = 0 to the mixture's own level, up or down."""
-    level = p["E"] + mixture_term(p["C"], p["gamma"], weights)
-    return level + (p["L0"] - level) * (1 + tokens / p["tau"]) ** -p["beta"]
+    level = p["E"] + mixture_term(p["C"], p["gamma"], x["weights"])
+    return level + (p["L0"] - level) * (1 + x["tokens"] / p["tau"]) ** -p["beta"]
 
 
 def _relaxing_start(u, scales, k):
@@ -43,9 +43,9 @@ RELAXING = Law(
         Parameter("gamma", "domain", low=1e-9, high=30.0),
     ),
     _relaxing_loss,
+    inputs=(TOKENS, WEIGHTS),
     start=_relaxing_start,
     rescale=lambda p, n_unit, d_unit: {**p, "tau": p["tau"] / d_unit},
-    uses=("tokens", "weights"),
     formula="M(h) + (L0 - M(h)) (1 + D/tau)^-beta, M(h) = E + 1/sum_i C_i h_i^gamma_i",
 )
 _NO_SIZE = {"C_A": (1.0,) * (len(OLD) + 1), "gamma_A": 1.0, "alpha": 4.0}  # A(h)/N^alpha is gone

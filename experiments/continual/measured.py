@@ -3,8 +3,7 @@
 import numpy as np
 from config import NEW
 from continued_laws import mean_of_old
-
-from jaxmix.mixtures.critical import intervals_below
+from critical_ratio import intervals_below
 
 
 def above_base(table):
@@ -64,7 +63,8 @@ def at_long(long, law):
             "seeds": len(seeds),
             "measured_change": mean,
             "sem": error,
-            "predicted_change": float(law.predict(n, tokens, weights)) - base,
+            "predicted_change": float(law.predict(dict(n_params=n, tokens=tokens, weights=weights)))
+            - base,
             "new_loss": float(rows[f"loss_{NEW}"].mean()),
         }
 

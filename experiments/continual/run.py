@@ -20,7 +20,7 @@ from harness import Setting, write_csv
 from staged_plan import staged
 from stages import trained
 
-from jaxmix.fitting.saving import write_text
+from jaxmix.files import write_text
 from jaxmix.studies import find_origin
 from jaxmix.training import write_json
 

@@ -7,9 +7,9 @@ import numpy as np
 import staged_rules
 from config import NEW, Continual, ratio
 from harness import Setting, write_csv
+from stage_plans import plan_stages
 from stages import trained
 
-from jaxmix.mixtures import plan_stages
 from jaxmix.studies import Stage
 from jaxmix.training import write_json
 
@@ -79,7 +79,12 @@ def described(plans):
 def predicted_fixed(laws, n, total, domains):
     """The goal that the laws predict for uniform weights."""
     even = np.full(len(domains), 1 / len(domains))
-    return float(sum(GOAL[law.target] * law.predict(n, total, even) for law in laws))
+    return float(
+        sum(
+            GOAL[law.target] * law.predict(dict(n_params=n, tokens=total, weights=even))
+            for law in laws
+        )
+    )
 
 
 def gains(plans, proof, uniform):

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from config import STAGED
 from continued_laws import TARGETS, mean_of_old
+from memory import Histories, equal_loss, fit_recency
 
 from jaxmix.fitting import stack
-from jaxmix.mixtures import Histories, equal_loss, fit_recency
 
 
 def histories(table, schedules, total, domains):
@@ -70,7 +70,7 @@ def predicted(law, rows, recency):
     """Losses [p] by the power-law memory."""
     shares = np.diff(rows.ends**recency, axis=1, prepend=0.0)
     effective = (shares[..., None] * rows.weights).sum(1)
-    return law.predict(rows.n_params, rows.tokens, effective)
+    return law.predict(dict(n_params=rows.n_params, tokens=rows.tokens, weights=effective))
 
 
 def by_equal_loss(law, rows):

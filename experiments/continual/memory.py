@@ -1,18 +1,18 @@
-"""Mixtures that change as a run goes on: what a law of constant mixtures says of them.
+"""Losses after a change of the mixture, from laws that were fitted on constant mixtures.
 
-The law L(D, h) is fitted on constant mixtures. A run whose weights changed is taken to stand where
-a run of constant weights h' would stand after as many tokens, h' being the mean of its weights over
-all tokens so far, in which a token at share x of the run counts x^(m - 1)::
+By the first rule, a run whose weights changed has the loss of a run of constant weights h' after as
+many tokens. h' is the mean of its weights over all tokens so far, in which a token at share x of
+the run counts x^(m - 1)::
 
     h'(D) = sum_s h_s ((D_s / D)^m - (D_{s-1} / D)^m),    D_s the tokens at the end of stage s
 
-The recency m is a target's own. With m = 1 only the mean weights matter, with large m only the last
-ones, and a change from h to the same h changes nothing. Stages can gain something over a constant
-mixture just as far as targets differ in m: a domain whose target forgets slowly goes first.
+Each target has its own recency m. With m = 1 only the mean weights matter, with large m only the
+last ones, and a change from h to the same h changes nothing. Stages gain over a constant mixture
+only if targets differ in m: a domain whose target forgets slowly goes first.
 
-The other rule, `equal_loss`, has nothing to fit: at a change every target goes on along the curve
-of the new mixture from where that curve has the target's present loss. A loss that the curve does
-not have goes to that end of the curve which is nearer to it.
+The second rule, `equal_loss`, has nothing to fit: at a change, every target continues along the
+curve of the new mixture from the point where that curve has the target's present loss. If the curve
+never has that loss, it continues from the end of the curve that is nearer.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -110,15 +110,8 @@ def equal_loss(laws: StackedLaws, n_params: Any, tokens: Any, ends: Array, weigh
 
     def at(d: Array, h: Array) -> Array:
         """Losses [m], each target at tokens of its own [m]."""
-        return jnp.diagonal(
-            laws.losses(
-                {
-                    "n_params": n_params,
-                    "tokens": d,
-                    "weights": jnp.broadcast_to(h, (d.size, h.size)),
-                }
-            )
-        )
+        weights = jnp.broadcast_to(h, (d.size, h.size))
+        return jnp.diagonal(laws.losses({"n_params": n_params, "tokens": d, "weights": weights}))
 
     lengths = jnp.diff(jnp.asarray(ends), prepend=0.0) * tokens
     count = len(jax.tree.leaves(laws.params)[0])
@@ -165,9 +158,8 @@ def fit_recency(laws: Sequence[FittedLaw], rows: Histories) -> tuple[Recency, ..
         shares = jnp.diff(powers, axis=-1, prepend=0.0)
         effective = jnp.einsum("gps,psk->gpk", shares, jnp.asarray(rows.weights))
         n, d = (jnp.asarray(x, jnp.float64) for x in (rows.n_params, rows.tokens))
-        predicted = np.asarray(
-            stack(laws).losses({"n_params": n, "tokens": d, "weights": effective})
-        )  # [m, G, p]
+        x = {"n_params": n, "tokens": d, "weights": effective}
+        predicted = np.asarray(stack(laws).losses(x))  # [m, G, p]
     return tuple(
         _recency(law.target, found, seen, values)
         for law, found, seen in zip(laws, predicted, rows.losses, strict=True)
