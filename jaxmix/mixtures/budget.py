@@ -7,9 +7,9 @@ that available tokens cap at c_i ∝ 1 / D::
 
     dV/dlog N = dL/dlog N - C / (6 N D) (dL/dlog D + sum_i p_i c_i)
 
-All budgets are searched at once: every mixture problem of a grid of sizes in one batch, then the
-root of the slope between the neighbors of the best size. Within other constraints than bounds each
-mixture is a problem of its own, and the minimum between the neighbors is found from values alone.
+All budgets are searched at once: every mixture problem of a grid of sizes in one batch, then of
+finer grids around the root of the slope next to the best size. Within other constraints than bounds
+each mixture is a problem of its own, and the minimum is found from values alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ Array = jax.Array
 
 _GRID = 41
 _RATIOS = (1e-2, 1e6)  # tokens per parameter that are searched if no sizes are given
-_ROUNDS = 60
+_FINER = 17
 _TOLERANCE = 1e-10  # of log N; 1e-7 from values alone
 
 
@@ -142,13 +142,14 @@ def frontier(
     options = {"target_weights": target_weights, "at": at, "starts": starts, "seed": seed}
     value = _Value(laws, np.asarray(flops, float), float(inference_tokens), given, options)
     grid = _grid(value, sizes)  # [B, G]
-    losses = value.on_grid(grid)
-    best = losses.argmin(1)
-    log_n = (_refine if value.bounds_only else _golden)(value, np.log(grid), losses, best)
-    optima = value.at(log_n)
-    ends = np.log(grid[:, [0, -1]])
-    edge = np.any(np.abs(log_n[:, None] - ends) < 1e-6, axis=1).tolist()
-    return tuple(_plan(value, optima[b], b, edge[b], grid[b], losses[b]) for b in range(len(grid)))
+    losses, _ = value.on_grid(np.log(grid))
+    log_n = (_zoom if value.bounds_only else _bounded)(value, np.log(grid), losses)
+    n = np.exp(log_n)
+    optima = value.optima(n, value.tokens(n, value.flops))
+    edge = np.abs(log_n[:, None] - np.log(grid[:, [0, -1]])).min(1) < 1e-6
+    return tuple(
+        _plan(value, optima[b], b, bool(edge[b]), grid[b], losses[b]) for b in range(len(grid))
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +172,7 @@ class _Value:
         """Whether all mixtures of a batch can be solved at once."""
         return self.constraints.bounds_only(self.laws.domains)
 
-    def tokens(self, n: np.ndarray, flops: np.ndarray) -> np.ndarray:
+    def tokens(self, n: np.ndarray, flops: Any) -> np.ndarray:
         """D that a budget leaves at size N."""
         return flops / (6.0 * n) - self.inference_tokens / 3.0
 
@@ -182,28 +183,23 @@ class _Value:
         budgets = zip(n.tolist(), d.tolist(), strict=True)
         return [optimize(self.laws, *one, self.constraints, **self.options) for one in budgets]
 
-    def at(self, log_n: np.ndarray) -> Optima | list[Optimum]:
-        """The optimal mixtures at one size for each budget, [B]."""
-        n = np.exp(log_n)
-        return self.optima(n, self.tokens(n, self.flops))
-
-    def on_grid(self, grid: np.ndarray) -> np.ndarray:
-        """V at many sizes of each budget, [B, G]."""
-        n, flops = grid.ravel(), np.repeat(self.flops, grid.shape[1])
+    def on_grid(self, log_n: np.ndarray) -> tuple[np.ndarray, Optima | list[Optimum]]:
+        """V at sizes (log N, [B, G]) as [B, G], and the optima there."""
+        n, flops = np.exp(log_n).ravel(), np.repeat(self.flops, log_n.shape[1])
         found = self.optima(n, self.tokens(n, flops))
-        values = found.objective if isinstance(found, Optima) else [o.objective for o in found]
-        return np.reshape(values, grid.shape)
+        many = isinstance(found, Optima)
+        values = found.objective if many else np.array([optimum.objective for optimum in found])
+        return values.reshape(log_n.shape), found
 
-    def slope(self, log_n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """V and dV/dlog N at one size for each budget, [B] each."""
-        found = self.at(log_n)
-        assert isinstance(found, Optima)
+    def slopes(self, found: Optima) -> np.ndarray:
+        """dV/dlog N at optima of every budget in turn."""
         with jax.enable_x64(True):
             x = {name: jnp.asarray(v) for name, v in found.inputs.items()}
             slopes = _slopes(self.laws.stacked, x, found.target_weights, found.h)
         by_n, by_d = (np.asarray(v) for v in slopes)
-        rate = self.flops / (6.0 * found.n_params * found.tokens)
-        return found.objective, by_n - rate * (by_d + self._caps(found))
+        flops = np.repeat(self.flops, len(found) // len(self.flops))
+        rate = flops / (6.0 * found.n_params * found.tokens)
+        return by_n - rate * (by_d + self._caps(found))
 
     def _caps(self, found: Optima) -> np.ndarray:
         """What the caps on epochs cost as D grows, nats per unit of log D; [B]."""
@@ -228,73 +224,46 @@ def _slopes(laws: StackedLaws, x: Inputs, w: Array, h: Array) -> tuple[Array, Ar
     return jax.vmap(jax.grad(loss, argnums=(0, 1)))(*logs, dict(x), w, h)
 
 
-def _golden(value: _Value, grid: np.ndarray, losses: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Log N [B] of the minimum next to the best size of the grid (log N, [B, G]), from values."""
+def _bounded(value: _Value, grid: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Log N [B] of the minimum next to the best size of a grid (log N, [B, G]), from values."""
     found = []
-    for b, i in enumerate(best):
-        flops = value.flops[b : b + 1]
+    for flops, sizes, at in zip(value.flops, grid, losses.argmin(1), strict=True):
 
-        def objective(log_n: float, flops: np.ndarray = flops) -> float:
+        def objective(log_n: float, flops: float = flops) -> float:
             n = np.exp([log_n])
             return value.optima(n, value.tokens(n, flops))[0].objective
 
-        ends = grid[b, max(i - 1, 0)], grid[b, min(i + 1, grid.shape[1] - 1)]
-        end = minimize_scalar(objective, bounds=ends, method="bounded", options={"xatol": 1e-7})
-        found.append(end.x if end.fun < losses[b, i] else grid[b, i])
+        ends = sizes[max(at - 1, 0)], sizes[min(at + 1, len(sizes) - 1)]
+        end: Any = minimize_scalar(
+            objective, bounds=ends, method="bounded", options={"xatol": 1e-7}
+        )
+        found.append(end.x if end.fun < objective(sizes[at]) else sizes[at])
     return np.array(found)
 
 
-def _refine(value: _Value, grid: np.ndarray, losses: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Log N [B] of the minimum next to the best size of the grid (log N, [B, G]).
+def _zoom(value: _Value, grid: np.ndarray, losses: np.ndarray) -> np.ndarray:
+    """Log N [B] of the minimum next to the best size of a grid (log N, [B, G]).
 
-    Safeguarded false position on the slope. If the slope does not change sign although the
-    value rises, as between two minima, it halves the interval towards the lower value.
+    Finer and finer grids between the neighbors of the best size, or, once the slope changes its
+    sign between two sizes, between these.
     """
-    rows = np.arange(len(best))
-    middle = grid[rows, best]
-    _, slope = value.slope(middle)
-    falls = slope < 0  # the minimum lies at a larger size
-    other = np.clip(best + np.where(falls, 1, -1), 0, grid.shape[1] - 1)
-    far = grid[rows, other]
-    low, high = np.minimum(middle, far), np.maximum(middle, far)
-    _, far_slope = value.slope(far)
-    low_slope, high_slope = np.where(falls, slope, far_slope), np.where(falls, far_slope, slope)
-    reference = losses[rows, best]
-    last = np.zeros(len(best))
-    for step in range(_ROUNDS):
-        if np.all(high - low < _TOLERANCE):
-            break
-        x = _next(low, high, low_slope, high_slope, halve=step % 3 == 2)
-        at_x, slope = value.slope(x)
-        right = np.where(
-            falls, (slope >= 0) | (at_x > reference), (slope > 0) & (at_x <= reference)
-        )
-        low_slope, high_slope = _illinois(low_slope, high_slope, right, last)
-        low, low_slope = np.where(right, low, x), np.where(right, low_slope, slope)
-        high, high_slope = np.where(right, x, high), np.where(right, slope, high_slope)
-        last = np.where(right, 1.0, -1.0)
-    return _next(low, high, low_slope, high_slope, halve=False)
-
-
-def _next(
-    low: np.ndarray, high: np.ndarray, low_slope: np.ndarray, high_slope: np.ndarray, halve: bool
-) -> np.ndarray:
-    """The next point: where the chord of the slopes is 0, or the middle."""
-    middle = 0.5 * (low + high)
-    change = high_slope - low_slope
-    bracketed = (low_slope < 0) & (high_slope > 0)
-    chord = low - low_slope * (high - low) / np.where(change > 0, change, 1.0)
-    return np.where(bracketed & (not halve), np.clip(chord, low, high), middle)
-
-
-def _illinois(
-    low_slope: np.ndarray, high_slope: np.ndarray, right: np.ndarray, last: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Halves the slope of an end that stays twice, so that false position closes in on both."""
-    return (
-        np.where(right & (last > 0), 0.5 * low_slope, low_slope),
-        np.where(~right & (last < 0), 0.5 * high_slope, high_slope),
-    )
+    row = np.arange(len(grid))
+    best = losses.argmin(1)
+    low, high = grid[row, np.maximum(best - 1, 0)], grid[row, np.minimum(best + 1, _GRID - 1)]
+    share = np.linspace(0.0, 1.0, _FINER)
+    while np.max(high - low) > _TOLERANCE:
+        grid = low[:, None] * (1 - share) + high[:, None] * share
+        losses, found = value.on_grid(grid)
+        assert isinstance(found, Optima)
+        slopes = value.slopes(found).reshape(grid.shape)
+        best = losses.argmin(1)
+        left, right = np.maximum(best - 1, 0), np.minimum(best + 1, _FINER - 1)
+        turns = (slopes[:, :-1] < 0) & (slopes[:, 1:] >= 0)
+        turn = np.where(turns, losses[:, :-1], np.inf).argmin(1)
+        sure = turns.any(1)
+        low = grid[row, np.where(sure, turn, left)]
+        high = grid[row, np.where(sure, turn + 1, right)]
+    return 0.5 * (low + high)
 
 
 def _grid(value: _Value, sizes: tuple[float, float] | None) -> np.ndarray:
@@ -334,7 +303,7 @@ def _most_tokens(value: _Value) -> float:
     found = linprog(
         -np.eye(k + 1)[-1], table, np.array(right) / scale, total, [0.0], method="highs"
     )
-    return float(found.x[-1]) * scale if found.status == 0 else np.inf
+    return float(-found.fun) * scale if found.status == 0 else np.inf
 
 
 def _check(laws: FittedLaws, flops: Any, served: float, sizes: tuple[float, float] | None) -> None:

@@ -88,7 +88,7 @@ def solve(laws: StackedLaws, lanes: Lanes, tolerance: float = 1e-12) -> Solution
         numpy arrays with a leading axis L.
     """
     count, chunk = len(lanes.start), _chunk()
-    size = chunk if count > chunk else max(16, 1 << (count - 1).bit_length())
+    size = next((size for size in (16, 64) if count <= size), chunk)
     first = laws.law.parameters[0]
     refits = laws.params[first.name].ndim > 1 + (first.shape == "domain")
     lanes = jax.tree.map(np.asarray, lanes)

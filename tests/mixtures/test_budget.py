@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxmix.laws import ADDITIVE, ADDITIVE_FIXED_N, CHINCHILLA
-from jaxmix.mixtures import assume_repetition, frontier, optimize, plan_budget, with_unique
+from jaxmix.mixtures import Constraints, assume_repetition, frontier, optimize, plan_budget
 
 SCALING = {"E": 1.8172, "A": 482.0, "alpha": 0.3478, "B": 2085.0, "beta": 0.3658}
 FLOPS = np.array([1e19, 1e21, 1e23])
@@ -27,14 +27,17 @@ def plans(laws):
     return frontier(laws, FLOPS)
 
 
+STOCK = Constraints(available={"a": 5e9})
+
+
 @pytest.fixture(scope="module")
 def scarce(laws):
-    return assume_repetition(laws, {"a": 5e9})
+    return assume_repetition(laws)
 
 
 @pytest.fixture(scope="module")
 def scarce_plans(scarce):
-    return frontier(scarce, FLOPS)
+    return frontier(scarce, FLOPS, STOCK)
 
 
 def closed_form(flops):
@@ -56,7 +59,7 @@ def test_the_closed_form(plans):
 def test_the_mixture_and_the_loss_are_those_of_optimize(laws, plans):
     best = optimize(laws, plans[1].n_params, plans[1].tokens)
     assert plans[1].objective == pytest.approx(best.objective, rel=1e-12)
-    np.testing.assert_allclose(plans[1].optimum.weights, best.weights, atol=1e-6)
+    np.testing.assert_allclose(plans[1].optimum.h, best.h, atol=1e-6)
     assert plans[1].objective <= plans[1].losses.min()
 
 
@@ -85,10 +88,11 @@ def test_scarce_data_changes_the_plan_as_brute_force_does(scarce, scarce_plans, 
     assert plan.epochs["a"] > 4 and set(plan.epochs) == {"a"}
     assert plan.objective > fresh.objective
     n = plan.n_params * np.exp(np.linspace(-0.2, 0.2, 81))[:, None]
-    shares = np.clip(plan.optimum.weights[0] + np.linspace(-0.05, 0.05, 101), 0, 1)
+    shares = np.clip(plan.optimum.h[0] + np.linspace(-0.05, 0.05, 101), 0, 1)
     h = np.stack([shares, 1 - shares], -1)[None]
     d = plan.flops / (6 * n)
-    loss = np.mean([law.predict(dict(n_params=n, tokens=d, weights=h)) for law in scarce], 0)
+    x = {"n_params": n, "tokens": d, "weights": h, "unique": np.array([5e9, np.inf])}
+    loss = np.mean([law.predict(x) for law in scarce], 0)
     i, j = np.unravel_index(loss.argmin(), loss.shape)
     assert (i, j) == (40, 50)
     assert plan.objective <= loss.min() + 1e-12
@@ -96,10 +100,40 @@ def test_scarce_data_changes_the_plan_as_brute_force_does(scarce, scarce_plans, 
 
 def test_endless_data_is_the_plan_without_repetition(scarce, scarce_plans, plans):
     assert scarce_plans[0].n_params == pytest.approx(plans[0].n_params, rel=1e-6)
-    endless = frontier(with_unique(scarce, {}), FLOPS)
+    endless = frontier(scarce, FLOPS)
     for plan, expected in zip(endless, plans, strict=True):
         assert plan.objective == pytest.approx(expected.objective, rel=1e-12)
         assert plan.n_params == pytest.approx(expected.n_params, rel=1e-6) and not plan.epochs
+
+
+def value(laws, flops, n, limits):
+    """The least loss at a size, by optimize on its own."""
+    return optimize(laws, n, flops / (6 * n), limits).objective
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        Constraints(available={"a": 2e9}),  # at most 4 epochs, whatever the law
+        Constraints(available={"a": 2e9}, max_epochs=2, minimum={"a": 0.05}),
+        Constraints(groups={"a+b": 1.0}, guards={"a": 0.01}, reference={"a": 0.3, "b": 0.7}),
+    ],
+)
+def test_constraints_hold_at_every_size(laws, limits):
+    plan = plan_budget(laws, 1e21, limits, sizes=(1e8, 1e10))
+    caps = limits.caps()
+    assert not caps or plan.optimum.h[0] == pytest.approx(caps["a"] * 2e9 / plan.tokens, rel=1e-12)
+    best = value(laws, 1e21, plan.n_params, limits)
+    assert plan.objective == pytest.approx(best, rel=1e-12) and not plan.at_edge
+    for by in (0.999, 1.001):
+        assert plan.objective < value(laws, 1e21, by * plan.n_params, limits)
+
+
+def test_no_size_needs_more_tokens_than_there_are(laws):
+    limits = Constraints(available={"a": 1e9, "b": 2e9})
+    plan = plan_budget(laws, 1e21, limits)
+    assert plan.at_edge and plan.tokens == pytest.approx(4 * 3e9)
+    assert plan.epochs == pytest.approx({"a": 4, "b": 4})
 
 
 def test_the_edge_of_the_sizes_is_flagged(laws):
@@ -116,7 +150,7 @@ def test_the_edge_of_the_sizes_is_flagged(laws):
         ([1e21], {"inference_tokens": -1.0}, "inference_tokens must be"),
         ([1e21], {"sizes": (1e9, 1e8)}, "smallest and a larger"),
         ([1e18], {"sizes": (1e8, 1e9), "inference_tokens": 1e12}, "buy no training"),
-        ([1e21], {"minimum": {"c": 0.1}}, "unknown domain 'c'"),
+        ([1e21], {"constraints": Constraints(minimum={"c": 0.1})}, "unknown domain 'c'"),
     ],
 )
 def test_what_is_refused(laws, flops, options, message):
@@ -125,11 +159,11 @@ def test_what_is_refused(laws, flops, options, message):
 
 
 def test_laws_that_cannot_be_planned_with(laws, fit_of):
-    with pytest.raises(ValueError, match="does not look at both N and D"):
+    with pytest.raises(ValueError, match="does not read both N and D"):
         params = {"E": [1.0], "B": [10.0], "beta": [0.3], "C": [[1, 1]], "gamma": [[1, 1]]}
         frontier(fit_of(ADDITIVE_FIXED_N, params, "ab", "a"), [1e21])
     with pytest.raises(ValueError, match="without a mixture"):
         params = {name: [value] for name, value in SCALING.items()}
         frontier(fit_of(CHINCHILLA, params, "", "a", np.zeros((1, 0))), [1e21])
-    with pytest.raises(ValueError, match="at least one fitted law"):
+    with pytest.raises(ValueError, match="there is none"):
         frontier([], [1e21])
