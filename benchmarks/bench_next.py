@@ -36,13 +36,14 @@ import numpy as np
 from jaxmix.fitting import FittedLaw, fit, random_truth
 from jaxmix.fitting.simulate import true_laws
 from jaxmix.laws import ADDITIVE_FIXED_ND
-from jaxmix.mixtures import dirichlet_design, optimize_many, vertices
+from jaxmix.mixtures import dirichlet_design, optimize, optimize_many, vertices
 from jaxmix.mixtures.sequential.candidates import distance
 from jaxmix.mixtures.sequential.next_runs import CRITERIA, next_runs
 from jaxmix.runs import RunTable, read_runs
 
 LAW = ADDITIVE_FIXED_ND
 N, D, NOISE = 1e8, 1e9, 0.003
+BUDGET: dict[str, Any] = {"n_params": N, "tokens": D}
 GOAL = 0.01  # share of the gain over the uniform mixture that may be lost
 REGMIX = "regmix_1M_train512_test256.csv"
 TARGETS = ("pile_cc", "github", "wikipedia_en", "arxiv", "stackexchange", "hackernews")
@@ -108,10 +109,8 @@ class Race:
         """Adds a batch to every study by its criterion."""
         for i, (study, law) in enumerate(zip(self.studies, laws, strict=True)):
             batch = next_runs(
-                [law],
+                optimize([law], N, D),
                 table,
-                n_params=N,
-                tokens=D,
                 sizes=[(N, D)],
                 count=self.plan.batch,
                 criterion=study[1],
@@ -154,17 +153,21 @@ def simulated(k: int, truths: int, plan: Plan) -> dict[str, Any]:
     true = true_laws(LAW, dict(zip(names, drawn, strict=True)), targets=names, **shape)
     rng = np.random.default_rng(3)
     losses = {
-        f.target: f.predict(N, D, pool) * np.exp(NOISE * rng.standard_normal(len(pool)))
+        f.target: f.predict(BUDGET | {"weights": pool})
+        * np.exp(NOISE * rng.standard_normal(len(pool)))
         for f in true
     }
     best = optimize_many(true, N, D, target_weights=np.eye(truths))
-    even = np.array([f.predict(N, D, np.full(k, 1 / k)) for f in true])
+    even = np.array([f.predict(BUDGET | {"weights": np.full(k, 1 / k)}) for f in true])
     gain = np.maximum(even - best.objective, NOISE * even)
 
     def judge(laws: Any) -> np.ndarray:
-        weights = optimize_many(laws, N, D, target_weights=np.eye(len(laws))).weights
+        weights = optimize_many(laws, N, D, target_weights=np.eye(len(laws))).h
         which = np.repeat(np.arange(truths), len(CRITERIA))
-        found = [float(true[w].predict(N, D, h)) for w, h in zip(which, weights, strict=True)]
+        found = [
+            float(true[w].predict(BUDGET | {"weights": h}))
+            for w, h in zip(which, weights, strict=True)
+        ]
         return (np.array(found) - best.objective[which]) / gain[which]
 
     return _summary(race(domains, pool, losses, plan, judge), plan, GOAL)
@@ -182,7 +185,7 @@ def published(plan: Plan) -> dict[str, Any]:
         out = []
         for i, law in enumerate(laws):
             t = i // len(CRITERIA)
-            pick = int(np.argmin(law.predict(N, D, test.weights)))
+            pick = int(np.argmin(law.predict(BUDGET | {"weights": test.weights})))
             out.append((seen[t, pick] - best[t]) / (mean[t] - best[t]))
         return np.array(out)
 

@@ -31,11 +31,14 @@ from jaxmix.fitting import bootstrap, fit, random_truth
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.simulate import simulate_laws, true_laws
 from jaxmix.laws import get_law
-from jaxmix.mixtures import dirichlet_design, optimize, trust
+from jaxmix.mixtures import dirichlet_design, optimize
 from jaxmix.runs import RunTable, read_runs
 
 SIZES, TOKENS = (1e7, 3e7, 9e7, 2.7e8), (2e9, 6e9, 2e10)
-INSIDE, BEYOND = (9e7, 6e9), (2.7e9, 1e11)
+BUDGETS = {
+    "within": {"n_params": 9e7, "tokens": 6e9},
+    "beyond": {"n_params": 2.7e9, "tokens": 1e11},
+}
 LEVEL = 0.9
 
 
@@ -104,12 +107,12 @@ def measure(kind: Kind, studies: int, resamples: int, seed: int) -> dict[str, ob
     ensemble = bootstrap(laws, table, resamples=resamples, cluster="mixture")
     unseen = dirichlet_design(kind.k, 20, seed=seed + 2, minimum=0.02)
     row: dict[str, object] = {"study": kind.name}
-    for place, budget in (("within", INSIDE), ("beyond", BEYOND)):
-        true = np.stack([t.predict(*budget, unseen) for t in truths])
-        found = ensemble.predict(*budget, unseen, level=LEVEL)
-        row[f"loss, {place}"] = float(np.mean(within(found, true)))
+    for place, budget in BUDGETS.items():
+        x = budget | {"weights": unseen}
+        true = np.stack([t.predict(x) for t in truths])
+        row[f"loss, {place}"] = float(np.mean(within(ensemble.predict(x, level=LEVEL), true)))
     row["parameters"] = _parameters(ensemble, truths) if kind.law == kind.truth else float("nan")
-    for place, budget in (("within", INSIDE), ("beyond", BEYOND)):
+    for place, budget in BUDGETS.items():
         found = [_proposal(ensemble.only(t.target), t, budget) for t in truths]
         means = {name: [f[name] for f in found] for name in found[0]}
         for name in ("gain", "set", "weights", "loss at h*"):
@@ -122,24 +125,22 @@ def measure(kind: Kind, studies: int, resamples: int, seed: int) -> dict[str, ob
 
 
 def _parameters(ensemble, truths) -> float:
-    intervals, hits = ensemble.parameter_intervals(LEVEL), []
-    for t in truths:
-        true = np.concatenate([np.atleast_1d(t.params[p.name]) for p in t.law.parameters])
-        hits += [within(i, x) for i, x in zip(intervals[t.target].values(), true, strict=True)]
-    return float(np.mean(hits))
+    intervals = ensemble.parameter_intervals(LEVEL)
+    pairs = ((intervals[t.target][name], x) for t in truths for name, x in t.labelled.items())
+    return float(np.mean([within(i, x) for i, x in pairs]))
 
 
 def _proposal(ensemble, truth: FittedLaw, budget) -> dict[str, float]:
-    found = trust(ensemble, *budget, level=LEVEL)
-    h, uniform = found.optimum.weights, np.full(len(truth.domains), 1 / len(truth.domains))
-    at = float(truth.predict(*budget, h))
-    true, gain = float(truth.predict(*budget, uniform)) - at, found.gains[0]
-    best = optimize([truth], *budget).weights
-    sides = [within(i, x, 1e-6) for i, x in zip(found.intervals.values(), best, strict=True)]
+    found = optimize(ensemble.laws, **budget).uncertainty(ensemble, level=LEVEL)
+    h, uniform = found.optimum.h, np.full(len(truth.domains), 1 / len(truth.domains))
+    at, plain = (float(truth.predict(budget | {"weights": x})) for x in (h, uniform))
+    true, gain = plain - at, found.gains[0]
+    best = optimize([truth], **budget).h
+    ends = [within(i, x, 1e-6) for i, x in zip(found.intervals.values(), best, strict=True)]
     return {
         "gain": bool(within(gain, true, 1e-9)),
         "set": bool(found.contains(best)),
-        "weights": float(np.mean(sides)),
+        "weights": float(np.mean(ends)),
         "loss at h*": bool(within(found.objective, at)),
         "optimism": gain.predicted - true,
         "corrected": gain.corrected - true,
@@ -158,8 +159,8 @@ def speed(resamples: int = 1000, probes: int = 24) -> None:
     start = time.perf_counter()
     bootstrap(laws, runs, resamples=resamples)
     seconds = time.perf_counter() - start
-    elsewhere = bootstrap(laws, runs, resamples=50, probes=probes).search_check
-    print(f"{resamples} refits: {seconds:.1f} s; {elsewhere}")
+    check = bootstrap(laws, runs, resamples=50, probes=probes).search_check
+    print(f"{resamples} refits: {seconds:.1f} s; {check}")
 
 
 def main() -> None:
