@@ -20,7 +20,6 @@ from jaxmix.fitting import (
 )
 from jaxmix.fitting.scores import unscored
 from jaxmix.fitting.uncertainty.clusters import FEWEST, default_cluster, run_labels
-from jaxmix.laws import get_law
 from jaxmix.mixtures import (
     DomainEffects,
     Optimum,
@@ -90,35 +89,23 @@ class Report:
     notes: tuple[str, ...] = ()
 
     @property
-    def domains(self) -> tuple[str, ...]:
-        """Bare names of the k training domains."""
-        return self.laws.domains
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Bare names of the m targets."""
-        return self.laws.targets
-
-    @property
     def target_weights(self) -> dict[str, float]:
         """Of the weighted loss by target; equal if there is no optimum."""
-        even = dict.fromkeys(self.targets, 1 / len(self.targets))
+        even = dict.fromkeys(self.laws.targets, 1 / len(self.laws))
         return self.optimum.target_weights if self.optimum else even
 
     @property
     def mixtures(self) -> np.ndarray:
         """Mixtures of the rows, [p, k]; zeros if the law does not read them."""
-        x = read_inputs(self.rows.table, self.laws.law, self.domains)
-        return x.get("weights", np.zeros((len(self.rows.table), len(self.domains))))
+        x = read_inputs(self.rows.table, self.laws.law, self.laws.domains)
+        return x.get("weights", np.zeros((len(self.rows.table), len(self.laws.domains))))
 
     @property
     def observed(self) -> np.ndarray:
         """Losses of the rows, [m, p]; NaN if missing."""
-        table = self.rows.table
-        missing = np.full(len(table), np.nan)
-        return np.stack(
-            [table.losses([t])[0] if t in table.targets else missing for t in self.targets]
-        )
+        table, missing = self.rows.table, np.full(len(self.rows.table), np.nan)
+        held = [table.losses([t])[0] if t in table.targets else missing for t in self.laws.targets]
+        return np.stack(held)
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -164,17 +151,14 @@ def make_report(
     progress: Progress | None = None,
 ) -> Report:
     """Computes what a report says; arguments and errors as for ``write_report``."""
-    best = optimum if isinstance(optimum, Optimum) else None
+    best, rows = optimum if isinstance(optimum, Optimum) else None, mark_rows(runs, where)
     laws = best.laws if best else _without_mixture(optimum)  # type: ignore[arg-type]
-    rows = mark_rows(runs, where)
     unscored(laws, rows.table)
-    _check_comparison(rows, compare_laws)
     if uncertainty and uncertainty.optimum is not best:
         raise JaxmixError("the uncertainty is that of another optimum; give optimum.uncertainty()")
-    largest = (min(getattr(f.data, name)[1] for f in laws) for name in ("n_params", "tokens"))
     budget = (best.n_params, best.tokens) if best else (n_params, tokens)
+    largest = (min(getattr(f.data, name)[1] for f in laws) for name in ("n_params", "tokens"))
     n, d = (float(given or most) for given, most in zip(budget, largest, strict=True))
-    held_out = rows.held_out
     report = Report(
         laws=laws,
         rows=rows,
@@ -186,23 +170,19 @@ def make_report(
         ensemble=uncertainty.ensemble if uncertainty else ensemble,
         predicted=laws.predict(rows.table).to_numpy().T,
         fitted_scores=_scores(laws, rows.used),
-        held_out_scores=_scores(laws, held_out) if held_out else {},
+        held_out_scores=_scores(laws, rows.held_out),
         provenance=dict(provenance or {}),
+        comparison=_compare(laws, rows.used, compare_laws, seed, progress),
         notes=rows.notes,
     )
     report = _with_baselines(report, baselines)
     if report.ensemble is None:
         report = _with_refits(report, resamples, weighting, seed, progress)
-    report = _with_mixtures(report)
-    return replace(report, comparison=_compare(report, compare_laws, seed, progress))
+    return _with_mixtures(report)
 
 
 def _without_mixture(laws: Sequence[FittedLaw]) -> FittedLaws:
-    """Fits of a law that has no optimum.
-
-    Raises:
-        JaxmixError: it has one.
-    """
+    """Fits of a law that does not read the mixture; raises JaxmixError for others."""
     laws = laws if isinstance(laws, FittedLaws) else FittedLaws(laws)
     if laws.law.reads("weights") and laws.domains:
         raise JaxmixError(
@@ -212,8 +192,8 @@ def _without_mixture(laws: Sequence[FittedLaw]) -> FittedLaws:
     return laws
 
 
-def _scores(laws: FittedLaws, table: RunTable) -> dict[str, Score]:
-    return score([f for f in laws if f.target in table.targets], table)
+def _scores(laws: FittedLaws, table: RunTable | None) -> dict[str, Score]:
+    return score([f for f in laws if f.target in table.targets], table) if table else {}
 
 
 def _with_baselines(report: Report, given: Baselines | None) -> Report:
@@ -225,7 +205,7 @@ def _with_baselines(report: Report, given: Baselines | None) -> Report:
     if sure:
         found = {g.baseline: g.mixture for g in sure.gains}
     else:
-        found = check_baselines(given, report.domains)
+        found = check_baselines(given, report.laws.domains)
         if given is None and run and np.abs(run.weights - found["uniform"]).max() > 1e-6:
             found[BEST_RUN] = run.weights
     return replace(report, best_run=run, baselines=found)
@@ -267,50 +247,44 @@ def _with_mixtures(report: Report) -> Report:
     if best is None:
         return report
     if sure is None and ensemble is not None:
-        named = {
-            name: dict(zip(report.domains, h.tolist(), strict=True))
-            for name, h in report.baselines.items()
-        }
+        given = report.baselines.items()
+        named = {name: dict(zip(best.domains, h.tolist(), strict=True)) for name, h in given}
         sure = best.uncertainty(ensemble, baselines=named, level=report.level)
     # At the middle of the mixtures that were run, where every domain has some weight.
     run = report.laws[0].data.mixtures
-    middle = run.mean(0) if len(run) else np.full(len(report.domains), 1 / len(report.domains))
+    middle = run.mean(0) if len(run) else np.full_like(best.h, 1 / len(best.h))
     x = best.inputs | {"weights": middle}
     effects = domain_effects(report.laws, x, ensemble=ensemble, level=report.level)
-    report = replace(report, uncertainty=sure, effects=effects)
-    return _with_path(report, best)
+    return _with_path(replace(report, uncertainty=sure, effects=effects), best)
 
 
 def _with_path(report: Report, best: Optimum) -> Report:
     """Optima from the smallest size to far beyond the largest, for what the proposal was asked."""
-    low, high = (float(end(report.rows.table.n_params)) for end in (np.min, np.max))
-    high = max(_BEYOND * high, best.n_params if np.isfinite(best.n_params) else 0.0)
-    seen = min(f.data.n_params[1] for f in report.laws)
+    run, seen = report.rows.table.n_params, min(f.data.n_params[1] for f in report.laws)
+    high = max(_BEYOND * run.max(), best.n_params if np.isfinite(best.n_params) else 0.0)
     simple = best.constraints.bounds_only(best.domains) and not (best.pull or best.worst_case)
-    sizes = np.unique([*np.geomspace(low, high, _SIZES if simple else _FEW_SIZES), seen])
+    sizes = np.unique([*np.geomspace(run.min(), high, _SIZES if simple else _FEW_SIZES), seen])
     ratio = best.tokens / best.n_params
     tokens = np.where(np.isfinite(ratio) and ratio > 0, sizes * ratio, best.tokens)
-    known = np.array([_meetable(best, n, d) for n, d in zip(sizes, tokens, strict=True)])
+    met = np.array([_meetable(best, n, d) for n, d in zip(sizes, tokens, strict=True)])
+    sizes, tokens, left = sizes[met], tokens[met], int((~met).sum())
     options = {"constraints": best.constraints, "target_weights": best.w, "at": _others(best)}
-    if simple:
-        path = tuple(optimize_many(best.laws, sizes[known], tokens[known], **options))
+    if simple and met.any():
+        path = tuple(optimize_many(best.laws, sizes, tokens, **options))
     else:
         options |= {"worst_case": best.worst_case, "pull": best.pull}
-        budgets = zip(sizes[known].tolist(), tokens[known].tolist(), strict=True)
-        path = tuple(optimize(best.laws, n, d, **options) for n, d in budgets)
-    left = int((~known).sum())
+        path = tuple(optimize(best.laws, *x, **options) for x in zip(sizes, tokens, strict=True))
     note = f"the path over sizes leaves {left} out: no mixture is known to meet the limits there"
     return replace(report, path=path, notes=(*report.notes, *([note] if left else [])))
 
 
 def _meetable(best: Optimum, n_params: float, tokens: float) -> bool:
     """Whether a mixture is known to meet the constraints at another budget."""
-    given = best.constraints
+    x, given = best.inputs | {"n_params": n_params, "tokens": tokens}, best.constraints
     if not given.guards and given.kl_max is None:
-        return find_clash(rows_of(best, tokens)) is None
+        return find_clash(rows_of(best, x)) is None
     mixtures = best.h, given.mixture("reference", best.domains)
-    budget = {"n_params": n_params, "tokens": tokens}
-    return any(not broken_limits(best, h, best.inputs | budget) for h in mixtures)
+    return any(not broken_limits(best, h, x) for h in mixtures)
 
 
 def _others(best: Optimum) -> dict[str, Any]:
@@ -322,32 +296,13 @@ def _others(best: Optimum) -> dict[str, Any]:
     }
 
 
-def _check_comparison(rows: FittedRows, others: Sequence[str]) -> None:
-    """Raises JaxmixError for laws that cannot be compared, before anything is refitted."""
-    for name in others:
-        get_law(name)
-    if others and np.ptp(rows.used.n_params) == 0:
-        raise JaxmixError(
-            f"{rows.used.source}: laws are compared by how they predict the largest size from the "
-            "others, and the rows fitted have one size; compare no laws"
-        )
-
-
 def _compare(
-    report: Report, others: Sequence[str], seed: int, progress: Progress | None
+    laws: FittedLaws, rows: RunTable, others: Sequence[str], seed: int, progress: Progress | None
 ) -> tuple[Comparison, float] | None:
     """Laws fitted on all sizes but the largest and scored on that one."""
     if not others:
         return None
-    table, largest = report.rows.used, float(report.rows.used.n_params.max())
-    found = compare(
-        table,
-        others,
-        f"n_params < {largest!r}",
-        f"n_params == {largest!r}",
-        targets=report.targets,
-        restarts=_COMPARE_RESTARTS,
-        seed=seed,
-        progress=progress,
-    )
-    return found, largest
+    largest = float(rows.n_params.max())
+    sizes = f"n_params < {largest!r}", f"n_params == {largest!r}"
+    options = {"restarts": _COMPARE_RESTARTS, "seed": seed, "progress": progress}
+    return compare(rows, others, *sizes, targets=laws.targets, **options), largest

@@ -95,7 +95,7 @@ def _origin(optimum: Optimum) -> dict[str, str]:
         "law": optimum.laws.law.name,
         "budget": f"N = {optimum.n_params:g}, D = {optimum.tokens:g}",
         "targets": ", ".join(f"{t} {w:.4g}" for t, w in optimum.target_weights.items()),
-        "constraints": "; ".join(limit.text for limit in limits(optimum)),
+        "constraints": "; ".join(limits(optimum)),
     }
     return {name: value for name, value in found.items() if value}
 

@@ -64,11 +64,10 @@ def _how_sure(report: Report) -> list[str]:
         f"({level} interval {loss(low)} to {loss(high)})."
     ]
     for g in sure.gains:
-        over = g.baseline if "mixture" in g.baseline else f"{g.baseline} mixture"
         said.append(
-            f"Over the {over} the laws promise {number(g.predicted, 3)} nats; less their optimism "
-            f"{number(g.corrected, 3)} ({number(g.low, 3)} to {number(g.high, 3)}), and it is "
-            f"better with probability {_chance(g.probability)}."
+            f"Over the {mixture_name(g.baseline)} the laws promise {number(g.predicted, 3)} nats; "
+            f"less their optimism {number(g.corrected, 3)} ({number(g.low, 3)} to "
+            f"{number(g.high, 3)}), and it is better with probability {_chance(g.probability)}."
         )
     said += best_measured(report)
     widest = max(sure.intervals, key=lambda d: sure.intervals[d].high - sure.intervals[d].low)
@@ -78,6 +77,15 @@ def _how_sure(report: Report) -> list[str]:
         f"{percent(edge.high)}."
     )
     return said
+
+
+def mixture_name(baseline: str) -> str:
+    """A baseline in a sentence.
+
+    >>> mixture_name("uniform"), mixture_name("best mixture that was run")
+    ('uniform mixture', 'best mixture that was run')
+    """
+    return baseline if "mixture" in baseline else f"{baseline} mixture"
 
 
 def _chance(probability: float) -> str:

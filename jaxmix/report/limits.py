@@ -1,125 +1,94 @@
-"""The constraints of an optimum for readers: in words, with their prices, and for the page."""
+"""The constraints of an optimum for readers and for the page: what binds, and what breaks them."""
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from jaxmix.laws import Inputs
 from jaxmix.mixtures import Optimum, kl
 from jaxmix.mixtures.polytope import Row
+from jaxmix.mixtures.solve.problem import problem_of
 from jaxmix.report.markup import size
 
 _MET = 1e-6  # a limit missed by less is met
 
 
-class Limit(NamedTuple):
-    """One constraint: as typed, in words, and in words with what it costs if it binds."""
-
-    label: str
-    text: str
-    sentence: str
-
-
-def limits(optimum: Optimum) -> list[Limit]:
-    """What an optimum had to meet."""
-    given = optimum.constraints
-    texts = {row.label: _text(optimum, row) for row in rows_of(optimum, optimum.tokens)}
-    if optimum.laws.law.reads("unique"):
-        for name, stock in given.available.items():
-            text = f"{name} has {size(stock)} tokens, and the law counts what repetition costs"
-            texts[f"available {name}"] = text
-    for target, more in given.guards.items():
-        text = f"loss of {target} at most {more:g} nats above that of the reference mixture"
-        texts[_guard(target, more)] = text
-    if given.kl_max is not None:
-        text = f"KL divergence from the prior mixture at most {given.kl_max:g} nats"
-        texts[_divergence(given.kl_max)] = text
-    if optimum.pull:
-        texts["pull"] = (
-            f"a pull to the prior mixture of {optimum.pull:g} nats per nat of divergence"
-        )
-    return [Limit(label, text, text + _price(optimum, label)) for label, text in texts.items()]
-
-
-def _price(optimum: Optimum, label: str) -> str:
-    if label not in optimum.active:
-        return ""
-    worth = optimum.worth[label]
-    return f" (binding: {worth})" if worth else " (binding)"
-
-
-def rows_of(optimum: Optimum, tokens: float) -> tuple[Row, ...]:
-    """The linear constraints of an optimum at some D."""
-    given = optimum.constraints
-    return given.rows(
-        optimum.domains,
-        tokens,
-        reads_unique=optimum.laws.law.reads("unique"),
-        use_prior=bool(optimum.pull) or given.kl_max is not None,
-    )
-
-
-def _text(optimum: Optimum, row: Row) -> str:
-    if row.kind == "epochs":
-        stock = optimum.constraints.available[row.name]
-        return f"{row.name} at most {row.bound / row.per_epoch:g} epochs of {size(stock)} tokens"
-    words = {"minimum": "at least", "maximum": "at most", "pin": "exactly"}
-    share = f"{100 * abs(row.bound):.6g}%"
-    return f"{row.name} {words[row.kind]} {share}" if row.kind in words else row.label
-
-
-def broken_limits(optimum: Optimum, h: np.ndarray, x: Inputs | None = None) -> list[str]:
-    """Labels of the constraints that another mixture does not meet.
+def rows_of(optimum: Optimum, x: Inputs | None = None) -> list[Row]:
+    """The constraints of an optimum: linear rows, guardrails and KL.
 
     Args:
         optimum: whose constraints they are.
-        h: [k] the other mixture.
         x: inputs of another budget; None for that of the optimum.
     """
-    given, x = optimum.constraints, optimum.inputs if x is None else x
-    rows = rows_of(optimum, float(x["tokens"]))
-    found = [row.label for row in rows if row.slope @ h > row.bound + _MET]
-    reference, prior = (given.mixture(name, optimum.domains) for name in ("reference", "prior"))
-    for target, more in given.guards.items():
-        at, base = (optimum.laws[target].predict({**x, "weights": mix}) for mix in (h, reference))
-        found += [_guard(target, more)] if at > base + more + _MET else []
-    if given.kl_max is not None and kl(h, prior) > given.kl_max + _MET:
-        found.append(_divergence(given.kl_max))
-    return list(dict.fromkeys(found))
+    given = optimum.constraints
+    problem = replace(problem_of(optimum), x=dict(x or optimum.inputs))
+    linear = given.rows(
+        optimum.domains,
+        float(problem.x["tokens"]),
+        reads_unique=optimum.laws.law.reads("unique"),
+        use_prior=bool(optimum.pull) or given.kl_max is not None,
+    )
+    curved = problem.program(optimum.laws.stacked).rows
+    rows = [*linear, *(row for row in curved if row.kind in ("guard", "kl"))]
+    return list({(row.label, *row.slope): row for row in rows}.values())
 
 
-def _guard(target: str, more: float) -> str:
-    return f"{target}<=reference+{more:g}"
+def limits(optimum: Optimum) -> dict[str, str]:
+    """What an optimum had to meet: by its label a sentence, with what it costs if it binds."""
+    stock = optimum.constraints.available
+    found = {row.label: row.label for row in rows_of(optimum)}
+    for row in rows_of(optimum):
+        if row.kind == "epochs":
+            found[row.label] += f" of {size(stock[row.name])} tokens"
+        if row.label in optimum.active:
+            worth = optimum.worth[row.label]
+            found[row.label] += f" (binding: {worth})" if worth else " (binding)"
+    if optimum.laws.law.reads("unique"):
+        for name, tokens in stock.items():
+            text = f"{name}: {size(tokens)} tokens"
+            found[text] = f"{text}, whose repetition the law prices"
+    if optimum.pull:
+        found["pull"] = f"a pull of {optimum.pull:g} nats per nat of divergence from the prior"
+    return found
 
 
-def _divergence(most: float) -> str:
-    return f"KL<={most:g}"
+def broken_limits(optimum: Optimum, h: np.ndarray, x: Inputs | None = None) -> list[str]:
+    """Labels of the constraints that another mixture [k] does not meet; ``x`` as in ``rows_of``."""
+    losses = optimum.laws.predict({**(x or optimum.inputs), "weights": h}).to_numpy()[0]
+    values = np.append(losses, kl(h, optimum.constraints.mixture("prior", optimum.domains)))
+
+    def value(row: Row) -> float:
+        return float(row.slope @ h if row.losses is None else values[row.losses > 0].sum())
+
+    rows = [row for row in rows_of(optimum, x) if value(row) > row.bound + _MET]
+    return list(dict.fromkeys(row.label for row in rows))
 
 
 def page_limits(optimum: Optimum) -> dict[str, Any] | None:
-    """What assets/simplex.js needs to obey the same; None if there is nothing."""
-    if not limits(optimum):
+    """What assets/simplex.js needs to obey the same; None if there is nothing to obey."""
+    given, rows, names = optimum.constraints, rows_of(optimum), optimum.domains
+    if not (rows or optimum.pull):
         return None
-    given, names = optimum.constraints, optimum.domains
-    rows = [
-        {
-            "label": row.label,
-            "slope": row.slope,
-            "bound": row.bound,
-            "stock": row.bound * optimum.tokens if row.kind == "epochs" else None,
-        }
-        for row in rows_of(optimum, optimum.tokens)
-    ]
-    guards = [
-        {"label": _guard(target, more), "target": target, "allowed": more}
-        for target, more in given.guards.items()
-    ]
     return {
-        "rows": rows,
-        "guards": guards,
+        "rows": [
+            {
+                "label": row.label,
+                "slope": row.slope,
+                "bound": row.bound,
+                "stock": row.bound * optimum.tokens if row.kind == "epochs" else None,
+            }
+            for row in rows
+            if row.losses is None
+        ],
+        "guards": [
+            {"label": row.label, "target": row.name, "allowed": given.guards[row.name]}
+            for row in rows
+            if row.kind == "guard"
+        ],
         "reference": given.mixture("reference", names),
         "prior": given.mixture("prior", names),
         "klMax": given.kl_max,
-        "klLabel": "" if given.kl_max is None else _divergence(given.kl_max),
+        "klLabel": f"KL<={given.kl_max:g}" if given.kl_max else "",
         "pull": optimum.pull,
     }

@@ -33,13 +33,13 @@ def model(report: Report) -> dict[str, Any] | None:
     """The laws in full precision; None if the page cannot compute them."""
     if why_no_sliders(report):
         return None
-    laws, best, k = report.laws, report.optimum, len(report.domains)
+    laws, best, k = report.laws, report.optimum, len(report.laws.domains)
     convex = best is None or best.proven
     count = 1 if convex else max(8, k + 4)
     return {
         "law": laws.law.name,
         "uses": laws.inputs,
-        "domains": report.domains,
+        "domains": report.laws.domains,
         "convex": convex,
         "starts": make_starts(np.zeros(k), np.ones(k), count, 0) if k else np.zeros((1, 0)),
         "targets": [{"name": f.target, "params": {**f.params, **_own(f.own_domain)}} for f in laws],
@@ -64,7 +64,7 @@ def _own(index: int | None) -> dict[str, int]:
 def hull_points(report: Report) -> np.ndarray:
     """The distinct mixtures of the first target, or none where there are too many."""
     mixtures = report.laws[0].data.mixtures
-    return mixtures if len(mixtures) <= _MOST_HULL else np.zeros((0, len(report.domains)))
+    return mixtures if len(mixtures) <= _MOST_HULL else np.zeros((0, len(report.laws.domains)))
 
 
 def rows(report: Report) -> dict[str, Any]:
@@ -127,8 +127,8 @@ def path(report: Report) -> dict[str, Any] | None:
 def payload(report: Report) -> dict[str, str]:
     """JSON by the id of the script element that holds it."""
     drawn = {
-        "domains": report.domains,
-        "targets": report.targets,
+        "domains": report.laws.domains,
+        "targets": report.laws.targets,
         "rows": rows(report),
         "proposal": proposal(report),
         "path": path(report),

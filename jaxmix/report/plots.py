@@ -1,7 +1,5 @@
 """Figures as files, for papers and slides: PNG, SVG or PDF by the suffix of the path."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +12,7 @@ from matplotlib.figure import Figure
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting import FittedLaws
-from jaxmix.mixtures import Constraints, DomainEffects, Plan, optimize_many
-from jaxmix.mixtures.uncertainty import Uncertainty
+from jaxmix.mixtures import Constraints, DomainEffects, Plan, Uncertainty, optimize_many
 from jaxmix.report.contents import Report
 from jaxmix.report.payload import ternary_grid
 from jaxmix.runs import RunTable
@@ -24,10 +21,10 @@ PathLike = str | os.PathLike[str]
 
 # Okabe and Ito's colors, which all eyes tell apart.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-_FITTED, _HELD = COLORS[0], COLORS[1]
 _STYLES = ("-", "--", ":", "-.")
 _LONGEST = 28  # characters of a name
 _SPAN = 0.35  # of the range of the optima's losses (or of the loss): how far up a curve is drawn
+_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])  # of a simplex
 
 
 def save(figure: Figure, path: PathLike, **options: Any) -> None:
@@ -37,6 +34,14 @@ def save(figure: Figure, path: PathLike, **options: Any) -> None:
     FigureCanvasAgg(figure)
     figure.savefig(beside, **{"dpi": 150, **options})
     os.replace(beside, path)
+
+
+def _figure(panels: int, width: float, height: float, columns: int = 8) -> tuple[Figure, Any]:
+    """A figure and its axes [panels]; width and height are those of a panel, inches."""
+    columns = min(panels, columns)
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(panels)]
 
 
 def plot_observed_predicted(
@@ -49,31 +54,21 @@ def plot_observed_predicted(
         tables: rows by what the legend calls them, such as "fitted" and "larger size".
         path: file to write.
     """
-    figure, panels = _panels(len(laws))
+    figure, panels = _figure(len(laws), 4.4, 4.2)
     for axes, (title, fits) in zip(panels, laws.items(), strict=True):
         for color, (name, table) in zip(COLORS, tables.items(), strict=False):
-            seen, found = _mean_losses(fits, table)
-            error = 100 * np.mean(np.abs(found - seen) / seen)
-            axes.scatter(seen, found, s=14, alpha=0.7, color=color, label=f"{name}: {error:.2f}%")
-        low, high = min(axes.get_xlim()), max(axes.get_xlim())
-        axes.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=0)
+            losses = table.losses(fits.targets).T  # [p, m]
+            whole = np.isfinite(losses).all(1)
+            seen = losses[whole].mean(1)
+            said = fits.predict(table).to_numpy()[whole].mean(1)
+            error = 100 * np.mean(np.abs(said - seen) / seen)
+            axes.scatter(seen, said, s=14, alpha=0.7, color=color, label=f"{name}: {error:.2f}%")
+        ends = [min(axes.get_xlim()), max(axes.get_xlim())]
+        axes.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
         axes.set(title=f"{title} law", xlabel="observed mean loss, nats per token")
         axes.legend(frameon=False, title="mean relative error of the mean")
     panels[0].set_ylabel("predicted mean loss, nats per token")
     save(figure, path)
-
-
-def _panels(count: int, width: float = 4.4) -> tuple[Figure, list[Axes]]:
-    """A figure with panels side by side."""
-    figure = Figure(figsize=(width * count, 4.2), layout="constrained")
-    return figure, [figure.add_subplot(1, count, i + 1) for i in range(count)]
-
-
-def _mean_losses(fits: FittedLaws, table: RunTable) -> tuple[np.ndarray, np.ndarray]:
-    """Observed and predicted losses averaged over targets, of the rows that have all of them."""
-    seen = table.losses(fits.targets).T  # [p, m]
-    whole = np.isfinite(seen).all(1)
-    return seen[whole].mean(1), fits.predict(table).to_numpy()[whole].mean(1)
 
 
 def plot_optimum_over_scale(
@@ -94,27 +89,22 @@ def plot_optimum_over_scale(
         target_weights: of the objective; None weighs all targets equally.
         constraints: on the mixture, as for ``optimize_many``.
     """
-    figure, panels = _panels(len(laws))
+    figure, panels = _figure(len(laws), 4.4, 4.2)
     for axes, (title, fits) in zip(panels, laws.items(), strict=True):
-        found = optimize_many(
-            fits, list(n_params), tokens, constraints, target_weights=target_weights
-        )
-        _plot_weights(axes, n_params, found.h, found.domains, ms=3)
+        sizes = list(n_params)
+        found = optimize_many(fits, sizes, tokens, constraints, target_weights=target_weights)
+        _plot_weights(axes, sizes, found.h, found.domains)
         axes.set(title=f"{title} law, D = {tokens:.3g}", xlabel="parameters N", xscale="log")
     panels[0].set_ylabel("optimal weight")
-    lines = panels[-1].get_legend_handles_labels()
-    figure.legend(*lines, loc="outside right upper", frameon=False)
+    figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     save(figure, path)
 
 
-def _plot_weights(
-    axes: Axes, x: Sequence[float], h: np.ndarray, domains: Sequence[str], ms: float
-) -> None:
+def _plot_weights(axes: Axes, x: Sequence[float], h: np.ndarray, domains: Sequence[str]) -> None:
     """Weights [B, k] over x, one line per domain."""
     for i, (domain, weights) in enumerate(zip(domains, h.T, strict=True)):
-        style = _STYLES[i // len(COLORS) % len(_STYLES)]
-        color = COLORS[i % len(COLORS)]
-        axes.plot(x, weights, style, color=color, marker="o", ms=ms, label=domain)
+        style, color = _STYLES[i // len(COLORS) % len(_STYLES)], COLORS[i % len(COLORS)]
+        axes.plot(x, weights, style, color=color, marker="o", ms=3.5, label=domain)
     axes.set_ylim(0, 1.08 * float(h.max()))
 
 
@@ -135,7 +125,7 @@ def plot_frontier(plans: Sequence[Plan], path: PathLike) -> None:
     if not plans:
         raise JaxmixError("a frontier needs at least one plan to draw")
     plans = sorted(plans, key=lambda plan: plan.flops)
-    figure, panels = _panels(3 if len(plans) > 1 else 1, 5.0)
+    figure, panels = _figure(3 if len(plans) > 1 else 1, 5.0, 4.2)
     _plot_isoflops(panels[0], plans)
     if len(plans) > 1:
         flops = [plan.flops for plan in plans]
@@ -144,7 +134,7 @@ def plot_frontier(plans: Sequence[Plan], path: PathLike) -> None:
         panels[1].plot(flops, tokens, color=COLORS[1], marker="s", ms=4, label="tokens D")
         panels[1].set(title="size and tokens", yscale="log")
         h = np.stack([plan.optimum.h for plan in plans])
-        _plot_weights(panels[2], flops, h, plans[0].optimum.domains, ms=4)
+        _plot_weights(panels[2], flops, h, plans[0].optimum.domains)
         panels[2].set(title="optimal mixture", ylabel="weight")
         for axes in panels[1:]:
             axes.set(xlabel="FLOPs", xscale="log")
@@ -157,13 +147,12 @@ def _plot_isoflops(axes: Axes, plans: Sequence[Plan]) -> None:
     span = np.ptp(best) if len(plans) > 1 else 0.1 * best[0]
     top = best.max() + _SPAN * span
     light, dark = np.array([0.62, 0.79, 0.88]), np.array([0.03, 0.19, 0.42])
-    for share, plan in zip(np.linspace(1, 0, len(plans))[::-1], plans, strict=True):
-        near = plan.losses <= top
-        n, losses = np.append(plan.sizes[near], plan.n_params), plan.losses[near]
-        order = np.argsort(n)
-        losses = np.append(losses, plan.objective)[order]
-        color = (1 - share) * light + share * dark
-        axes.plot(n[order], losses, color=color, label=f"{plan.flops:.3g}")
+    for i, plan in enumerate(plans, 1):
+        near, share = plan.losses <= top, i / len(plans)
+        n = np.append(plan.sizes[near], plan.n_params)
+        losses = np.append(plan.losses[near], plan.objective)
+        order, color = np.argsort(n), (1 - share) * light + share * dark
+        axes.plot(n[order], losses[order], color=color, label=f"{plan.flops:.3g}")
     sizes = [plan.n_params for plan in plans]
     axes.plot(sizes, best, color="0.2", linestyle="--", marker="o", ms=5, label="optimum")
     axes.set(title="loss at the optimal mixture", xlabel="parameters N", xscale="log")
@@ -185,21 +174,17 @@ def plot_residuals(report: Report, target: str, path: PathLike) -> None:
     Raises:
         JaxmixError: the report has no such target.
     """
-    i, table = report.laws.targets.index(report.laws[target].target), report.rows.table
+    i, rows = report.laws.targets.index(report.laws[target].target), report.rows
     error = 100 * (report.observed[i] / report.predicted[i] - 1)
-    axes_of = {"N": table.n_params, "D": table.tokens}
-    axes_of |= {f"weight of {d}": h for d, h in zip(report.domains, report.mixtures.T, strict=True)}
-    columns = min(3, len(axes_of))
-    rows = -(-len(axes_of) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.6 * rows), layout="constrained")
-    for at, (name, values) in enumerate(axes_of.items()):
-        axes = figure.add_subplot(rows, columns, at + 1)
-        for mask, color in ((report.rows.fitted, _FITTED), (~report.rows.fitted, _HELD)):
+    weights = zip(report.laws.domains, report.mixtures.T, strict=True)
+    drawn = {"N": rows.table.n_params, "D": rows.table.tokens}
+    drawn |= {f"weight of {_plain(domain)}": h for domain, h in weights}
+    figure, panels = _figure(len(drawn), 3.4, 2.6, columns=3)
+    for axes, (name, values) in zip(panels, drawn.items(), strict=True):
+        for mask, color in ((rows.fitted, COLORS[0]), (~rows.fitted, COLORS[1])):
             axes.scatter(values[mask], error[mask], s=8, alpha=0.5, color=color)
         axes.axhline(0, color="0.6", linewidth=1, zorder=0)
-        axes.set(xlabel=_plain(name), ylabel="error, %" if at % columns == 0 else "")
-        if at < 2:
-            axes.set_xscale("log")
+        axes.set(xlabel=name, ylabel="error, %", xscale="log" if name in ("N", "D") else "linear")
     figure.suptitle(f"{_plain(target)}: observed less predicted; orange rows were held out")
     save(figure, path)
 
@@ -212,24 +197,19 @@ def plot_confidence(uncertainty: Uncertainty, path: PathLike) -> None:
         path: file to write.
     """
     k = len(uncertainty.optimum.domains)
-    size = (9.5 if k == 3 else 5.5, max(3.2, 1.5 + 0.34 * k))
-    figure = Figure(figsize=size, layout="constrained")
-    uncertainty.plot(figure.add_subplot(1, 1 + (k == 3), 1))
+    figure, panels = _figure(1 + (k == 3), 5.0, max(3.2, 1.5 + 0.34 * k))
+    uncertainty.plot(panels[0])
     if k == 3:
-        _plot_ternary(figure.add_subplot(1, 2, 2), uncertainty)
+        _plot_ternary(panels[1], uncertainty)
     save(figure, path)
 
 
-_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
-
-
 def _plot_ternary(axes: Axes, sure: Uncertainty) -> None:
-    grid = ternary_grid()
+    grid, blue = ternary_grid(), COLORS[0]
     axes.plot(*(_CORNERS[[0, 1, 2, 0]]).T, color="0.6", linewidth=1)
-    inside = grid[sure.contains(grid)] @ _CORNERS
-    axes.scatter(*inside.T, s=7, color=_FITTED, alpha=0.25, linewidths=0)
-    axes.scatter(*(sure.refit_optima @ _CORNERS).T, s=5, color=_FITTED, alpha=0.5)
-    axes.scatter(*(sure.optimum.h @ _CORNERS), s=50, color=_FITTED, edgecolor="white")
+    axes.scatter(*(grid[sure.contains(grid)] @ _CORNERS).T, s=7, color=blue, alpha=0.25, lw=0)
+    axes.scatter(*(sure.refit_optima @ _CORNERS).T, s=5, color=blue, alpha=0.5)
+    axes.scatter(*(sure.optimum.h @ _CORNERS), s=50, color=blue, edgecolor="white")
     for marker, gain in zip("s^Dv*", sure.gains, strict=False):
         axes.scatter(*(gain.mixture @ _CORNERS), marker=marker, s=36, fc="none", ec="0.2")
     for (x, y), name in zip(_CORNERS, sure.optimum.domains, strict=True):
@@ -247,17 +227,15 @@ def plot_effects(effects: DomainEffects, path: PathLike) -> None:
         path: file to write.
     """
     shown = 0.1 * effects.slope  # [m, k]
-    size = (2.2 + 0.85 * len(effects.domains), 1.4 + 0.36 * len(effects.targets))
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.add_subplot()
-    most = float(np.nanmax(np.abs(np.where(np.isfinite(shown), shown, np.nan)), initial=1e-12))
+    names, targets = ([_plain(n) for n in group] for group in (effects.domains, effects.targets))
+    figure, (axes,) = _figure(1, 2.2 + 0.85 * len(names), 1.4 + 0.36 * len(targets))
+    most = float(np.max(np.abs(shown), where=np.isfinite(shown), initial=1e-12))
     axes.imshow(shown, cmap="RdYlGn_r", vmin=-most, vmax=most, aspect="auto", alpha=0.75)
     for (i, j), value in np.ndenumerate(shown):
         mark = "*" if effects.significant[i, j] else ""
         axes.text(j, i, f"{value:+.3f}{mark}", ha="center", va="center", fontsize=8)
-    names = [_plain(d) for d in effects.domains]
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.set_yticks(range(len(effects.targets)), [_plain(t) for t in effects.targets])
+    axes.set_yticks(range(len(targets)), targets)
     axes.set_title("change of the loss per +10 points, nats", fontsize=10)
     save(figure, path)
 

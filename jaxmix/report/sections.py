@@ -7,7 +7,7 @@ import numpy as np
 from jaxmix.fitting import Interval
 from jaxmix.mixtures import DomainEffects, Optimum
 from jaxmix.report.contents import Report
-from jaxmix.report.findings import best_measured
+from jaxmix.report.findings import best_measured, mixture_name
 from jaxmix.report.limits import broken_limits, limits
 from jaxmix.report.markup import Cell, loss, number, paragraphs, percent, size, table, text
 
@@ -38,10 +38,10 @@ def mixture(report: Report) -> Made:
     shapes = figure("intervals", f"{label} Marks: the baselines.")
     if sure and len(best.domains) == 3:
         shapes += figure("ternary", "The confidence set on the simplex of the three domains.")
-    held = limits(best)
-    listed = "<h3>Limits that the proposal obeys</h3>" + paragraphs(one.sentence for one in held)
+    held = limits(best).values()
+    listed = "<h3>Limits that the proposal obeys</h3>" + paragraphs(held) if held else ""
     return lead, (
-        f'<div class="wide">{shapes}</div>{listed if held else ""}{_weights(report, best)}'
+        f'<div class="wide">{shapes}</div>{listed}{_weights(report, best)}'
         f"{paragraphs(best_measured(report))}{_gains(report)}{_losses(report, best)}"
     )
 
@@ -55,10 +55,11 @@ def _weights(report: Report, best: Optimum) -> str:
         rows.append(
             [domain, Cell(percent(h), "strong"), *edges, *(percent(b[i]) for b in others.values())]
         )
-    if limits(best):
-        broken = [", ".join(broken_limits(best, h)) or "none" for h in others.values()]
-        rows.append(["limits that it breaks", "none", *(["", ""] if sure else []), *broken])
-    return table("Weights of the proposal and of the baselines", head, rows)
+    broken = {name: ", ".join(broken_limits(best, h)) for name, h in others.items()}
+    said = [
+        f"The {mixture_name(n)} does not obey {labels}." for n, labels in broken.items() if labels
+    ]
+    return table("Weights of the proposal and of the baselines", head, rows) + paragraphs(said)
 
 
 def _ends(interval: Interval, shown: Any) -> list[str]:
@@ -134,7 +135,7 @@ def scale(report: Report) -> Made:
     last = len(path) - 1
     picks = [path[i] for i in sorted({0, last // 4, last // 2, 3 * last // 4, last})]
     head = ["domain", *(f"N = {size(best.n_params)}" for best in picks)]
-    rows = [[d, *(percent(best.weights[d]) for best in picks)] for d in report.domains]
+    rows = [[d, *(percent(best.weights[d]) for best in picks)] for d in report.laws.domains]
     rows.append(["weighted loss, nats", *(loss(best.objective) for best in picks)])
     return lead, figure("path", label) + table("Best weights by size", head, rows)
 
@@ -175,9 +176,9 @@ def _effect(found: DomainEffects, i: int, j: int, most: float) -> Cell:
 def fit(report: Report) -> Made:
     """Observed against predicted, residuals and scores."""
     fitted, held = int(report.rows.fitted.sum()), int((~report.rows.fitted).sum())
-    more = f"{held} took no part and are marked as held out" if held else "; none were held out"
+    more = f"{held} took no part and are marked as held out" if held else "none were held out"
     options = "".join(
-        f'<option value="{i}">{text(t)}</option>' for i, t in enumerate(report.targets)
+        f'<option value="{i}">{text(t)}</option>' for i, t in enumerate(report.laws.targets)
     )
     chooser = f'<p class="control"><label>Target <select id="target">{options}</select></label></p>'
     plots = figure("observed", "Observed against predicted loss, nats per token.")
@@ -185,7 +186,7 @@ def fit(report: Report) -> Made:
         plots += figure("residual", f"Relative error against {label}.", axis)
     small = "".join(
         figure("residual", f"Relative error against the weight of {d}.", str(i))
-        for i, d in enumerate(report.domains)
+        for i, d in enumerate(report.laws.domains)
         if report.laws.law.reads("weights")
     )
     grid = f'<div class="grid">{plots}</div><div class="grid small">{small}</div>'
@@ -195,7 +196,7 @@ def fit(report: Report) -> Made:
 def _scores(report: Report) -> str:
     head = ["target", "rows", "MRE %", "R²", "held-out rows", "held-out MRE %", "held-out R²"]
     rows = []
-    for t in report.targets:
+    for t in report.laws.targets:
         found = (report.fitted_scores.get(t), report.held_out_scores.get(t))
         cells = [
             [str(s.rows), number(s.mre, 3), number(s.r2, 4)] if s else ["–"] * 3 for s in found
@@ -249,7 +250,7 @@ def data(report: Report) -> Made:
     held, mixtures = report.rows.table, report.mixtures
     lead = (
         f"{len(held)} rows of {held.frame['run'].nunique()} runs on {_distinct(mixtures)} mixtures "
-        f"of {len(report.domains)} domains, {len(report.targets)} targets."
+        f"of {len(report.laws.domains)} domains, {len(report.laws.targets)} targets."
     )
     rows = []
     for n in np.unique(held.n_params)[:40]:
@@ -259,10 +260,10 @@ def data(report: Report) -> Made:
         rows.append([size(n), *map(str, counts), size(tokens.min()), size(tokens.max())])
     head = ["N", "rows", "fitted", "mixtures", "D from", "D to"]
     made = table("Rows by size", head, rows)
-    if report.laws.law.reads("weights") and report.domains:
+    if report.laws.law.reads("weights") and report.laws.domains:
         spread = [
             [d, *(percent(x) for x in (h.min(), h.mean(), h.max()))]
-            for d, h in zip(report.domains, mixtures.T, strict=True)
+            for d, h in zip(report.laws.domains, mixtures.T, strict=True)
         ]
         made += table("Weights that were run", ["domain", "least", "mean", "most"], spread)
     return lead, made + paragraphs(held.notes)
