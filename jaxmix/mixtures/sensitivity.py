@@ -142,9 +142,7 @@ class _Moved:
     def _build(self, terms: Terms, p: Program, proof: Proof) -> None:
         """The system and its pseudo-inverse, weights in units of their square roots."""
         h = np.maximum(self.x[:-1], FLOOR)
-        n = len(self.x)
-        self.hessian = np.zeros((n, n))
-        self.hessian[:-1, :-1] = terms.curvature(p.objective + proof.rows @ p.mix, h)
+        self.hessian = np.pad(terms.curvature(p.objective + proof.rows @ p.mix, h), (0, 1))
         self.ties = np.vstack([p.slopes(terms, self.x)[1][self.active], p.equations[0]])
         root = np.append(np.sqrt(h), 1.0)[self.free]
         inner = self.hessian[np.ix_(self.free, self.free)] * root * root[:, None]
@@ -152,27 +150,21 @@ class _Moved:
         ties = self.ties[:, self.free] * root
         size = np.maximum(np.linalg.norm(ties, axis=1), 1e-300)
         ties = ties / size[:, None]
-        system = np.block([
-            [inner / scale, ties.T], [ties, np.zeros((len(ties), len(ties)))],
-        ])  # fmt: skip
-        left = p.objective @ terms(h)[1]
-        rounding = 64 * np.finfo(float).eps * (1.0 + np.abs(h * left).max() / scale)
-        values = np.abs(np.linalg.eigvalsh(system))
-        moves = self.free.sum() > np.linalg.matrix_rank(ties)
-        if moves and len(values) and np.sort(values)[self._idle(ties)] < rounding:
+        _, sizes, basis = np.linalg.svd(ties)
+        moves = basis[int((sizes > 1e-11).sum()) :]  # directions that no constraint stops
+        curves = np.abs(np.linalg.eigvalsh(moves @ inner @ moves.T / scale))
+        costs = np.abs(h * (p.objective @ terms(h)[1]))
+        if curves.min(initial=1.0) < 64 * np.finfo(float).eps * (1.0 + costs.max() / scale):
             raise JaxmixError(
                 f"the optimum is not isolated: the law '{self.laws.law.name}' is flat around it, "
                 "so it has no derivative"
             )
-        self._inverse = np.linalg.pinv(system, rcond=1e-14)
+        zeros = np.zeros((len(ties), len(ties)))
+        self._inverse = np.linalg.pinv(np.block([[inner / scale, ties.T], [ties, zeros]]), 1e-14)
         self._root, self._scale, self._size = root, scale, size
 
-    def _idle(self, ties: np.ndarray) -> int:
-        """How many ties only repeat others."""
-        return len(ties) - int(np.linalg.matrix_rank(ties))
-
     def solve(self, cost: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Dh [k, q] for changes of the cost [n, q] and of active rows and equations [a + e, q]."""
+        """Moves dh [k, q] for changes of costs [n, q] and of active rows and equations [a + e, q]."""
         right = np.vstack([
             cost[self.free] * self._root[:, None] / self._scale, rows / self._size[:, None],
         ])  # fmt: skip
@@ -211,7 +203,7 @@ class _Moved:
     def by_bounds(self) -> dict[str, np.ndarray]:
         """dh*/d(bound) [k] by entry of ``optimum.active``."""
         shape, p, found = self.program.shape, self.program, {}
-        where = np.flatnonzero(self.active).tolist()
+        where = np.flatnonzero(self.active)
         for i in np.flatnonzero((self.proof.low > 0) | (self.proof.high > 0)):
             at_low = self.proof.low[i] > 0
             row = (shape.lower_row if at_low else shape.upper_row)[i]
@@ -220,11 +212,16 @@ class _Moved:
             unit = np.eye(len(self.x))[i] / size
             moved = self.solve((self.hessian @ unit)[:, None], (self.ties @ unit)[:, None])
             found[label] = moved[:, 0] + unit[:-1]
-        for j, row in enumerate(p.rows):
-            if j in where:
-                rows = np.zeros((len(self.ties), 1))
-                rows[where.index(j)] = -1.0
-                found[row.label] = self.solve(np.zeros((len(self.x), 1)), rows)[:, 0]
+        for j in np.flatnonzero(self.proof.rows > 0):
+            if p.equal[j]:  # one half of an equation
+                size = np.abs(p.matrix[j]).max()
+                same = [np.abs(p.equations[0] - s * p.matrix[j] / size).max(1) for s in (1, -1)]
+                tie = (np.less(same[0], 1e-12) * 1.0 - np.less(same[1], 1e-12)) / size
+                moves = np.append(np.zeros(len(where)), tie)
+            else:
+                moves = np.append(np.equal(where, j) * 1.0, 0.0 * p.equations[1])
+            moved = self.solve(np.zeros((len(self.x), 1)), -moves[:, None])
+            found[p.rows[j].label] = moved[:, 0]
         return {label: found[label] for label in self.optimum.active if label in found}
 
 
@@ -241,7 +238,7 @@ def _residuals(
 
         c = weighted * w + z
         cost = jax.grad(lambda h: jnp.sum(jnp.where(c != 0, c * losses(h), 0.0)))(h)
-        at = jnp.where(mix != 0, mix * (losses(h) - 0.0), 0.0).sum(-1)
+        at = jnp.where(mix != 0, mix * losses(h), 0.0).sum(-1)
         base = jnp.where(mix != 0, mix * losses(reference), 0.0).sum(-1)
         return jnp.concatenate([cost, at - jnp.where(related, base, 0.0)])
 
