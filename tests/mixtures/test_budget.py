@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from jaxmix.errors import JaxmixError
+from jaxmix.fitting.simulate import true_laws
 from jaxmix.laws import ADDITIVE, ADDITIVE_FIXED_N, CHINCHILLA
 from jaxmix.mixtures import Constraints, assume_repetition, frontier, optimize, plan_budget
 
@@ -12,8 +14,6 @@ FLOPS = np.array([1e19, 1e21, 1e23])
 
 @pytest.fixture(scope="module")
 def laws():
-    from jaxmix.fitting.simulate import true_laws
-
     by_target = {"a": [3.0, 1.0], "b": [1.0, 3.0]}
     params = {t: {**SCALING, "C": c, "gamma": [0.5, 0.6]} for t, c in by_target.items()}
     scale = {"n_params": [1e7, 1e10], "tokens": [1e9, 1e11]}
@@ -104,6 +104,7 @@ def test_endless_data_is_the_plan_without_repetition(scarce, scarce_plans, plans
     for plan, expected in zip(endless, plans, strict=True):
         assert plan.objective == pytest.approx(expected.objective, rel=1e-12)
         assert plan.n_params == pytest.approx(expected.n_params, rel=1e-6) and not plan.epochs
+        assert any("nothing ever repeats" in note for note in plan.notes)
 
 
 def value(laws, flops, n, limits):
@@ -129,11 +130,33 @@ def test_constraints_hold_at_every_size(laws, limits):
         assert plan.objective < value(laws, 1e21, by * plan.n_params, limits)
 
 
+def test_each_of_many_budgets_has_its_own_cap(laws, plans):
+    """The law does not price repetition: four epochs are the most, at every budget."""
+    capped = frontier(laws, FLOPS, STOCK)
+    assert capped[0].epochs["a"] < 4
+    assert capped[0].n_params == pytest.approx(plans[0].n_params, rel=1e-6)
+    for plan, fresh in zip(capped[1:], plans[1:], strict=True):
+        assert plan.epochs["a"] == pytest.approx(4, rel=1e-12)
+        assert plan.optimum.active == ("a<=4 epochs",) and plan.objective > fresh.objective
+        assert plan.n_params > 1.01 * fresh.n_params  # fewer tokens keep more of domain a
+
+
+def test_a_row_that_is_a_bound_gives_the_same_plan(laws):
+    """For two domains 3 a <= b is a <= 0.25, which the batched solver takes."""
+    plan = plan_budget(laws, 1e21, Constraints(linear=["3*a <= b"]), sizes=(1e9, 4e9))
+    same = plan_budget(laws, 1e21, Constraints(maximum={"a": 0.25}), sizes=(1e9, 4e9))
+    assert plan.objective == pytest.approx(same.objective, rel=1e-12)
+    assert plan.n_params == pytest.approx(same.n_params, rel=1e-3)  # from values alone
+    assert plan.optimum.active == ("3*a <= b",) and not plan.at_edge
+
+
 def test_no_size_needs_more_tokens_than_there_are(laws):
     limits = Constraints(available={"a": 1e9, "b": 2e9})
     plan = plan_budget(laws, 1e21, limits)
     assert plan.at_edge and plan.tokens == pytest.approx(4 * 3e9)
     assert plan.epochs == pytest.approx({"a": 4, "b": 4})
+    with pytest.raises(JaxmixError, match=r"on the 1\.2e\+10 tokens that the constraints allow"):
+        plan_budget(laws, 1e23, limits, sizes=(1e8, 1e9))
 
 
 def test_the_edge_of_the_sizes_is_flagged(laws):
@@ -154,16 +177,16 @@ def test_the_edge_of_the_sizes_is_flagged(laws):
     ],
 )
 def test_what_is_refused(laws, flops, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(JaxmixError, match=message):
         frontier(laws, flops, **options)
 
 
 def test_laws_that_cannot_be_planned_with(laws, fit_of):
-    with pytest.raises(ValueError, match="does not read both N and D"):
+    with pytest.raises(JaxmixError, match="does not read both N and D"):
         params = {"E": [1.0], "B": [10.0], "beta": [0.3], "C": [[1, 1]], "gamma": [[1, 1]]}
         frontier(fit_of(ADDITIVE_FIXED_N, params, "ab", "a"), [1e21])
-    with pytest.raises(ValueError, match="without a mixture"):
+    with pytest.raises(JaxmixError, match="without a mixture"):
         params = {name: [value] for name, value in SCALING.items()}
         frontier(fit_of(CHINCHILLA, params, "", "a", np.zeros((1, 0))), [1e21])
-    with pytest.raises(ValueError, match="there is none"):
+    with pytest.raises(JaxmixError, match="there is none"):
         frontier([], [1e21])
