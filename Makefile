@@ -50,8 +50,8 @@ lint: install  ## style and types
 test: lint  ## style, types, doctests and all but the slow tests
 	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(PYTEST_FLAGS)
 
-test-all: lint  ## style, types, doctests and every test
-	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
+test-all: lint  ## style, types, doctests and every test, compiled as users compile
+	@JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
 results: install  ## rebuild the table of all experiments from their result files
 	@$(PY) experiments/summary.py
