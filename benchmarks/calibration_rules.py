@@ -17,8 +17,8 @@ parameters (60 studies), .015 for losses, .035 within and .025 beyond the data f
 Median widths are within 3% of midway's, but for gains within the data: basic 1.04, percentile .96,
 BCa .94, both bootstrap-t .92. Neither BCa nor bootstrap-t is better than the rule that was in use,
 so ``jaxmix.fitting.uncertainty.ensemble.interval`` is midway between basic and percentile
-intervals. The percentile and the symmetric rule are as good within the errors; the former leaves the
-optimism of a chosen mixture out, and the latter misses true gains on the low side.
+intervals. The percentile and the symmetric rule are as good within the errors; the former leaves
+the optimism of a chosen mixture out, and the latter misses true gains on the low side.
 
 Studies, budgets and quantities are those of ``calibration.py``. A rule sees the same refits as all
 others: their errors about the fitted law (at the mixture that each refit would choose and, as

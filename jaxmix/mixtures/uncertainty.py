@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,18 +14,16 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, finite, interval
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
-from jaxmix.mixtures.simplex import kl
 from jaxmix.mixtures.solve.lanes import losses
-from jaxmix.mixtures.solve.problem import problem_of
-from jaxmix.mixtures.solve.refits import level_edges, objective_of, solve_refits
+from jaxmix.mixtures.solve.refits import level_edges, meets, objective_of, solve_refits
 from jaxmix.runs import resolve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_COLUMNS = ("predicted", "optimism", "corrected", "low", "high", "probability")
 _FEWEST_OUTSIDE = 5  # refits outside an interval that its ends need
 _LOOSE = 0.8  # width of a weight's interval that says next to nothing
-_MET = 1e-9  # by how much a constraint may be missed
 
 Baselines = Mapping[str, Mapping[str, float]]
 
@@ -97,7 +95,7 @@ class Uncertainty:
     def contains(self, mixtures: Any) -> np.ndarray:
         """Whether mixtures [..., k] lie in the confidence set; bool [...]."""
         h = np.asarray(mixtures, float)
-        return (self.regret(h) <= self.threshold) & _feasible(self.optimum, h)
+        return (self.regret(h) <= self.threshold) & meets(self.optimum, h)
 
     def regret(self, mixtures: Any) -> np.ndarray:
         """Predicted objective of mixtures [..., k] less that of the optimum, nats [...]."""
@@ -105,16 +103,14 @@ class Uncertainty:
 
     def to_dict(self) -> dict[str, Any]:
         """The ``--json`` of ``jaxmix trust``."""
-        refits, gain = self.ensemble, ("predicted", "optimism", "corrected", "low", "high")
+        refits = self.ensemble
         check, errors = refits.search_check, refits.model_error.level.tolist()
         return {
             "weights": self.optimum.weights,
             "intervals": {d: [i.low, i.high] for d, i in self.intervals.items()},
             "threshold": self.threshold,
             "level": self.level,
-            "gains": {
-                g.baseline: {n: getattr(g, n) for n in (*gain, "probability")} for g in self.gains
-            },
+            "gains": {g.baseline: {n: getattr(g, n) for n in _COLUMNS} for g in self.gains},
             "objective": self.objective._asdict(),
             "losses": {t: i._asdict() for t, i in self.losses.items()},
             "resampling": {
@@ -137,11 +133,10 @@ class Uncertainty:
 
     def summary(self) -> str:
         """Weights, gains and losses with their intervals, for people."""
-        names = ("predicted", "optimism", "corrected", "low", "high", "probability")
-        gains = {g.baseline: [getattr(g, n) for n in names] for g in self.gains}
+        gains = {g.baseline: [getattr(g, n) for n in _COLUMNS] for g in self.gains}
         parts = {
             f"mixture, {100 * self.level:g}% set": self.to_frame(),
-            "gain over, nats": pd.DataFrame.from_dict(gains, orient="index", columns=names),
+            "gain over, nats": pd.DataFrame.from_dict(gains, orient="index", columns=_COLUMNS),
             "losses there, nats": pd.DataFrame(self.losses.values(), index=[*self.losses]),
         }
         shown = (
@@ -197,7 +192,8 @@ def uncertainty(
     errors = _Errors(optimum, ensemble)
     threshold = errors.threshold(level)
     low, high = level_edges(optimum, threshold)
-    seen = errors.chosen[errors.regret <= threshold]
+    near = errors.true - optimum.objective <= threshold
+    seen = errors.chosen[near & meets(optimum, errors.chosen)]
     low, high = (np.vstack([x, seen]) for x in (low, high))
     rows = zip(low.min(0).tolist(), optimum.h.tolist(), high.max(0).tolist(), strict=True)
     intervals = {d: Interval(*row) for d, row in zip(optimum.domains, rows, strict=True)}
@@ -237,23 +233,14 @@ def check_baselines(baselines: Baselines | None, domains: tuple[str, ...]) -> di
 
 
 class _Errors:
-    """How B refits err about the laws of a proposal; every quantity twice.
-
-    At the mixture that each refit chooses, as the laws' own errors are at the proposal that they
-    choose, and at the proposal itself (``fixed``); see ``interval``.
-    """
+    """Errors of B refits about the laws, at each refit's own optimum and (``fixed``) the proposal."""
 
     def __init__(self, optimum: Optimum, ensemble: Ensemble) -> None:
         self.best, self.ensemble = optimum, ensemble
         with jax.enable_x64(True):
             self.chosen, self.lowest = solve_refits(optimum, ensemble.stacked)  # [B, k], [B]
-        self.proposal = self._refits_at(optimum.h)  # [B]
+        self.proposal = objective_of(optimum, ensemble.losses, optimum.h)  # [B]
         self.true = _predicted(optimum, self.chosen)  # [B]
-
-    @property
-    def regret(self) -> np.ndarray:
-        """By how much the laws' objective at the refits' optima exceeds the lowest, [B]."""
-        return self.true - self.best.objective
 
     def threshold(self, level: float) -> float:
         """Quantile of how far the refits' objectives at the proposal lie above their lowest."""
@@ -263,7 +250,7 @@ class _Errors:
 
     def gain(self, name: str, baseline: np.ndarray, level: float) -> Gain:
         """The gain over a baseline [k]."""
-        there = self._refits_at(baseline)  # [B]
+        there = objective_of(self.best, self.ensemble.losses, baseline)  # [B]
         at = float(_predicted(self.best, baseline))
         predicted = at - self.best.objective
         model = self._model_difference(baseline - self.best.h)
@@ -286,7 +273,8 @@ class _Errors:
         model = self._model.T @ self._shares  # [B]
         errors = finite(self.lowest - self.true) + model
         fixed = finite(self.proposal - self.best.objective) + model
-        return _plain(interval(self.best.objective, errors, level, fixed=fixed))
+        found = interval(self.best.objective, errors, level, fixed=fixed)
+        return Interval(*(float(x) for x in found))
 
     def losses(self, level: float) -> dict[str, Interval]:
         """The loss of every target at the proposal."""
@@ -300,10 +288,6 @@ class _Errors:
         errors, fixed = finite(said - true) + self._model.T, finite(there - center) + self._model.T
         ends = np.stack(interval(center, errors, level, fixed=fixed), axis=1).tolist()
         return {name: Interval(*row) for name, row in zip(best.targets, ends, strict=True)}
-
-    def _refits_at(self, h: np.ndarray) -> np.ndarray:
-        """Objectives [B] of all refits at one mixture [k]."""
-        return objective_of(self.best, self.ensemble.losses, h)
 
     @cached_property
     def _model(self) -> np.ndarray:
@@ -327,37 +311,15 @@ class _Errors:
         )
 
 
-def _feasible(optimum: Optimum, h: np.ndarray) -> np.ndarray:
-    """Whether mixtures [..., k] meet the constraints of a proposal, bool [...]."""
-    given, shape = optimum.constraints, problem_of(optimum).shape
-    met = np.all((h >= shape.lower - _MET) & (h <= shape.upper + _MET), axis=-1)
-    for row in shape.mixed:
-        met &= h @ row.slope <= row.bound + _MET
-    if given.kl_max is not None:
-        met &= np.asarray(kl(h, given.mixture("prior", optimum.domains))) <= given.kl_max + _MET
-    if given.guards:
-        reference = given.mixture("reference", optimum.domains)
-        for name, more in given.guards.items():
-            at, base = (
-                optimum.laws[name].predict({**optimum.inputs, "weights": x}) for x in (h, reference)
-            )
-            met &= at <= base + more + _MET
-    return met
-
-
-def _predicted(optimum: Optimum, h: Any) -> np.ndarray:
-    """What the laws of a proposal predict for its objective at mixtures [..., k], [...]."""
-    return objective_of(optimum, lambda x: _losses(optimum, x), h)
-
-
 def _losses(optimum: Optimum, x: Inputs) -> np.ndarray:
     """Losses [m, ...] that the laws of a proposal predict."""
     with jax.enable_x64(True):
         return np.asarray(losses(optimum.laws.stacked, {n: jnp.asarray(v) for n, v in x.items()}))
 
 
-def _plain(found: Any) -> Interval:
-    return Interval(*(float(x) for x in found))
+def _predicted(optimum: Optimum, h: Any) -> np.ndarray:
+    """Objectives [...] that the laws of a proposal predict at mixtures [..., k]."""
+    return objective_of(optimum, partial(_losses, optimum), h)
 
 
 @jax.jit

@@ -1,13 +1,18 @@
-"""Runs that could be made next: which mixtures, which sizes, and which repeat a run."""
+"""Runs that could be made next: their mixtures and sizes, which repeat a run, what each tells."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.problem import Problem
 from jaxmix.mixtures.designs import dirichlet_design, vertices
+from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.polytope import Polytope
+from jaxmix.mixtures.sequential.criterion import criterion_roots
+from jaxmix.mixtures.sequential.posterior import Beliefs, expected, run_gradients
 
 _SAME_SIZE = 0.02  # sizes are the same if log N and log D differ by less
 _MET = 1e-6  # by how much a mixture may miss a constraint
@@ -21,6 +26,12 @@ class Candidates(NamedTuple):
     tokens: np.ndarray
     weights: np.ndarray
 
+    @staticmethod
+    def made(problem: Problem) -> "Candidates":
+        """The rows that were run."""
+        table, ran = problem.runs, problem.used.any(0)
+        return Candidates(table.n_params[ran], table.tokens[ran], table.weights[ran])
+
     @property
     def flops(self) -> np.ndarray:
         """``6 N D`` [c]."""
@@ -29,6 +40,11 @@ class Candidates(NamedTuple):
     def take(self, which: Any) -> "Candidates":
         """Some of them, by mask or indices."""
         return Candidates(*(x[which] for x in self))
+
+    def longest(self) -> list[tuple[float, float]]:
+        """Every size N with its largest D."""
+        sizes = np.unique(self.n_params)
+        return [(float(n), float(self.tokens[self.n_params == n].max())) for n in sizes]
 
     def inputs(self, others: Mapping[str, Any], checkpoints: int) -> dict[str, np.ndarray]:
         """Inputs of a law at evenly spaced checkpoints r of every run, [c, r] or [c, r, k].
@@ -133,3 +149,64 @@ def distance(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Euclidean distance of each point [c, k] to the nearest of others [u, k]; [c]."""
     square = (points**2).sum(1)[:, None] + (others**2).sum(1) - 2 * points @ others.T
     return np.sqrt(np.maximum(square.min(1), 0.0))
+
+
+class Pool(NamedTuple):
+    """What a batch is chosen from: c candidates, m targets, and rows that were run.
+
+    Attributes:
+        beliefs: about the targets.
+        runs: the candidates.
+        losses: [m, c] predicted.
+        gradients: [c, m, r, P].
+        finite: [c] whether the law has a value there.
+        made: the rows that were run.
+        roots: by criterion, [m, P, k].
+    """
+
+    beliefs: Beliefs
+    runs: Candidates
+    losses: np.ndarray
+    gradients: Any
+    finite: np.ndarray
+    made: Candidates
+    roots: dict[str, Any]
+
+    def values(self, beliefs: Beliefs) -> tuple[float, float]:
+        """Expected regret, and the square root of tr Cov(h*)."""
+        regret, variance = (float(expected(beliefs.covariance, b)) for b in self.roots.values())
+        return regret, max(variance, 0.0) ** 0.5
+
+    def noise_share(self, log: bool) -> float:
+        """Noise as a share of the standard deviation of losses over the mixtures of one size."""
+        costs = self.runs.flops[self.finite]
+        losses = self.losses[:, self.finite][:, costs == costs[0]]
+        effect = np.std(np.log(losses) if log else losses, axis=1)
+        return float(np.median(np.asarray(self.beliefs.noise) / np.maximum(effect, 1e-300)))
+
+
+def make_pool(
+    problem: Problem,
+    beliefs: Beliefs,
+    optimum: Optimum,
+    made: Candidates,
+    runs: Candidates,
+    checkpoints: int,
+    middle: np.ndarray,
+) -> Pool:
+    """What candidates tell.
+
+    Raises:
+        JaxmixError: the law is infinite at all of them.
+    """
+    budget = ("n_params", "tokens")
+    others = {name: v for name, v in optimum.inputs.items() if name not in budget}
+    gradients = run_gradients(problem, beliefs.z, runs.inputs(others, checkpoints))
+    losses = np.array([law.predict(others | runs._asdict()) for law in optimum.laws])  # [m, c]
+    finite = np.asarray(jnp.isfinite(gradients).all((1, 2, 3))) & np.isfinite(losses).all(0)
+    if not finite.any():
+        name = problem.objective.law.name
+        raise JaxmixError(f"the law '{name}' is infinite at every candidate mixture")
+    gradients = jnp.where(jnp.isfinite(gradients), gradients, 0.0)
+    roots = criterion_roots(problem, beliefs, optimum, middle)
+    return Pool(beliefs, runs, losses, gradients, finite, made, roots)

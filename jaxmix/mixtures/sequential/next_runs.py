@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -17,22 +16,16 @@ from jaxmix.mixtures.designs import Coverage, coverage
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.sequential.candidates import (
     Candidates,
+    Pool,
     candidate_mixtures,
     corners,
     cross,
     distance,
     given_mixtures,
+    make_pool,
     near,
 )
-from jaxmix.mixtures.sequential.criterion import criterion_roots
-from jaxmix.mixtures.sequential.posterior import (
-    Beliefs,
-    believe,
-    expected,
-    reductions,
-    run_gradients,
-    update,
-)
+from jaxmix.mixtures.sequential.posterior import believe, reductions, update
 from jaxmix.mixtures.solve.problem import problem_of
 from jaxmix.runs import RunTable
 
@@ -41,9 +34,7 @@ if TYPE_CHECKING:
 
 CRITERIA = ("regret", "variance", "space-filling", "random")
 MOST_RUNS = 1000
-_NOISY = (
-    0.5  # noise, as a share of the mixtures' effect on the loss, from which repeats are allowed
-)
+_NOISY = 0.5  # share of noise in the effect of mixtures from which repeats are allowed
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -143,36 +134,6 @@ class NextRuns:
         return ax
 
 
-class _Pool(NamedTuple):
-    """What a batch is chosen from; c runs, m targets.
-
-    Attributes:
-        beliefs: about the m targets.
-        runs: the c candidates.
-        losses: [m, c] predicted.
-        gradients: [c, m, r, P].
-        finite: [c] whether the law has a value there.
-        made: rows that were run.
-        roots: by criterion, [m, P, k].
-    """
-
-    beliefs: Beliefs
-    runs: Candidates
-    losses: np.ndarray
-    gradients: Any
-    finite: np.ndarray
-    made: Candidates
-    roots: dict[str, Any]
-
-
-class _Batch(NamedTuple):
-    """What was chosen: indices into the pool, regret and spread [c + 1, 2], refused candidates."""
-
-    chosen: list[int]
-    curve: np.ndarray
-    refused: int
-
-
 def next_runs(
     optimum: Optimum,
     runs: RunTable,
@@ -226,42 +187,48 @@ def next_runs(
     """
     _check(criterion, flops, count, checkpoints, noise)
     laws, shape = optimum.laws, problem_of(optimum).shape
-    _check_domains(laws, runs)
+    odd = sorted(set(laws.domains) ^ set(runs.domains))
+    if odd:
+        raise JaxmixError(
+            f"{runs.source}: domain '{odd[0]}' is not in both the runs and the laws; fit these runs"
+        )
     with jax.enable_x64(True):
-        edges = corners(shape, seed)
+        ends, problem = corners(shape, seed), pose(laws, runs)
         mixtures = (
-            candidate_mixtures(edges, optimum.h, seed)
+            candidate_mixtures(ends, optimum.h, seed)
             if candidates is None
             else given_mixtures(candidates, shape)
         )
-        problem = pose(laws, runs)
-        beliefs, notes = believe(problem, laws, noise=noise)
-        pool = _make_pool(
-            problem, beliefs, optimum, mixtures, edges.mean(0), sizes, flops, checkpoints
-        )
-        again, why = _repeats(repeats, laws, pool)
-        batch = _choose(pool, criterion, flops, count, None if again else closest, seed)
-    new, ran = pool.runs.take(batch.chosen), np.unique(pool.made.weights, axis=0)
-    short = f"{len(batch.chosen)} of {count} runs: the budget or the candidates are used up"
-    lost = f"{np.sum(~pool.finite)} candidates left out because the law is infinite there"
+        beliefs, found = believe(problem, laws, noise=noise)
+        made = Candidates.made(problem)
+        new = cross(mixtures, sizes or made.longest(), flops)
+        pool = make_pool(problem, beliefs, optimum, made, new, checkpoints, ends.mean(0))
+        notes = [*found, *_other_rows(laws, problem)]
+        if not pool.finite.all():
+            lost = np.sum(~pool.finite)
+            notes.append(f"{lost} candidates left out because the law is infinite there")
+        noisy = pool.noise_share(laws[0].report.residual == "log")
+        if repeats is None and noisy > _NOISY:
+            notes.append(
+                f"near-duplicates are allowed: noise is {noisy:.2g} of the effect of mixtures"
+            )
+        closest = 0.0 if (noisy > _NOISY if repeats is None else repeats) else closest
+        chosen, curve, refused = _choose(pool, criterion, flops, count, closest, seed)
+    if count and len(chosen) < count:
+        notes.append(f"{len(chosen)} of {count} runs: the budget or the candidates are used up")
+    new, ran = pool.runs.take(chosen), np.unique(made.weights, axis=0)
     return NextRuns(
         domains=optimum.domains,
         criterion=criterion,
         **new._asdict(),
-        regret=batch.curve[:, 0],
-        spread=batch.curve[:, 1],
+        regret=curve[:, 0],
+        spread=curve[:, 1],
         optimum=optimum,
         noise=dict(zip(laws.targets, np.asarray(beliefs.noise).tolist(), strict=True)),
         before=coverage(ran),
         after=coverage(np.vstack([ran, new.weights])),
-        refused=batch.refused,
-        notes=(
-            *notes,
-            *_other_rows(laws, problem),
-            *([] if pool.finite.all() else [lost]),
-            *why,
-            *([short] if count and len(batch.chosen) < count else []),
-        ),
+        refused=refused,
+        notes=tuple(notes),
     )
 
 
@@ -281,14 +248,6 @@ def _check(
             raise JaxmixError(f"{name} must be above 0, not {value:g}")
 
 
-def _check_domains(laws: FittedLaws, runs: RunTable) -> None:
-    odd = sorted(set(laws.domains) ^ set(runs.domains))
-    if odd:
-        raise JaxmixError(
-            f"{runs.source}: domain '{odd[0]}' is not in both the runs and the laws; fit these runs"
-        )
-
-
 def _other_rows(laws: FittedLaws, problem: Problem) -> list[str]:
     """A note if the laws were not fitted on these rows."""
     return [
@@ -298,114 +257,57 @@ def _other_rows(laws: FittedLaws, problem: Problem) -> list[str]:
     ][:1]
 
 
-def _make_pool(
-    problem: Problem,
-    beliefs: Beliefs,
-    optimum: Optimum,
-    mixtures: np.ndarray,
-    middle: np.ndarray,
-    sizes: Sequence[tuple[float, float]] | None,
-    flops: float | None,
-    checkpoints: int,
-) -> _Pool:
-    """Candidates and what they tell; arguments of ``next_runs``.
-
-    Raises:
-        JaxmixError: no size that the budget pays, or a law that is infinite everywhere.
-    """
-    table, ran = problem.runs, problem.used.any(0)
-    made = Candidates(table.n_params[ran], table.tokens[ran], table.weights[ran])
-    longest = [
-        (float(n), float(made.tokens[made.n_params == n].max())) for n in np.unique(made.n_params)
-    ]
-    runs = cross(mixtures, sizes or longest, flops)
-    budget = ("n_params", "tokens")
-    others = {name: v for name, v in optimum.inputs.items() if name not in budget}
-    gradients = run_gradients(problem, beliefs.z, runs.inputs(others, checkpoints))
-    losses = np.array([law.predict(others | runs._asdict()) for law in optimum.laws])  # [m, c]
-    finite = np.asarray(jnp.isfinite(gradients).all((1, 2, 3))) & np.isfinite(losses).all(0)
-    if not finite.any():
-        name = problem.objective.law.name
-        raise JaxmixError(f"the law '{name}' is infinite at every candidate mixture")
-    gradients = jnp.where(jnp.isfinite(gradients), gradients, 0.0)
-    roots = criterion_roots(problem, beliefs, optimum, middle)
-    return _Pool(beliefs, runs, losses, gradients, finite, made, roots)
-
-
-def _repeats(asked: bool | None, laws: FittedLaws, pool: _Pool) -> tuple[bool, tuple[str, ...]]:
-    """Whether near-duplicates are allowed, and why, unless that was asked."""
-    if asked is not None:
-        return asked, ()
-    losses, log = pool.losses[:, pool.finite], laws[0].report.residual == "log"
-    costs = pool.runs.flops[pool.finite]
-    effect = np.std(np.log(losses) if log else losses, axis=1, where=costs == costs[0])
-    ratio = float(np.median(np.asarray(pool.beliefs.noise) / np.maximum(effect, 1e-300)))
-    if ratio <= _NOISY:
-        return False, ()
-    return True, (f"near-duplicates are allowed: noise is {ratio:.2g} of the effect of mixtures",)
-
-
 def _choose(
-    pool: _Pool,
+    pool: Pool,
     criterion: str,
     flops: float | None,
     count: int | None,
-    closest: float | None,
+    closest: float,
     seed: int,
-) -> _Batch:
-    """The greedy loop; ``closest`` None allows near-duplicates."""
+) -> tuple[list[int], np.ndarray, int]:
+    """The greedy loop: positions in the pool, ``values`` [c + 1, 2], and candidates refused.
+
+    Raises:
+        JaxmixError: all candidates are near-duplicates.
+    """
     beliefs, cost = pool.beliefs, pool.runs.flops
     rng, left = np.random.default_rng(seed), np.inf if flops is None else float(flops)
-    repeated, taken = np.zeros(len(cost), bool), np.zeros(len(cost), bool)
-    if closest is not None:
-        repeated = near(pool.runs, pool.made, closest)
+    repeated, taken = near(pool.runs, pool.made, closest), np.zeros(len(cost), bool)
     chosen: list[int] = []
-    curve = [_now(beliefs, pool)]
+    curve = [pool.values(beliefs)]
     while len(chosen) < (count or MOST_RUNS):
         allowed = pool.finite & ~repeated & ~taken & (cost <= left * (1 + 1e-9))
         if not allowed.any():
             break
-        score = _score(pool, beliefs, criterion, chosen, allowed, rng)
-        if criterion in pool.roots and flops:
-            score = score / np.maximum(cost, left / (count - len(chosen)) if count else 0.0)
+        if criterion in pool.roots:
+            score = np.asarray(reductions(beliefs, pool.roots[criterion], pool.gradients))
+            share = left / (count - len(chosen)) if count else 0.0
+            score = score / np.maximum(cost, share) if flops else score
+        else:
+            score = _blind_score(pool, criterion, chosen, allowed, rng)
         pick = int(np.argmax(np.where(allowed, score, -np.inf)))
         chosen.append(pick)
         left -= float(cost[pick])
         beliefs = update(beliefs, pool.gradients[pick])
-        curve.append(_now(beliefs, pool))
-        if closest is not None:
-            taken[pick] = True
-            repeated |= near(pool.runs, pool.runs.take([pick]), closest) & ~taken
+        curve.append(pool.values(beliefs))
+        taken[pick] = closest > 0
+        repeated |= near(pool.runs, pool.runs.take([pick]), closest) & ~taken
     if not chosen:
         raise JaxmixError(
             f"no run is left to choose: {int(repeated.sum())} of {len(cost)} candidates are "
             "near-duplicates of runs that were made; allow repeats, or give other sizes or mixtures"
         )
-    return _Batch(chosen, np.array(curve), int(repeated.sum()))
+    return chosen, np.array(curve), int(repeated.sum())
 
 
-def _now(beliefs: Beliefs, pool: _Pool) -> tuple[float, float]:
-    """Expected regret, and the square root of tr Cov(h*)."""
-    regret, variance = (float(expected(beliefs.covariance, root)) for root in pool.roots.values())
-    return regret, max(variance, 0.0) ** 0.5
-
-
-def _score(
-    pool: _Pool,
-    beliefs: Beliefs,
-    criterion: str,
-    chosen: Sequence[int],
-    allowed: np.ndarray,
-    rng: np.random.Generator,
+def _blind_score(
+    pool: Pool, criterion: str, chosen: list[int], allowed: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """[c] how good each candidate is, the highest the best."""
-    if criterion in pool.roots:
-        return np.asarray(reductions(beliefs, pool.roots[criterion], pool.gradients))
+    """[c] for the criteria that need no law; sizes in turn, among those that the budget pays."""
     runs = pool.runs
     if criterion == "random":
         score = rng.random(len(allowed))
     else:
-        score = distance(runs.weights, np.vstack([pool.made.weights, runs.weights[list(chosen)]]))
-    # Sizes in turn, among those that the budget still pays.
+        score = distance(runs.weights, np.vstack([pool.made.weights, runs.weights[chosen]]))
     costs = np.unique(runs.flops[allowed])
     return np.where(runs.flops == costs[len(chosen) % len(costs)], score, -1.0)

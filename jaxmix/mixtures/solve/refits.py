@@ -135,16 +135,16 @@ def _within(program: Program, optimum: Optimum, threshold: float) -> Program:
 def _pulled_back(terms: Terms, program: Program, end: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """The mixture between two [k] that is nearest to the end and meets the constraints."""
 
-    def meets(share: float) -> bool:
+    def fits(share: float) -> bool:
         point = program.lifted(terms, inside + share * (end - inside))
         return program.excess(terms, point) <= MET
 
     low, high = 0.0, 1.0
-    if meets(high):
+    if fits(high):
         return end
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        low, high = (middle, high) if meets(middle) else (low, middle)
+        low, high = (middle, high) if fits(middle) else (low, middle)
     return inside + low * (end - inside)
 
 
@@ -172,3 +172,21 @@ def objective_of(optimum: Optimum, predict: Callable[[Inputs], np.ndarray], h: A
         return value
     with jax.enable_x64(True):
         return value + optimum.pull * np.asarray(kl(h, given.mixture("prior", optimum.domains)))
+
+
+def meets(optimum: Optimum, h: np.ndarray) -> np.ndarray:
+    """Whether mixtures [..., k] meet the constraints of a proposal, bool [...]."""
+    given, shape = optimum.constraints, problem_of(optimum).shape
+    met = np.all((h >= shape.lower - MET) & (h <= shape.upper + MET), axis=-1)
+    for row in shape.mixed:
+        met &= h @ row.slope <= row.bound + MET
+    if given.kl_max is not None:
+        met &= np.asarray(kl(h, given.mixture("prior", optimum.domains))) <= given.kl_max + MET
+    if given.guards:
+        reference = given.mixture("reference", optimum.domains)
+        for name, more in given.guards.items():
+            at, base = (
+                optimum.laws[name].predict({**optimum.inputs, "weights": x}) for x in (h, reference)
+            )
+            met &= at <= base + more + MET
+    return met
