@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.limits import limit_options, load_within
-from jaxmix.cli.options import json_option, seed_option, target_weights_option
 from jaxmix.cli.values import QUANTITIES, Quantity
 from jaxmix.errors import JaxmixError
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     help="Tokens the model will serve, at 2N FLOPs each within the budget: 1T.",
 )
 @click.option("--sizes", type=QUANTITIES, help="Smallest and largest N to search: 100M,100B.")
-@target_weights_option
+@opt.target_weights
 @limit_options
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
-@seed_option
+@opt.seed
 @click.option("--plot", metavar="FILE.png", help="Draw the isoFLOP curves and the frontier.")
-@json_option
+@opt.json
 def command(
     law: str,
     flops: tuple[float, ...],

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.fit import fit_notes, fit_options
-from jaxmix.cli.options import json_option, laws_option, pool_option, targets_option
 from jaxmix.cli.values import split
 
 if TYPE_CHECKING:
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("compare", cls=common.Command, short_help="Fit several laws, score on other rows.")
 @click.argument("runs")
-@laws_option
+@opt.laws
 @click.option("--train", required=True, metavar="EXPR", help="Rows to fit on.")
 @click.option("--test", required=True, metavar="EXPR", help="Rows to score on.")
-@targets_option
-@pool_option
+@opt.targets
+@opt.pool
 @fit_options
-@json_option
+@opt.json
 def command(
     runs: str,
     laws: str,

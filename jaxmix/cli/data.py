@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import count_option, json_option, seed_option, setting
+from jaxmix.cli import options as opt
 from jaxmix.cli.values import Quantity, split
 from jaxmix.errors import JaxmixError
 
@@ -28,7 +28,7 @@ def group() -> None:
 
 @group.command("prepare")
 @click.argument("source", metavar="NAME|FOLDER")
-@setting(
+@opt.setting(
     "--tokenizer",
     str,
     "bpe-4096",
@@ -40,16 +40,16 @@ def group() -> None:
     type=Quantity(),
     help="Cap of every domain's training side, for a quick try: 2M.",
 )
-@setting(
+@opt.setting(
     "--picture-size",
     click.IntRange(16, 1024),
     48,
     "Shorter side of kept pictures in pixels; models see crops of it.",
 )
 @click.option("--name", help="Name of a corpus made from a folder.  [default: the folder's]")
-@setting("--text-field", str, "text", "Field of JSONL lines that holds the text.")
+@opt.setting("--text-field", str, "text", "Field of JSONL lines that holds the text.")
 @click.option("--target-only", metavar="A,B", help="Domains to evaluate on and not to train on.")
-@json_option
+@opt.json
 def prepare_command(
     source: str, max_bytes: float | None, target_only: str | None, as_json: bool, **options: Any
 ) -> None:
@@ -79,7 +79,7 @@ def _whole(size: float) -> int:
 
 
 @group.command("list")
-@json_option
+@opt.json
 def list_command(as_json: bool) -> None:
     """List recipes and prepared corpora."""
     from jaxmix.data import RECIPES, prepared
@@ -144,7 +144,7 @@ def _prepared_table(there: "list[Path]") -> list[Any]:
 
 @group.command("show")
 @click.argument("corpus", metavar="NAME|FOLDER")
-@json_option
+@opt.json
 def show_command(corpus: str, as_json: bool) -> None:
     """Show what a prepared corpus holds, by domain."""
     from jaxmix.data import open_corpus
@@ -156,9 +156,9 @@ def show_command(corpus: str, as_json: bool) -> None:
 @click.argument("corpus", metavar="NAME|FOLDER")
 @click.option("--out", required=True, metavar="TASKS.jsonl", help="Questions to write.")
 @click.option("--targets", metavar="A,B", help="Targets of text.  [default: all]")
-@count_option("--count", 100, "Questions of every task.")
-@seed_option
-@json_option
+@opt.count("--count", 100, "Questions of every task.")
+@opt.seed
+@opt.json
 def tasks_command(
     corpus: str, out: str, targets: str | None, count: int, seed: int, as_json: bool
 ) -> None:

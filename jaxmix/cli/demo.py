@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.demo_output import Best, Laws, plot_all, show_pictures, show_proof, show_scores
 from jaxmix.cli.devices import training_bar, use_all_cores
-from jaxmix.cli.options import setting
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
@@ -83,14 +83,14 @@ _QUICK = {
 
 
 @click.command("demo", cls=common.Command, short_help="The whole way on real data.")
-@setting(
+@opt.setting(
     "--family",
     tuple(_DEMOS),
     "text",
     "Text, early-fusion multimodal (nmm), or vision models (lvm).",
 )
 @click.option("--quick", is_flag=True, help="A smaller study, about two minutes.")
-@setting("--out", str, "jaxmix-demo", "For all results.", metavar="FOLDER")
+@opt.setting("--out", str, "jaxmix-demo", "For all results.", metavar="FOLDER")
 def command(family: str, quick: bool, out: str) -> None:
     """Train a ladder of tiny models on real data, fit laws, and test the mixture they propose.
 

@@ -105,11 +105,11 @@ def plot_all(
 def show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
     """What the model of a run makes of held-out pictures."""
     from jaxmix.report import plot_contact_sheet
-    from jaxmix.studies import finished_run, look
+    from jaxmix.studies import caption_pictures, finished_run
 
-    looks = look(finished_run(folder / "proof", run, corpus), 16)
-    plot_contact_sheet(looks, folder / "contact-sheet.png", f"{run}: held-out pictures")
-    some = looks[:: len(looks) // 4]
+    pictures = caption_pictures(finished_run(folder / "proof", run, corpus), 16)
+    plot_contact_sheet(pictures, folder / "contact-sheet.png", f"{run}: held-out pictures")
+    some = pictures[:: len(pictures) // 4]
     lines = [f"  {one.target}: {one.caption!r} -> {one.written!r}" for one in some]
     where = f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:"
     common.show("\n".join([where, *lines]))

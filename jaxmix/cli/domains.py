@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.imports import write_table
-from jaxmix.cli.options import json_option, pool_option, several, where_option
 from jaxmix.cli.values import NUMBERS
 
 if TYPE_CHECKING:
@@ -20,11 +20,11 @@ def group() -> None:
     """Add, split, merge or remove a training domain and keep the runs that still say something."""
 
 
-_files = several(
-    where_option,
-    pool_option,
+_files = opt.several(
+    opt.where,
+    opt.pool,
     click.option("--out", required=True, metavar="NEW.csv", help="Run table to write."),
-    json_option,
+    opt.json,
 )
 
 

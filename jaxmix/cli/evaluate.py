@@ -7,15 +7,15 @@ from typing import Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option, setting
+from jaxmix.cli import options as opt
 
 
 @click.command("evaluate", cls=common.Command, short_help="Score text models on tasks.")
 @click.argument("folder", metavar="FOLDER")
 @click.option("--tasks", required=True, metavar="TASKS.jsonl", help="Questions, one a line.")
-@setting("--run", str, "all", "Which runs.", metavar="NAME|all")
+@opt.setting("--run", str, "all", "Which runs.", metavar="NAME|all")
 @click.option("--out", metavar="SCORES.csv", help="A row for every run and task.")
-@json_option
+@opt.json
 def command(folder: str, tasks: str, run: str, out: str | None, as_json: bool) -> None:
     """Score finished text models by the likelihood of every choice of a question.
 

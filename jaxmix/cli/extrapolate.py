@@ -5,28 +5,23 @@ from typing import Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.fit import bare_targets, objective_options
-from jaxmix.cli.options import (
-    budget_options,
-    json_option,
-    pool_option,
-    setting,
-    targets_option,
-    where_option,
-)
 
 
 @click.command("extrapolate", cls=common.Command, short_help="Extrapolate losses to one N and D.")
 @click.argument("runs")
-@budget_options()
-@targets_option
-@where_option
-@pool_option
-@setting("--share-steps", ("none", "size", "all"), "size", "Which step laws share one exponent.")
-@setting("--share-sizes", ("none", "all"), "all", "Which size laws share one exponent.")
+@opt.budget()
+@opt.targets
+@opt.where
+@opt.pool
+@opt.setting(
+    "--share-steps", ("none", "size", "all"), "size", "Which step laws share one exponent."
+)
+@opt.setting("--share-sizes", ("none", "all"), "all", "Which size laws share one exponent.")
 @objective_options
 @click.option("--out", required=True, metavar="AT.csv", help="Run table to write.")
-@json_option
+@opt.json
 def command(
     runs: str,
     n_params: float,

@@ -7,40 +7,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import (
-    count_option,
-    json_option,
-    pool_option,
-    seed_option,
-    setting,
-    several,
-    targets_option,
-    where_option,
-)
+from jaxmix.cli import options as opt
 from jaxmix.cli.values import split
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw, FittedLaws
     from jaxmix.runs import RunTable
 
-delta_option = setting(
+delta_option = opt.setting(
     "--delta",
     click.FloatRange(min=0, min_open=True),
     1e-3,
     "Huber threshold, in nats (relative with log).",
 )
-weighting_option = setting(
+weighting_option = opt.setting(
     "--weighting", ("equal", "sem"), "equal", "Weight rows equally or by their sem_<target>."
 )
-objective_options = several(
+objective_options = opt.several(
     delta_option,
-    setting("--residual", ("loss", "log"), "loss", "Fit the loss or its logarithm."),
+    opt.setting("--residual", ("loss", "log"), "loss", "Fit the loss or its logarithm."),
     weighting_option,
 )
-fit_options = several(
-    setting("--solver", str, "pooled-hopping", "How optima are searched for."),
-    count_option("--restarts", 128, "Local solves per target."),
-    seed_option,
+fit_options = opt.several(
+    opt.setting("--solver", str, "pooled-hopping", "How optima are searched for."),
+    opt.count("--restarts", 128, "Local solves per target."),
+    opt.seed,
     objective_options,
 )
 
@@ -63,13 +54,13 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
     required=True,
     help="Name of a law (jaxmix laws lists them), or FILE.py:VARIABLE for one of your own.",
 )
-@targets_option
-@where_option
+@opt.targets
+@opt.where
 @click.option("--held-out", metavar="EXPR", help="Rows of RUNS to score on, not to fit.")
-@pool_option
+@opt.pool
 @fit_options
 @click.option("--out", required=True, metavar="LAW.json", help="File to write.")
-@json_option
+@opt.json
 def command(
     runs: str,
     law: str,
@@ -81,7 +72,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit a law to the losses in RUNS, for several targets at once."""
+    """Fit a law to the losses in RUNS, for opt.several targets at once."""
     common.check_out(out, runs)
     from jaxmix.files import file_hash
     from jaxmix.fitting.fit import fit

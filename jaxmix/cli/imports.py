@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option, several, where_option
+from jaxmix.cli import options as opt
 from jaxmix.cli.values import Quantity, split
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
 
-_common = several(
+_common = opt.several(
     click.option("--allow-unmatched", is_flag=True, help="Drop what does not match, with a note."),
-    where_option,
+    opt.where,
     click.option("--out", required=True, metavar="RUNS.csv", help="File to write."),
-    json_option,
+    opt.json,
 )
-_at_scale = several(
+_at_scale = opt.several(
     click.option("--n-params", type=Quantity(), required=True, help="N of every run: 1M."),
     click.option("--tokens", type=Quantity(), required=True, help="D of every run: 1B."),
     _common,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import count_option, json_option
+from jaxmix.cli import options as opt
 from jaxmix.cli.values import split
 
 
@@ -13,9 +13,9 @@ from jaxmix.cli.values import split
 @click.argument("folder", metavar="FOLDER")
 @click.option("--run", metavar="NAME", help="Which run of a study.  [default: the first]")
 @click.option("--targets", metavar="A,B", help="Domains of captioned pictures.  [default: all]")
-@count_option("--count", 8, "Pictures of each domain.")
+@opt.count("--count", 8, "Pictures of each domain.")
 @click.option("--out", required=True, metavar="FILE.png", help="The contact sheet: PNG, SVG, PDF.")
-@json_option
+@opt.json
 def command(
     folder: str, run: str | None, targets: str | None, count: int, out: str, as_json: bool
 ) -> None:
@@ -25,12 +25,12 @@ def command(
     patch from the true patches before it.
     """
     from jaxmix.report import plot_contact_sheet
-    from jaxmix.studies import finished_run, look
+    from jaxmix.studies import caption_pictures, finished_run
 
     common.check_out(out, endings=common.PICTURES)
     found = finished_run(Path(folder), run)
-    looks = look(found, count, split(targets))
-    plot_contact_sheet(looks, out, f"{found.run}: held-out pictures")
-    pictures = [common.pick(one, "target", "caption", "written") for one in looks]
-    text = f"{len(looks)} pictures drawn to {out}"
-    common.answer(as_json, {"out": out, "pictures": pictures}, lambda: [text])
+    pictures = caption_pictures(found, count, split(targets))
+    plot_contact_sheet(pictures, out, f"{found.run}: held-out pictures")
+    held = [common.pick(one, "target", "caption", "written") for one in pictures]
+    text = f"{len(pictures)} pictures drawn to {out}"
+    common.answer(as_json, {"out": out, "pictures": held}, lambda: [text])

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option
+from jaxmix.cli import options as opt
 
 
 @click.command("laws", cls=common.Command, short_help="List the laws there are.")
-@json_option
+@opt.json
 def command(as_json: bool) -> None:
     """List the laws: formula, number of parameters for k domains, source.
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli.options import several
+from jaxmix.cli import options as opt
 from jaxmix.cli.values import AMOUNTS, MixtureType, NumberOrNamed, named_option
 from jaxmix.errors import JaxmixError
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaws
     from jaxmix.mixtures import Constraints
 
-limit_options = several(
+limit_options = opt.several(
     named_option("--min", help="Smallest weights of domains."),
     named_option("--max", help="Largest weights of domains."),
     named_option("--pin", help="Fixed weights of domains."),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option, pool_option, setting, where_option
+from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import parted, proposal_options, propose
 from jaxmix.cli.values import Quantity, quantity
 from jaxmix.errors import JaxmixError
@@ -43,14 +43,14 @@ class Sizes(click.ParamType):
 @click.option(
     "--sizes", type=Sizes(), help="Allowed sizes 50M=1B,100M=2B.  [default: those that were run]"
 )
-@setting("--criterion", _CRITERIA, "regret", "What the runs are chosen by.")
-@setting("--checkpoints", click.IntRange(1, 100), 1, "Evaluations of each run.")
+@opt.setting("--criterion", _CRITERIA, "regret", "What the runs are chosen by.")
+@opt.setting("--checkpoints", click.IntRange(1, 100), 1, "Evaluations of each run.")
 @click.option(
     "--noise",
     type=Quantity(),
     help="Standard deviation of one run's loss.  [default: from the residuals]",
 )
-@setting(
+@opt.setting(
     "--closest",
     click.FloatRange(min=0),
     0.02,
@@ -61,10 +61,10 @@ class Sizes(click.ParamType):
     default=None,
     help="Allow runs that repeat others.  [default: if noise dominates]",
 )
-@where_option
-@pool_option
+@opt.where
+@opt.pool
 @click.option("--out", metavar="NEXT.csv", help="Plan to write: n_params, tokens, w_<domain>.")
-@json_option
+@opt.json
 def command(
     law: str,
     runs: str,

@@ -21,7 +21,7 @@ def several(*options: Decorator) -> Decorator:
     return add
 
 
-def budget_options(required: bool = True) -> Decorator:
+def budget(required: bool = True) -> Decorator:
     """Adds --n-params and --tokens of the big run, and whether they must be given."""
     size, data = "Parameters N of the big run: 7e9, 7B or inf.", "Its training tokens D: 150B."
     return several(
@@ -44,33 +44,33 @@ def setting(name: str, kind: Any, usual: Any, text: str, **more: Any) -> Decorat
     return click.option(name, type=kind, default=usual, show_default=True, help=text, **more)
 
 
-def count_option(name: str, usual: int, text: str) -> Decorator:
+def count(name: str, usual: int, text: str) -> Decorator:
     """An option for a whole number of at least 1."""
     return setting(name, click.IntRange(min=1), usual, text)
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-where_option = click.option(
+json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+where = click.option(
     "--where", metavar="EXPR", help='Use only rows that meet this: "n_params < 2e9".'
 )
-pool_option = click.option(
+pool = click.option(
     "--pool",
     multiple=True,
     type=click.Choice(["tokenizer", "schedule"]),
     help="Allow rows that differ in this.",
 )
-seed_option = setting("--seed", click.IntRange(min=0), 0, "Seed of everything random.")
-targets_option = setting("--targets", str, "all", "Losses to use.", metavar="A,B|all")
-laws_option = click.option(
+seed = setting("--seed", click.IntRange(min=0), 0, "Seed of everything random.")
+targets = setting("--targets", str, "all", "Losses to use.", metavar="A,B|all")
+laws = click.option(
     "--laws", required=True, metavar="A,B", help="Names of laws, or FILE.py:VARIABLE."
 )
-level_option = setting(
+level = setting(
     "--level",
     click.FloatRange(0, 1, min_open=True, max_open=True),
     0.9,
     "Probability that an interval is to cover.",
 )
-target_weights_option = named_option(
+target_weights = named_option(
     "--target-weights",
     help="Weights of the targets in the loss to minimize; the default is their mean.",
 )

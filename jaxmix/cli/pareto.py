@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.limits import limit_options, load_within
-from jaxmix.cli.options import budget_options, json_option, seed_option, setting
 from jaxmix.cli.values import split
 
 if TYPE_CHECKING:
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @click.command("pareto", cls=common.Command, short_help="Trade the losses of several targets.")
 @click.argument("law")
-@budget_options()
+@opt.budget()
 @click.option("--targets", metavar="A,B,...", help="Targets to trade; the default is all.")
-@setting("--points", click.IntRange(min=2), 11, "About how many mixtures to look for.")
+@opt.setting("--points", click.IntRange(min=2), 11, "About how many mixtures to look for.")
 @limit_options
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
-@seed_option
-@json_option
+@opt.seed
+@opt.json
 def command(
     law: str,
     n_params: float,

@@ -3,7 +3,7 @@
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option
+from jaxmix.cli import options as opt
 from jaxmix.errors import JaxmixError
 
 
@@ -11,7 +11,7 @@ from jaxmix.errors import JaxmixError
 @click.argument("law")
 @click.argument("points")
 @click.option("--out", metavar="FILE.csv", help="Write the CSV there, not to standard output.")
-@json_option
+@opt.json
 def command(law: str, points: str, out: str | None, as_json: bool) -> None:
     """Predict losses at POINTS: its columns and pred_<target>, in its order.
 

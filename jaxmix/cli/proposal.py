@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import click
 
+from jaxmix.cli import options as opt
 from jaxmix.cli.limits import known_mixture, limit_options, load_within
-from jaxmix.cli.options import (
-    Decorator,
-    budget_options,
-    seed_option,
-    several,
-    target_weights_option,
-)
 from jaxmix.cli.values import Labelled
 from jaxmix.errors import JaxmixError
 
@@ -22,15 +16,15 @@ if TYPE_CHECKING:
     from jaxmix.runs import RunTable
 
 
-def proposal_options(required: bool = True) -> Decorator:
+def proposal_options(required: bool = True) -> opt.Decorator:
     """Adds the options that say which mixture is to be proposed.
 
     Args:
         required: whether the budget must be given.
     """
-    return several(
-        budget_options(required),
-        target_weights_option,
+    return opt.several(
+        opt.budget(required),
+        opt.target_weights,
         click.option(
             "--worst-case",
             type=click.Choice(["loss", "gap"]),
@@ -44,7 +38,7 @@ def proposal_options(required: bool = True) -> Decorator:
         ),
         limit_options,
         click.option("--starts", type=click.IntRange(min=1), help="Starting points of the search."),
-        seed_option,
+        opt.seed,
     )
 
 

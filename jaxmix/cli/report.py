@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option, level_option
+from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import baseline_option, named_baselines, proposal_options, propose
 from jaxmix.cli.values import split
 
@@ -18,7 +18,7 @@ from jaxmix.cli.values import split
 @click.option("--out", required=True, metavar="FILE.html", help="File to write.")
 @proposal_options(required=False)
 @baseline_option
-@level_option
+@opt.level
 @click.option(
     "--where", metavar="EXPR", help="Held-out rows to show; rows that were fitted always are."
 )
@@ -28,7 +28,7 @@ from jaxmix.cli.values import split
     type=click.IntRange(min=0),
     help="Refits that the intervals come from, 0 for none; the default is 40 to 200.",
 )
-@json_option
+@opt.json
 def command(
     law: str,
     runs: str,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import count_option, json_option, seed_option, setting
+from jaxmix.cli import options as opt
 from jaxmix.cli.values import COUNTS, QUANTITIES, Quantity
 
 if TYPE_CHECKING:
@@ -13,28 +13,30 @@ if TYPE_CHECKING:
 
 
 @click.command("sample-size", cls=common.Command, short_help="How many mixtures to run.")
-@setting("--law", str, "additive", "Law, true and fitted.")
+@opt.setting("--law", str, "additive", "Law, true and fitted.")
 @click.option("--from", "source", metavar="LAW.json", help="Take this file's laws as the truths.")
-@setting("--domains", click.IntRange(2, 100), 3, "How many domains.")
-@setting("--sizes", QUANTITIES, "50M,100M,200M", "Sizes N of the runs.")
-@setting("--tokens", QUANTITIES, "1B", "D of each run, or those at which it records its loss.")
-@setting(
+@opt.setting("--domains", click.IntRange(2, 100), 3, "How many domains.")
+@opt.setting("--sizes", QUANTITIES, "50M,100M,200M", "Sizes N of the runs.")
+@opt.setting("--tokens", QUANTITIES, "1B", "D of each run, or those at which it records its loss.")
+@opt.setting(
     "--checkpoints", click.IntRange(1, 64), 4, "Losses of each run, if --tokens is one number."
 )
-@setting("--noise", click.FloatRange(min=0), 0.003, "Relative standard deviation of a run's loss.")
+@opt.setting(
+    "--noise", click.FloatRange(min=0), 0.003, "Relative standard deviation of a run's loss."
+)
 @click.option("--mixtures", "counts", type=COUNTS, help="Numbers to try: 10,20,40.")
-@setting(
+@opt.setting(
     "--regret",
     click.FloatRange(0, 1, min_open=True),
     0.01,
     "Share of the gain over the uniform mixture that may be lost, in 90% of the truths.",
 )
-@setting("--truths", click.IntRange(1, 1000), 20, "How many truths to draw.")
+@opt.setting("--truths", click.IntRange(1, 1000), 20, "How many truths to draw.")
 @click.option("--n-params", type=Quantity(), help="N of the big run.  [default: 10 x sizes]")
 @click.option("--target-tokens", type=Quantity(), help="D of the big run.  [default: 10 x tokens]")
-@count_option("--restarts", 32, "Local solves of each fit.")
-@seed_option
-@json_option
+@opt.count("--restarts", 32, "Local solves of each fit.")
+@opt.seed
+@opt.json
 def command(
     law: str,
     source: str | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option, pool_option, where_option
+from jaxmix.cli import options as opt
 
 if TYPE_CHECKING:
     from jaxmix.fitting.scores import Score
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @click.command("score", cls=common.Command, short_help="Score fitted laws on other rows.")
 @click.argument("law")
 @click.argument("runs")
-@where_option
-@pool_option
-@json_option
+@opt.where
+@opt.pool
+@opt.json
 def command(law: str, runs: str, where: str | None, pool: tuple[str, ...], as_json: bool) -> None:
     """Score the laws in the file LAW on the rows of RUNS: MRE %, R2, Spearman."""
     from jaxmix.fitting.files import load_laws

@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.fit import delta_option, weighting_option
-from jaxmix.cli.options import (
-    count_option,
-    json_option,
-    laws_option,
-    pool_option,
-    seed_option,
-    setting,
-    targets_option,
-    where_option,
-)
 from jaxmix.cli.values import FLOORS, SHARES, Listed, MixtureType, split
 
 if TYPE_CHECKING:
@@ -29,18 +20,18 @@ _SHOWN = 12  # rows of the table of settings
 
 @click.command("select", cls=common.Command, short_help="Pick a law by held-out error and regret.")
 @click.argument("runs")
-@laws_option
-@targets_option
-@where_option
-@setting(
+@opt.laws
+@opt.targets
+@opt.where
+@opt.setting(
     "--by",
     Listed("kind", "size,mixtures"),
     "size,mixtures,range",
     "What to hold out: size, any-size, mixtures, range (the best mixtures), tokens.",
 )
-@setting("--residual", Listed("residual", "loss,log"), "loss,log", "Residuals to try.")
-@setting("--burn-in", SHARES, "0,0.1,0.25", "Shares of each run to leave out at its start.")
-@setting("--size-floor", FLOORS, "auto", "Smallest n_params to fit; 0 for no floor.")
+@opt.setting("--residual", Listed("residual", "loss,log"), "loss,log", "Residuals to try.")
+@opt.setting("--burn-in", SHARES, "0,0.1,0.25", "Shares of each run to leave out at its start.")
+@opt.setting("--size-floor", FLOORS, "auto", "Smallest n_params to fit; 0 for no floor.")
 @click.option(
     "--outer",
     type=Listed("kind", "size or none", words={"none": ()}),
@@ -51,14 +42,14 @@ _SHOWN = 12  # rows of the table of settings
     type=MixtureType(),
     help="Choose the strength of a pull to this mixture as well.",
 )
-@setting("--folds", click.IntRange(min=2), 5, "Parts into which mixtures are dealt.")
-@count_option("--restarts", 16, "Local solves of each fit.")
-@seed_option
+@opt.setting("--folds", click.IntRange(min=2), 5, "Parts into which mixtures are dealt.")
+@opt.count("--restarts", 16, "Local solves of each fit.")
+@opt.seed
 @delta_option
 @weighting_option
-@pool_option
+@opt.pool
 @click.option("--out", metavar="CHOICE.json", help="File to write.")
-@json_option
+@opt.json
 def command(
     runs: str,
     laws: str,

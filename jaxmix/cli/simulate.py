@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.imports import write_table
-from jaxmix.cli.options import count_option, json_option, seed_option, setting
 from jaxmix.cli.values import AMOUNTS, QUANTITIES, named_option
 from jaxmix.errors import JaxmixError
 
@@ -18,18 +18,18 @@ _Options = Mapping[str, Any]
 
 
 @click.command("simulate", cls=common.Command, short_help="Draw a study from a known law.")
-@setting("--law", str, "joint", "Law to draw parameters of.")
+@opt.setting("--law", str, "joint", "Law to draw parameters of.")
 @click.option("--from", "source", metavar="LAW.json", help="Take this file's laws as true.")
-@setting("--domains", str, "3", "How many, or names a,b,c.")
+@opt.setting("--domains", str, "3", "How many, or names a,b,c.")
 @click.option("--targets", help="How many, or names; the default is the domains.")
-@setting("--design", ("dirichlet", "grid", "vertices"), "dirichlet", "How mixtures are chosen.")
-@count_option("--mixtures", 20, "Mixtures of the dirichlet design.")
-@count_option("--steps", 4, "Intervals along every edge of the grid design.")
-@setting("--n-params", QUANTITIES, "1e7,3e7,1e8,3e8", "Sizes N of the models.")
-@setting("--tokens", QUANTITIES, "1e9,3e9,1e10,3e10", "D at which losses are recorded.")
-@setting("--noise", click.FloatRange(min=0), 0.0, "Relative standard deviation of a loss.")
-@count_option("--replicates", 1, "Runs of each size and mixture.")
-@seed_option
+@opt.setting("--design", ("dirichlet", "grid", "vertices"), "dirichlet", "How mixtures are chosen.")
+@opt.count("--mixtures", 20, "Mixtures of the dirichlet design.")
+@opt.count("--steps", 4, "Intervals along every edge of the grid design.")
+@opt.setting("--n-params", QUANTITIES, "1e7,3e7,1e8,3e8", "Sizes N of the models.")
+@opt.setting("--tokens", QUANTITIES, "1e9,3e9,1e10,3e10", "D at which losses are recorded.")
+@opt.setting("--noise", click.FloatRange(min=0), 0.0, "Relative standard deviation of a loss.")
+@opt.count("--replicates", 1, "Runs of each size and mixture.")
+@opt.seed
 @named_option(
     "--available",
     "--unique",
@@ -39,7 +39,7 @@ _Options = Mapping[str, Any]
 )
 @click.option("--out", required=True, metavar="RUNS.csv", help="Run table to write.")
 @click.option("--truth", metavar="LAW.json", help="Law file of the true parameters to write.")
-@json_option
+@opt.json
 def command(out: str, truth: str | None, as_json: bool, **options: Any) -> None:
     """Draw a study: every size on every mixture, evaluated at every token count."""
     inputs = [options["source"]] if options["source"] else []

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.devices import training_bar, use_all_cores
-from jaxmix.cli.options import json_option, setting
 from jaxmix.cli.stages import STAGES, find_start, made_stages, read_schedules, start_option
 from jaxmix.cli.training import (
     Shard,
@@ -60,10 +60,10 @@ def group() -> None:
 )
 @start_option
 @click.option("--domains", metavar="A,B", help="Training domains.  [default: all]")
-@setting("--seeds", SEEDS, "0", "Seeds of each mixture.")
+@opt.setting("--seeds", SEEDS, "0", "Seeds of each mixture.")
 @run_options
 @click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
-@json_option
+@opt.json
 def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     """Write FOLDER/plan.json and say what it will cost; nothing is trained."""
     use_all_cores()
@@ -150,7 +150,7 @@ def _load(path: str) -> "tuple[Plan, Path]":
 
 @group.command("run")
 @click.argument("plan", metavar="PLAN")
-@setting("--shard", Shard(), "1/1", "Of N machines this is the I-th, from 1: every N-th wave.")
+@opt.setting("--shard", Shard(), "1/1", "Of N machines this is the I-th, from 1: every N-th wave.")
 @click.option("--keep-final", is_flag=True, help="Keep the parameters, to start others from.")
 def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
     """Train what is not done yet of PLAN (its file or its folder), and write runs.csv beside it.
@@ -182,7 +182,7 @@ def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
 
 @group.command("status")
 @click.argument("plan", metavar="PLAN")
-@json_option
+@opt.json
 def status_command(plan: str, as_json: bool) -> None:
     """Show how far every wave of PLAN is, from its files alone."""
     from jaxmix.studies import status

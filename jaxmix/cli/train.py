@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import options as opt
 from jaxmix.cli.devices import training_bar, use_all_cores
-from jaxmix.cli.options import count_option, seed_option
 from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start_option
 from jaxmix.cli.training import corpus_options, corpus_spec, run_options, run_settings
 from jaxmix.cli.values import Quantity
@@ -25,7 +25,7 @@ from jaxmix.cli.values import Quantity
 @click.option("--tokens", type=Quantity(), required=True, help="Training tokens, as 20B.")
 @click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
 @start_option
-@seed_option
+@opt.seed
 @click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
 @run_options
 @click.option(
@@ -38,7 +38,7 @@ from jaxmix.cli.values import Quantity
     type=click.Choice(["none", "dots", "full"]),
     help="What the backward pass computes again.  [default: the preset's]",
 )
-@count_option("--fsdp", 1, "Devices that share the parameters.")
+@opt.count("--fsdp", 1, "Devices that share the parameters.")
 @click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well.")
 @click.option(
     "--coordinator",

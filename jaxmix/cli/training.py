@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jaxmix.cli.options import count_option, setting, several
+from jaxmix.cli import options as opt
 from jaxmix.cli.values import Quantity
 from jaxmix.errors import JaxmixError
 
@@ -38,7 +38,7 @@ class Shard(click.ParamType):
         return int(first), int(second)
 
 
-corpus_options = several(
+corpus_options = opt.several(
     click.option("--corpus", required=True, metavar="NAME", help="A recipe or a prepared corpus."),
     click.option(
         "--tokenizer",
@@ -55,16 +55,16 @@ corpus_options = several(
 
 _SETTINGS = ("checkpoints", "batch", "length", "held_windows", "schedule", "forbid_repeat")
 
-run_options = several(
-    count_option("--checkpoints", 8, "Evaluations of each run."),
-    count_option("--batch", 16, "Records a step."),
+run_options = opt.several(
+    opt.count("--checkpoints", 8, "Evaluations of each run."),
+    opt.count("--batch", 16, "Records a step."),
     click.option(
         "--length",
         type=click.IntRange(min=2),
         help="Tokens and patches of a record.  [default: 128; with pictures what they take]",
     ),
-    setting("--held-windows", click.IntRange(min=2), 64, "Held-out records of every target."),
-    setting("--schedule", ("constant", "cosine"), "constant", "Of the learning rate."),
+    opt.setting("--held-windows", click.IntRange(min=2), 64, "Held-out records of every target."),
+    opt.setting("--schedule", ("constant", "cosine"), "constant", "Of the learning rate."),
     click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
 )
 

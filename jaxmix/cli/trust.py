@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
-from jaxmix.cli.options import json_option, level_option, setting
+from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import (
     baseline_option,
     named_baselines,
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.argument("runs")
 @proposal_options()
 @baseline_option
-@level_option
-@setting("--resamples", click.IntRange(min=50), 1000, "Refits that the intervals come from.")
+@opt.level
+@opt.setting("--resamples", click.IntRange(min=50), 1000, "Refits that the intervals come from.")
 @click.option(
     "--cluster",
     "--unit",
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     type=click.Choice(["mixture", "run"]),
     help="What is resampled together; by default mixtures if there are twelve or more.",
 )
-@setting("--method", ("wild", "bayesian", "resample", "noise"), "wild", "How to resample rows.")
-@setting("--probes", click.IntRange(min=0), 0, "Refits to check by a fresh search.")
+@opt.setting("--method", ("wild", "bayesian", "resample", "noise"), "wild", "How to resample rows.")
+@opt.setting("--probes", click.IntRange(min=0), 0, "Refits to check by a fresh search.")
 @click.option("--where", metavar="EXPR", help="Rows of the fit, if the law's file does not say.")
-@json_option
+@opt.json
 def command(
     law: str,
     runs: str,
