@@ -164,7 +164,7 @@ class _Moved:
         self._root, self._scale, self._size = root, scale, size
 
     def solve(self, cost: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Moves dh [k, q] for changes of costs [n, q] and of active rows and equations [a + e, q]."""
+        """Moves dh [k, q] for changes of costs [n, q] and of active rows and equations [r, q]."""
         right = np.vstack([
             cost[self.free] * self._root[:, None] / self._scale, rows / self._size[:, None],
         ])  # fmt: skip

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmix.fitting.fitted import stack
-from jaxmix.laws import Law, Parameter
-from jaxmix.mixtures import constraints, grid_design, optimize, pareto
+from jaxmix.fitting.fitted import FittedLaws
+from jaxmix.laws import WEIGHTS, Law, Parameter
+from jaxmix.mixtures import Constraints, grid_design, optimize, pareto
 from jaxmix.mixtures.pareto import best_rows
 
 N, D = 7e9, 1.5e11
@@ -15,12 +15,12 @@ N, D = 7e9, 1.5e11
 
 @jax.jit
 def _losses(laws: object, weights: jax.Array) -> jax.Array:
-    return laws.losses(dict(n_params=N, tokens=D, weights=weights))
+    return laws.losses({"n_params": N, "tokens": D, "weights": weights})
 
 
-def grid_losses(laws: list, steps: int = 150) -> np.ndarray:
+def grid_losses(laws: FittedLaws, steps: int = 150) -> np.ndarray:
     with jax.enable_x64(True):
-        return np.asarray(_losses(stack(laws), jnp.asarray(grid_design(3, steps)))).T
+        return np.asarray(_losses(laws.stacked, jnp.asarray(grid_design(3, steps)))).T
 
 
 def dominates(points: np.ndarray, by: np.ndarray) -> np.ndarray:
@@ -55,13 +55,13 @@ def test_target_weights_find_the_point_again(joint3, front) -> None:
 
 
 def test_constraints_hold_along_the_front(joint3) -> None:
-    limits = constraints("abc", groups={"a+b": 0.5}, guards={"c": 0.1}, reference={"c": 1.0})
+    limits = Constraints(groups={"a+b": 0.5}, guards={"c": 0.1}, reference={"c": 1.0})
     bound = pareto(joint3, N, D, limits, targets="ab", points=5)
-    assert np.all(bound.weights[:, :2].sum(1) <= 0.5 + 1e-9)
-    limit = joint3[2].predict(dict(n_params=N, tokens=D, weights=[0.0, 0.0, 1.0])) + 0.1
-    at = np.array([joint3[2].predict(dict(n_params=N, tokens=D, weights=h)) for h in bound.weights])
-    assert np.all(at <= limit + 1e-9)
-    assert any("a+b<=0.5" in prices or "c<=reference+0.1" in prices for prices in bound.multipliers)
+    assert np.all(bound.h[:, :2].sum(1) <= 0.5 + 1e-9)
+    points = np.vstack([np.eye(3)[2], bound.h])
+    limit, *at = joint3["c"].predict({"n_params": N, "tokens": D, "weights": points})
+    assert max(at) <= limit + 0.1 + 1e-9
+    assert any("a+b<=0.5" in prices or "c<=reference+0.1" in prices for prices in bound.prices)
 
 
 def test_three_targets(joint3) -> None:
@@ -76,7 +76,8 @@ def test_three_targets(joint3) -> None:
 BENT = Law(
     "bent",
     (Parameter("C", "domain", "real"),),
-    loss=lambda p, n, d, h: 2.0 - jnp.sum(p["C"] * h * h, -1),
+    loss=lambda p, x: 2.0 - jnp.sum(p["C"] * x["weights"] ** 2, -1),
+    inputs=(WEIGHTS,),
 )
 
 
@@ -84,7 +85,7 @@ def test_a_front_that_no_weighted_sum_traces(fit_of) -> None:
     laws = fit_of(BENT, {"C": [[1, 0, 0], [0, 1, 0]]}, "abc", "xy")
     front = pareto(laws, N, D, points=7)
     assert len(front) == 7 and not front.proven
-    inner = front.weights[1:-1]
+    inner = front.h[1:-1]
     assert np.all(inner[:, :2] > 0.05) and inner[:, 2] == pytest.approx(0, abs=1e-6)
     assert not dominates(front.losses, grid_losses(laws)).any()
 
@@ -97,4 +98,4 @@ def test_what_is_no_front_is_refused(joint3) -> None:
     with pytest.raises(ValueError, match="points is 2"):
         pareto(joint3, N, D, points=2)
     with pytest.raises(ValueError, match="no mixture meets"):
-        pareto(joint3, N, D, constraints("abc", linear=["a + b >= 1.1"]))
+        pareto(joint3, N, D, Constraints(linear=["a + b >= 1.1"]))

@@ -85,6 +85,8 @@ def search(
         enough: an objective that ends the search.
     """
     x = p.lifted(terms, _floored(p, start))
+    if not p.free.any():
+        return x
     value, missed, z = p.value(terms, x), p.excess(terms, x), np.zeros(len(p.right))
     damping, price, refused = -1.0, 0.0, 0
     for _ in range(_STEPS):
