@@ -185,7 +185,7 @@ def _batched(law: Any, x: Inputs, w: np.ndarray) -> tuple[dict[str, np.ndarray],
     try:
         (size,) = np.broadcast_shapes(*shapes, (len(w),))
     except ValueError:
-        sizes = sorted({s[0] for s in [*shapes, (len(w),)] if s})
+        sizes = sorted({s[0] for s in [*shapes, (len(w),)] if s and s[0] != 1})
         raise JaxmixError(
             f"budgets and target weights come in different numbers: {sizes}"
         ) from None
