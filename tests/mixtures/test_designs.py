@@ -1,8 +1,11 @@
+"""Designs: sums, minima, counts, seeds, and how well they cover the simplex."""
+
 import math
 
 import numpy as np
 import pytest
 
+from jaxmix.errors import JaxmixError
 from jaxmix.mixtures import coverage, dirichlet_design, grid_design, one_out, uniform, vertices
 
 
@@ -20,7 +23,7 @@ def test_plain_designs(k: int) -> None:
         assert on_simplex(left_out) and np.all(np.diag(left_out) == 0)
         assert np.allclose(left_out[0, 1:], 1 / (k - 1), atol=1e-15)
     else:
-        with pytest.raises(ValueError, match="at least two"):
+        with pytest.raises(JaxmixError, match="at least two"):
             one_out(k)
 
 
@@ -44,7 +47,7 @@ def test_grid_takes_a_minimum_for_each_domain() -> None:
     [((3, 4, 0.5), "sum to 1.5"), ((3, 0, 0.0), "one step"), ((17, 20, 0.0), "points")],
 )
 def test_grid_refuses(arguments: tuple, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(JaxmixError, match=message):
         grid_design(*arguments)
 
 
@@ -64,10 +67,16 @@ def test_dirichlet_draws_around_a_mean() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"mean": [1, 2]}, {"mean": [0, 0, 0]}, {"concentration": 0.0}, {"minimum": 0.4}]
+    ("arguments", "message"),
+    [
+        ({"mean": [1, 2]}, "3 non-negative weights"),
+        ({"mean": [0, 0, 0]}, "3 non-negative weights"),
+        ({"concentration": 0.0}, "must be positive"),
+        ({"minimum": 0.4}, "sum to 1.2"),
+    ],
 )
-def test_dirichlet_refuses(arguments: dict) -> None:
-    with pytest.raises(ValueError):
+def test_dirichlet_refuses(arguments: dict, message: str) -> None:
+    with pytest.raises(JaxmixError, match=message):
         dirichlet_design(3, 4, seed=0, **arguments)
 
 
