@@ -6,7 +6,6 @@ from jaxmix.report.contents import make_report as make_report
 from jaxmix.report.exports import export_mixture as export_mixture
 from jaxmix.report.page import render as render
 from jaxmix.report.page import write_report as write_report
-from jaxmix.report.plots import plot_confidence as plot_confidence
 from jaxmix.report.plots import plot_effects as plot_effects
 from jaxmix.report.plots import plot_frontier as plot_frontier
 from jaxmix.report.plots import plot_observed_predicted as plot_observed_predicted

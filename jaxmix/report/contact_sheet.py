@@ -21,9 +21,9 @@ def plot_contact_sheet(looks: Sequence[Any], path: str | os.PathLike[str], title
     If the model predicts patches, the picture that it expected is to the right of the true one.
 
     Args:
-        looks: pictures as ``jaxmix.studies.Look`` holds them: ``target`` (the domain that it is
-            from), ``picture`` (uint8 [S, S, 3]), ``caption``, ``written`` (by the model) and
-            ``expected`` (the picture as the model expected it, or None).
+        looks: pictures as ``jaxmix.studies.CaptionedPicture`` holds them: ``target`` (the domain
+            that it is from), ``picture`` (uint8 [S, S, 3]), ``caption``, ``written`` (by the model)
+            and ``expected`` (the picture as the model expected it, or None).
         path: file to write.
         title: above it all.
     """

@@ -26,6 +26,17 @@ def budget(report: Report) -> str:
     return f"N = {size(report.n_params)} parameters and D = {size(report.tokens)} tokens"
 
 
+def objective_name(report: Report) -> str:
+    """What the proposal minimizes."""
+    worst = {
+        "loss": "largest loss of any target",
+        "gap": "largest gap of any target to its loss at the reference mixture",
+    }
+    best = report.optimum
+    name = worst[best.worst_case] if best and best.worst_case else "weighted loss"
+    return f"{name} with the pull to the prior" if best and best.pull else name
+
+
 def _train_on(report: Report) -> str:
     best = report.optimum
     if best is None:
@@ -60,7 +71,7 @@ def _how_sure(report: Report) -> list[str]:
     level = f"{100 * sure.level:.0f}%"
     low, value, high = sure.objective
     said = [
-        f"The weighted loss there is predicted to be {loss(value)} nats per token "
+        f"The {objective_name(report)} there is predicted to be {loss(value)} nats per token "
         f"({level} interval {loss(low)} to {loss(high)})."
     ]
     for g in sure.gains:

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting import FittedLaws
-from jaxmix.mixtures import Constraints, DomainEffects, Plan, Uncertainty, optimize_many
+from jaxmix.mixtures import Constraints, DomainEffects, Plan, optimize_many
 from jaxmix.report.contents import Report
-from jaxmix.report.payload import ternary_grid
 from jaxmix.runs import RunTable
 
 PathLike = str | os.PathLike[str]
@@ -24,7 +23,6 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 _STYLES = ("-", "--", ":", "-.")
 _LONGEST = 28  # characters of a name
 _SPAN = 0.35  # of the range of the optima's losses (or of the loss): how far up a curve is drawn
-_CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])  # of a simplex
 
 
 def save(figure: Figure, path: PathLike, **options: Any) -> None:
@@ -187,36 +185,6 @@ def plot_residuals(report: Report, target: str, path: PathLike) -> None:
         axes.set(xlabel=name, ylabel="error, %", xscale="log" if name in ("N", "D") else "linear")
     figure.suptitle(f"{_plain(target)}: observed less predicted; orange rows were held out")
     save(figure, path)
-
-
-def plot_confidence(uncertainty: Uncertainty, path: PathLike) -> None:
-    """Draws weights with their confidence set; of three domains also the set on the simplex.
-
-    Args:
-        uncertainty: of an optimum.
-        path: file to write.
-    """
-    k = len(uncertainty.optimum.domains)
-    figure, panels = _figure(1 + (k == 3), 5.0, max(3.2, 1.5 + 0.34 * k))
-    uncertainty.plot(panels[0])
-    if k == 3:
-        _plot_ternary(panels[1], uncertainty)
-    save(figure, path)
-
-
-def _plot_ternary(axes: Axes, sure: Uncertainty) -> None:
-    grid, blue = ternary_grid(), COLORS[0]
-    axes.plot(*(_CORNERS[[0, 1, 2, 0]]).T, color="0.6", linewidth=1)
-    axes.scatter(*(grid[sure.contains(grid)] @ _CORNERS).T, s=7, color=blue, alpha=0.25, lw=0)
-    axes.scatter(*(sure.refit_optima @ _CORNERS).T, s=5, color=blue, alpha=0.5)
-    axes.scatter(*(sure.optimum.h @ _CORNERS), s=50, color=blue, edgecolor="white")
-    for marker, gain in zip("s^Dv*", sure.gains, strict=False):
-        axes.scatter(*(gain.mixture @ _CORNERS), marker=marker, s=36, fc="none", ec="0.2")
-    for (x, y), name in zip(_CORNERS, sure.optimum.domains, strict=True):
-        shift, side = (0.03, "bottom") if y else (-0.03, "top")
-        axes.text(x, y + shift, _plain(name), ha="center", va=side)
-    axes.set_axis_off()
-    axes.set_aspect("equal")
 
 
 def plot_effects(effects: DomainEffects, path: PathLike) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxmix.fitting import Interval
 from jaxmix.mixtures import DomainEffects, Optimum
 from jaxmix.report.contents import Report
-from jaxmix.report.findings import best_measured, mixture_name
+from jaxmix.report.findings import best_measured, mixture_name, objective_name
 from jaxmix.report.limits import broken_limits, limits
 from jaxmix.report.markup import Cell, loss, number, paragraphs, percent, size, table, text
 
@@ -27,7 +27,10 @@ def mixture(report: Report) -> Made:
     best, sure = report.optimum, report.uncertainty
     if best is None:
         return "", ""
-    lead = "Where the law is lowest, and which other mixtures the runs cannot tell from it."
+    lead = (
+        f"Where the predicted {objective_name(report)} is lowest, and which other mixtures the "
+        "runs cannot tell from it."
+    )
     label = "Dots: the proposal."
     if sure:
         label += (
@@ -39,7 +42,7 @@ def mixture(report: Report) -> Made:
     if sure and len(best.domains) == 3:
         shapes += figure("ternary", "The confidence set on the simplex of the three domains.")
     held = limits(best).values()
-    listed = "<h3>Limits that the proposal obeys</h3>" + paragraphs(held) if held else ""
+    listed = "<h3>Constraints of the proposal</h3>" + paragraphs(held) if held else ""
     return lead, (
         f'<div class="wide">{shapes}</div>{listed}{_weights(report, best)}'
         f"{paragraphs(best_measured(report))}{_gains(report)}{_losses(report, best)}"
@@ -81,7 +84,7 @@ def _gains(report: Report) -> str:
         for g in report.uncertainty.gains
     ]
     head = ["over", "predicted", "optimism", "corrected", "interval", "better with probability"]
-    return table("Gain of the proposal in nats of the weighted loss", head, rows)
+    return table(f"Gain of the proposal in nats of the {objective_name(report)}", head, rows)
 
 
 def _losses(report: Report, best: Optimum) -> str:
@@ -136,7 +139,7 @@ def scale(report: Report) -> Made:
     picks = [path[i] for i in sorted({0, last // 4, last // 2, 3 * last // 4, last})]
     head = ["domain", *(f"N = {size(best.n_params)}" for best in picks)]
     rows = [[d, *(percent(best.weights[d]) for best in picks)] for d in report.laws.domains]
-    rows.append(["weighted loss, nats", *(loss(best.objective) for best in picks)])
+    rows.append([f"{objective_name(report)}, nats", *(loss(best.objective) for best in picks)])
     return lead, figure("path", label) + table("Best weights by size", head, rows)
 
 

@@ -13,7 +13,6 @@ from jaxmix.mixtures import Constraints, domain_effects
 from jaxmix.report import (
     best_run,
     make_report,
-    plot_confidence,
     plot_effects,
     plot_residuals,
     read_provenance,
@@ -110,10 +109,9 @@ def test_effects_of_coefficients_too_small_for_float32():
 
 def test_figures_are_files(report, tmp_path):
     plot_residuals(report, TARGETS[1], tmp_path / "residuals.png")
-    plot_confidence(report.uncertainty, tmp_path / "confidence.svg")
     plot_effects(report.effects, tmp_path / "effects.png")
     assert all(p.stat().st_size > 5000 for p in tmp_path.iterdir())
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 2
     with pytest.raises(ValueError, match="no fitted law of target 'x'"):
         plot_residuals(report, "x", tmp_path / "no.png")
 
