@@ -25,7 +25,7 @@ from config import STUDY
 from jaxmix.data import patches_of
 from jaxmix.models import features
 from jaxmix.report import plot_contact_sheet
-from jaxmix.studies import Design, Size, finished_run, look
+from jaxmix.studies import Design, Size, caption_pictures, finished_run
 
 DOMAINS = ("emoji", "icons", "brands", "digits", "paths", "glyphs")
 TRAINED = replace(
@@ -68,7 +68,7 @@ def main(work: pathlib.Path) -> None:
     out = pathlib.Path(__file__).parent / "results"
     harness.write_csv(out / "probe.csv", rows)
     title = f"{found.run} after {found.study.sizes[0].tokens:,.0f} positions: held-out pictures"
-    plot_contact_sheet(look(found, 8), out / "contact-sheet.png", title)
+    plot_contact_sheet(caption_pictures(found, 8), out / "contact-sheet.png", title)
 
 
 def kind(caption: str) -> str | None:

@@ -1,26 +1,25 @@
-"""Studies: plans of many small runs, what they cost, running and resuming them into a run table."""
+"""Studies of many small runs: plans, costs, running and resuming, and the run table."""
 
+from jaxmix.studies.contact_sheets import CaptionedPicture as CaptionedPicture
+from jaxmix.studies.contact_sheets import caption_pictures as caption_pictures
 from jaxmix.studies.cost import Cost as Cost
 from jaxmix.studies.cost import check_repeats as check_repeats
 from jaxmix.studies.cost import estimate as estimate
-from jaxmix.studies.domains import epoch_tokens as epoch_tokens
 from jaxmix.studies.families import FAMILIES as FAMILIES
 from jaxmix.studies.families import CorpusSpec as CorpusSpec
 from jaxmix.studies.families import Family as Family
 from jaxmix.studies.families import default_length as default_length
 from jaxmix.studies.families import get_family as get_family
+from jaxmix.studies.finished import FinishedRun as FinishedRun
+from jaxmix.studies.finished import find_origin as find_origin
+from jaxmix.studies.finished import finished_run as finished_run
 from jaxmix.studies.gains import Gain as Gain
 from jaxmix.studies.gains import final_losses as final_losses
 from jaxmix.studies.gains import gain as gain
-from jaxmix.studies.looking import FinishedRun as FinishedRun
-from jaxmix.studies.looking import Look as Look
-from jaxmix.studies.looking import finished_run as finished_run
-from jaxmix.studies.looking import look as look
 from jaxmix.studies.mixtures import Design as Design
 from jaxmix.studies.mixtures import Stage as Stage
 from jaxmix.studies.mixtures import named_mixtures as named_mixtures
 from jaxmix.studies.mixtures import parse_design as parse_design
-from jaxmix.studies.origins import find_origin as find_origin
 from jaxmix.studies.plan import Plan as Plan
 from jaxmix.studies.plan import PlannedRun as PlannedRun
 from jaxmix.studies.plan import Wave as Wave
@@ -36,3 +35,4 @@ from jaxmix.studies.run import write_table as write_table
 from jaxmix.studies.study import Origin as Origin
 from jaxmix.studies.study import Size as Size
 from jaxmix.studies.study import Study as Study
+from jaxmix.studies.study import epoch_tokens as epoch_tokens

@@ -1,4 +1,4 @@
-"""What a plan costs: FLOPs by count, and time by a short measurement on this machine."""
+"""The cost of a plan: counted FLOPs, and time from a short measurement on this machine."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 from jaxmix.data import Corpus, batches
 from jaxmix.errors import JaxmixError
-from jaxmix.studies.domains import targets_of
-from jaxmix.studies.plan import Plan, Size, Wave, build
+from jaxmix.studies.plan import Plan, Wave, build
 from jaxmix.studies.run import sources_of
+from jaxmix.studies.study import Size, targets_of
 from jaxmix.training import measure_rate
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one size of a plan.
+    """The cost of one size of a plan.
 
     Attributes:
-        preset: of the size.
-        n_params: non-embedding parameters.
-        runs: how many.
-        waves: in how many fleets.
-        tokens: of each run.
-        flops: of training all of them.
-        seconds: on this machine, evaluations included and compilation not.
+        preset: preset of the size.
+        n_params: number of non-embedding parameters.
+        runs: number of runs.
+        waves: number of waves.
+        tokens: training tokens of each run.
+        flops: training FLOPs of all runs.
+        seconds: time on this machine, with evaluations and without compilation.
     """
 
     preset: str
@@ -36,7 +36,7 @@ class Cost:
 
 
 def estimate(plan: Plan, corpus: Corpus) -> list[Cost]:
-    """Costs of all sizes; trains a few steps of each to learn its speed."""
+    """The costs of all sizes; trains each for a few steps to measure its speed."""
     return [_cost(plan, corpus, size) for size in plan.study.sizes]
 
 
@@ -58,16 +58,16 @@ def _cost(plan: Plan, corpus: Corpus, size: Size) -> Cost:
 
 
 def check_repeats(plan: Plan, corpus: Corpus) -> None:
-    """Refuses a plan that would read a record twice, where its study forbids that.
+    """Checks that no record is read twice, if the study of a plan forbids that.
 
     Raises:
-        JaxmixError: names the domain, what it has and what the run needs.
+        JaxmixError: a run would repeat a domain; names both and how many records it needs.
     """
     for wave in plan.waves:
-        _check(plan, corpus, wave)
+        _check_wave(plan, corpus, wave)
 
 
-def _check(plan: Plan, corpus: Corpus, wave: Wave) -> None:
+def _check_wave(plan: Plan, corpus: Corpus, wave: Wave) -> None:
     steps = plan.study.record_at(wave.tokens)[-1]
     for run, source in zip(wave.runs, sources_of(plan.study, wave, corpus), strict=True):
         try:

@@ -1,10 +1,10 @@
-"""Downstream tasks: which of some continuations a text model holds for the likeliest.
+"""Downstream tasks: which of several continuations a text model considers the likeliest.
 
-Context and choice are encoded together, and the tokens past the context's are scored. A token that
-spans the border of the two counts with the choice; where only some choices of a question have one,
-all are scored from the same place on, so that they stay comparable. Rows begin with the end-of-text
-token, as documents do in training. What does not fit into the window that the study trains on is
-cut from the start of the context, equally for all choices of a question.
+Context and choice are encoded together, and the tokens after the context are scored. A token that
+spans the boundary of the two counts with the choice. If only some choices of a question have such a
+token, all are scored from the same position, so that they are comparable. Rows begin with the
+end-of-text token, as documents do in training. If a question does not fit into the window that the
+study trains on, the start of its context is cut, equally for all choices.
 """
 
 from __future__ import annotations
@@ -20,32 +20,31 @@ import numpy as np
 from jaxmix.data import Question, Tokenizer
 from jaxmix.errors import JaxmixError
 from jaxmix.models import TextConfig, likelihood
-from jaxmix.studies.looking import FinishedRun, finished_run
-from jaxmix.studies.plan import Plan, load_plan
+from jaxmix.studies.finished import FinishedRun, finished_run
+from jaxmix.studies.plan import load_plan
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class TaskScore:
-    """What a run scores on one task; standard errors are over its questions.
+    """The score of a run on one task; standard errors are over its questions.
 
     Attributes:
-        task: its name.
+        task: name of the task.
         kind: "choice" or "cloze".
-        questions: how many.
-        accuracy: share of questions whose right choice has the largest log-likelihood; of a cloze,
-            whose answer the model would write, each token being the likeliest. NaN where the model
-            has no finite likelihoods.
-        sem: its standard error; NaN of one question.
-        accuracy_per_byte: the same with log-likelihoods divided by the bytes of the choice; NaN of
-            a cloze.
+        questions: number of questions.
+        accuracy: share of questions whose right choice has the largest log-likelihood, or, in a
+            cloze, whose answer consists of the likeliest tokens. NaN if the model's likelihoods are
+            not finite.
+        sem: its standard error; NaN if there is one question.
+        accuracy_per_byte: the same with log-likelihoods per byte of the choice; NaN for a cloze.
         sem_per_byte: its standard error.
-        chance: accuracy of guessing, the mean of 1 / choices; NaN of a cloze.
-        log_likelihood: of the right answers, nats, mean over questions.
+        chance: accuracy of guessing, the mean of 1 / choices; NaN for a cloze.
+        log_likelihood: mean log-likelihood of the right answers, in nats.
         log_likelihood_sem: its standard error.
-        cut: questions whose context was longer than the window.
-        joined: questions with a token that spans the border of context and choice.
+        cut: number of questions whose context was longer than the window.
+        joined: number of questions with a token that spans the boundary of context and choice.
     """
 
     task: str
@@ -64,14 +63,14 @@ class TaskScore:
 
 @dataclass(frozen=True)
 class Rows:
-    """Questions as padded rows of tokens, a row for every choice.
+    """Questions as padded rows of tokens, one row per choice.
 
     Attributes:
-        tokens: [n, T + 1], filled up with end-of-text.
-        counted: bool [n, T], the tokens that are scored: token t + 1 at place t.
+        tokens: tokens, padded with end-of-text, [n, T + 1].
+        counted: whether token t + 1 is scored, bool [n, T].
         first: row of every question's first choice, [questions + 1].
-        cut: bool [questions], contexts that lost their start.
-        joined: bool [questions], a token spans the border.
+        cut: whether the start of the context was cut, bool [questions].
+        joined: whether a token spans the boundary, bool [questions].
     """
 
     tokens: np.ndarray
@@ -85,12 +84,12 @@ def encode(questions: Sequence[Question], tokenizer: Tokenizer, window: int) -> 
     """Questions as rows that a model of this window can read.
 
     Args:
-        questions: of any tasks.
-        tokenizer: of the model.
-        window: tokens that a record of the study predicts.
+        questions: questions of any tasks.
+        tokenizer: tokenizer of the model.
+        window: number of tokens that a record of the study predicts.
 
     Raises:
-        JaxmixError: a choice alone is longer than the window; names its task and how it begins.
+        JaxmixError: a choice alone is longer than the window; names its task and context.
     """
     parts = [_encoded(one, tokenizer, window) for one in questions]
     sizes = [len(rows) for rows, *_ in parts]
@@ -108,7 +107,7 @@ def encode(questions: Sequence[Question], tokenizer: Tokenizer, window: int) -> 
 def _encoded(
     question: Question, tokenizer: Tokenizer, window: int
 ) -> tuple[list[list[int]], int, bool, bool]:
-    """Rows of a question, where their scored part starts, and whether it was cut or joined."""
+    """Rows of a question, the start of their scored part, and whether it was cut or joined."""
     alone = [tokenizer.end, *tokenizer.encode(question.context)]
     whole = [[tokenizer.end, *tokenizer.encode(question.context + one)] for one in question.choices]
     start = min(_common(alone, row) for row in whole)
@@ -130,18 +129,18 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
 def likelihoods(
     config: TextConfig, params: Any, rows: Rows, batch: int = 64
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihoods in nats, float64 [n], and whether a row is what the model would write, [n].
+    """Log-likelihoods in nats, float64 [n], and whether the model would write each row, [n].
 
     Args:
-        config: of the model.
-        params: of the model.
-        rows: from `encode`.
-        batch: rows in one call; the last rows fill up the last call.
+        config: configuration of the model.
+        params: its parameters.
+        rows: rows from `encode`.
+        batch: number of rows in one call; the last call is padded with the last row.
     """
     n = len(rows.tokens)
     size = min(batch, n)
-    places = np.minimum(np.arange(-(-n // size) * size), n - 1).reshape(-1, size)
-    found = [likelihood(config, params, rows.tokens[at], rows.counted[at]) for at in places]
+    calls = np.minimum(np.arange(-(-n // size) * size), n - 1).reshape(-1, size)
+    found = [likelihood(config, params, rows.tokens[i], rows.counted[i]) for i in calls]
     sums = np.concatenate([np.asarray(one.sums, np.float64) for one in found])
     return sums[:n], np.concatenate([np.asarray(one.greedy) for one in found])[:n]
 
@@ -153,8 +152,8 @@ def evaluate(
 
     Args:
         found: a run of a text model.
-        questions: from `read_tasks` or `make_tasks`.
-        rows: the same, where they are encoded already.
+        questions: questions from `read_tasks` or `make_tasks`.
+        rows: the same questions, if they are encoded already.
 
     Raises:
         JaxmixError: the run is of an image family, or a choice is longer than the window.
@@ -173,11 +172,11 @@ def evaluate(
 def _score(
     task: str, questions: Sequence[Question], rows: Rows, sums: np.ndarray, greedy: np.ndarray
 ) -> TaskScore:
-    places = [i for i, one in enumerate(questions) if one.task == task]
-    own = [questions[i] for i in places]
-    scores = [sums[rows.first[i] : rows.first[i + 1]] for i in places]
+    chosen = [i for i, one in enumerate(questions) if one.task == task]
+    own = [questions[i] for i in chosen]
+    scores = [sums[rows.first[i] : rows.first[i + 1]] for i in chosen]
     right = np.array([s[one.answer] for s, one in zip(scores, own, strict=True)])
-    chance, plain, per_byte = math.nan, greedy[rows.first[places]], np.full(len(own), math.nan)
+    chance, plain, per_byte = math.nan, greedy[rows.first[chosen]], np.full(len(own), math.nan)
     if not own[0].is_cloze:
         chance = float(np.mean([1 / len(one.choices) for one in own]))
         sizes = [np.array([len(c.encode()) for c in one.choices]) for one in own]
@@ -193,8 +192,8 @@ def _score(
         *_mean(per_byte),
         chance,
         *_mean(right),
-        int(rows.cut[places].sum()),
-        int(rows.joined[places].sum()),
+        int(rows.cut[chosen].sum()),
+        int(rows.joined[chosen].sum()),
     )
 
 
@@ -205,7 +204,7 @@ def _picked(scores: Sequence[np.ndarray], questions: Sequence[Question]) -> np.n
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:
-    """Mean and its standard error."""
+    """The mean and its standard error."""
     values = np.asarray(values, np.float64)
     n = len(values)
     return float(values.mean()), float(values.std(ddof=1) / n**0.5) if n > 1 else math.nan
@@ -220,13 +219,14 @@ def evaluate_study(
     """Scores of finished runs of a study, by run.
 
     Args:
-        folder: of `jaxmix train`, or of a study that kept final parameters.
-        questions: of any tasks.
-        runs: names; None for all that the plan has.
-        progress: called with the runs done and their total.
+        folder: folder of `jaxmix train`, or of a study that kept final parameters.
+        questions: questions of any tasks.
+        runs: names of runs; None for all of the plan.
+        progress: called with the number of runs done and their total.
 
     Raises:
-        JaxmixError: no such run, no parameters, other data, or no text models.
+        JaxmixError: there is no such run, it has no parameters or other data, or its model is not a
+            text model.
     """
     plan = load_plan(Path(folder) / "plan.json")
     names = list(runs) if runs is not None else [one.run for one in plan.runs]
@@ -242,14 +242,12 @@ def evaluate_study(
 
 
 def score_rows(folder: Path, scores: Mapping[str, Sequence[TaskScore]]) -> list[dict[str, Any]]:
-    """A row for every run and task: what the run is, and its score."""
+    """A row for every run and task: facts about the run, and its score."""
     plan = load_plan(Path(folder) / "plan.json")
-    return [
-        {**_facts(plan, name), **vars(score)} for name, found in scores.items() for score in found
-    ]
-
-
-def _facts(plan: Plan, name: str) -> dict[str, Any]:
-    wave, run = next((w, r) for w in plan.waves for r in w.runs if r.run == name)
-    facts = {"run": name, "mixture": run.mixture, "seed": run.seed}
-    return {**facts, "preset": wave.preset, "tokens": wave.tokens}
+    rows = []
+    for name, found in scores.items():
+        wave, run = plan.find(name, folder)
+        facts = {"run": name, "mixture": run.mixture, "seed": run.seed}
+        facts |= {"preset": wave.preset, "tokens": wave.tokens}
+        rows += [{**facts, **vars(score)} for score in found]
+    return rows

@@ -1,8 +1,7 @@
-"""Families: which data, model and loss go together; all that a study knows of any of them."""
+"""Families: the data, models and losses that go together, behind one interface for studies."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from jaxmix.data import (
-    Captioned,
     Corpus,
-    PackedRows,
     Records,
-    TextRows,
     is_captioned,
     open_captioned,
     open_corpus,
@@ -22,12 +18,11 @@ from jaxmix.data import (
     prepare,
     spaced,
 )
-from jaxmix.errors import JaxmixError
+from jaxmix.errors import JaxmixError, hint
 from jaxmix.models import (
     PRESETS,
     Model,
     MultimodalConfig,
-    PatchGrid,
     TextConfig,
     VisionConfig,
     family_of,
@@ -41,12 +36,12 @@ from jaxmix.training import HeldOut
 
 @dataclass(frozen=True)
 class CorpusSpec:
-    """Which prepared data.
+    """The corpus of a study.
 
     Attributes:
         name: a recipe, such as text-mini, or the name or folder of a prepared corpus.
-        tokenizer: "bytes" or "bpe-N"; None for a corpus that is prepared already.
-        max_bytes: cap of every domain's training side, in bytes; None for all of it.
+        tokenizer: "bytes" or "bpe-N"; None if the corpus is already prepared.
+        max_bytes: most bytes of every domain's train split; None for all.
         picture_size: shorter side of the kept pictures in pixels; None for the default.
     """
 
@@ -56,16 +51,11 @@ class CorpusSpec:
     picture_size: int | None = None
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Corpus:
-        """Opens the corpus, preparing it first where a recipe asks for that."""
+        """Opens the corpus; a recipe is prepared first."""
         if self.tokenizer is None:
             return open_corpus(self.name)
-        return prepare(
-            self.name,
-            tokenizer=self.tokenizer,
-            max_bytes=self.max_bytes,
-            picture_size=self.picture_size,
-            progress=progress,
-        )
+        options = {name: value for name, value in vars(self).items() if name != "name"}
+        return prepare(self.name, progress=progress, **options)
 
 
 @dataclass(frozen=True)
@@ -73,88 +63,80 @@ class Built:
     """A model for a corpus.
 
     Attributes:
-        model: its two functions.
-        config: everything that decides it.
-        learning_rate: its preset's peak.
+        model: the model.
+        config: its configuration.
+        learning_rate: peak learning rate of its preset.
     """
 
     model: Model
     config: TextConfig | MultimodalConfig | VisionConfig
     learning_rate: float
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The configuration by name, for hashes and records."""
-        return dataclasses.asdict(self.config)
-
 
 @dataclass(frozen=True)
 class Family:
-    """How a family's models and records are made of a corpus.
+    """The models and records of a family.
 
     Attributes:
         name: "text", "multimodal" or "vision".
-        model: of a configuration.
+        model: makes a model from its configuration.
         reads: whether the family can read a domain of a corpus.
-        records: model, corpus, domain, length and unique tokens to training records.
-        held: model, corpus, target, length and count to held-out records.
+        open: opens records: takes model, corpus, domain, split, length and unique tokens.
+        text_bytes: counts the bytes of text behind the predicted tokens of a batch; 0 if unknown.
     """
 
     name: str
     model: Callable[[Any], Model]
     reads: Callable[[Corpus, str], bool]
-    records: Callable[[Built, Corpus, str, int, int | None], Records]
-    held: Callable[[Built, Corpus, str, int, int], HeldOut]
+    open: Callable[[Built, Corpus, str, str, int, int | None], Records]
+    text_bytes: Callable[[Corpus, Mapping[str, np.ndarray]], int]
 
     def build(
         self, preset: str, corpus: Corpus, length: int, overrides: Mapping[str, Any]
     ) -> Built:
-        """The model of a preset for a corpus; `length` and `overrides` as of a study."""
+        """The model of a preset for a corpus; see `Study` for `length` and `overrides`."""
         config = get_preset(preset, corpus.tokenizer.vocab_size, length=length, **overrides)
         return Built(self.model(config), config, PRESETS[preset].learning_rate)
 
+    def records(
+        self, built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
+    ) -> Records:
+        """Training records of a domain; None for `unique` uses all of them."""
+        return self.open(built, corpus, domain, "train", length, unique)
 
-def _text_records(
-    built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
+    def heldout(
+        self, built: Built, corpus: Corpus, target: str, length: int, count: int
+    ) -> HeldOut:
+        """Held-out records of a target, evenly spaced; all if there are fewer than `count`."""
+        records = self.open(built, corpus, target, "heldout", length, None)
+        batch = records.take(spaced(count, len(records)), None)
+        return HeldOut(batch, self.text_bytes(corpus, batch))
+
+
+def _open_windows(
+    built: Built, corpus: Corpus, name: str, split: str, length: int, unique: int | None
 ) -> Records:
-    return corpus.train(domain, length, unique_tokens=unique)
+    return corpus.windows(name, split, length, unique)
 
 
-def _held_text(built: Built, corpus: Corpus, target: str, length: int, count: int) -> HeldOut:
-    batch = corpus.heldout(target, length, count)
-    return HeldOut(batch, int(corpus.token_bytes[batch["tokens"][:, 1:]].sum()))
+def _with_pictures(opener: Callable[..., Records]) -> Callable[..., Records]:
+    """An opener of records with pictures, which also need to know how the model cuts them."""
+
+    def open_records(
+        built: Built, corpus: Corpus, name: str, split: str, length: int, unique: int | None
+    ) -> Records:
+        assert not isinstance(built.config, TextConfig)
+        return opener(corpus, name, split, length, built.config.grid, unique)
+
+    return open_records
 
 
-def _grid(built: Built) -> PatchGrid:
-    assert not isinstance(built.config, TextConfig)
-    return built.config.grid
+def _window_bytes(corpus: Corpus, batch: Mapping[str, np.ndarray]) -> int:
+    return int(corpus.token_bytes[batch["tokens"][:, 1:]].sum())
 
 
-def _rows(
-    built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
-) -> PackedRows | TextRows:
-    return open_rows(corpus, domain, "train", length, _grid(built), unique)
-
-
-def _held_rows(built: Built, corpus: Corpus, target: str, length: int, count: int) -> HeldOut:
-    batch = _spaced(open_rows(corpus, target, "heldout", length, _grid(built)), count)
-    counted = batch["counted"].astype(bool)
-    return HeldOut(batch, int(corpus.token_bytes[batch["targets"][counted]].sum()))
-
-
-def _captioned(
-    built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
-) -> Captioned:
-    return open_captioned(corpus, domain, "train", length, _grid(built), unique)
-
-
-def _held_captioned(built: Built, corpus: Corpus, target: str, length: int, count: int) -> HeldOut:
-    return HeldOut(_spaced(open_captioned(corpus, target, "heldout", length, _grid(built)), count))
-
-
-def _spaced(records: Records, count: int) -> dict[str, np.ndarray]:
-    """Evenly spaced records, the same ones every time; all where there are fewer."""
-    return records.take(spaced(count, len(records)), None)
+def _row_bytes(corpus: Corpus, batch: Mapping[str, np.ndarray]) -> int:
+    return int(corpus.token_bytes[batch["targets"][batch["counted"].astype(bool)]].sum())
 
 
 FAMILIES: dict[str, Family] = {
@@ -164,26 +146,22 @@ FAMILIES: dict[str, Family] = {
             "text",
             text_model,
             lambda corpus, name: name not in corpus.illustrated,
-            _text_records,
-            _held_text,
+            _open_windows,
+            _window_bytes,
         ),
-        Family("multimodal", multimodal_model, lambda *_: True, _rows, _held_rows),
         Family(
-            "vision",
-            vision_model,
-            is_captioned,
-            _captioned,
-            _held_captioned,
+            "multimodal", multimodal_model, lambda *_: True, _with_pictures(open_rows), _row_bytes
         ),
+        Family("vision", vision_model, is_captioned, _with_pictures(open_captioned), lambda *_: 0),
     )
 }
 
 
 def default_length(preset: str) -> int:
-    """Positions of a record of a preset's models where nobody says.
+    """Default number of positions in a record of a preset's models.
 
-    Text: 128. Early fusion: at least 128, and four pictures, which is the paper's 1,024. Vision: a
-    picture and 16 places for its caption.
+    Text: 128. Early fusion: four pictures, which gives the paper's 1,024, but at least 128. Vision:
+    one picture and 16 positions for its caption.
 
     >>> [default_length(name) for name in ("tiny-64", "nmm-275m", "lvm-tiny-64")]
     [128, 1024, 32]
@@ -202,5 +180,5 @@ def get_family(name: str) -> Family:
         JaxmixError: there is none.
     """
     if name not in FAMILIES:
-        raise JaxmixError(f"unknown family '{name}'; known: {', '.join(FAMILIES)}")
+        raise JaxmixError(f"unknown family '{name}'; {hint(name, FAMILIES)}")
     return FAMILIES[name]

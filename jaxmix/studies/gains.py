@@ -1,4 +1,4 @@
-"""What one mixture gains over another, measured: differences paired by seed."""
+"""Measured gains of one mixture over another: differences paired by seed."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jaxmix.runs import RunTable
 
 @dataclass(frozen=True)
 class Gain:
-    """Loss of a baseline minus loss of a mixture: positive where the mixture is better.
+    """Loss of a baseline minus loss of a mixture, positive if the mixture is better.
 
     Attributes:
-        mean: nats per token, over seeds.
+        mean: mean over seeds, in nats per token.
         sem: standard error of the mean over seeds; NaN with one seed.
-        seeds: that have both runs.
-        noise: standard deviation over seeds of the unpaired losses, nats per token.
+        seeds: number of seeds that have both runs.
+        noise: standard deviation over seeds of the unpaired losses, in nats per token.
     """
 
     mean: float
@@ -39,8 +39,8 @@ def final_losses(
     """Weighted mean loss of `targets` at the end of every run, by mixture and seed.
 
     Args:
-        table: of one size, with columns mixture and seed.
-        targets: names, or weights by name (normalized here).
+        table: runs of one size, with columns mixture and seed.
+        targets: names, or weights by name, which are normalized.
     """
     weights = dict(targets) if isinstance(targets, Mapping) else dict.fromkeys(targets, 1.0)
     shares = np.array(list(weights.values())) / sum(weights.values())
@@ -55,7 +55,7 @@ def gain(losses: Mapping[tuple[str, int], float], mixture: str, baseline: str) -
     """The gain of a mixture over a baseline, paired by seed.
 
     Raises:
-        JaxmixError: no seed has both.
+        JaxmixError: no seed has runs of both.
     """
     seeds = [s for m, s in losses if m == mixture and (baseline, s) in losses]
     if not seeds:

@@ -15,14 +15,15 @@ DESIGNS = ("dirichlet", "grid", "vertices", "one-out", "uniform", "proportional"
 
 @dataclass(frozen=True)
 class Design:
-    """A family of mixtures.
+    """A set of mixtures.
 
     Attributes:
-        kind: one of DESIGNS; "proportional" has the domains' shares of tokens.
-        count: mixtures of "dirichlet", steps along every edge of "grid"; the others need none.
-        minimum: smallest weight of every domain; the paper's grid has .1.
-        concentration: of "dirichlet"; 1 is uniform over the simplex.
-        seed: of "dirichlet".
+        kind: one of DESIGNS; "proportional" is the domains' shares of tokens.
+        count: number of mixtures of "dirichlet", or of steps along each edge of "grid"; the other
+            kinds need none.
+        minimum: smallest weight of every domain; .1 in the paper's grid.
+        concentration: parameter of "dirichlet"; 1 is uniform over the simplex.
+        seed: seed of "dirichlet".
     """
 
     kind: str
@@ -40,11 +41,11 @@ class Design:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a run with weights of its own.
+    """A part of a run with its own weights.
 
     Attributes:
-        share: of the run's tokens, above 0.
-        weights: by domain; domains left out weigh nothing.
+        share: share of the run's tokens, above 0.
+        weights: weights by domain; omitted domains have weight 0.
     """
 
     share: float
@@ -55,7 +56,7 @@ def checked_stages(name: str, stages: Sequence[Stage], domains: Sequence[str]) -
     """Stages with a weight for every domain.
 
     Raises:
-        JaxmixError: shares that are not above 0 or do not sum to 1, or weights that do not fit.
+        JaxmixError: shares are not above 0 or do not sum to 1, or weights do not fit.
     """
     shares = [stage.share for stage in stages]
     if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
@@ -72,10 +73,10 @@ def checked_stages(name: str, stages: Sequence[Stage], domains: Sequence[str]) -
 def checked_mixture(
     name: str, weights: Mapping[str, float], domains: Sequence[str]
 ) -> dict[str, float]:
-    """A weight for every domain, those left out being 0.
+    """A weight for every domain; omitted domains have weight 0.
 
     Raises:
-        JaxmixError: another domain is named, or the weights do not sum to 1.
+        JaxmixError: a domain is unknown, or the weights are negative or do not sum to 1.
     """
     unknown = sorted(set(weights) - set(domains))
     if unknown:
@@ -87,7 +88,7 @@ def checked_mixture(
 
 
 def average(stages: Sequence[Stage]) -> dict[str, float]:
-    """Weights of a whole run of stages, each domain's averaged over tokens.
+    """Weights of a run with stages, averaged over tokens.
 
     >>> average([Stage(0.5, {"a": 1.0, "b": 0.0}), Stage(0.5, {"a": 0.5, "b": 0.5})])
     {'a': 0.75, 'b': 0.25}
@@ -102,20 +103,19 @@ def parse_design(text: str) -> Design:
     Design(kind='dirichlet', count=20, minimum=0.02, concentration=1.0, seed=0)
 
     Raises:
-        JaxmixError: it does not read so.
+        JaxmixError: the text is not of this form.
     """
     head, *options = text.split(",")
     kind, _, count = head.partition(":")
-    split = [option.partition("=") for option in options]
-    pairs = {name: value for name, _, value in split}
-    unread = JaxmixError(f"design '{text}': write kind:count,minimum=0.1,concentration=1,seed=0")
+    pairs = {name: value for name, _, value in (option.partition("=") for option in options)}
+    wrong = JaxmixError(f"design '{text}': write kind:count,minimum=0.1,concentration=1,seed=0")
     if set(pairs) - {"minimum", "concentration", "seed"}:
-        raise unread
+        raise wrong
     try:
         numbers = {n: int(v) if n == "seed" else float(v) for n, v in pairs.items()}
         parsed = int(count or 0)
     except ValueError:
-        raise unread from None
+        raise wrong from None
     return Design(kind.strip(), parsed, **numbers)  # type: ignore[arg-type]
 
 
@@ -125,8 +125,8 @@ def named_mixtures(
     """Mixtures of all designs by name, each mixture once.
 
     Args:
-        designs: in the order wanted.
-        tokens: training tokens by domain; its order is the domains'.
+        designs: the designs, in order.
+        tokens: training tokens by domain, in the order of the domains.
     """
     found: dict[str, dict[str, float]] = {}
     seen: set[tuple[float, ...]] = set()

@@ -1,4 +1,4 @@
-"""Plans: everything that a study will train, written down before anything runs."""
+"""Plans: everything that a study will train, saved before anything runs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,9 @@ from typing import Any
 
 from jaxmix.data import Corpus
 from jaxmix.errors import JaxmixError, clip
-from jaxmix.studies.domains import check_targets, mixtures_of, stages_of
 from jaxmix.studies.families import Built, CorpusSpec
 from jaxmix.studies.mixtures import Design, Stage, average
-from jaxmix.studies.study import Origin as Origin
-from jaxmix.studies.study import Size as Size
-from jaxmix.studies.study import Study as Study
+from jaxmix.studies.study import Origin, Size, Study, mixtures_of, stages_of, targets_of
 from jaxmix.training import fleet_memory, write_json
 
 
@@ -26,7 +23,7 @@ from jaxmix.training import fleet_memory, write_json
 class PlannedRun:
     """One run: its name, mixture, seed and peak learning rate.
 
-    Where the mixture changes, `stages` say how, and `weights` are their average over tokens.
+    If the mixture changes, `weights` are the average of its `stages` over tokens.
     """
 
     run: str
@@ -44,7 +41,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Wave:
-    """Runs of one size that train as one program, and the job that one machine takes."""
+    """Runs of one size that train as one program, on one machine."""
 
     name: str
     preset: str
@@ -54,13 +51,13 @@ class Wave:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study, its waves, and what each size costs.
+    """A study with its waves and costs.
 
     Attributes:
-        study: what was asked.
-        corpus_hash: of the data it was planned on; other data is refused.
+        study: the study.
+        corpus_hash: hash of the data that it was planned with; other data is refused.
         waves: independent jobs.
-        flops: of training, by preset, all runs together.
+        flops: training FLOPs of all runs together, by preset.
     """
 
     study: Study
@@ -73,20 +70,33 @@ class Plan:
         """All runs, in the order of the waves."""
         return tuple(run for wave in self.waves for run in wave.runs)
 
+    def find(self, run: str, folder: Path | str) -> tuple[Wave, PlannedRun]:
+        """The wave of a run, and the run.
+
+        Raises:
+            JaxmixError: there is no such run; names the folder and the runs.
+        """
+        for wave in self.waves:
+            for one in wave.runs:
+                if one.run == run:
+                    return wave, one
+        some = ", ".join(one.run for one in self.runs[:8]) + ", ..." * (len(self.runs) > 8)
+        raise JaxmixError(f"{folder}: no run '{run}'; it holds {some}")
+
     def save(self, path: Path) -> None:
-        """Writes the plan as JSON, whole or not at all."""
+        """Writes the plan as JSON."""
         write_json(Path(path), {"jaxmix_plan": 1, **dataclasses.asdict(self)})
 
 
 def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
-    """Writes down every run of a study; nothing is trained.
+    """Plans every run of a study; nothing is trained.
 
     Args:
-        study: what is asked.
-        corpus: its corpus, where it is open already.
+        study: the study.
+        corpus: its corpus, if it is open already.
 
     Raises:
-        JaxmixError: a domain, preset or mixture that does not fit the corpus.
+        JaxmixError: a domain, preset or mixture does not fit the corpus.
     """
     corpus = corpus or study.corpus.open()
     first = build(study, study.sizes[0].preset, corpus)
@@ -97,7 +107,8 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
     flops: dict[str, float] = {}
     for size in study.sizes:
         built = build(study, size.preset, corpus)
-        check_targets(study, corpus, built)
+        for target in targets_of(study, corpus):  # raises if held-out records cannot be made
+            study.family.heldout(built, corpus, target, study.length, 1)
         runs = _runs(study, size, built, mixtures, stages)
         per_run = built.model.flops_per_token(study.length) * size.tokens
         flops[size.preset] = flops.get(size.preset, 0.0) + per_run * len(runs)
@@ -139,10 +150,10 @@ def _runs(
 
 
 def check_origin(study: Study, corpus: Corpus) -> None:
-    """Refuses a study that could not start from the run that it names.
+    """Checks that a study can start from the run that it names.
 
     Raises:
-        JaxmixError: another preset, or data with another tokenizer.
+        JaxmixError: its preset or tokenizer differs from the run's.
     """
     origin = study.start_from
     if origin is None:
@@ -150,27 +161,27 @@ def check_origin(study: Study, corpus: Corpus) -> None:
     other = [size.preset for size in study.sizes if size.preset != origin.preset]
     if other:
         raise JaxmixError(
-            f"run '{origin.run}' is of {origin.preset}: {other[0]} cannot start there"
+            f"run '{origin.run}' is of {origin.preset}; {other[0]} cannot start from it"
         )
     if tokenizer_name(corpus) != origin.tokenizer:
         raise JaxmixError(
-            f"run '{origin.run}' reads tokens of {origin.tokenizer}, and {corpus.name} has those "
+            f"run '{origin.run}' reads tokens of {origin.tokenizer}, and {corpus.name} has tokens "
             f"of {tokenizer_name(corpus)}; prepare the data with the tokenizer of the run"
         )
 
 
 def tokenizer_name(corpus: Corpus) -> str:
-    """As run tables have it: the tokenizer and its hash."""
+    """The tokenizer and its hash, as in run tables."""
     return f"{corpus.tokenizer.name}-{corpus.tokenizer.hash[:12]}"
 
 
 def wave_folder(folder: Path, wave: Wave) -> Path:
-    """Where a wave keeps its rows and checkpoints."""
+    """The folder of a wave's rows and checkpoints."""
     return Path(folder) / "waves" / wave.name
 
 
 def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:
-    """Fleets of nearly equal numbers of runs, none larger than `most`."""
+    """Waves of nearly equal numbers of runs, at most `most`."""
     count = -(-len(runs) // most)
     cuts = [round(i * len(runs) / count) for i in range(count + 1)]
     return [
@@ -180,12 +191,12 @@ def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:
 
 
 def fleet_size(study: Study, built: Built, memory: float) -> int:
-    """Runs that fit into memory together, by a rough count of parameters and activations.
+    """Number of runs that fit into memory, by a rough count of parameters and activations.
 
     Args:
-        study: its batch and window.
+        study: the study.
         built: the model.
-        memory: bytes that a fleet may take.
+        memory: bytes that a fleet may use.
     """
     state = 16.0 * built.model.count().n_params_total
     config = built.config
@@ -195,7 +206,7 @@ def fleet_size(study: Study, built: Built, memory: float) -> int:
 
 
 def config_hash(*parts: Any) -> str:
-    """Short hash of everything that decides a run."""
+    """Short hash of the settings of a run."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -212,13 +223,13 @@ def load_plan(path: Path) -> Plan:
     except FileNotFoundError:
         raise JaxmixError(f"{path}: no such plan; write one with jaxmix study plan") from None
     except (ValueError, RecursionError) as error:
-        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write one anew") from None
+        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write a new one") from None
     if not isinstance(data, dict) or data.pop("jaxmix_plan", None) != 1:
-        raise JaxmixError(f"{path}: is not a plan (of this version); write one anew")
+        raise JaxmixError(f"{path}: is not a plan (of this version); write a new one")
     try:
         return _plan_of(data)
-    except (KeyError, TypeError, JaxmixError) as error:  # of what is missing in the file
-        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write one anew") from error
+    except (KeyError, TypeError, JaxmixError) as error:  # the file lacks something
+        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write a new one") from error
 
 
 def _plan_of(data: dict[str, Any]) -> Plan:
@@ -232,12 +243,13 @@ def _plan_of(data: dict[str, Any]) -> Plan:
         "stages": {n: _read_stages(s) for n, s in study.get("stages", {}).items()},
         "start_from": Origin(**study["start_from"]) if study.get("start_from") else None,
     }
-    waves = tuple(Wave(**{**w, "runs": tuple(map(_read_run, w["runs"]))}) for w in data["waves"])
-    return Plan(Study(**study), data["corpus_hash"], waves, data["flops"])
-
-
-def _read_run(held: Mapping[str, Any]) -> PlannedRun:
-    return PlannedRun(**{**held, "stages": _read_stages(held.get("stages", ()))})
+    waves = []
+    for wave in data["waves"]:
+        stages = (_read_stages(run.get("stages", ())) for run in wave["runs"])
+        pairs = zip(wave["runs"], stages, strict=True)
+        runs = tuple(PlannedRun(**{**run, "stages": found}) for run, found in pairs)
+        waves.append(Wave(**{**wave, "runs": runs}))
+    return Plan(Study(**study), data["corpus_hash"], tuple(waves), data["flops"])
 
 
 def _read_stages(held: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:

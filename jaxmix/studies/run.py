@@ -1,10 +1,11 @@
-"""Running a plan: wave after wave, safe to stop, to run twice and to share among machines."""
+"""Running a plan wave by wave; it may be stopped, run twice, and shared among machines."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -15,17 +16,18 @@ from typing import Any
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.errors import JaxmixError
 from jaxmix.runs import RunTable, read_runs, write_runs
-from jaxmix.studies.columns import columns_of
-from jaxmix.studies.domains import targets_of
-from jaxmix.studies.origins import origin_params, read_before
+from jaxmix.studies.families import Built
+from jaxmix.studies.finished import origin_params, read_before
 from jaxmix.studies.plan import (
     Plan,
     PlannedRun,
-    Study,
     Wave,
     build,
+    config_hash,
+    tokenizer_name,
     wave_folder,
 )
+from jaxmix.studies.study import Study, epoch_tokens, targets_of
 from jaxmix.training import (
     Feed,
     Fleet,
@@ -44,7 +46,7 @@ WaveProgress = Callable[[Wave, Snapshot], None]
 
 @dataclass(frozen=True)
 class WaveStatus:
-    """How far one wave is: "done", "started" or "waiting", and the rows that it has."""
+    """The state of one wave ("done", "started" or "waiting"), and its number of rows."""
 
     wave: Wave
     state: str
@@ -65,44 +67,41 @@ def run_plan(
     """Trains the waves of a plan that are not done.
 
     Args:
-        plan: what to train.
-        folder: of the results; every wave has a folder of its own in it. Machines that share a
-            file system may share it.
-        shard: (i, n): of n machines this is the i-th, from 1, and takes every n-th wave.
-        progress: called with the wave and where it stands.
-        corpus: the plan's corpus, where it is open already.
+        plan: the plan.
+        folder: folder of the results, with a subfolder for every wave. Machines that share a file
+            system may share it.
+        shard: (i, n): this is machine i of n, from 1, and trains every n-th wave.
+        progress: called with the wave and a snapshot.
+        corpus: the plan's corpus, if it is open already.
         keep_final: leave the final parameters of every run, for `finished_run`.
 
     Returns:
-        Outcomes of the waves of this shard that this call saw done.
+        Outcomes of the waves of this shard, except those that another process is training.
 
     Raises:
-        JaxmixError: other data than was planned, or a domain too small where repeats are forbidden.
+        JaxmixError: the data are not those of the plan, or a domain is too small and its repetition
+            is forbidden.
     """
     corpus = corpus or plan.study.corpus.open()
     if corpus.hash != plan.corpus_hash:
         raise JaxmixError(
-            f"{corpus.name} is not the data of this plan ({corpus.hash[:12]}, planned on "
-            f"{plan.corpus_hash[:12]}); plan anew, or prepare the same data"
+            f"{corpus.name} is not the data of this plan ({corpus.hash[:12]}, planned with "
+            f"{plan.corpus_hash[:12]}); plan again, or prepare the same data"
         )
     index, count = shard
     outcomes = []
     for wave in plan.waves[index - 1 :: count]:
         with _claimed(wave_folder(folder, wave)) as ours:
             if ours:
-                tell = None if progress is None else _telling(progress, wave)
-                run = run_wave(plan.study, wave, corpus, folder, tell, keep_final=keep_final)
-                outcomes.append(run)
+                tell = None if progress is None else functools.partial(progress, wave)
+                done = run_wave(plan.study, wave, corpus, folder, tell, keep_final=keep_final)
+                outcomes.append(done)
     return outcomes
-
-
-def _telling(progress: WaveProgress, wave: Wave) -> Callable[[Snapshot], None]:
-    return lambda snapshot: progress(wave, snapshot)
 
 
 @contextlib.contextmanager
 def _claimed(folder: Path) -> Iterator[bool]:
-    """True where no other process trains in this folder; the system frees it if we die."""
+    """True if no other process trains in this folder; the lock ends with the process."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
         try:
@@ -122,15 +121,15 @@ def run_wave(
     layout: Layout | None = None,
     keep_final: bool = False,
 ) -> Outcome:
-    """Trains one wave to its end, from wherever it was stopped.
+    """Trains one wave to its end, from where it was stopped.
 
     Args:
-        study: that the wave is of.
-        wave: its runs.
-        corpus: its data.
-        folder: of the study's results.
+        study: the study.
+        wave: the wave.
+        corpus: the data.
+        folder: folder of the study's results.
         progress: called about twice a second.
-        layout: where arrays lie; None for a fleet over this process's devices.
+        layout: how arrays lie on devices; None for a fleet over this process's devices.
         keep_final: leave the final parameters in the wave's folder.
     """
     family = study.family
@@ -139,7 +138,7 @@ def run_wave(
     steps = study.record_at(wave.tokens)
     for source in sources:
         source.check(steps[-1])
-    columns = columns_of(study, wave, corpus, built)
+    columns = _columns_of(study, wave, corpus, built)
     members = tuple(Member(run.run, run.seed, run.learning_rate, columns(run)) for run in wave.runs)
     layout = layout or fleet_layout(len(members))
     parts = study.accumulate or default_parts(layout, study.batch, study.length)
@@ -156,7 +155,7 @@ def run_wave(
     feed = Feed(
         lambda start: batches(sources, start=start),
         {
-            target: family.held(built, corpus, target, study.length, study.held_windows)
+            target: family.heldout(built, corpus, target, study.length, study.held_windows)
             for target in targets_of(study, corpus)
         },
         consumed,
@@ -173,10 +172,54 @@ def run_wave(
     )
 
 
+def _columns_of(
+    study: Study, wave: Wave, corpus: Corpus, built: Built
+) -> Callable[[PlannedRun], dict[str, Any]]:
+    """Returns a function of a run of a wave to the columns of its rows, besides losses."""
+    count, most, origin = built.model.count(), study.unique_tokens, study.start_from
+    epochs = epoch_tokens(study, corpus, built)
+    unique = {f"unique_{d}": min(most.get(d, math.inf), n) for d, n in epochs.items()}
+    settings = dataclasses.asdict(built.config)
+    shared = (settings, study.optimizer(wave.tokens), study.batch, study.length, corpus.hash)
+    begun: dict[str, Any] = {}
+    if origin is not None:
+        begun = {"start_from": f"{origin.run}-{origin.hash}", "tokens_before": origin.tokens}
+
+    def of(run: PlannedRun) -> dict[str, Any]:
+        varies = [*begun.values(), *([run.stages] if run.stages else [])]
+        return {
+            "n_params": count.n_params,
+            "n_params_total": count.n_params_total,
+            **{f"w_{d}": w for d, w in run.weights.items()},
+            **unique,
+            "family": study.family.name,
+            "preset": wave.preset,
+            "mixture": run.mixture,
+            "schedule": _schedule(study, run),
+            "tokenizer": tokenizer_name(corpus),
+            "config_hash": config_hash(*shared, run.learning_rate, *varies),
+            **begun,
+            **({"stages": len(run.stages)} if run.stages else {}),
+        }
+
+    return of
+
+
+def _schedule(study: Study, run: PlannedRun) -> str:
+    """The column that tells rows apart that a law must not pool.
+
+    Losses of continued runs depend on their start, and those of staged runs on the order of their
+    weights; a table with several schedules is refused unless pooling is asked for.
+    """
+    origin = study.start_from
+    begun = [] if origin is None else [f"from {origin.run}-{origin.hash}"]
+    return "; ".join([study.schedule, *(["staged"] if run.stages else []), *begun])
+
+
 def sources_of(
     study: Study, wave: Wave, corpus: Corpus, host: tuple[int, int] = (0, 1)
 ) -> list[MixtureSource]:
-    """The mixture of every run of a wave; `host` is (index, count) of the processes that share."""
+    """The mixture of every run of a wave; `host` is (index, count) of processes that share it."""
     built = build(study, wave.preset, corpus)
     named = dict.fromkeys(domain for run in wave.runs for domain in run.weights)
     unique = study.unique_tokens
@@ -184,7 +227,12 @@ def sources_of(
         d: study.family.records(built, corpus, d, study.length, unique.get(d)) for d in named
     }
     index, count = host
-    steps, after = study.record_at(wave.tokens)[-1], _after(study, corpus)
+    steps, before = study.record_at(wave.tokens)[-1], read_before(study, corpus)
+    after = None
+    if before is not None:
+        theirs, earlier = before
+        (source,) = sources_of(theirs, earlier, corpus)
+        after = source, theirs.record_at(earlier.tokens)[-1]
     return [
         MixtureSource(
             {d: records[d] for d in run.weights},
@@ -201,23 +249,13 @@ def sources_of(
 
 
 def _weights(run: PlannedRun, steps: int) -> Any:
-    """Of a run's source: one mixture, or its stages by their first steps."""
+    """The weights of a run's source: one mixture, or stages by their first steps."""
     pairs = zip(run.stage_starts(steps), run.stages, strict=True) if run.stages else ()
     return [(start, stage.weights) for start, stage in pairs] or run.weights
 
 
-def _after(study: Study, corpus: Corpus) -> tuple[MixtureSource, int] | None:
-    """What the run that a study starts from has read, and how many steps it made."""
-    before = read_before(study, corpus)
-    if before is None:
-        return None
-    theirs, wave = before
-    (source,) = sources_of(theirs, wave, corpus)
-    return source, theirs.record_at(wave.tokens)[-1]
-
-
 def status(plan: Plan, folder: Path) -> list[WaveStatus]:
-    """How far every wave is, from the files alone."""
+    """The state of every wave, from the files alone."""
     found = []
     for wave in plan.waves:
         here = wave_folder(folder, wave)
@@ -234,27 +272,27 @@ def _diverged(done: Path) -> dict[str, int]:
 
 
 def merged(plan: Plan, folder: Path) -> RunTable:
-    """The run table of all rows that a study has so far, waves merged by run and by name.
+    """The run table of all rows that a study has so far, with columns merged by name.
 
     Args:
-        plan: whose runs.
-        folder: of the results.
+        plan: the plan.
+        folder: folder of the results.
 
     Raises:
-        JaxmixError: there is no row yet.
+        JaxmixError: there are no rows yet.
     """
     rows = [row for w in plan.waves for row in read_rows(wave_folder(folder, w) / "rows.jsonl")]
     if not rows:
         raise JaxmixError(f"{folder}: no rows yet; run the plan first")
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: [row.get(name, _missing(name)) for row in rows] for name in names}
-    # A study may hold fixed and staged mixtures; who reads its file has to choose or pool.
+    # A study may have fixed and staged mixtures; readers of its file must choose or pool.
     pool = ("schedule",) if plan.study.stages else ()
     return read_runs(columns, source=str(folder), pool=pool)
 
 
 def _missing(name: str) -> float:
-    """A domain that a run does not have weighs nothing, as fixed mixtures have no stages."""
+    """A run has weight 0 on domains that it lacks, and fixed mixtures have 0 stages."""
     return 0.0 if name.startswith("w_") or name == "stages" else math.nan
 
 

@@ -155,8 +155,8 @@ def test_stages_that_do_not_fit_are_refused(continued, corpus, change, message):
 def test_another_model_or_tokenizer_cannot_start_there(continued, corpus):
     study = continued[0].study
     for change, message in (
-        ({"preset": "tiny-32"}, "is of tiny-32: tiny-16 cannot start there"),
-        ({"tokenizer": "bpe-64-0123"}, "reads tokens of bpe-64-0123, and mine has those of bytes"),
+        ({"preset": "tiny-32"}, "is of tiny-32; tiny-16 cannot start from it"),
+        ({"tokenizer": "bpe-64-0123"}, "reads tokens of bpe-64-0123, and mine has tokens of bytes"),
     ):
         start = dataclasses.replace(study.start_from, **change)
         with pytest.raises(ValueError, match=message):

@@ -21,8 +21,8 @@ from jaxmix.studies import (
     run_plan,
     write_table,
 )
-from jaxmix.studies.domains import domains_of, epoch_tokens, targets_of
 from jaxmix.studies.run import sources_of
+from jaxmix.studies.study import domains_of, epoch_tokens, targets_of
 from tests.data import pictures
 from tests.training import pictures_toys as toys
 
@@ -123,7 +123,7 @@ def test_its_columns_are_those_of_the_family(trained, preset, pictured):
     frame = write_table(plan, folder, folder / "again.csv").frame
     built = build(plan.study, preset, pictured)
     for name in READS[preset]:
-        held = plan.study.family.held(built, pictured, name, plan.study.length, 8)
+        held = plan.study.family.heldout(built, pictured, name, plan.study.length, 8)
         if isinstance(built.config, VisionConfig):
             whole = frame[f"caption_{name}"] + built.config.alpha * frame[f"image_{name}"]
             assert frame[f"loss_{name}"].to_numpy() == pytest.approx(whole.to_numpy(), rel=1e-6)

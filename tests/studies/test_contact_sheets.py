@@ -6,7 +6,15 @@ from PIL import Image
 
 from jaxmix.data import prepare_plan
 from jaxmix.report import plot_contact_sheet
-from jaxmix.studies import CorpusSpec, Size, Study, finished_run, look, make_plan, run_plan
+from jaxmix.studies import (
+    CorpusSpec,
+    Size,
+    Study,
+    caption_pictures,
+    finished_run,
+    make_plan,
+    run_plan,
+)
 from tests.data import pictures
 
 OVERRIDES = {"depth": 1}
@@ -15,7 +23,7 @@ OVERRIDES = {"depth": 1}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A study folder of one vision and one early-fusion run, both barely trained."""
-    root = tmp_path_factory.mktemp("look")
+    root = tmp_path_factory.mktemp("sheets")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXMIX_CACHE", str(root / "cache"))
         corpus = prepare_plan(pictures.three_domains())
@@ -40,32 +48,34 @@ def folder(tmp_path_factory):
 
 def test_a_vision_model_shows_pictures_captions_and_expectations(folder, tmp_path):
     found = finished_run(folder / "lvm")
-    looks = look(found, 3)
+    shown = caption_pictures(found, 3)
     documents = found.corpus.documents("captions", "heldout")
     captions = {found.corpus.tokenizer.decode(documents[i][1]) for i in range(len(documents))}
-    assert len(looks) == 3 and {one.target for one in looks} == {"captions"}
-    for one in looks:
+    assert len(shown) == 3 and {one.target for one in shown} == {"captions"}
+    for one in shown:
         assert one.caption in captions and isinstance(one.written, str)
         assert one.picture.shape == (32, 32, 3) == one.expected.shape
         # The first patch is given, the others are not just copied.
         assert np.array_equal(one.expected[:8, :8], one.picture[:8, :8])
         assert not np.array_equal(one.expected, one.picture)
-    plot_contact_sheet(looks, tmp_path / "sheet.png", "a title")
+    plot_contact_sheet(shown, tmp_path / "sheet.png", "a title")
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > 500
 
 
 def test_an_early_fusion_model_writes_captions(folder, tmp_path):
-    looks = look(finished_run(folder / "nmm"), 2, ["captions"])
-    assert [one.expected for one in looks] == [None, None]
-    plot_contact_sheet(looks, tmp_path / "sheet.svg")
-    assert looks[0].caption.split()[0] in (tmp_path / "sheet.svg").read_text()
+    shown = caption_pictures(finished_run(folder / "nmm"), 2, ["captions"])
+    assert [one.expected for one in shown] == [None, None]
+    plot_contact_sheet(shown, tmp_path / "sheet.svg")
+    assert shown[0].caption.split()[0] in (tmp_path / "sheet.svg").read_text()
 
 
 def test_what_is_not_there_is_named(folder):
     with pytest.raises(ValueError, match="no run 'x'; it holds lvm-tiny-16-given-s0"):
         finished_run(folder / "lvm", "x")
-    with pytest.raises(ValueError, match="'pages' is no target of captioned pictures; known: cap"):
-        look(finished_run(folder / "nmm"), 2, ["pages"])
+    with pytest.raises(
+        ValueError, match="'pages' is not a target of captioned pictures; kn"
+    ):
+        caption_pictures(finished_run(folder / "nmm"), 2, ["pages"])
     with pytest.raises(ValueError, match="no such plan"):
         finished_run(folder)
