@@ -40,7 +40,7 @@ def optimize(
     """The mixture that minimizes the predicted loss at one budget, within constraints.
 
     Minima, maxima, pins and availability alone are solved by exponentiated gradient with curvature,
-    anything else by SLSQP and Newton's method; both in float64, from one start if the problem is
+    anything else by sequential quadratic programming; in float64, from one start if the problem is
     convex and from many if that is not known.
 
     Args:

@@ -25,6 +25,7 @@ from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.simplex import FLOOR
 from jaxmix.mixtures.solve.certificate import Proof, prove
+from jaxmix.mixtures.solve.lanes import map_targets, weighted_loss
 from jaxmix.mixtures.solve.problem import problem_of
 from jaxmix.mixtures.solve.program import Program, Terms
 
@@ -231,15 +232,17 @@ def _residuals(
 ) -> Any:
     """Derivatives of the Lagrangian's gradient [k] and of the active rows [a], in one array."""
     h, z, mix, related, reference = arrays
+    counted = jnp.any(mix > 0, 0)
 
     def both(params: dict[str, Array], x: Inputs, w: Array) -> Array:
-        def losses(h: Array) -> Array:
-            return laws.replace_params(params).losses({**x, "weights": h})
+        moved = laws.replace_params(params)
 
-        c = weighted * w + z
-        cost = jax.grad(lambda h: jnp.sum(jnp.where(c != 0, c * losses(h), 0.0)))(h)
-        at = jnp.where(mix != 0, mix * losses(h), 0.0).sum(-1)
-        base = jnp.where(mix != 0, mix * losses(reference), 0.0).sum(-1)
+        def losses(law: StackedLaws, counts: Array) -> Array:
+            points = jnp.where(counts, jnp.stack([h, reference]), 1.0 / len(h))
+            return law.losses({**x, "weights": points})[0]
+
+        cost = jax.grad(weighted_loss, argnums=3)(moved, x, weighted * w + z, h)
+        at, base = (mix @ map_targets(losses, moved, counted)).T
         return jnp.concatenate([cost, at - jnp.where(related, base, 0.0)])
 
     return jax.jacrev(both, argnums=(0, 1, 2))(params, x, w)

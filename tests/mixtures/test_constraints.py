@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaws, StackedLaws
-from jaxmix.laws import ADDITIVE_FIXED_ND, JOINT
+from jaxmix.laws import ADDITIVE_FIXED_ND, GE, JOINT
 from jaxmix.mixtures import Constraints, grid_design, kl, optimize
 from jaxmix.runs.expressions import parse_linear
 
@@ -349,6 +349,15 @@ def test_infinite_losses_at_the_boundary(fit_of) -> None:
     assert only.h == pytest.approx([1, 0, 0], abs=1e-9)
     with pytest.raises(ValueError, match="target 'y'"):
         optimize(laws, N, D, gone)
+
+
+def test_an_infinite_loss_that_does_not_count_costs_nothing(fit_of) -> None:
+    params = {"E": [1.0, 2.0], "B": [100.0, 50.0], "beta": [0.3, 0.2], "gamma": [0.1, 0.3]}
+    laws = fit_of(GE, params, "abc", "ab")
+    for more in ({}, {"groups": {"a+c": 1.0}}, {"linear": ["a<=0.7"], "kl_max": 2.0}):
+        best = optimize(laws, N, D, Constraints(pinned={"b": 0.0}, **more), target_weights=[1, 0])
+        assert best.predicted["b"] == np.inf and best.proven and best.converged, more
+        assert best.h[0] == pytest.approx(0.7 if "linear" in more else 1.0)
 
 
 # --- objectives ---------------------------------------------------------------------------------

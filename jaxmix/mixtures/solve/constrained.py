@@ -224,22 +224,24 @@ def _quadratic(
     first, free = basis[:rank].T @ (left[:, :rank].T @ b / sizes[:rank]), basis[rank:].T
     if not free.shape[1]:
         return first, np.zeros(len(r))
+    moves = np.linalg.norm(a @ free, axis=1) > 1e-11  # the ties decide on the other rows
     root = np.linalg.cholesky(free.T @ m @ free)
     center = np.linalg.solve(root, free.T @ (g + m @ first))
-    normals = -np.linalg.solve(root, (a @ free).T).T  # normals . u >= bounds, u = root^T w + center
-    bounds = normals @ center - (r - a @ first)
-    size = np.maximum(np.linalg.norm(normals, axis=1), 1e-300)
+    normals = -np.linalg.solve(root, (a[moves] @ free).T).T  # normals . u >= bounds,
+    bounds = normals @ center - (r - a @ first)[moves]  # u = root^T w + center
+    size = np.linalg.norm(normals, axis=1)
     normals, bounds = normals / size[:, None], bounds / size
     scale = max(1.0, float(np.abs(bounds).max(initial=0.0)))
     table = np.vstack([normals.T, bounds / scale])
     goal = np.eye(len(table))[-1]
-    z = nnls(table, goal, maxiter=50 * sum(table.shape))[0]
-    residual = table @ z - goal
+    found = nnls(table, goal, maxiter=50 * sum(table.shape))[0]
+    residual = table @ found - goal
     if residual[-1] > -1e-13:
         return None
-    u = scale * residual[:-1] / -residual[-1]
-    y = first + free @ np.linalg.solve(root.T, u - center)
-    return y, scale * z / -residual[-1] / size
+    y = first + free @ np.linalg.solve(root.T, -scale * residual[:-1] / residual[-1] - center)
+    z = np.zeros(len(r))
+    z[moves] = -scale * found / residual[-1] / size
+    return y, z
 
 
 def meet_limits(terms: Terms, p: Program, starts: np.ndarray) -> tuple[Program, np.ndarray]:

@@ -1,5 +1,6 @@
 """Box-constrained mixture problems in batches: eq. (7), (8) and (13) for many budgets or refits."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -42,6 +43,20 @@ class Lanes(NamedTuple):
     upper: Any
 
 
+def map_targets(f: Callable[..., Array], laws: StackedLaws, *args: Array) -> Array:
+    """``f(law, *args)`` for the law of every target alone; args have a leading axis m.
+
+    Apart, so that a loss that is infinite leaves the derivatives of the others alone.
+    """
+
+    def one(params: dict[str, Array], own: Array | None, *args: Array) -> Array:
+        alone = {name: value[None] for name, value in params.items()}
+        return f(StackedLaws(alone, None if own is None else own[None], laws.law), *args)
+
+    axes = (0, None if laws.own is None else 0, *(0 for _ in args))
+    return jax.vmap(one, in_axes=axes)(laws.params, laws.own, *args)
+
+
 def weighted_loss(laws: StackedLaws, x: Inputs, w: Array, h: Array) -> Array:
     """``sum_i w_i L^i(x, h)``, eq. (13), at one budget; w [m], h [k] -> scalar.
 
@@ -49,17 +64,11 @@ def weighted_loss(laws: StackedLaws, x: Inputs, w: Array, h: Array) -> Array:
     slope at a boundary, which may be infinite, has any part in it.
     """
 
-    def one(params: dict[str, Array], own: Array | None, w: Array) -> Array:
-        alone = StackedLaws(
-            {name: v[None] for name, v in params.items()},
-            None if own is None else own[None],
-            laws.law,
-        )
+    def part(law: StackedLaws, w: Array) -> Array:
         seen = jnp.where(w > 0, h, 1.0 / h.shape[-1])
-        return jnp.where(w > 0, w * alone.losses({**x, "weights": seen})[0], 0.0)
+        return jnp.where(w > 0, w * law.losses({**x, "weights": seen})[0], 0.0)
 
-    axes = (0, None if laws.own is None else 0, 0)
-    return jnp.sum(jax.vmap(one, in_axes=axes)(laws.params, laws.own, w))
+    return jnp.sum(map_targets(part, laws, w))
 
 
 @partial(jax.jit, static_argnames="refits")

@@ -11,7 +11,7 @@ guardrails.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ import numpy as np
 from jaxmix.fitting.fitted import StackedLaws
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.polytope import Polytope, Row
+from jaxmix.mixtures.solve.lanes import map_targets, weighted_loss
 
 _TINY = 1e-300  # stands for a weight of 0 in a logarithm
 
@@ -28,20 +29,16 @@ _TINY = 1e-300  # stands for a weight of 0 in a logarithm
 def _first(laws: StackedLaws, x: Inputs, h: jax.Array) -> jax.Array:
     """Losses and their slopes at h [k], in one array [m, 1 + k]."""
 
-    def losses(h: jax.Array) -> jax.Array:
-        return laws.losses({**x, "weights": h})
+    def both(law: StackedLaws) -> jax.Array:
+        return jnp.append(*jax.value_and_grad(lambda h: law.losses({**x, "weights": h})[0])(h))
 
-    return jnp.concatenate([losses(h)[:, None], jax.jacrev(losses)(h)], 1)
+    return map_targets(both, laws)
 
 
 @jax.jit
 def _second(laws: StackedLaws, x: Inputs, w: jax.Array, h: jax.Array) -> jax.Array:
-    """Hessian [k, k] of the losses' sum with weights w [m]."""
-
-    def total(h: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.where(w != 0, w * laws.losses({**x, "weights": h}), 0.0))
-
-    return jax.jacfwd(jax.grad(total))(h)
+    """Hessian [k, k] of the losses' sum with weights w [m], none negative."""
+    return jax.jacfwd(jax.grad(partial(weighted_loss, laws, x, w)))(h)
 
 
 class Terms:

@@ -29,7 +29,7 @@ def solve_refits(
     """The optimum of every refit within the constraints of a proposal, and its objective.
 
     Bounds alone are solved in one batch by exponentiated gradient, anything else refit by refit by
-    SLSQP from the proposal. Guardrails compare with the reference in each refit's own losses; a
+    sequential quadratic programming. Guardrails compare with the reference in each refit's own losses; a
     refit that no mixture satisfies gives the one that comes closest.
 
     Args:
