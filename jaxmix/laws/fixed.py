@@ -20,12 +20,6 @@ class FixedLoss:
     base: Law
     values: tuple[tuple[str, Value], ...]
 
-    @property
-    def domains(self) -> int:
-        """How many domains the given values are for; 2 if they are for any number."""
-        given = [len(value) for _, value in self.values if isinstance(value, tuple)]
-        return given[0] if given else getattr(self.base.loss, "domains", 2)
-
     def __call__(self, p: Params, x: Inputs) -> Array:
         """The base law at the given and the free parameters."""
         return self.base.loss({**p, **as_arrays(self.values)}, x)
