@@ -73,21 +73,13 @@ def command(
         from jaxmix.report import plot_frontier
 
         plot_frontier(plans, plot)
-    notes = _notes(plans)
+    labels = [f"{plan.flops:.4g} FLOPs: " if len(plans) > 1 else "" for plan in plans]
+    notes = [label + note for label, p in zip(labels, plans, strict=True) for note in p.notes]
     if not laws.law.reads("weights"):
         notes.append(f"law '{laws.law.name}' does not look at the mixture: any is as good")
     held = {"plans": [as_dict(plan) for plan in plans], "notes": notes}
     written = [f"written to {plot}"] if plot else []
     common.answer(as_json, held, lambda: [*_tables(plans), *written], notes)
-
-
-def _notes(plans: "Sequence[Plan]") -> list[str]:
-    several = len(plans) > 1
-    return [
-        f"{plan.flops:.4g} FLOPs: {note}" if several else note
-        for plan in plans
-        for note in plan.notes
-    ]
 
 
 def as_dict(plan: "Plan") -> dict[str, Any]:
@@ -100,17 +92,16 @@ def as_dict(plan: "Plan") -> dict[str, Any]:
 
 
 def _tables(plans: "Sequence[Plan]") -> list[Any]:
-    made = common.table(
-        "compute-optimal runs", "FLOPs", "parameters N", "tokens D", "D/N", "loss, nats"
-    )
-    for plan in plans:
-        cells = (plan.flops, plan.n_params, plan.tokens, plan.tokens_per_param)
-        made.add_row(*(f"{cell:.4g}" for cell in cells), f"{plan.objective:.4f}")
-    columns = [f"{plan.flops:.4g} FLOPs" for plan in plans]
-    weights = common.table("mixtures (epochs)", "domain", *columns)
-    for domain in plans[0].optimum.domains:
-        weights.add_row(domain, *(_weight(plan, domain) for plan in plans))
-    return [made, weights]
+    numbers = ((p, (p.flops, p.n_params, p.tokens, p.tokens_per_param)) for p in plans)
+    rows = ((*(f"{x:.4g}" for x in cells), f"{p.objective:.4f}") for p, cells in numbers)
+    columns = ("FLOPs", "parameters N", "tokens D", "D/N", "loss, nats")
+    domains = plans[0].optimum.domains
+    weights = ((domain, *(_weight(plan, domain) for plan in plans)) for domain in domains)
+    budgets = (f"{plan.flops:.4g} FLOPs" for plan in plans)
+    return [
+        common.table("compute-optimal runs", *columns, rows=rows),
+        common.table("mixtures (epochs)", "domain", *budgets, rows=weights),
+    ]
 
 
 def _weight(plan: "Plan", domain: str) -> str:

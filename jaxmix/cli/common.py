@@ -109,6 +109,15 @@ def read_table(path: str, where: str | None, pool: Sequence[str] = ()) -> "RunTa
     return read_runs(path, where=where, pool=pool)
 
 
+def write_rows(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows as CSV; numbers read back bit for bit."""
+    import pandas as pd
+
+    from jaxmix.files import write_text
+
+    write_text(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+
+
 def command_line() -> str | None:
     """The command as it was typed, files without their folders; None where this is no command."""
     program, *words = sys.argv
@@ -177,12 +186,7 @@ def table(
     from rich import box
     from rich.table import Table
 
-    made = Table(
-        title=title,
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-    )
+    made = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for i, name in enumerate(columns):
         words = i == 0 or name in text
         justify = "left" if words else "right"

@@ -8,7 +8,6 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.fit import fit_notes, fit_options
-from jaxmix.cli.values import split
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection.compare import Comparison
@@ -25,20 +24,17 @@ if TYPE_CHECKING:
 @opt.json
 def command(
     runs: str,
-    laws: str,
+    laws: tuple[str, ...],
     train: str,
     test: str,
-    targets: str,
-    pool: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
     """Fit several laws on some rows of RUNS and score each on others."""
     from jaxmix.fitting.selection.compare import compare
 
-    asked = {"targets": split(targets), "pool": pool, **options}
     with common.progress("fitting") as report:
-        found = compare(runs, split(laws) or (), train, test, progress=report, **asked)
+        found = compare(runs, laws, train, test, progress=report, **options)
     notes = [f"{law}: {note}" for law, fits in found.fits.items() for note in fit_notes(fits)]
     held = {"train": train, "test": test, **_as_json(found)}
     common.answer(as_json, held, lambda: [_rows(found), _means(found)], [*found.notes, *notes])
@@ -65,17 +61,15 @@ def _as_json(found: "Comparison") -> dict[str, Any]:
 def _rows(found: "Comparison") -> Any:
     columns = ("train MRE %", "test MRE %", "R2", "Spearman", "rows")
     made = common.table("scores by target", "target", "law", *columns, text=("law",))
-    for target in dict.fromkeys(row.target for row in found.rows):
-        for row in (r for r in found.rows if r.target == target):
-            scores = (row.train.mre, row.test.mre, row.test.r2, row.test.spearman)
-            made.add_row(target, row.law, *map(common.number, scores), str(row.test.rows))
+    targets = [row.target for row in found.rows]
+    for row in sorted(found.rows, key=lambda row: targets.index(row.target)):
+        scores = (row.train.mre, row.test.mre, row.test.r2, row.test.spearman)
+        made.add_row(row.target, row.law, *map(common.number, scores), str(row.test.rows))
     return made
 
 
 def _means(found: "Comparison") -> Any:
     columns = ("parameters", "train MRE %", "test MRE %", "R2", "Spearman")
-    made = common.table("mean over targets", "law", *columns)
-    for m in found.means():
-        scores = (m.train_mre, m.test_mre, m.r2, m.spearman)
-        made.add_row(m.law, str(m.n_parameters), *map(common.number, scores))
-    return made
+    means = [(m, (m.train_mre, m.test_mre, m.r2, m.spearman)) for m in found.means()]
+    rows = ((m.law, str(m.n_parameters), *map(common.number, scores)) for m, scores in means)
+    return common.table("mean over targets", "law", *columns, rows=rows)

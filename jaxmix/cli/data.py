@@ -7,7 +7,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import Quantity, split
+from jaxmix.cli.values import NAMES, Quantity
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ def group() -> None:
     metavar="bytes|bpe-N",
 )
 @click.option(
-    "--max-bytes",
-    type=Quantity(),
-    help="Cap of every domain's training side, for a quick try: 2M.",
+    "--max-bytes", type=Quantity(), help="Cap of every domain's training side, for a quick try: 2M."
 )
 @opt.setting(
     "--picture-size",
@@ -48,10 +46,10 @@ def group() -> None:
 )
 @click.option("--name", help="Name of a corpus made from a folder.  [default: the folder's]")
 @opt.setting("--text-field", str, "text", "Field of JSONL lines that holds the text.")
-@click.option("--target-only", metavar="A,B", help="Domains to evaluate on and not to train on.")
+@click.option("--target-only", type=NAMES, help="Domains to evaluate on and not to train on.")
 @opt.json
 def prepare_command(
-    source: str, max_bytes: float | None, target_only: str | None, as_json: bool, **options: Any
+    source: str, max_bytes: float | None, target_only: Any, as_json: bool, **options: Any
 ) -> None:
     """Make a corpus: a recipe (see jaxmix data list), or a FOLDER of one's own.
 
@@ -62,8 +60,7 @@ def prepare_command(
     from jaxmix.data import plan_corpus, prepare_plan
 
     size = None if max_bytes is None else _whole(max_bytes)
-    targets = split(target_only) or ()
-    plan = plan_corpus(source, max_bytes=size, target_only=targets, **options)
+    plan = plan_corpus(source, max_bytes=size, target_only=target_only or (), **options)
     fresh = not (plan.path / "corpus.json").is_file()
     with common.progress(f"preparing {plan.name}") as report:
         corpus = prepare_plan(plan, report)
@@ -135,11 +132,10 @@ def _recipe_tables(recipes: list[dict[str, Any]]) -> list[Any]:
 def _prepared_table(there: "list[Path]") -> list[Any]:
     if not there:
         return ["No corpus is prepared yet: jaxmix data prepare text-mini"]
-    made = common.table("prepared", "corpus", "tokenizer", "domains", text=("tokenizer", "domains"))
-    for path in there:
-        info = _info(path)
-        made.add_row(path.name, info["tokenizer"]["name"], ", ".join(info["domains"]))
-    return [made]
+    held = ((path.name, _info(path)) for path in there)
+    rows = ((name, i["tokenizer"]["name"], ", ".join(i["domains"])) for name, i in held)
+    words = ("tokenizer", "domains")
+    return [common.table("prepared", "corpus", *words, text=words, rows=rows)]
 
 
 @group.command("show")
@@ -155,12 +151,12 @@ def show_command(corpus: str, as_json: bool) -> None:
 @group.command("tasks")
 @click.argument("corpus", metavar="NAME|FOLDER")
 @click.option("--out", required=True, metavar="TASKS.jsonl", help="Questions to write.")
-@click.option("--targets", metavar="A,B", help="Targets of text.  [default: all]")
+@click.option("--targets", type=NAMES, help="Targets of text.  [default: all]")
 @opt.count("--count", 100, "Questions of every task.")
 @opt.seed
 @opt.json
 def tasks_command(
-    corpus: str, out: str, targets: str | None, count: int, seed: int, as_json: bool
+    corpus: str, out: str, targets: Any, count: int, seed: int, as_json: bool
 ) -> None:
     """Make questions of a corpus's held-out documents, for jaxmix evaluate.
 
@@ -172,7 +168,7 @@ def tasks_command(
     from jaxmix.data import make_tasks, open_corpus, write_tasks
 
     common.check_out(out)
-    questions = make_tasks(open_corpus(corpus), split(targets), count, seed)
+    questions = make_tasks(open_corpus(corpus), targets, count, seed)
     if not questions:
         raise JaxmixError(f"{corpus}: its held-out documents are too short for any question")
     write_tasks(questions, out)
@@ -205,10 +201,8 @@ def _parts(corpus: "Corpus", rows: Mapping[str, dict[str, Any]]) -> list[Any]:
 
 def _skipped(facts: Mapping[str, Any]) -> list[str]:
     """A line for every reason why documents were left out."""
-    return [
-        f"{held['count']} skipped, because one {reason}, such as {held['examples'][0]}"
-        for reason, held in facts.items()
-    ]
+    text = "{} skipped, because one {}, such as {}"
+    return [text.format(f["count"], reason, f["examples"][0]) for reason, f in facts.items()]
 
 
 def _counts(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,41 +24,23 @@ _LAWS = ("additive", "joint")
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo of a family trains, and how much of it.
-
-    Attributes:
-        recipe: of the data.
-        goal: a target for which a mixture is proposed as well as for the mean.
-        prefix: of the family's presets.
-        shown: whose model's contact sheet is drawn at the end; None for a text model's.
-        batch: records a step.
-        length: positions of a record.
-        held: held-out records of every target.
-        max_bytes: of every domain's data; None for all.
-        ladder: widths whose runs are fitted.
-        largest: the width that is predicted.
-        tokens: of every run.
-        mixtures: random ones beside the vertices and the uniform one.
-        seeds: of the last proof.
-        checkpoints: of every run.
-        restarts: of every fit.
-    """
+    """What the demo of a family trains, and how much of it."""
 
     recipe: str
-    goal: str
-    prefix: str = ""
-    shown: str | None = None
-    batch: int = 8
-    length: int = 128
-    held: int = 32
-    max_bytes: int | None = None
-    ladder: tuple[int, ...] = (24, 32, 48)
-    largest: int = 64
-    tokens: float = 200_000
-    mixtures: int = 6
-    seeds: tuple[int, ...] = (0, 1, 2)
-    checkpoints: int = 5
-    restarts: int = 32
+    goal: str  # a target for which a mixture is proposed, as well as for the mean
+    prefix: str = ""  # of the family's presets
+    shown: str | None = None  # whose model's contact sheet is drawn at the end
+    batch: int = 8  # records a step
+    length: int = 128  # positions of a record
+    held: int = 32  # held-out records of every target
+    max_bytes: int | None = None  # of every domain's data
+    ladder: tuple[int, ...] = (24, 32, 48)  # widths whose runs are fitted
+    largest: int = 64  # the width that is predicted
+    tokens: float = 200_000  # of every run
+    mixtures: int = 6  # random ones beside the vertices and the uniform one
+    seeds: tuple[int, ...] = (0, 1, 2)  # of the last proof
+    checkpoints: int = 5  # of every run
+    restarts: int = 32  # of every fit
 
     def preset(self, width: int) -> str:
         """The preset of a width."""
@@ -71,15 +53,8 @@ _DEMOS = {
     "nmm": Demo("nmm-mini", "image_caption", "nmm-", "best-image_caption", held=96),
     "lvm": Demo("lvm-mini", "emoji", "lvm-", "best-mean", batch=32, length=32, held=192),
 }
-_QUICK = {
-    "ladder": (16, 24, 32),
-    "largest": 48,
-    "tokens": 90_000,
-    "mixtures": 4,
-    "seeds": (0, 1),
-    "checkpoints": 4,
-    "restarts": 16,
-}
+_QUICK = {"ladder": (16, 24, 32), "largest": 48, "tokens": 90_000, "mixtures": 4}
+_QUICK |= {"seeds": (0, 1), "checkpoints": 4, "restarts": 16}
 
 
 @click.command("demo", cls=common.Command, short_help="The whole way on real data.")
@@ -133,10 +108,8 @@ def _study(demo: Demo) -> "Study":
         tuple(Size(demo.preset(width), demo.tokens) for width in demo.ladder),
         designs=tuple(parse_design(text) for text in designs),
         mixtures=_unseen_mixtures(demo),
-        checkpoints=demo.checkpoints,
-        batch=demo.batch,
-        length=demo.length,
         held_windows=demo.held,
+        **common.pick(demo, "checkpoints", "batch", "length"),
     )
 
 
@@ -200,12 +173,7 @@ def _fit(table: "RunTable", law: str, demo: Demo) -> "FittedLaws":
 
 
 def _optima(
-    laws: Laws,
-    study: "Study",
-    corpus: "Corpus",
-    demo: Demo,
-    ladder: "RunTable",
-    unseen: "RunTable",
+    laws: Laws, study: "Study", corpus: "Corpus", demo: Demo, ladder: "RunTable", unseen: "RunTable"
 ) -> Best:
     from jaxmix.fitting.scores import mean_mre, score
     from jaxmix.mixtures import Constraints

@@ -7,7 +7,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.imports import write_table
-from jaxmix.cli.values import NUMBERS
+from jaxmix.cli.values import NAMES, NUMBERS
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
@@ -61,15 +61,14 @@ def split_command(runs: str, name: str, parts: dict[str, float], **files: Any) -
 
 @group.command("merge")
 @click.argument("runs", metavar="RUNS")
-@click.argument("names", metavar="A,B,...")
+@click.argument("names", type=NAMES, metavar="A,B,...")
 @click.argument("into", metavar="NEW")
 @_files
-def merge_command(runs: str, names: str, into: str, **files: Any) -> None:
+def merge_command(runs: str, names: Any, into: str, **files: Any) -> None:
     """Merge domains A, B, ... into one called NEW."""
     from jaxmix.runs import merge_domains
 
-    parts = [name.strip() for name in names.split(",")]
-    write_table(merge_domains(_read(runs, **files), parts, into), files["out"], files["as_json"])
+    write_table(merge_domains(_read(runs, **files), names, into), files["out"], files["as_json"])
 
 
 @group.command("remove")

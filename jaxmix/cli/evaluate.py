@@ -35,11 +35,7 @@ def command(folder: str, tasks: str, run: str, out: str | None, as_json: bool) -
         scores = evaluate_study(Path(folder), questions, runs, report)
     rows = score_rows(Path(folder), scores)
     if out:
-        import pandas as pd
-
-        from jaxmix.files import write_text
-
-        write_text(out, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+        common.write_rows(out, rows)
     common.answer(as_json, {"scores": rows}, lambda: [_table(rows, folder)], _notes(rows))
 
 
@@ -61,9 +57,7 @@ def _table(rows: Sequence[Mapping[str, Any]], folder: str) -> Any:
 
 
 def _percent(share: float, sem: float) -> str:
-    if share != share:
-        return "-"
-    return f"{100 * share:.1f} ± {100 * sem:.1f}"
+    return "-" if share != share else f"{100 * share:.1f} ± {100 * sem:.1f}"
 
 
 def _notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -78,7 +78,7 @@ def _resolve(mixture: str, given: Mapping[str, Any], named: list[str]) -> _Found
     if document is None:
         return _listed(mixture), {}
     weights = document.get("weights")
-    if not isinstance(weights, dict) or not all(_is_number(w) for w in weights.values()):
+    if not isinstance(weights, dict) or {*map(type, weights.values())} - {int, float}:
         raise JaxmixError(
             f"{mixture}: has no 'weights' by domain; give what jaxmix optimize --json prints"
         )
@@ -86,10 +86,6 @@ def _resolve(mixture: str, given: Mapping[str, Any], named: list[str]) -> _Found
 
     origin = {"weights file": f"{os.path.basename(mixture)}, sha256 {file_hash(mixture)}"}
     return {str(d): float(w) for d, w in weights.items()}, origin
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _listed(given: str) -> dict[str, float]:

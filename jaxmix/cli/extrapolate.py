@@ -26,7 +26,7 @@ def command(
     runs: str,
     n_params: float,
     tokens: float,
-    targets: str,
+    targets: tuple[str, ...] | None,
     where: str | None,
     pool: tuple[str, ...],
     out: str,

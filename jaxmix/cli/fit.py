@@ -8,7 +8,6 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import split
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw, FittedLaws
@@ -36,11 +35,10 @@ fit_options = opt.several(
 )
 
 
-def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
+def bare_targets(table: "RunTable", names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """The targets that ``--targets`` names, bare; None for all."""
     from jaxmix.runs import resolve_names
 
-    names = split(text)
     if names is None:
         return None
     table.losses(names)  # says which is unknown or has no loss in these rows
@@ -64,7 +62,7 @@ def bare_targets(table: "RunTable", text: str | None) -> tuple[str, ...] | None:
 def command(
     runs: str,
     law: str,
-    targets: str,
+    targets: tuple[str, ...] | None,
     where: str | None,
     held_out: str | None,
     pool: tuple[str, ...],
@@ -72,7 +70,7 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit a law to the losses in RUNS, for opt.several targets at once."""
+    """Fit a law to the losses in RUNS, for several targets at once."""
     common.check_out(out, runs)
     from jaxmix.files import file_hash
     from jaxmix.fitting.fit import fit

@@ -6,7 +6,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import Quantity, split
+from jaxmix.cli.values import NAMES, Quantity
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
@@ -34,16 +34,14 @@ def group() -> None:
 @group.command("olmix")
 @click.argument("ratios")
 @click.argument("metrics")
-@click.option("--targets", metavar="A,B|all", default="all", help="The metrics that are losses.")
+@click.option("--targets", type=NAMES, default="all", help="The metrics that are losses.")
 @_at_scale
-def olmix_command(
-    ratios: str, metrics: str, targets: str, out: str, as_json: bool, **options: Any
-) -> None:
+def olmix_command(ratios: str, metrics: str, out: str, as_json: bool, **options: Any) -> None:
     """Join the RATIOS and METRICS of a swarm in olmix's format by run."""
     common.check_out(out, ratios, metrics)
     from jaxmix.runs import import_olmix
 
-    write_table(import_olmix(ratios, metrics, targets=split(targets), **options), out, as_json)
+    write_table(import_olmix(ratios, metrics, **options), out, as_json)
 
 
 @group.command("regmix")
@@ -61,18 +59,16 @@ def regmix_command(mixtures: str, losses: str, out: str, as_json: bool, **option
 
 @group.command("mixinglaws")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--domains", metavar="A,B", help="Names of the weights, in the order of the path.")
+@click.option("--domains", type=NAMES, help="Names of the weights, in the order of the path.")
 @click.option("--n-params", type=Quantity(), help="N of every run; default: by its label.")
 @click.option("--tokens-per-step", type=Quantity(), default="1048576", show_default=True)
 @_common
-def mixinglaws_command(
-    files: tuple[str, ...], domains: str | None, out: str, as_json: bool, **options: Any
-) -> None:
+def mixinglaws_command(files: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:
     """Read lines of <folders>/<run>/<step>, validation file and loss."""
     common.check_out(out, *files)
     from jaxmix.runs import import_mixinglaws
 
-    write_table(import_mixinglaws(files, domains=split(domains), **options), out, as_json)
+    write_table(import_mixinglaws(files, **options), out, as_json)
 
 
 def write_table(table: "RunTable", out: str, as_json: bool) -> None:

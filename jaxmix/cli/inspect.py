@@ -6,18 +6,23 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import split
+from jaxmix.cli.values import NAMES
 
 
 @click.command("inspect", cls=common.Command, short_help="See what an image model sees and writes.")
 @click.argument("folder", metavar="FOLDER")
 @click.option("--run", metavar="NAME", help="Which run of a study.  [default: the first]")
-@click.option("--targets", metavar="A,B", help="Domains of captioned pictures.  [default: all]")
+@click.option("--targets", type=NAMES, help="Domains of captioned pictures.  [default: all]")
 @opt.count("--count", 8, "Pictures of each domain.")
 @click.option("--out", required=True, metavar="FILE.png", help="The contact sheet: PNG, SVG, PDF.")
 @opt.json
 def command(
-    folder: str, run: str | None, targets: str | None, count: int, out: str, as_json: bool
+    folder: str,
+    run: str | None,
+    targets: tuple[str, ...] | None,
+    count: int,
+    out: str,
+    as_json: bool,
 ) -> None:
     """Draw a contact sheet of held-out pictures, with captions that the model wrote.
 
@@ -29,7 +34,7 @@ def command(
 
     common.check_out(out, endings=common.PICTURES)
     found = finished_run(Path(folder), run)
-    pictures = caption_pictures(found, count, split(targets))
+    pictures = caption_pictures(found, count, targets)
     plot_contact_sheet(pictures, out, f"{found.run}: held-out pictures")
     held = [common.pick(one, "target", "caption", "written") for one in pictures]
     text = f"{len(pictures)} pictures drawn to {out}"

@@ -1,12 +1,15 @@
 """``jaxmix laws``: the laws there are."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
+
+if TYPE_CHECKING:
+    from jaxmix.laws import Law
 
 
 @click.command("laws", cls=common.Command, short_help="List the laws there are.")
@@ -18,7 +21,7 @@ def command(as_json: bool) -> None:
     """
     from jaxmix.laws import LAWS
 
-    found, more = {law.name: _entry(law) for law in LAWS.values()}, dict(_more())
+    found, more = {law.name: _entry(law) for law in LAWS.values()}, _more()
     common.answer(as_json, {"laws": found, "more": more}, lambda: [_table(found | more), _REPEATED])
 
 
@@ -38,19 +41,18 @@ def _table(laws: Mapping[str, Mapping[str, Any]]) -> Any:
     return made
 
 
-def _more() -> list[tuple[str, dict[str, object]]]:
+def _more() -> dict[str, dict[str, Any]]:
     """What ``--law`` takes beside the laws: a family of them."""
     from jaxmix.laws.implicit_domains import FAMILY, FORMULA, SOURCE
 
     entry = {"formula": FORMULA, "n_parameters": "1 + S + Sk", "inputs": ["weights"]}
-    return [(FAMILY, {**entry, "source": f"{SOURCE}; write ye-implicit-2"})]
+    return {FAMILY: {**entry, "source": f"{SOURCE}; write ye-implicit-2"}}
 
 
-def _entry(law) -> dict[str, object]:
+def _entry(law: "Law") -> dict[str, Any]:
     return {
-        "formula": law.formula,
+        **common.pick(law, "formula", "source"),
         "n_parameters": law.count_formula(),
         "parameters": [p.name for p in law.parameters],
         "inputs": [i.name for i in law.inputs],
-        "source": law.source,
     }

@@ -1,7 +1,5 @@
 """``jaxmix next``: which runs to train next."""
 
-import csv
-import io
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,29 +7,13 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import parted, proposal_options, propose
-from jaxmix.cli.values import Quantity, quantity
+from jaxmix.cli.values import SIZES, Quantity
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import NextRuns
 
 _CRITERIA = ("regret", "variance", "space-filling", "random")
-
-
-class Sizes(click.ParamType):
-    """Allowed sizes: ``50M=1B,100M=2B``."""
-
-    name = "N=D,..."
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[tuple[float, ...], ...]:
-        """Text to (N, D) pairs."""
-        if isinstance(value, tuple):
-            return value
-        sizes = [tuple(quantity(x) for x in part.split("=")) for part in str(value).split(",")]
-        for size in sizes:
-            if len(size) != 2 or not max(size) < float("inf"):
-                self.fail(f"'{value}' is not N=D; write 50M=1B,100M=2B", param, ctx)
-        return tuple(sizes)
 
 
 @click.command("next", cls=common.Command, short_help="Choose the runs to train next.")
@@ -41,7 +23,7 @@ class Sizes(click.ParamType):
 @click.option("--flops", type=Quantity(), help="Cost of the batch, 6 N D a run: 1e19.")
 @click.option("--count", type=click.IntRange(1, 1000), help="Most runs.")
 @click.option(
-    "--sizes", type=Sizes(), help="Allowed sizes 50M=1B,100M=2B.  [default: those that were run]"
+    "--sizes", type=SIZES, help="Allowed sizes 50M=1B,100M=2B.  [default: those that were run]"
 )
 @opt.setting("--criterion", _CRITERIA, "regret", "What the runs are chosen by.")
 @opt.setting("--checkpoints", click.IntRange(1, 100), 1, "Evaluations of each run.")
@@ -91,19 +73,8 @@ def command(
     table, _ = read_fitted_rows(law, runs, where, pool)
     batch = next_runs(optimum, table, seed=given["seed"], **settings)
     if out is not None:
-        _write(out, batch)
+        common.write_rows(out, batch.rows())
     common.answer(as_json, batch.to_dict(), lambda: _parts(batch), batch.notes)
-
-
-def _write(path: str, batch: "NextRuns") -> None:
-    """The plan as CSV; numbers read back bit for bit."""
-    from jaxmix.files import write_text
-
-    rows, text = batch.rows(), io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
 
 
 def _parts(batch: "NextRuns") -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jaxmix.cli.values import Quantity, named_option
+from jaxmix.cli.values import LAWS, NAMES, Quantity, named_option
 
 Decorator = Callable[[Any], Any]
 
@@ -60,10 +60,8 @@ pool = click.option(
     help="Allow rows that differ in this.",
 )
 seed = setting("--seed", click.IntRange(min=0), 0, "Seed of everything random.")
-targets = setting("--targets", str, "all", "Losses to use.", metavar="A,B|all")
-laws = click.option(
-    "--laws", required=True, metavar="A,B", help="Names of laws, or FILE.py:VARIABLE."
-)
+targets = setting("--targets", NAMES, "all", "Losses to use.")
+laws = click.option("--laws", type=LAWS, required=True, help="Names of laws, or FILE.py:VARIABLE.")
 level = setting(
     "--level",
     click.FloatRange(0, 1, min_open=True, max_open=True),

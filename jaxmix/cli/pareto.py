@@ -7,7 +7,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.limits import limit_options, load_within
-from jaxmix.cli.values import split
+from jaxmix.cli.values import NAMES
 
 if TYPE_CHECKING:
     from jaxmix.mixtures.pareto import Front
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("pareto", cls=common.Command, short_help="Trade the losses of several targets.")
 @click.argument("law")
 @opt.budget()
-@click.option("--targets", metavar="A,B,...", help="Targets to trade; the default is all.")
+@click.option("--targets", type=NAMES, help="Targets to trade; the default is all.")
 @opt.setting("--points", click.IntRange(min=2), 11, "About how many mixtures to look for.")
 @limit_options
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
@@ -26,7 +26,7 @@ def command(
     law: str,
     n_params: float,
     tokens: float,
-    targets: str | None,
+    targets: tuple[str, ...] | None,
     points: int,
     starts: int | None,
     seed: int,
@@ -41,7 +41,7 @@ def command(
     from jaxmix.runs import resolve_names
 
     laws, limits, at = load_within(law, given)
-    names = resolve_names(split(targets), laws.targets, "target")
+    names = resolve_names(targets, laws.targets, "target")
     asked = {"targets": names, "points": points, "at": at, "starts": starts, "seed": seed}
     front = pareto(laws, n_params, tokens, limits, **asked)
     notes = [] if front.proven else [f"not proven to be the whole front: {front.reason}"]

@@ -9,7 +9,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import baseline_option, named_baselines, proposal_options, propose
-from jaxmix.cli.values import split
+from jaxmix.cli.values import LAWS
 
 
 @click.command("report", cls=common.Command, short_help="Write one HTML page on a fitted law.")
@@ -22,7 +22,7 @@ from jaxmix.cli.values import split
 @click.option(
     "--where", metavar="EXPR", help="Held-out rows to show; rows that were fitted always are."
 )
-@click.option("--laws", metavar="A,B", help="Laws to fit too and compare on the largest size.")
+@click.option("--laws", type=LAWS, help="Laws to fit too and compare on the largest size.")
 @click.option(
     "--resamples",
     type=click.IntRange(min=0),
@@ -36,7 +36,7 @@ def command(
     baselines: Sequence[tuple[str, Any]],
     level: float,
     where: str | None,
-    laws: str | None,
+    laws: tuple[str, ...] | None,
     resamples: int | None,
     as_json: bool,
     **given: Any,
@@ -60,7 +60,7 @@ def command(
             rows,
             baselines=named_baselines(baselines, optimum, rows.used),
             level=level,
-            compare_laws=split(laws) or (),
+            compare_laws=laws or (),
             resamples=resamples,
             weighting=str(provenance.get("weighting") or "equal"),
             n_params=given["n_params"],

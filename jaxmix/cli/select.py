@@ -10,7 +10,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.fit import delta_option, weighting_option
-from jaxmix.cli.values import FLOORS, SHARES, Listed, MixtureType, split
+from jaxmix.cli.values import FLOORS, SHARES, Listed, MixtureType
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection import NestedScore, Pull, Selection, SelectionRow
@@ -38,9 +38,7 @@ _SHOWN = 12  # rows of the table of settings
     help="Score the whole procedure on these, apart from choosing.  [default: the first of --by]",
 )
 @click.option(
-    "--pull-to",
-    type=MixtureType(),
-    help="Choose the strength of a pull to this mixture as well.",
+    "--pull-to", type=MixtureType(), help="Choose the strength of a pull to this mixture as well."
 )
 @opt.setting("--folds", click.IntRange(min=2), 5, "Parts into which mixtures are dealt.")
 @opt.count("--restarts", 16, "Local solves of each fit.")
@@ -52,8 +50,8 @@ _SHOWN = 12  # rows of the table of settings
 @opt.json
 def command(
     runs: str,
-    laws: str,
-    targets: str,
+    laws: tuple[str, ...],
+    targets: tuple[str, ...] | None,
     where: str | None,
     pool: tuple[str, ...],
     out: str | None,
@@ -74,13 +72,12 @@ def command(
     from jaxmix.files import to_json, write_text
     from jaxmix.fitting.selection import select
 
-    names = split(laws) or ()
     asked = {"residuals": residual, "size_floors": size_floor, "reference": pull_to, **options}
     table = common.read_table(runs, where, pool)
     with common.progress("fitting") as report:
-        found = select(table, names, targets=split(targets), progress=report, **asked)
-    chosen = found.trials.targets if split(targets) else ()
-    command = fit_command_line(found, names, (runs, where, pool, chosen), options)
+        found = select(table, laws, targets=targets, progress=report, **asked)
+    chosen = found.trials.targets if targets else ()
+    command = fit_command_line(found, laws, (runs, where, pool, chosen), options)
     summary = {**_as_json(found), "command": command}
     if out is not None:
         write_text(out, to_json(common.plain(summary)) + "\n")

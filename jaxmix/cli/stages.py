@@ -1,12 +1,13 @@
 """What commands that train understand of stages and of where runs start."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from jaxmix.cli.values import NUMBERS, Labelled
+from jaxmix.cli.values import NUMBERS, Labelled, Value, as_number
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Parts = tuple[tuple[float, dict[str, float]], ...]
 
 
-class WeightsType(click.ParamType):
+class WeightsType(Value):
     """Weights, or stages of them: ``web=0.9,code=0.1@0.5;web=0.5,code=0.5``."""
 
     name = "a=0.5,b=0.5[@SHARE;...]"
@@ -32,25 +33,17 @@ class WeightsType(click.ParamType):
         for i, part in enumerate(parts):
             text, at, share = part.partition("@")
             left = 1.0 - sum(done for done, _ in stages)
-            try:
-                number = float(share) if at else left if i + 1 == len(parts) else float("nan")
-            except ValueError:
-                number = float("nan")
+            number = as_number(share) if at else left if i + 1 == len(parts) else math.nan
             if not 0 < number <= 1:
-                self.fail(
-                    f"'{part}' has no share of the tokens between 0 and 1; write "
-                    "web=0.9,code=0.1@0.5;web=0.5,code=0.5",
-                    param,
-                    ctx,
-                )
+                example = "web=0.9,code=0.1@0.5;web=0.5,code=0.5"
+                text = f"'{part}' has no share of the tokens between 0 and 1; write {example}"
+                self.fail(text, param, ctx)
             stages.append((number, NUMBERS.convert(text, param, ctx)))
         return tuple(stages)
 
 
 STAGES = Labelled(
-    WeightsType(),
-    example="turn:web=1@0.5;code=1",
-    form="NAME:a=0.9,b=0.1@0.5;a=0.5,b=0.5",
+    WeightsType(), example="turn:web=1@0.5;code=1", form="NAME:a=0.9,b=0.1@0.5;a=0.5,b=0.5"
 )
 
 start_option = click.option(

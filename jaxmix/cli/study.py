@@ -10,15 +10,8 @@ from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.devices import training_bar, use_all_cores
 from jaxmix.cli.stages import STAGES, find_start, made_stages, read_schedules, start_option
-from jaxmix.cli.training import (
-    Shard,
-    SizeType,
-    corpus_options,
-    corpus_spec,
-    run_options,
-    run_settings,
-)
-from jaxmix.cli.values import SEEDS, Labelled, split
+from jaxmix.cli.training import Shard, corpus_options, corpus_spec, run_options, run_settings
+from jaxmix.cli.values import NAMES, PRESETS, SEEDS, Labelled
 
 if TYPE_CHECKING:
     from jaxmix.studies import Cost, Plan, Stage, Study, WaveStatus
@@ -37,7 +30,7 @@ def group() -> None:
 @click.argument("folder", metavar="FOLDER")
 @corpus_options
 @click.option(
-    "--size", "sizes", type=SizeType(), multiple=True, required=True, help="May be repeated."
+    "--size", "sizes", type=PRESETS, multiple=True, required=True, help="May be repeated."
 )
 @click.option(
     "--design",
@@ -59,7 +52,7 @@ def group() -> None:
     "--schedule-file", "schedules", multiple=True, metavar="FILE.json", help="Stages by name."
 )
 @start_option
-@click.option("--domains", metavar="A,B", help="Training domains.  [default: all]")
+@click.option("--domains", type=NAMES, help="Training domains.  [default: all]")
 @opt.setting("--seeds", SEEDS, "0", "Seeds of each mixture.")
 @run_options
 @click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
@@ -105,33 +98,30 @@ def _mixtures(options: dict[str, Any]) -> dict[str, dict[str, float]]:
     from jaxmix.runs import read_mixtures
 
     found = dict(options["mixtures"])
-    for path in options["files"]:
-        found.update(read_mixtures(path))
-    return found
+    return found | {n: h for path in options["files"] for n, h in read_mixtures(path).items()}
 
 
 def _stages(options: dict[str, Any]) -> "dict[str, tuple[Stage, ...]]":
     """Mixtures that change, by name: those given by hand, and those of files."""
     found = {name: made_stages(parts) for name, parts in options["stages"]}
-    for path in options["schedules"]:
-        found.update(read_schedules(path))
-    return found
+    return found | {n: s for path in options["schedules"] for n, s in read_schedules(path).items()}
 
 
 def _study(options: dict[str, Any]) -> "Study":
     from jaxmix.studies import Size, Study, parse_design
 
+    sizes = [size for given in options["sizes"] for size in given]
     return Study(
         corpus_spec(options),
-        tuple(Size(preset, tokens) for preset, tokens in options["sizes"]),
+        tuple(Size(preset, tokens) for preset, tokens in sizes),
         tuple(parse_design(text) for text in options["designs"]),
         _mixtures(options),
-        split(options["domains"]),
+        options["domains"],
         options["seeds"],
         fleet=options["fleet"],
         stages=_stages(options),
         start_from=find_start(options["start_from"]),
-        **run_settings(options, options["sizes"][0][0]),
+        **run_settings(options, sizes[0][0]),
     )
 
 

@@ -6,24 +6,11 @@ from typing import Any
 import click
 
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import Quantity
+from jaxmix.cli.values import Quantity, Value
 from jaxmix.errors import JaxmixError
 
 
-class SizeType(click.ParamType):
-    """PRESET=TOKENS, as tiny-64=1M."""
-
-    name = "PRESET=TOKENS"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, float]:
-        """Text to preset and tokens."""
-        preset, equals, tokens = str(value).partition("=")
-        if not equals or not preset.strip():
-            self.fail(f"'{value}' is not PRESET=TOKENS; write tiny-64=1M", param, ctx)
-        return preset.strip(), Quantity().convert(tokens, param, ctx)
-
-
-class Shard(click.ParamType):
+class Shard(Value):
     """I/N."""
 
     name = "I/N"

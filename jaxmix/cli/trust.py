@@ -7,13 +7,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.proposal import (
-    baseline_option,
-    named_baselines,
-    parted,
-    proposal_options,
-    propose,
-)
+from jaxmix.cli.proposal import baseline_option, named_baselines, parted, proposal_options, propose
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Uncertainty
@@ -107,13 +101,11 @@ def _numbers(*values: float) -> list[str]:
 
 
 def _settings(found: "Uncertainty") -> str:
-    ensemble = found.ensemble
+    e, check = found.ensemble, found.ensemble.search_check
     made = (
-        f"{ensemble.resamples} {ensemble.method} refits over {ensemble.clusters} "
-        f"{ensemble.cluster}s; the set holds mixtures predicted within {found.threshold:.3g} nats "
-        "of the best"
+        f"{e.resamples} {e.method} refits over {e.clusters} {e.cluster}s; the set holds mixtures "
+        f"predicted within {found.threshold:.3g} nats of the best"
     )
-    check = ensemble.search_check
     if check is None:
         return made
     return (

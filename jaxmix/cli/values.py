@@ -9,10 +9,18 @@ import click
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
-class Quantity(click.ParamType):
+class Value(click.ParamType):
+    """A type whose name stands in the help as it is: placeholders in capitals, words not."""
+
+    def get_metavar(self, param: click.Parameter, ctx: Any = None) -> str:
+        """The name."""
+        return self.name
+
+
+class Quantity(Value):
     """A positive number: 7e9, 7B, 150M, or inf for the limit."""
 
-    name = "number"
+    name = "NUMBER"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
         """Text to a number."""
@@ -30,11 +38,11 @@ def quantity(text: str) -> float:
     """
     text = text.strip()
     unit = _UNITS.get(text[-1:].upper(), 1.0)
-    number = _number(text[:-1] if unit > 1 else text) * unit
+    number = as_number(text[:-1] if unit > 1 else text) * unit
     return number if number > 0 else math.nan
 
 
-def _number(text: str) -> float:
+def as_number(text: str) -> float:
     """A number as people write it; NaN if the text is none."""
     try:
         return math.nan if "_" in text else float(text)
@@ -43,7 +51,7 @@ def _number(text: str) -> float:
 
 
 def _finite(text: str) -> float:
-    number = _number(text)
+    number = as_number(text)
     return number if math.isfinite(number) else math.nan
 
 
@@ -51,11 +59,18 @@ def _whole(text: str) -> float:
     return int(text) if text.isdigit() else math.nan
 
 
+def _pair(text: str, first: Callable[[str], Any] = quantity) -> Any:
+    """What stands before and after =; the second is a quantity."""
+    name, _, number = text.partition("=")
+    pair = first(name.strip()), quantity(number)
+    return math.nan if not name.strip() or any(value != value for value in pair) else pair
+
+
 def _floor(text: str) -> float:
     return 0.0 if text == "0" else quantity(text)
 
 
-class Listed(click.ParamType):
+class Listed(Value):
     """Values between commas, each once, such as positive numbers: ``1e7,30M,0.1B``.
 
     Args:
@@ -74,7 +89,7 @@ class Listed(click.ParamType):
         fits: Callable[[Any], bool] = bool,
         words: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = "|".join([f"{what},...", *(words or {})])
+        self.name = "|".join([f"{what.split()[-1].upper()},...", *(words or {})])
         self._what, self._example = what, example
         self._each, self._fits, self._words = each, fits, words or {}
 
@@ -94,7 +109,7 @@ class Listed(click.ParamType):
         return tuple(dict.fromkeys(found))
 
 
-class Named(click.ParamType):
+class Named(Value):
     """Values by name, such as numbers: ``web=0.2,code=0.1``.
 
     Args:
@@ -110,7 +125,7 @@ class Named(click.ParamType):
         example: str = "web=0.2,code=0.1",
     ) -> None:
         self._each, self._pair, self._example = each, name, example
-        self.name = f"{name},..."
+        self.name = f"{name.upper()},..."
 
     def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, Any]:
         """Text to a dictionary."""
@@ -133,26 +148,30 @@ NUMBERS = Named()
 AMOUNTS = Named(quantity, "name=tokens", "books=25B,code=3e9")
 PATHS = Named(str, "domain=path", "web=/data/web")
 QUANTITIES = Listed("finite positive number", "1e7,30M", quantity, math.isfinite)
+NAMES = Listed("name", "a,b", words={"all": None})
+LAWS = Listed("law", "additive,joint")
 COUNTS = Listed("count", "10,20,40", _whole)
 SEEDS = Listed("seed", "0,1,2", _whole, lambda seed: seed >= 0)
-SHARES = Listed("share", "0,0.1,0.25", _number, lambda share: share >= 0)
+SIZES = Listed("pair N=D", "50M=1B,100M=2B", _pair, lambda pair: max(pair) < math.inf)
+PRESETS = Listed("pair PRESET=TOKENS", "tiny-64=1M", lambda text: _pair(text, str))
+SHARES = Listed("share", "0,0.1,0.25", as_number, lambda share: share >= 0)
 FLOORS = Listed("size", "auto or 0,85M", _floor, math.isfinite, {"auto": "auto"})
 
 
-class NumberOrNamed(click.ParamType):
+class NumberOrNamed(Value):
     """One positive number, or numbers by name: ``4`` or ``books=8,code=2``."""
 
-    name = "number|name=number,..."
+    name = "NUMBER|NAME=NUMBER,..."
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Text to a number or a dictionary."""
         return (NUMBERS if "=" in str(value) else Quantity()).convert(value, param, ctx)
 
 
-class MixtureType(click.ParamType):
+class MixtureType(Value):
     """A mixture by its weights, or by a word for one that follows from the domains."""
 
-    name = "uniform|proportional|name=weight,..."
+    name = "uniform|proportional|NAME=WEIGHT,..."
     _WORDS = ("uniform", "proportional")
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str | dict[str, float]:
@@ -164,7 +183,7 @@ class MixtureType(click.ParamType):
         return NUMBERS.convert(value, param, ctx)
 
 
-class Labelled(click.ParamType):
+class Labelled(Value):
     """A value with a name before it: ``best:web=0.7,code=0.3``.
 
     Args:
@@ -207,9 +226,3 @@ def merged(ctx: Any, param: Any, given: tuple[Mapping[str, Any], ...]) -> dict[s
 def named_option(*names: str, kind: click.ParamType = NUMBERS, help: str) -> Any:
     """An option with values by name; a command receives one dictionary, empty if not given."""
     return click.option(*names, multiple=True, type=kind, callback=merged, help=help)
-
-
-def split(text: str | None) -> tuple[str, ...] | None:
-    """Names between commas; None for all."""
-    names = [] if text is None else [name.strip() for name in text.split(",")]
-    return None if not names or names == ["all"] else tuple(name for name in names if name)

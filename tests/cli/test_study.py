@@ -125,7 +125,7 @@ def test_a_run_goes_on_with_weights_by_stage(run, refused, corpus, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--size", "tiny-16"), "is not PRESET=TOKENS; write tiny-64=1M"),
+        (("--size", "tiny-16"), "is not a pair PRESET=TOKENS; write"),
         (("--size", "tiny-15=1M"), "unknown preset 'tiny-15'; nearest: tiny-16"),
         (("--size", "tiny-16=1M", "--seeds", "a"), "--seeds a: write whole numbers"),
         (("--size", "tiny-16=1M", "--mixture", "low=1"), "has no name"),
