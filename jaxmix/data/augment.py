@@ -5,8 +5,6 @@ are torchvision's default. All randomness comes from one number per picture, so 
 record looks the same in every run with the same seed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Protocol
 

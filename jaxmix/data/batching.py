@@ -1,7 +1,5 @@
 """Batches of one or many mixtures, prefetched by grain."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

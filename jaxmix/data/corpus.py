@@ -1,7 +1,5 @@
 """A prepared corpus on disk: token streams, read as windows, and documents with pictures."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

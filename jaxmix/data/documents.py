@@ -1,7 +1,5 @@
 """Documents of text and pictures in reading order, as extractors of pictures yield them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

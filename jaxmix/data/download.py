@@ -1,7 +1,5 @@
 """Pinned archives: downloaded with pip, verified, kept, and never installed."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Random numbers as pure functions of seed, name and position: the same on every machine."""
 
-from __future__ import annotations
-
 import hashlib
 
 import numpy as np

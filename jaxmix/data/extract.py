@@ -3,8 +3,6 @@
 Every function takes an open archive and yields documents of plain text, each once.
 """
 
-from __future__ import annotations
-
 import gzip
 import json
 import re

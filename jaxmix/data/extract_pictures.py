@@ -4,8 +4,6 @@ Every function takes open archives and the size at which vector graphics are ren
 documents of a picture and its caption. Pictures that show the same thing share keys.
 """
 
-from __future__ import annotations
-
 import gzip
 import io
 import itertools

@@ -1,7 +1,5 @@
 """Corpora from the user's own folder: one subfolder, JSONL file or text file per domain."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Text and images of the main part of an HTML page, in reading order."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from html.parser import HTMLParser

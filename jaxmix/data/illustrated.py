@@ -4,8 +4,6 @@ Documents are read, and their pictures are shrunk, once, into a spool; then all 
 split together; then text becomes tokens.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

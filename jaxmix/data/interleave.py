@@ -1,7 +1,5 @@
 """The domain of every record of a mixture: evenly spread, and computed from any position."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

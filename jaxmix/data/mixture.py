@@ -1,7 +1,5 @@
 """A mixture of domains as a stream of batches, each a pure function of its step."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -124,7 +122,7 @@ class MixtureSource:
         forbid_repeat: bool = False,
         host: int = 0,
         hosts: int = 1,
-        after: tuple[MixtureSource, int] | None = None,
+        after: "tuple[MixtureSource, int] | None" = None,
     ) -> None:
         if batch < 1 or hosts < 1 or batch % hosts or not 0 <= host < hosts:
             raise DataError(
@@ -147,7 +145,7 @@ class MixtureSource:
         self._orders = [self._order(name, size, after) for name, size in pairs]
         self._unread = np.array([order.unread for order in self._orders], np.int64)
 
-    def _order(self, name: str, size: int, after: tuple[MixtureSource, int] | None) -> Order:
+    def _order(self, name: str, size: int, after: "tuple[MixtureSource, int] | None") -> Order:
         before = None if after is None else after[0]
         if before is None or after is None or name not in before.names:
             return Order(self.seed, name, size)

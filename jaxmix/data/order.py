@@ -1,7 +1,5 @@
 """The order of a domain's records: one permutation per epoch, from seed and name alone."""
 
-from __future__ import annotations
-
 import functools
 import threading
 import weakref

@@ -1,7 +1,5 @@
 """Cutting documents into pieces and packing pieces into rows, from their lengths alone."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Pages of manuals with their pictures in reading order, from built HTML inside wheels."""
 
-from __future__ import annotations
-
 import posixpath
 import re
 import zipfile

@@ -1,7 +1,5 @@
 """The folders of downloads and corpora, a lock between processes, and names of domains."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The user's own pictures: folders with captions, JSONL files of pages, and WebDataset shards."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator

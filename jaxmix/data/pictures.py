@@ -1,7 +1,5 @@
 """Pictures as corpora keep them: decoded once, shrunk to one size, and saved as plain PNG."""
 
-from __future__ import annotations
-
 import io
 import warnings
 from collections import defaultdict

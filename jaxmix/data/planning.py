@@ -1,7 +1,5 @@
 """What a corpus will be made of, before any of it is read or downloaded."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """From a recipe or a folder to token streams on disk; an interrupted try is taken up again."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import os

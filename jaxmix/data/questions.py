@@ -8,8 +8,6 @@ benchmarks:
 - `word-<target>`: write the last word of a passage that contains it earlier (as in LAMBADA).
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -5,8 +5,6 @@ vision models) for image encoders with a caption decoder; `-mini` downloads less
 domain of `text-mini` is 10 MB of its 53 MB download.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import functools

@@ -1,7 +1,5 @@
 """The records that image families train on, made from the splits of a domain."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from dataclasses import dataclass

@@ -14,8 +14,6 @@ The last token of a document is only a target and takes no position. A document 
 text begins with an end-of-text token, as in a text stream.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -108,7 +106,7 @@ class PackedRows:
     @classmethod
     def of(
         cls, documents: Documents, geometry: Geometry, length: int, end: int, kind: np.dtype
-    ) -> PackedRows:
+    ) -> "PackedRows":
         """Packs documents; those longer than a row are cut, but never inside a picture.
 
         Raises:

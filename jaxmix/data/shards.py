@@ -1,7 +1,5 @@
 """WebDataset shards: tar files of pictures with their captions beside them."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import json

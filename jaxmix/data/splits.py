@@ -5,8 +5,6 @@ at once: documents with a picture, a text or a key in common form a group, as do
 linked through others, and a group is held out as a whole or not at all.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence

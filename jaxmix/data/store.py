@@ -5,8 +5,6 @@ picture), all as int32, and then the parts one after the other. The index is sma
 memory, so that documents can be packed into rows without reading them.
 """
 
-from __future__ import annotations
-
 import io
 import itertools
 import os
@@ -96,7 +94,7 @@ class Index:
     flip: np.ndarray
 
     @classmethod
-    def of(cls, documents: Sequence[Sequence[int]], flip: Sequence[bool]) -> Index:
+    def of(cls, documents: Sequence[Sequence[int]], flip: Sequence[bool]) -> "Index":
         """Makes the index of documents from the lengths of their parts."""
         ends = np.cumsum([len(parts) for parts in documents], dtype=np.int64)
         flat = np.array([n for parts in documents for n in parts], np.int32)
@@ -110,7 +108,7 @@ class Index:
         path.write_bytes(buffer.getvalue())
 
     @classmethod
-    def load(cls, path: Path) -> Index:
+    def load(cls, path: Path) -> "Index":
         """Reads an index."""
         with path.open("rb") as file:
             return cls(*(np.load(file) for _ in range(3)))

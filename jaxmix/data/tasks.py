@@ -9,8 +9,6 @@ follows::
 A choice is appended to its context as it is, so it begins with its own blank.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Functions on text that extractors share: decoding, tags, paragraphs, grouping and cutting."""
 
-from __future__ import annotations
-
 import html
 import itertools
 import re

@@ -1,7 +1,5 @@
 """Tokenizers: raw bytes, or a byte-level BPE trained on the corpus itself. Both are lossless."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterable, Sequence

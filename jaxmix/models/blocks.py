@@ -1,7 +1,5 @@
 """Stacks of transformer blocks, of which every family has one or two, and common settings."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Modules as pure functions of their parameters."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar

@@ -1,7 +1,5 @@
 """Uses of trained models: features, predicted patches, captions, and likelihoods of text."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

@@ -4,8 +4,6 @@ Names give shapes: B records, T positions, D width, H heads, K width of a head, 
 feed-forward layer.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import jax

@@ -1,7 +1,5 @@
 """Models as pure functions, which is all that training uses; one maker per family."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -46,6 +44,18 @@ jax.tree_util.register_dataclass(Losses, ["sums", "counts", "parts"], [])
 
 
 @dataclass(frozen=True)
+class ParameterCount:
+    """Numbers of parameters: `n_params`, the run table's N, and all.
+
+    N leaves out embedding and head. For a vision model it counts only the encoder, which is the
+    part that is used after training.
+    """
+
+    n_params: int
+    n_params_total: int
+
+
+@dataclass(frozen=True)
 class Model:
     """A model of any family.
 
@@ -67,18 +77,6 @@ class Model:
         shapes = jax.eval_shape(self.init, jax.random.key(0))
         total = _size(shapes)
         return ParameterCount(total - sum(_size(shapes.get(n, {})) for n in self.outside), total)
-
-
-@dataclass(frozen=True)
-class ParameterCount:
-    """Numbers of parameters: `n_params`, the run table's N, and all.
-
-    N leaves out embedding and head. For a vision model it counts only the encoder, which is the
-    part that is used after training.
-    """
-
-    n_params: int
-    n_params_total: int
 
 
 def _size(tree: Any) -> int:

@@ -1,7 +1,5 @@
 """Early fusion: one transformer for text and patches, without an image encoder (3.2, A.2)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

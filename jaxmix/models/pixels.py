@@ -3,8 +3,6 @@
 A patch is a row of P = 3 * patch_size^2 raw pixels, uint8; patches are ordered row by row.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import jax

@@ -1,7 +1,5 @@
 """Named sizes of all families: those of the paper, ladders for one GPU, and tiny ones."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

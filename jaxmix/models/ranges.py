@@ -18,8 +18,6 @@ of three patches, and padding, which sees itself so that no softmax is empty::
 They take O(T) memory, and they count the work of attention exactly.
 """
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import jax

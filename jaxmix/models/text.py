@@ -1,7 +1,5 @@
 """Text language models: Llama-style, and GPT-2-style as in the analyses on the Pile."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import jax

@@ -4,8 +4,6 @@ Source: Fini et al., "Multimodal Autoregressive Pre-training of Large Vision Enc
 arXiv 2411.14402); its prefix attention and its loss on patches are those of AIM (arXiv 2401.08541).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Pictures for contact sheets: held-out ones, with captions and predictions of a finished run."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The cost of a plan: counted FLOPs, and time from a short measurement on this machine."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from jaxmix.data import Corpus, batches

@@ -7,8 +7,6 @@ end-of-text token, as documents do in training. If a question does not fit into 
 study trains on, the start of its context is cut, equally for all choices.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Families: the data, models and losses that go together, behind one interface for studies."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

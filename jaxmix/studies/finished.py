@@ -1,7 +1,5 @@
 """Finished runs: their models, and what continued runs take over from them."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path

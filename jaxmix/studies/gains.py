@@ -1,7 +1,5 @@
 """Measured gains of one mixture over another: differences paired by seed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

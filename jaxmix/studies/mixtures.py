@@ -1,7 +1,5 @@
 """The mixtures of a study, by name, from short descriptions of designs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

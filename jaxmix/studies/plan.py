@@ -1,7 +1,5 @@
 """Plans: everything that a study will train, saved before anything runs."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import itertools

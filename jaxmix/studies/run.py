@@ -1,7 +1,5 @@
 """Running a plan wave by wave; it may be stopped, run twice, and shared among machines."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import fcntl

@@ -1,7 +1,5 @@
 """A study: data, sizes, mixtures, seeds and training of its runs, and what it reads of a corpus."""
 
-from __future__ import annotations
-
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal

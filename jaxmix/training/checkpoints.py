@@ -1,7 +1,5 @@
 """Checkpoints and final parameters, saved with orbax."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging

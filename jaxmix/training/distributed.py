@@ -1,7 +1,5 @@
 """Groups of processes: one program on the devices of many machines."""
 
-from __future__ import annotations
-
 import os
 
 import jax

@@ -1,7 +1,5 @@
 """Losses on fixed held-out records: mean, standard error over records, and bits per byte."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The files in a fleet's folder: a mark of what the fleet is, and rows of the run table."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

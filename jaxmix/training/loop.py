@@ -1,7 +1,5 @@
 """The training loop of all runs, of every family, alone or in a fleet."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

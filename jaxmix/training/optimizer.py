@@ -4,8 +4,6 @@ Decoupled means that the weight decay does not depend on the peak learning rate:
 by ``weight_decay * schedule(step)`` (appendix A of the paper; Loshchilov and Hutter 2017).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """The compiled functions of a fleet, and the sharding of their arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The progress of a fleet: snapshots, the clock behind them, and files for TensorBoard."""
 
-from __future__ import annotations
-
 import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

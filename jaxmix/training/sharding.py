@@ -3,8 +3,6 @@
 This is the only file that uses meshes; everything else uses a `Layout`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal

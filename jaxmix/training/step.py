@@ -1,7 +1,5 @@
 """The training step, a pure function of one member's arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Measured training speed, and the share of the hardware's peak that it uses."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The parts of a training run, for all families."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
