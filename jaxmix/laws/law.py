@@ -253,7 +253,9 @@ class Law:
 
         try:
             found = getattr(jax.eval_shape(loss, shapes, x), "shape", None)
-        except TypeError:  # it holds constants for another number of domains
+        except (TypeError, ValueError) as error:  # constants for another number of domains
+            if isinstance(error, JaxmixError):
+                raise
             return
         if found not in ((5,), ()):
             raise JaxmixError(
