@@ -244,7 +244,8 @@ def _constrained(problem: Problem, starts: int | None, seed: int) -> Optimum:
     terms, program = problem.terms(laws.stacked), problem.program(laws.stacked)
     found = solve_program(terms, program, points)
     h = found.x[:-1]
-    predicted = np.array([float(fit.predict({**problem.x, "weights": h})) for fit in laws])
+    with jax.enable_x64(True):
+        predicted = np.asarray(losses(laws.stacked, {**problem.x, "weights": h}))
     worst = [
         row.name
         for row, share in zip(found.program.rows, found.proof.rows, strict=True)

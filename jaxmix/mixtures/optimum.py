@@ -1,7 +1,7 @@
 """The optimal mixture at one budget or many, with what it was asked for and what proves it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,8 +24,24 @@ _CLOSED = 1e-9  # share of the objective below which a gap is closed
 _EXPLAINED = 1e-6  # nats per unit of weight that prices may leave unexplained
 
 
+class _Named:
+    """Names of the axes of arrays."""
+
+    laws: FittedLaws
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Bare names, the order of ``h``."""
+        return self.laws.domains
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Bare names of the targets."""
+        return self.laws.targets
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Optimum:
+class Optimum(_Named):
     """The optimal mixture at one budget, with the question that it answers.
 
     Attributes:
@@ -83,19 +99,9 @@ class Optimum:
     notes: tuple[str, ...]
 
     @property
-    def domains(self) -> tuple[str, ...]:
-        """Bare names, the order of ``h``."""
-        return self.laws.domains
-
-    @property
     def weights(self) -> dict[str, float]:
         """The optimal weights by domain."""
         return dict(zip(self.domains, self.h.tolist(), strict=True))
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Bare names of the targets."""
-        return self.laws.targets
 
     @property
     def w(self) -> np.ndarray:
@@ -121,19 +127,11 @@ class Optimum:
 
     def to_dict(self) -> dict[str, Any]:
         """The answer and the question as plain values: what ``jaxmix optimize --json`` prints."""
-        names = (
-            "weights", "predicted", "objective", "gap", "active", "prices", "worth", "n_params",
-            "tokens", "target_weights", "worst_case", "pull", "proven", "reason", "converged",
-            "residual", "starts", "agreeing", "hull_distance", "notes",
-        )  # fmt: skip
-        found = {name: getattr(self, name) for name in names}
-        given = {
-            name: value.tolist()
-            for name, value in self.inputs.items()
-            if name not in ("n_params", "tokens")
-        }
-        found |= {"active": list(self.active), "notes": list(self.notes)}
-        return found | {"constraints": self.constraints.to_dict(), "inputs": given}
+        skipped = ("laws", "inputs", "constraints", "h")
+        found = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
+        inputs = {n: v.tolist() for n, v in self.inputs.items() if n not in found}
+        found |= {"active": list(self.active), "notes": list(self.notes), "inputs": inputs}
+        return {"weights": self.weights, **found, "constraints": self.constraints.to_dict()}
 
     def to_frame(self) -> pd.DataFrame:
         """One row per domain: its weight, and that of the reference (uniform if none is given)."""
@@ -147,23 +145,17 @@ class Optimum:
 
     def summary(self) -> str:
         """The mixture, what it predicts, what holds it, and how good it is known to be."""
-        losses = [f"  {name}: {loss:.4f}" for name, loss in self.predicted.items()]
-        prices = [
-            f"  {name}: {price:.3g} nats per unit{'; ' if self.worth[name] else ''}"
-            f"{self.worth[name]}"
-            for name, price in self.prices.items()
+        lines = [
+            f"mixture for N = {self.n_params:.4g}, D = {self.tokens:.4g}",
+            self.to_frame().to_string(float_format=lambda v: f"{v:.4f}"),
+            "predicted losses, nats per token",
         ]
-        return "\n".join(
-            [
-                f"mixture for N = {self.n_params:.4g}, D = {self.tokens:.4g}",
-                self.to_frame().to_string(float_format=lambda v: f"{v:.4f}"),
-                "predicted losses, nats per token",
-                *losses,
-                *(["constraints that bind", *prices] if prices else []),
-                f"objective {self.objective:.6g}, duality gap {self.gap:.2g}: {self._status}",
-                *(f"note: {note}" for note in self.notes),
-            ]
-        )
+        lines += [f"  {name}: {loss:.4f}" for name, loss in self.predicted.items()]
+        for name, price in self.prices.items():
+            worth = f"; {self.worth[name]}" if self.worth[name] else ""
+            lines.append(f"{name} binds: {price:.3g} nats per unit{worth}")
+        gap = f"objective {self.objective:.6g}, duality gap {self.gap:.2g}: {self._status}"
+        return "\n".join([*lines, gap, *(f"note: {note}" for note in self.notes)])
 
     @property
     def _status(self) -> str:
@@ -203,7 +195,7 @@ def make_optimum(
     predicted: np.ndarray,
     prices: Sequence[Price],
     notes: Sequence[str] = (),
-    **fields: Any,
+    **others: Any,
 ) -> Optimum:
     """An optimum from arrays, with the notes that follow from where it lies.
 
@@ -215,19 +207,18 @@ def make_optimum(
         predicted: [m] losses.
         prices: the constraints that bind.
         notes: notes that come first.
-        **fields: the other fields of ``Optimum``.
+        **others: the other fields of ``Optimum``.
     """
-    n_params, tokens = float(inputs["n_params"]), float(inputs["tokens"])
-    closed = fields["gap"] <= _CLOSED * (1 + abs(fields["objective"]))
-    fields.setdefault("converged", closed and fields["residual"] <= _EXPLAINED)
+    closed = others["gap"] <= _CLOSED * (1 + abs(others["objective"]))
+    others.setdefault("converged", closed and others["residual"] <= _EXPLAINED)
     merged: dict[str, float] = {}
     for price in prices:
         merged[price.label] = merged.get(price.label, 0.0) + price.price
     distance = _farthest([fit.data for fit in laws], h)
     return Optimum(
         laws=laws,
-        n_params=n_params,
-        tokens=tokens,
+        n_params=float(inputs["n_params"]),
+        tokens=float(inputs["tokens"]),
         inputs=dict(inputs),
         target_weights=dict(zip(laws.targets, w.tolist(), strict=True)),
         h=h,
@@ -236,8 +227,8 @@ def make_optimum(
         prices=merged,
         worth={price.label: price.worth for price in prices},
         hull_distance=distance,
-        notes=(*notes, *_range_notes(laws, inputs, distance), *_proof_notes(fields)),
-        **fields,
+        notes=(*notes, *_range_notes(laws, inputs, distance), *_proof_notes(others)),
+        **others,
     )
 
 
@@ -271,15 +262,15 @@ def _range_notes(
     return notes
 
 
-def _proof_notes(fields: Mapping[str, Any]) -> list[str]:
+def _proof_notes(of: Mapping[str, Any]) -> list[str]:
     notes = []
-    if not fields["proven"]:
+    if not of["proven"]:
         notes.append(
-            f"not proven to be the optimum: {fields['reason']}; {fields['agreeing']} of "
-            f"{fields['starts']} starts ended at this objective and none lower"
+            f"not proven to be the optimum: {of['reason']}; {of['agreeing']} of "
+            f"{of['starts']} starts ended at this objective and none lower"
         )
-    if not fields["converged"]:
-        notes.append(f"not converged: the duality gap is {fields['gap']:.3g} nats")
+    if not of["converged"]:
+        notes.append(f"not converged: the duality gap is {of['gap']:.3g} nats")
     return notes
 
 
@@ -297,25 +288,12 @@ def _beyond(name: str, value: float, ranges: Sequence[tuple[float, float]]) -> l
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Optima(Sequence[Optimum]):
-    """Optimal mixtures at B budgets, k domains, m targets; ``optima[b]`` is one ``Optimum``.
+class Optima(_Named, Sequence[Optimum]):
+    """Optimal mixtures at B budgets; ``optima[b]`` is one ``Optimum``.
 
-    Attributes:
-        laws: what was minimized.
-        inputs: the laws' inputs by name but the weights, [B] or [B, k] each.
-        constraints: what every mixture had to meet.
-        target_weights: [B, m], each row with sum 1.
-        h: [B, k] optimal weights.
-        predicted: [B, m] losses there, nats.
-        objective: [B] weighted losses there, nats.
-        gap: [B] duality gaps, nats.
-        multipliers: [B, k] nats per unit of weight: positive if a minimum holds the weight,
-            negative if a maximum does, 0 if it is free.
-        converged: [B] the gap is below 1e-9 of the objective.
-        agreeing: [B] starts that ended within 1e-6 (relative) of the best.
-        starts: starts per budget.
-        proven: the gaps prove the optima.
-        reason: why they do or may not.
+    The attributes are those of an optimum, as arrays with a leading axis B: ``target_weights`` and
+    ``predicted`` are [B, m], ``h`` and ``multipliers`` [B, k]. These are the prices of the bounds,
+    nats per unit of weight: positive if a minimum holds the weight, negative if a maximum does.
     """
 
     laws: FittedLaws
@@ -332,16 +310,6 @@ class Optima(Sequence[Optimum]):
     starts: int
     proven: bool
     reason: str
-
-    @property
-    def domains(self) -> tuple[str, ...]:
-        """Bare names, the order of ``h``."""
-        return self.laws.domains
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Bare names, the order of ``predicted``."""
-        return self.laws.targets
 
     @property
     def n_params(self) -> np.ndarray:

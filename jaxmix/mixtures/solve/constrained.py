@@ -61,9 +61,11 @@ def solve_program(terms: Terms, program: Program, starts: np.ndarray) -> Found:
     return Found(x, program.value(terms, x), prove(terms, program, x), program, agreeing)
 
 
-def best_end(terms: Terms, program: Program, starts: np.ndarray) -> tuple[np.ndarray, int]:
+def best_end(
+    terms: Terms, program: Program, starts: np.ndarray, tolerance: float = 1e-14
+) -> tuple[np.ndarray, int]:
     """The best end [n] of searches from every start [S, k], and how many agree with it."""
-    ends = [search(terms, program, start) for start in starts]
+    ends = [search(terms, program, start, tolerance) for start in starts]
     values = np.array([program.value(terms, x) for x in ends])
     missed = np.array([program.excess(terms, x) for x in ends])
     fits = np.isfinite(values) & (missed <= max(_FINE, np.nanmin(missed)))

@@ -12,7 +12,7 @@ from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.polytope import Row
 from jaxmix.mixtures.simplex import kl
-from jaxmix.mixtures.solve.constrained import MET, search
+from jaxmix.mixtures.solve.constrained import MET, best_end, search
 from jaxmix.mixtures.solve.lanes import Lanes, make_starts, solve
 from jaxmix.mixtures.solve.problem import Problem, problem_of
 from jaxmix.mixtures.solve.program import Program, Terms
@@ -29,8 +29,8 @@ def solve_refits(
     """The optimum of every refit within the constraints of a proposal, and its objective.
 
     Bounds alone are solved in one batch by exponentiated gradient, anything else refit by refit by
-    sequential quadratic programming. Guardrails compare with the reference in each refit's own losses; a
-    refit that no mixture satisfies gives the one that comes closest.
+    quadratic programs. Guardrails compare with the reference in each refit's own losses; a refit
+    that no mixture satisfies gives the one that comes closest.
 
     Args:
         optimum: the proposal.
@@ -42,54 +42,45 @@ def solve_refits(
         Mixtures [B, k] and objectives [B].
     """
     problem, count = problem_of(optimum), len(next(iter(refits.params.values())))
-    if not problem.bounds_only:
-        return _one_by_one(problem, optimum, refits, starts, count)
-    lower, upper = problem.shape.lower, np.maximum(problem.shape.lower, problem.shape.upper)
     if starts is None:
-        k = len(lower)
-        more = make_starts(lower, upper, k + 1, 0) if not optimum.proven else np.empty((0, k))
-        starts = np.concatenate([optimum.h[None], more])
+        starts = np.vstack([optimum.h, *([] if optimum.proven else [_others(problem)])])
+    if not problem.bounds_only:
+        return _one_by_one(problem, refits, starts, count)
     which, start = np.divmod(np.arange(count * len(starts)), len(starts))
-    wide = {name: np.broadcast_to(v, (len(which), *v.shape)) for name, v in problem.x.items()}
-    w, low, high = (
-        np.broadcast_to(v, (len(which), len(v))) for v in (problem.target_weights, lower, upper)
-    )
-    lanes = Lanes(wide, w, np.maximum(starts, _LEAST)[start], low, high)
+
+    def wide(value: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(value, (len(which), *np.shape(value)))
+
+    x = {name: wide(value) for name, value in problem.x.items()}
+    box = wide(problem.shape.lower), wide(np.maximum(problem.shape.lower, problem.shape.upper))
+    first = np.maximum(starts, _LEAST)[start]
     many = refits.replace_params({name: v[which] for name, v in refits.params.items()})
-    found = solve(many, lanes, 0.1 * _ROUGH)
+    found = solve(many, Lanes(x, wide(problem.target_weights), first, *box), 0.1 * _ROUGH)
     values = np.where(np.isfinite(found.value), found.value, np.inf).reshape(count, -1)
     best = np.arange(count) * len(starts) + values.argmin(1)
     return found.weights[best], found.value[best]
 
 
+def _others(problem: Problem) -> np.ndarray:
+    """Starts beside a proposal that is not proven: fewer if each refit is solved on its own."""
+    shape = problem.shape
+    if not problem.bounds_only:
+        return shape.starts(_MORE, 0)
+    return make_starts(shape.lower, np.maximum(shape.lower, shape.upper), len(shape.lower) + 1, 0)
+
+
 def _one_by_one(
-    problem: Problem,
-    optimum: Optimum,
-    refits: StackedLaws,
-    starts: np.ndarray | None,
-    count: int,
+    problem: Problem, refits: StackedLaws, starts: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    if starts is None:
-        more = (
-            problem.shape.starts(_MORE, 0) if not optimum.proven else np.empty((0, len(optimum.h)))
-        )
-        starts = np.concatenate([optimum.h[None], more])
     params = {name: np.asarray(v) for name, v in refits.params.items()}
-    found = []
+    found, values = [], []
     for b in range(count):
         laws = refits.replace_params({name: v[b] for name, v in params.items()})
         terms, program = problem.terms(laws), problem.program(laws)
-        ends = [search(terms, program, start, _ROUGH) for start in starts]
-        values = [_judged(terms, program, end) for end in ends]
-        best = int(np.argmin([value[0] for value in values]))
-        found.append((ends[best][:-1], values[best][1]))
-    return np.array([h for h, _ in found]), np.array([value for _, value in found])
-
-
-def _judged(terms: Terms, program: Program, x: np.ndarray) -> tuple[tuple[float, float], float]:
-    """How good an end is: first by what it misses, then by its objective."""
-    missed, value = program.excess(terms, x), program.value(terms, x)
-    return (0.0 if missed <= 100 * MET else missed, value), value
+        x, _ = best_end(terms, program, starts, _ROUGH)
+        found.append(x[:-1])
+        values.append(program.value(terms, x))
+    return np.array(found), np.array(values)
 
 
 def level_edges(optimum: Optimum, threshold: float) -> tuple[np.ndarray, np.ndarray]:
