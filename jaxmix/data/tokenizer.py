@@ -1,9 +1,14 @@
-"""Tokenizers: raw bytes, or a byte-level BPE trained on the corpus itself. Both are lossless."""
+"""Tokenizers: raw bytes, or a byte-level BPE trained on the corpus. Both are lossless.
+
+Tokenizers have a `name` (`bytes` or `bpe-N`), a `hash` (sha256 of the definition), a `vocab_size`
+that includes end-of-text, the id `end` of end-of-text, and `token_bytes`, the bytes of text behind
+every token id, int32 [vocab_size] (0 for end-of-text).
+"""
 
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -26,40 +31,6 @@ def token_dtype(vocab_size: int) -> np.dtype:
     return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
 
 
-class Tokenizer(Protocol):
-    """Converts text to token ids and back.
-
-    Attributes:
-        name: `bytes` or `bpe-N`.
-        hash: sha256 of its definition, in hexadecimal.
-        vocab_size: number of ids, including end-of-text.
-        end: id of end-of-text.
-        token_bytes: bytes of text behind every token id, int32 [vocab_size]; 0 for end-of-text.
-    """
-
-    name: str
-    hash: str
-    vocab_size: int
-    end: int
-    token_bytes: np.ndarray
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of a text, without end-of-text."""
-        ...
-
-    def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of several texts, [n] each: the same as those of `encode`, but faster."""
-        ...
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids, without end-of-text; broken characters at the ends are replaced."""
-        ...
-
-    def dumps(self) -> str:
-        """Its definition, which `load_tokenizer` reads."""
-        ...
-
-
 class ByteTokenizer:
     """One id per byte, and one for end-of-text.
 
@@ -76,19 +47,19 @@ class ByteTokenizer:
         self.token_bytes = np.array([1] * 256 + [0], np.int32)
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """The ids of a text, without end-of-text."""
         return list(text.encode())
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """See `Tokenizer`."""
+        """The ids of several texts, [n] each."""
         return [np.frombuffer(text.encode(), np.uint8) for text in texts]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """See `Tokenizer`."""
+        """The text of ids, without end-of-text; broken characters at the ends are replaced."""
         return bytes(i for i in map(int, ids) if i != self.end).decode(errors="replace")
 
     def dumps(self) -> str:
-        """See `Tokenizer`."""
+        """Its definition, which `load_tokenizer` reads."""
         return '{"type": "bytes"}\n'
 
 
@@ -111,11 +82,11 @@ class BpeTokenizer:
             self.token_bytes[i] = 0 if i == self.end else len(token)  # one character per byte
 
     def encode(self, text: str) -> list[int]:
-        """See `Tokenizer`."""
+        """See `ByteTokenizer`."""
         return self._model.encode(text, add_special_tokens=False).ids
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """See `Tokenizer`."""
+        """The ids of several texts, [n] each, as `encode` gives them, but faster."""
         kind, split = token_dtype(self.vocab_size), [_words(text) for text in texts]
         new = sorted(set().union(*split) - self._known.keys())
         encoded = self._model.encode_batch_fast(new, add_special_tokens=False)
@@ -129,12 +100,15 @@ class BpeTokenizer:
         return found
 
     def decode(self, ids: Iterable[int]) -> str:
-        """See `Tokenizer`."""
+        """See `ByteTokenizer`."""
         return self._model.decode([int(i) for i in ids], skip_special_tokens=True)
 
     def dumps(self) -> str:
         """The JSON of the `tokenizers` package."""
         return self._text
+
+
+Tokenizer = ByteTokenizer | BpeTokenizer
 
 
 def _words(text: str) -> list[str]:

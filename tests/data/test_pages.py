@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from jaxmix.data.documents import Picture
-from jaxmix.data.html_parts import PageImage, page_parts
-from jaxmix.data.pages import interleaved, manuals, without_shade
+from jaxmix.data.pages import PageImage, interleaved, manuals, page_parts, without_shade
 
 
 def png(width: int = 100, height: int = 80, color: int = 0) -> bytes:
