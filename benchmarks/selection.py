@@ -56,7 +56,9 @@ def rows(name: str, laws: Sequence[str] = LAWS) -> None:
     print("| candidate | inner error % | inner regret | true error % | true regret |  |")
     print("|---|---|---|---|---|---|")
     for i, row in enumerate(chosen.rows):
-        mark = "picked" if row.candidate == chosen.choice else "high_regret" if row.high_regret else ""
+        mark = (
+            "picked" if row.candidate == chosen.choice else "high_regret" if row.high_regret else ""
+        )
         figures = (f"{inner[i]:.3f}", f"{row.mean_regret:.4f}", f"{error[i]:.3f}")
         cells = (row.candidate.name, *figures, f"{regret[i]:.4f}", mark)
         print(f"| {' | '.join(cells)} |", flush=True)

@@ -156,7 +156,7 @@ def published(name: str) -> pathlib.Path:
 
 def write_csv(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows whole or not at all; floats to six significant digits."""
-    from jaxmix.fitting.saving import write_text
+    from jaxmix.files import write_text
 
     rows, text = list(rows), io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))

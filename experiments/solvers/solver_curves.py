@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.problem import Problem, random_starts
-from jaxmix.fitting.solvers.hopping import BasinHopping, kick
+from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
 from jaxmix.fitting.solvers.lanes import COLD, WARM, Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES, run_jobs, run_search
 
@@ -103,8 +103,8 @@ def hopping(solver: str, method: str, problem: Problem, chains: int, solves: int
         current = np.where(accept, value, current)
         standing = np.where(accept[:, None], z, standing)
         keys = jax.random.split(jax.random.key(hop), chains)
-        kicked = jax.vmap(lambda k, v: kick(objective, k, v))(keys, jnp.asarray(standing))
-        jobs = Jobs(kicked, jobs.fit, keys, jnp.full(chains, WARM))
+        perturbed = jax.vmap(lambda k, v: perturb(objective, k, v))(keys, jnp.asarray(standing))
+        jobs = Jobs(perturbed, jobs.fit, keys, jnp.full(chains, WARM))
     seconds = (time.perf_counter() - began) / (chains * solves)
     best = np.minimum.accumulate(np.stack(seen, 1), 1)
     return Curves(method, f"{chains} chains", best, seconds)
