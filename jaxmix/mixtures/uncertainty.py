@@ -233,7 +233,7 @@ def check_baselines(baselines: Baselines | None, domains: tuple[str, ...]) -> di
 
 
 class _Errors:
-    """Errors of B refits about the laws, at each refit's own optimum and (``fixed``) the proposal."""
+    """Errors of B refits about the laws, at their own optima and (``fixed``) at the proposal."""
 
     def __init__(self, optimum: Optimum, ensemble: Ensemble) -> None:
         self.best, self.ensemble = optimum, ensemble
