@@ -13,7 +13,7 @@ from jaxmix.cli.values import QUANTITIES, Quantity
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    from jaxmix.mixtures import Plan
+    from jaxmix.mixtures import BudgetPlan
 
 
 @click.command("budget", cls=common.Command, short_help="Plan the best run for a FLOP budget.")
@@ -82,7 +82,7 @@ def command(
     common.answer(as_json, held, lambda: [*_tables(plans), *written], notes)
 
 
-def as_dict(plan: "Plan") -> dict[str, Any]:
+def as_dict(plan: "BudgetPlan") -> dict[str, Any]:
     """A plan as ``--json`` prints it."""
     names = ("flops", "inference_tokens", "n_params", "tokens", "tokens_per_param", "epochs")
     return {
@@ -91,7 +91,7 @@ def as_dict(plan: "Plan") -> dict[str, Any]:
     }
 
 
-def _tables(plans: "Sequence[Plan]") -> list[Any]:
+def _tables(plans: "Sequence[BudgetPlan]") -> list[Any]:
     numbers = ((p, (p.flops, p.n_params, p.tokens, p.tokens_per_param)) for p in plans)
     rows = ((*(f"{x:.4g}" for x in cells), f"{p.objective:.4f}") for p, cells in numbers)
     columns = ("FLOPs", "parameters N", "tokens D", "D/N", "loss, nats")
@@ -104,7 +104,7 @@ def _tables(plans: "Sequence[Plan]") -> list[Any]:
     ]
 
 
-def _weight(plan: "Plan", domain: str) -> str:
+def _weight(plan: "BudgetPlan", domain: str) -> str:
     epochs = plan.epochs.get(domain)
     passes = "" if epochs is None else f" ({epochs:.2g})"
     return f"{plan.optimum.weights[domain]:.4f}{passes}"

@@ -1,7 +1,7 @@
 """Mixtures: designs, constraints, the optimum with its certificate, how sure it is, what to run."""
 
 from jaxmix.fitting.hull import hull_distance as hull_distance
-from jaxmix.mixtures.budget import Plan as Plan
+from jaxmix.mixtures.budget import BudgetPlan as BudgetPlan
 from jaxmix.mixtures.budget import frontier as frontier
 from jaxmix.mixtures.budget import plan_budget as plan_budget
 from jaxmix.mixtures.constraints import Constraints as Constraints

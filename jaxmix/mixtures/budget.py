@@ -38,7 +38,7 @@ _TOLERANCE = 1e-10  # of log N; 1e-7 from values alone
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class BudgetPlan:
     """The compute-optimal run at one budget.
 
     Attributes:
@@ -84,7 +84,7 @@ class Plan:
 
 def plan_budget(
     laws: Sequence[FittedLaw], flops: float, constraints: Constraints | None = None, **options: Any
-) -> Plan:
+) -> BudgetPlan:
     """The size, the tokens and the mixture that minimize the weighted loss at a budget.
 
     Args:
@@ -110,7 +110,7 @@ def frontier(
     at: Mapping[str, Any] | None = None,
     starts: int | None = None,
     seed: int = 0,
-) -> tuple[Plan, ...]:
+) -> tuple[BudgetPlan, ...]:
     """Compute-optimal plans at many budgets, searched together.
 
     Args:
@@ -328,14 +328,14 @@ def _check(laws: FittedLaws, flops: Any, served: float, sizes: tuple[float, floa
 
 def _plan(
     value: _Value, optimum: Optimum, b: int, at_edge: bool, sizes: np.ndarray, losses: np.ndarray
-) -> Plan:
+) -> BudgetPlan:
     stock = value.constraints.available
     epochs = {d: w * optimum.tokens / stock[d] for d, w in optimum.weights.items() if d in stock}
     edge = (
         f"the best size is at the edge of those searched ({sizes[0]:.3g} to {sizes[-1]:.3g} "
         "parameters): the law has no optimum between them",
     )
-    return Plan(
+    return BudgetPlan(
         float(value.flops[b]),
         value.inference_tokens,
         optimum,

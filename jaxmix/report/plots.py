@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting import FittedLaws
-from jaxmix.mixtures import Constraints, DomainEffects, Plan, optimize_many
+from jaxmix.mixtures import BudgetPlan, Constraints, DomainEffects, optimize_many
 from jaxmix.report.contents import Report
 from jaxmix.runs import RunTable
 
@@ -106,7 +106,7 @@ def _plot_weights(axes: Axes, x: Sequence[float], h: np.ndarray, domains: Sequen
     axes.set_ylim(0, 1.08 * float(h.max()))
 
 
-def plot_frontier(plans: Sequence[Plan], path: PathLike) -> None:
+def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
     """Draws compute-optimal plans at one budget or many.
 
     Left, the loss at the optimal mixture over model size along every budget, with the optimum of
@@ -140,7 +140,7 @@ def plot_frontier(plans: Sequence[Plan], path: PathLike) -> None:
     save(figure, path)
 
 
-def _plot_isoflops(axes: Axes, plans: Sequence[Plan]) -> None:
+def _plot_isoflops(axes: Axes, plans: Sequence[BudgetPlan]) -> None:
     best = np.array([plan.objective for plan in plans])
     span = np.ptp(best) if len(plans) > 1 else 0.1 * best[0]
     top = best.max() + _SPAN * span
