@@ -27,7 +27,6 @@ _REACH = 5.0  # largest change of log h in one step
 _GROWTH = 1e-3  # what a weight may gain however small it is
 _STEPS = 150
 _PATIENCE = 12  # steps refused in a row before a search gives up
-_NOISE = 16 * np.finfo(float).eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +73,23 @@ def best_end(
     return ends[int(values.argmin())], int(np.sum(values <= lowest + 1e-6 * abs(lowest)))
 
 
+@dataclass(frozen=True, eq=False)
+class _Point:
+    x: np.ndarray  # [n]
+    z: np.ndarray  # [r] multipliers of the rows
+    value: float
+    missed: float  # by how much the worst constraint is missed
+
+    def merit(self, price: float) -> float:
+        """The exact penalty function."""
+        return self.value + price * self.missed
+
+
+def _point(terms: Terms, p: Program, h: np.ndarray, z: np.ndarray) -> _Point:
+    x = p.lifted(terms, _floored(p, h))
+    return _Point(x, z, p.value(terms, x), p.excess(terms, x))
+
+
 def search(
     terms: Terms, p: Program, start: np.ndarray, tolerance: float = 1e-14, enough: float = -np.inf
 ) -> np.ndarray:
@@ -86,47 +102,49 @@ def search(
         tolerance: share of the objective that the model promises below which steps are the last.
         enough: an objective that ends the search.
     """
-    x = p.lifted(terms, _floored(p, start))
-    if not p.free.any():
-        return x
-    value, missed, z = p.value(terms, x), p.excess(terms, x), np.zeros(len(p.right))
+    at = _point(terms, p, start, np.zeros(len(p.right)))
     damping, price, refused = -1.0, 0.0, 0
-    for _ in range(_STEPS):
-        model = _Model(terms, p, x, z)
-        damping, least = (model.spread if damping < 0 else damping), 1e-8 * model.spread
+    for _ in range(_STEPS if p.free.any() else 0):
+        model = _Model(terms, p, at)
+        damping = model.spread if damping < 0 else damping
         step = model.step(model.room, damping)
-        if step is None:
-            damping, refused = 8.0 * damping + least, refused + 1
+        price = max(1.5 * step.prices + 1e-3, 0.7 * price) if step else price
+        new = _accepted(terms, p, model, at, step, damping, price) if step else None
+        if step is None or new is None:
+            damping, refused = 8.0 * damping + 1e-8 * model.spread, refused + 1
             if refused > _PATIENCE:
                 break
             continue
-        price = max(1.5 * step.prices + 1e-3, 0.7 * price)  # of the exact penalty
-        merit = value + price * missed
-        taken = None
-        for bent in (False, True):
-            if bent:  # second-order correction: the rows as they are where the step ends
-                room = p.room(terms, x + step.d) + model.jacobian @ step.d
-                step = model.step(np.where(p.bent, room, model.room), damping) or step
-            end = p.lifted(terms, _floored(p, (x + step.d)[:-1]))
-            new, still = p.value(terms, end), p.excess(terms, end)
-            noise = _NOISE * (1 + abs(value)) * (1 + price)
-            if np.isfinite(new) and new + price * still <= merit + noise:
-                taken = end
-                break
-        if taken is None:
-            damping, refused = 8.0 * damping + least, refused + 1
-            if refused > _PATIENCE:
-                break
-            continue
-        gain = merit - (new + price * still)
-        trusted = gain > 0.5 * step.promised or abs(gain) <= noise
-        small = step.promised <= tolerance * (1 + abs(new)) and still <= 1e-3 * MET
-        small = small and np.all(np.abs(taken - x)[:-1] <= tolerance**0.5 * x[:-1])
-        x, value, missed, z, refused = taken, new, still, step.z, 0
-        damping *= 0.1 if trusted else 2.0
-        if small or (value <= enough and missed <= MET):
+        gain = at.merit(price) - new.merit(price)
+        trusted = gain > 0.5 * step.promised or abs(gain) <= _noise(at, price)
+        damping, refused = damping * (0.1 if trusted else 2.0), 0
+        last = step.promised <= tolerance * (1 + abs(new.value)) and new.missed <= 1e-3 * MET
+        last = last and np.all(np.abs(new.x - at.x)[:-1] <= tolerance**0.5 * at.x[:-1])
+        at = new
+        if last or (at.value <= enough and at.missed <= MET):
             break
-    return _rounded(terms, p, x)
+    return _rounded(terms, p, at.x)
+
+
+def _noise(at: _Point, price: float) -> float:
+    """What rounding may do to the penalty function."""
+    return 16 * np.finfo(float).eps * (1 + abs(at.value)) * (1 + price)
+
+
+def _accepted(
+    terms: Terms, p: Program, model: "_Model", at: _Point, step: "_Step", damping: float,
+    price: float,
+) -> _Point | None:  # fmt: skip
+    """The end of a step, corrected to second order if need be; None if it is no better."""
+    for correct in (False, True):
+        if correct:  # the rows as they are where the step ends
+            room = p.room(terms, at.x + step.d) + model.jacobian @ step.d
+            step = model.step(np.where(p.bent, room, model.room), damping) or step
+        new = _point(terms, p, (at.x + step.d)[:-1], step.z)
+        better = new.merit(price) <= at.merit(price) + _noise(at, price)
+        if np.isfinite(new.value) and better:
+            return new
+    return None
 
 
 def _floored(p: Program, h: np.ndarray) -> np.ndarray:
@@ -153,26 +171,22 @@ class _Step:
 
 
 class _Model:
-    """The quadratic model of a program at x, for multipliers z of its rows."""
+    """The quadratic model of a program at a point, in units of the square roots of its weights."""
 
-    def __init__(self, terms: Terms, p: Program, x: np.ndarray, z: np.ndarray) -> None:
-        h, self.p = np.maximum(x[:-1], FLOOR), p
-        free = self.free = p.free
+    def __init__(self, terms: Terms, p: Program, at: _Point) -> None:
+        x, h, free = at.x, np.maximum(at.x[:-1], FLOOR), p.free
         gradient, self.jacobian = p.slopes(terms, x)
-        self.room, (table, right) = p.room(terms, x), p.equations
+        self.p, self.room, (table, right) = p, p.room(terms, x), p.equations
         self.unit = np.append(np.sqrt(h), 1.0)[free]
-        bent = np.pad(terms.curvature(p.objective + z @ p.mix, h), (0, 1))
+        bent = np.pad(terms.curvature(p.objective + at.z @ p.mix, h), (0, 1))
         self.hessian = bent[np.ix_(free, free)] * self.unit * self.unit[:, None]
         self.gradient = gradient[free] * self.unit
         self.ties, self.missing = table[:, free] * self.unit, right - table @ x
-        low = np.maximum(
-            np.append(_floored(p, p.lower[:-1]), p.lower[-1]) - x,
-            np.append(h * (np.exp(-_REACH) - 1), -np.inf),
-        )
+        least = np.append(_floored(p, p.lower[:-1]), p.lower[-1]) - x
+        low = np.maximum(least, np.append(h * (np.exp(-_REACH) - 1), -np.inf))
         high = np.append(h * (np.exp(_REACH) - 1) + _GROWTH, np.inf)
         ends = np.concatenate([-low[free], np.minimum(p.upper - x, high)[free]])
-        self.ends = ends / np.tile(self.unit, 2)
-        eye = np.eye(len(self.unit))
+        self.ends, eye = ends / np.tile(self.unit, 2), np.eye(len(self.unit))
         self.rows = np.vstack([self.jacobian[~p.equal][:, free] * self.unit, -eye, eye])
         costs = np.vstack([gradient, self.jacobian[p.bent]])[:, :-1]
         costs = (costs - costs @ h[:, None])[:, free[:-1]]
@@ -185,32 +199,38 @@ class _Model:
         rows, right, eye = self.rows[keep], right[keep], np.eye(len(self.unit))
         curves = np.linalg.eigvalsh(self.hessian)
         least = 1e-7 * max(np.abs(curves).max(), np.abs(self.gradient).max(), 1e-12)
-        shift = max(damping, least - curves[0])
-        found = _quadratic(
-            self.gradient, self.hessian + shift * eye, rows, right, self.ties, self.missing
-        )
+        bent = self.hessian + max(damping, least - curves[0]) * eye
+        found = _quadratic(self.gradient, bent, rows, right, self.ties, self.missing)
         if found is None:
             return None
-        y, z = found
-        # On the constraints that bind, once more without the shift: exact, and their multipliers.
-        on, count = z > 0, len(self.unit)
+        y, z, prices = self._exact(rows, right, self.hessian + damping * eye, *found)
+        d, full = np.zeros(len(self.p.cost)), np.zeros(len(keep))
+        d[self.p.free], full[keep] = self.unit * y, z
+        own = np.zeros(len(room))
+        own[~self.p.equal] = full[: (~self.p.equal).sum()]
+        promised = -float(self.gradient @ y + 0.5 * y @ self.hessian @ y)
+        return _Step(d, own, own.sum() + np.abs(prices).sum(), promised)
+
+    def _exact(
+        self, rows: np.ndarray, right: np.ndarray, bent: np.ndarray, y: np.ndarray, z: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The minimum on the rows that bind, with multipliers of rows and ties.
+
+        It is exact also if the curvature was shifted to find which rows these are; least squares
+        decides between rows that say the same.
+        """
+        on, count = z > 0, len(y)
         both = np.vstack([rows[on], self.ties])
-        system = np.block([
-            [self.hessian + damping * eye, both.T], [both, np.zeros((len(both), len(both)))],
-        ])  # fmt: skip
+        system = np.block([[bent, both.T], [both, np.zeros((len(both), len(both)))]])
         wanted = np.concatenate([-self.gradient, right[on], self.missing])
-        exact = np.linalg.lstsq(system, wanted, rcond=1e-14)[0]
-        again, prices = exact[:count], exact[count:]
+        again, own, ties = np.split(
+            np.linalg.lstsq(system, wanted, rcond=1e-14)[0], [count, count + on.sum()]
+        )
         meets = np.all(rows @ again <= right + 1e-12 * (1 + np.abs(right)))
-        if meets and np.all(prices[: on.sum()] >= -1e-9 * (1 + np.abs(prices).max(initial=0.0))):
+        if meets and np.all(own >= -1e-9 * (1 + np.abs(own).max(initial=0.0))):
             y, z = again, z.copy()
-            z[on] = np.maximum(prices[: on.sum()], 0.0)
-        full = np.zeros(len(keep))
-        full[keep] = z
-        d, own = np.zeros(len(self.free)), np.zeros(len(room))
-        d[self.free], own[~self.p.equal] = self.unit * y, full[: (~self.p.equal).sum()]
-        total = own.sum() + np.abs(prices[on.sum() :]).sum()
-        return _Step(d, own, total, -float(self.gradient @ y + 0.5 * y @ self.hessian @ y))
+            z[on] = np.maximum(own, 0.0)
+        return y, z, ties
 
 
 def _quadratic(
