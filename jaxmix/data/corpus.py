@@ -13,7 +13,7 @@ from .errors import DataError, hint
 from .order import spaced
 from .paths import corpora
 from .store import Documents
-from .tokenizer import Tokenizer, load_tokenizer, token_dtype
+from .tokenizer import Tokenizer, load_tokenizer
 
 SPLITS = ("train", "heldout")
 FORMAT = 4  # raise this if extraction, splits or files change, so that corpora are made again
@@ -100,18 +100,9 @@ class Corpus:
         return self.windows(domain, "train", length, unique_tokens)
 
     def heldout(self, target: str, length: int, count: int) -> dict[str, np.ndarray]:
-        """Held-out windows of a target of text: evenly spaced, and the same ones every time.
+        """Held-out windows of a target of text, evenly spaced: `tokens` [count, length + 1].
 
-        Args:
-            target: one of `targets`.
-            length: number of tokens that a window predicts; it holds one more.
-            count: number of windows; all of them if there are fewer.
-
-        Returns:
-            `tokens` [windows, length + 1].
-
-        Raises:
-            DataError: there is no such target, it has pictures, or it has not one whole window.
+        Calls with equal arguments give the same windows; see `windows`.
         """
         windows = self.windows(target, "heldout", length)
         return windows.take(spaced(count, len(windows)))
@@ -177,7 +168,7 @@ class Corpus:
         path = self.path / f"{name}.{split}.arrayrecord"
         if not path.is_file() or not path.with_suffix(".index").is_file():
             raise DataError(f"{path}: is missing; delete {self.path} and prepare it again")
-        found = Documents(path, token_dtype(self.tokenizer.vocab_size))
+        found = Documents(path, self.tokenizer.dtype)
         if len(found) != self.info["domains"][name][split]["documents"]:
             raise DataError(f"{path}: is cut short; delete {self.path} and prepare it again")
         return found
@@ -187,14 +178,13 @@ class Corpus:
             raise DataError(
                 f"corpus {self.name}: domain '{name}' has pictures, which text models cannot read"
             )
-        kind = token_dtype(self.tokenizer.vocab_size)
         count = self.info["domains"][name][split]["tokens"]
         path = self.path / f"{name}.{split}.bin"
-        if not path.is_file() or path.stat().st_size != count * kind.itemsize:
+        if not path.is_file() or path.stat().st_size != count * self.tokenizer.dtype.itemsize:
             raise DataError(
                 f"{path}: is missing or cut short; delete {self.path} and prepare it again"
             )
-        return np.memmap(path, kind, "r")
+        return np.memmap(path, self.tokenizer.dtype, "r")
 
 
 def open_corpus(corpus: str | Path) -> Corpus:

@@ -21,7 +21,7 @@ from .pictures import Skips, UnreadablePicture, shrunk
 from .planning import Source
 from .splits import Fingerprint, capped, fingerprint, split_documents
 from .store import PICTURE, Index, Part, pack, read_records, unpack, write_records
-from .tokenizer import Tokenizer, token_dtype
+from .tokenizer import Tokenizer
 
 # A mirrored picture contradicts such words, or shows another sign.
 _HANDED = re.compile(
@@ -82,12 +82,12 @@ def _records(
 
 def assign_splits(sources: Sequence[Source], partial: Path) -> None:
     """Splits all domains with pictures and writes the indices of their documents."""
-    if (partial / "sides.json").is_file() or not sources:
+    if (partial / "splits.json").is_file() or not sources:
         return
     found = {source.name: _fingerprints(partial, source.name) for source in sources}
     splits = split_documents(found, [source.name for source in sources if source.target_only])
     content = {name: vars(split) for name, split in splits.items()}
-    write_text(partial / "sides.json", json.dumps(content))
+    write_text(partial / "splits.json", json.dumps(content))
 
 
 def _fingerprints(partial: Path, name: str) -> list[Fingerprint]:
@@ -98,10 +98,14 @@ def _fingerprints(partial: Path, name: str) -> list[Fingerprint]:
     ]
 
 
+def _indices(partial: Path, name: str) -> dict[str, Any]:
+    """Indices of a domain's documents by split, and the number of copies."""
+    return json.loads((partial / "splits.json").read_text())[name]
+
+
 def spooled_texts(partial: Path, name: str) -> Iterator[str]:
     """The texts of a domain's training documents."""
-    train = json.loads((partial / "sides.json").read_text())[name]["train"]
-    for record in read_records(partial / f"{name}.spool", train):
+    for record in read_records(partial / f"{name}.spool", _indices(partial, name)["train"]):
         yield "\n".join(_texts(unpack(record)))
 
 
@@ -118,7 +122,7 @@ def write_splits(
     """
     path = partial / f"{source.name}.counts.json"
     if not path.is_file():
-        indices = json.loads((partial / "sides.json").read_text())[source.name]
+        indices = _indices(partial, source.name)
         note = json.loads((partial / f"{source.name}.spool.json").read_text())
         counts: dict[str, Any] = {"repeats": indices["repeats"], "skipped": note["skipped"]}
         for split in SPLITS:
@@ -138,7 +142,7 @@ def _write(
     lengths: list[list[int]] = []
     may_flip: list[bool] = []
     counts = Counter(pictures=0, bytes=0, tokens=0)
-    width = token_dtype(tokenizer.vocab_size).itemsize
+    width = tokenizer.dtype.itemsize
 
     def tokenized() -> Iterator[bytes]:
         for texts, parts in _tokenized(records, tokenizer):
@@ -159,7 +163,7 @@ def _tokenized(
     records: Iterable[bytes], tokenizer: Tokenizer
 ) -> Iterator[tuple[list[str], list[Part]]]:
     """The texts of each document, and its parts with tokens in place of text."""
-    kind, waiting = token_dtype(tokenizer.vocab_size), iter(records)
+    waiting = iter(records)
     while chunk := [unpack(record) for record in itertools.islice(waiting, _CHUNK)]:
         texts = [_texts(parts) for parts in chunk]
         ids = iter(tokenizer.encode_many([text for held in texts for text in held]))
@@ -167,7 +171,7 @@ def _tokenized(
             yield (
                 held,
                 [
-                    p if p.is_picture else Part(next(ids).astype(kind).tobytes(), False)
+                    p if p.is_picture else Part(next(ids).astype(tokenizer.dtype).tobytes(), False)
                     for p in parts
                 ],
             )

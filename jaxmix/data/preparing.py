@@ -19,7 +19,7 @@ from .paths import corpora, file_lock
 from .pictures import Skips
 from .planning import PICTURE_SIZE, CorpusPlan, Source, plan_corpus
 from .splits import split_texts
-from .tokenizer import Tokenizer, load_tokenizer, token_dtype, train_tokenizer
+from .tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 
 SAMPLE_BYTES = 1_500_000  # of every domain, to train the tokenizer on
 _CHUNK = 2_000_000  # characters tokenized at a time
@@ -181,9 +181,8 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def _tokens(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
     """Ids of texts, each followed by end-of-text, [n]."""
-    kind = token_dtype(tokenizer.vocab_size)
-    end = np.array([tokenizer.end], kind)
-    ids = (part.astype(kind, copy=False) for part in tokenizer.encode_many(texts))
+    end = np.array([tokenizer.end], tokenizer.dtype)
+    ids = (part.astype(tokenizer.dtype, copy=False) for part in tokenizer.encode_many(texts))
     return np.concatenate([part for one in ids for part in (one, end)])
 
 
@@ -198,7 +197,7 @@ def _finish(plan: CorpusPlan, tokenizer: Tokenizer, counts: dict[str, Any], part
     content = {**plan.config, **about, "tokenizer": facts, "domains": domains}
     del content["sources"]
     _write_json(partial / "corpus.json", content)
-    between = ("*.jsonl", "*.split.json", "*.counts.json", "*.spool", "*.spool.json", "sides.json")
+    between = ("*.jsonl", "*.split.json", "*.counts.json", "*.spool", "*.spool.json", "splits.json")
     for path in itertools.chain.from_iterable(map(partial.glob, (*between, ".*.tmp"))):
         path.unlink()
     if plan.path.exists():

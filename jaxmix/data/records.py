@@ -13,7 +13,7 @@ from .errors import DataError
 from .order import spaced
 from .rows import PackedRows, TextRows
 from .store import Documents
-from .tokenizer import token_dtype
+from .tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,10 @@ def open_rows(
         DataError: there is no such domain, no whole row in it, or fewer unique tokens.
         JaxmixError: a picture does not fit into a row.
     """
-    end = corpus.tokenizer.end
     if name not in corpus.illustrated:
-        return TextRows(corpus.windows(name, split, length, unique_tokens), geometry, end)
-    kind = token_dtype(corpus.tokenizer.vocab_size)
-    rows = _packed(corpus.documents(name, split), geometry, length, end, kind)
+        windows = corpus.windows(name, split, length, unique_tokens)
+        return TextRows(windows, geometry, corpus.tokenizer.end)
+    rows = _packed(corpus.documents(name, split), geometry, length, corpus.tokenizer)
     wanted = _wanted(corpus, name, len(rows), length, unique_tokens)
     # Evenly spaced, because packing puts long documents into the first rows.
     chosen = tuple(rows.rows[i] for i in spaced(wanted, len(rows)))
@@ -125,9 +124,9 @@ def open_captioned(
             f"{where}: no room for a caption behind {geometry.patches} patches; choose a greater "
             "length"
         )
-    kind, slots = token_dtype(corpus.tokenizer.vocab_size), length - geometry.patches
+    tokenizer, slots = corpus.tokenizer, length - geometry.patches
     wanted = _wanted(corpus, name, len(documents), length, unique_tokens)
-    return Captioned(documents, geometry, slots, corpus.tokenizer.end, kind, wanted)
+    return Captioned(documents, geometry, slots, tokenizer.end, tokenizer.dtype, wanted)
 
 
 def is_captioned(corpus: Corpus, name: str) -> bool:
@@ -148,7 +147,7 @@ def _wanted(corpus: Corpus, name: str, there: int, length: int, unique: int | No
 
 @functools.lru_cache(maxsize=64)
 def _packed(
-    documents: Documents, geometry: Geometry, length: int, end: int, kind: np.dtype
+    documents: Documents, geometry: Geometry, length: int, tokenizer: Tokenizer
 ) -> PackedRows:
     """Packing takes time, and every wave of a study asks for the same rows."""
-    return PackedRows.of(documents, geometry, length, end, kind)
+    return PackedRows.of(documents, geometry, length, tokenizer.end, tokenizer.dtype)

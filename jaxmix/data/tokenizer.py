@@ -1,8 +1,8 @@
 """Tokenizers: raw bytes, or a byte-level BPE trained on the corpus. Both are lossless.
 
 Tokenizers have a `name` (`bytes` or `bpe-N`), a `hash` (sha256 of the definition), a `vocab_size`
-that includes end-of-text, the id `end` of end-of-text, and `token_bytes`, the bytes of text behind
-every token id, int32 [vocab_size] (0 for end-of-text).
+that includes end-of-text, the id `end` of end-of-text, the `dtype` of token streams, and
+`token_bytes`, the bytes of text behind every token id, int32 [vocab_size] (0 for end-of-text).
 """
 
 import hashlib
@@ -26,11 +26,6 @@ _CUT = re.compile(r"(?<=[!-~]\n)(?=[!-~])")
 _LONG = 32  # characters; longer words hardly occur again
 
 
-def token_dtype(vocab_size: int) -> np.dtype:
-    """The dtype of a token stream: uint16 if it holds every id, else uint32."""
-    return np.dtype("<u2" if vocab_size <= 1 << 16 else "<u4")
-
-
 class ByteTokenizer:
     """One id per byte, and one for end-of-text.
 
@@ -41,6 +36,7 @@ class ByteTokenizer:
     name = "bytes"
     vocab_size = 257
     end = 256
+    dtype = np.dtype("<u2")
 
     def __init__(self) -> None:
         self.hash = hashlib.sha256(self.dumps().encode()).hexdigest()
@@ -75,6 +71,7 @@ class BpeTokenizer:
         self.vocab_size: int = model.get_vocab_size()
         self.name = f"bpe-{self.vocab_size}"
         self.end: int = model.token_to_id(END_OF_TEXT)
+        self.dtype = np.dtype("<u2" if self.vocab_size <= 1 << 16 else "<u4")
         self.hash = hashlib.sha256(text.encode()).hexdigest()
         self._known: dict[str, bytes] = {}
         self.token_bytes = np.zeros(self.vocab_size, np.int32)
@@ -87,13 +84,13 @@ class BpeTokenizer:
 
     def encode_many(self, texts: Sequence[str]) -> list[np.ndarray]:
         """The ids of several texts, [n] each, as `encode` gives them, but faster."""
-        kind, split = token_dtype(self.vocab_size), [_words(text) for text in texts]
+        split = [_words(text) for text in texts]
         new = sorted(set().union(*split) - self._known.keys())
         encoded = self._model.encode_batch_fast(new, add_special_tokens=False)
         for word, one in zip(new, encoded, strict=True):
-            self._known[word] = np.array(one.ids, kind).tobytes()
+            self._known[word] = np.array(one.ids, self.dtype).tobytes()
         known = self._known.__getitem__
-        found = [np.frombuffer(b"".join(map(known, words)), kind) for words in split]
+        found = [np.frombuffer(b"".join(map(known, words)), self.dtype) for words in split]
         for word in new:
             if len(word) > _LONG:
                 del self._known[word]

@@ -45,7 +45,8 @@ def initialize(
             f"coordinator {coordinator}: give the number of processes and the index of this one"
         )
     else:
-        _check(processes, process)
+        if not 0 <= process < processes:
+            raise JaxmixError(f"process {process} of {processes}: they count from 0")
         jax.distributed.initialize(coordinator, processes, process)
     return True
 
@@ -68,8 +69,3 @@ def _number(variable: str) -> int | None:
     if not text.isdecimal():
         raise JaxmixError(f"{variable}={text} is not a number")
     return int(text)
-
-
-def _check(processes: int, process: int) -> None:
-    if not 0 <= process < processes:
-        raise JaxmixError(f"process {process} of {processes}: they count from 0")

@@ -17,10 +17,9 @@ from jaxmix.errors import JaxmixError
 from jaxmix.training.checkpoints import Checkpoints, save_final
 from jaxmix.training.evaluation import Evaluator, Measured
 from jaxmix.training.folder import append_rows, claim, read_rows, write_json
-from jaxmix.training.program import Program
+from jaxmix.training.program import Program, StepMetrics, TrainState
 from jaxmix.training.progress import Clock, Progress, Snapshot
 from jaxmix.training.sharding import Layout, fleet_layout, put, single_layout
-from jaxmix.training.step import StepMetrics, TrainState
 from jaxmix.training.types import Feed, Fleet, Model, Params
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jaxmix.training import OptimizerConfig
 from jaxmix.training.optimizer import adam, move
-from jaxmix.training.step import initial_state, train_step
+from jaxmix.training.program import initial_state, train_step
 from tests.training import toys
 
 
