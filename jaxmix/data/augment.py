@@ -72,11 +72,11 @@ def patches_of(
 
 
 def image_of(patches: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Patches back to a picture.
+    """Makes a picture of its patches.
 
     Args:
         patches: [patches, patch_dim].
-        geometry: that they were made with.
+        geometry: how they were cut.
 
     Returns:
         [image_size, image_size, 3].

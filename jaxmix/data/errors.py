@@ -1,4 +1,4 @@
-"""The error of the data room."""
+"""The error class of `jaxmix.data`, and helpers for messages."""
 
 from jaxmix.errors import JaxmixError
 from jaxmix.errors import clip as clip
@@ -6,4 +6,4 @@ from jaxmix.errors import hint as hint
 
 
 class DataError(JaxmixError):
-    """Bad data or a bad request for it, in one line: what, where and the remedy."""
+    """Bad data or a bad request for it, in one line: what is wrong, where, and the remedy."""

@@ -53,7 +53,7 @@ def find_domains(folder: Path) -> dict[str, TextDomain | PictureDomain]:
         if domain is None:
             continue
         if domain.name in found:
-            raise DataError(f"{folder}: domain '{domain.name}' is there twice; keep one")
+            raise DataError(f"{folder}: domain '{domain.name}' occurs twice; keep one")
         found[domain.name] = domain
     if not found:
         raise DataError(

@@ -126,7 +126,7 @@ class MixtureSource:
     ) -> None:
         if batch < 1 or hosts < 1 or batch % hosts or not 0 <= host < hosts:
             raise DataError(
-                f"batch of {batch} for host {host} of {hosts}: the batch must divide by the "
+                f"batch of {batch} for host {host} of {hosts}: the batch must be divisible by the "
                 "number of hosts, and hosts count from 0"
             )
         starts, shares = _stages(weights, domains)
@@ -151,7 +151,10 @@ class MixtureSource:
             return Order(self.seed, name, size)
         d = before.names.index(name)
         if before._sizes[d] != size:
-            raise DataError(f"domain '{name}' has {size} records and had {before._sizes[d]} before")
+            raise DataError(
+                f"domain '{name}' has {size} records and had {before._sizes[d]} before; continue "
+                "with the same data"
+            )
         read = before.consumed(after[1]).records[name]
         return OrderAfter(self.seed, name, size, before._orders[d], read)
 

@@ -81,7 +81,9 @@ def checked_mixture(
         raise JaxmixError(f"mixture '{name}': '{unknown[0]}' is not a domain of the study")
     total = sum(weights.values())
     if abs(total - 1) > 0.005 or min(weights.values()) < 0:
-        raise JaxmixError(f"mixture '{name}': weights sum to {total:g}; they must sum to 1")
+        raise JaxmixError(
+            f"mixture '{name}': weights sum to {total:g}; give weights of at least 0 that sum to 1"
+        )
     return {d: float(weights.get(d, 0.0)) for d in domains}
 
 

@@ -46,7 +46,7 @@ def initialize(
         )
     else:
         if not 0 <= process < processes:
-            raise JaxmixError(f"process {process} of {processes}: they count from 0")
+            raise JaxmixError(f"process {process} of {processes}: processes count from 0")
         jax.distributed.initialize(coordinator, processes, process)
     return True
 

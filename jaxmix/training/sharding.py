@@ -90,12 +90,12 @@ class Layout:
         """This process's part of a batch, as global arrays.
 
         Raises:
-            JaxmixError: its records do not divide by the devices.
+            JaxmixError: the number of devices does not divide its records.
         """
         records = next(iter(batch.values())).shape[1] * self.host[1]
         if records % self.record_parts:
             raise JaxmixError(
-                f"{records} records per step do not divide by {self.record_parts} devices"
+                f"{records} records per step are not divisible by {self.record_parts} devices"
             )
         make = jax.make_array_from_process_local_data
         return {name: make(self.batch, value) for name, value in batch.items()}
@@ -207,7 +207,7 @@ def single_layout(fsdp: int = 1, devices: int | None = None) -> Layout:
         devices: number of devices, from the first; None for all.
 
     Raises:
-        JaxmixError: the devices do not divide by `fsdp`.
+        JaxmixError: `fsdp` does not divide the number of devices.
     """
     chosen = jax.devices()[:devices]
     if fsdp < 1 or len(chosen) % fsdp:

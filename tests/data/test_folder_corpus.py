@@ -246,7 +246,7 @@ def spoil(folder: Path, name: str, text: str) -> None:
         ("cats/captions.csv", "file,caption\n0.png,x\n", "1 different documents are too alike"),
         ("cats/captions.jsonl", "{}", "has captions.csv and captions.jsonl; keep one"),
         ("web/002.tar", "no tar", r"002.tar: is not a tar file or is cut short"),
-        ("cats.txt", "text", "domain 'cats' is there twice; keep one"),
+        ("cats.txt", "text", "domain 'cats' occurs twice; keep one"),
         ("guides.jsonl", '{"texts": ["a"], "images": []}', "guides.jsonl:1: 1 texts beside 0 ima"),
         ("notes/x.jsonl", '{"body": "x"}', "x.jsonl:1: has no text in field 'text'"),
     ],

@@ -74,7 +74,7 @@ GOOD = b'{"text": "a"}\n'
         ("bad/a.txt", b"  \n", r"domain 'bad' holds no text"),
         ("bad.txt", b"one document", r"domain 'bad': has 1 different documents"),
         ("b d.txt", b"x", r"'b d' is not a usable name"),
-        ("code.txt", b"x", r"domain 'code' is there twice"),
+        ("code.txt", b"x", r"domain 'code' occurs twice"),
     ],
 )
 def test_bad_file_is_named_with_line_and_remedy(folder, name, data, message):

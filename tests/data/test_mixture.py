@@ -221,7 +221,7 @@ def test_weights_may_leave_domains_out_and_be_slightly_off():
         ({"a": math.nan}, {}, "weight of 'a' is nan"),
         ({"a": 0.5, "b": 0.4}, {}, "weights sum to 0.9; make them sum to 1"),
         ({}, {}, "weights sum to 0"),
-        ({"a": 1.0}, {"batch": 10, "hosts": 3}, "must divide"),
+        ({"a": 1.0}, {"batch": 10, "hosts": 3}, "must be divisible"),
         ({"a": 1.0}, {"host": 2, "hosts": 2}, "hosts count from 0"),
         ({"a": 1.0}, {"domains": {"a": Numbers(0, 0)}}, "domain 'a' has no records"),
     ],

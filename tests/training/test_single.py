@@ -111,7 +111,7 @@ def test_devices_that_do_not_divide_are_refused(fsdp):
 
 
 def test_records_that_do_not_divide_over_devices_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="6 records per step do not divide by 8 devices"):
+    with pytest.raises(ValueError, match="6 records per step are not divisible by 8 devices"):
         train(toys.Toy(), toys.fleet(1), toys.feed(1, batch=6), tmp_path, layout=single_layout())
 
 
