@@ -55,13 +55,13 @@ def _cells(row: Sequence[str | Cell], words: int) -> str:
 
 
 def paragraphs(notes: Iterable[str], kind: str = "notes") -> str:
-    """Sentences as a list; nothing where there are none."""
+    """Sentences as a list; nothing if there are none."""
     items = "".join(f"<li>{text(note)}</li>" for note in dict.fromkeys(notes))
     return f'<ul class="{kind}">{items}</ul>' if items else ""
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A number for people; a dash where there is none.
+    """A number for people; a dash if there is none.
 
     >>> number(2.34567), number(float("nan")), number(float("inf"))
     ('2.346', '–', '∞')
@@ -93,7 +93,7 @@ def size(value: float) -> str:
 
 
 def percent(value: float) -> str:
-    """A weight in percent, with a digit more where it is small.
+    """A weight in percent, with one more digit if it is small.
 
     >>> percent(0.3123), percent(0.0123), percent(1e-7), percent(0.0)
     ('31%', '1.2%', '<0.1%', '0%')

@@ -62,7 +62,7 @@ def _own(index: int | None) -> dict[str, int]:
 
 
 def hull_points(report: Report) -> np.ndarray:
-    """The distinct mixtures of the first target, or none where there are too many."""
+    """The distinct mixtures of the first target, or none if there are too many."""
     mixtures = report.laws[0].data.mixtures
     return mixtures if len(mixtures) <= _MOST_HULL else np.zeros((0, len(report.laws.domains)))
 

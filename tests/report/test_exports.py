@@ -9,7 +9,10 @@ import pytest
 import yaml
 
 from jaxmix.files import file_hash
+from jaxmix.mixtures import Constraints
 from jaxmix.report.exports import FORMATS, export_mixture, rounded
+
+from .conftest import proposal
 
 MIXTURE = {"web": 0.6180339, "my code": 0.2819661, "books: 'old'": 0.1, "none": 0.0}
 PATHS = {"web": "/data/web_text", "my code": "/data/my code/*.npy"}
@@ -84,6 +87,15 @@ def test_provenance_is_in_every_format_and_cannot_break_it(format):
     text = exported(format)
     assert "jaxmix export # law.json" in text and "made" in text
     assert "\nin law.json" not in text
+
+
+def test_an_optimum_says_what_it_was_asked():
+    best, _ = proposal(constraints=Constraints(maximum={"web": 0.25}))
+    found = yaml.safe_load(export_mixture(best, "yaml"))
+    assert found["weights"] == pytest.approx(best.weights, abs=1e-6) and found["tokens"] == 1e11
+    origin = found["provenance"]
+    assert origin["law"] == "additive" and "N = 1e+09, D = 1e+11" in origin["budget"]
+    assert origin["constraints"] == "web<=0.25"
 
 
 def test_refusals():
