@@ -20,9 +20,9 @@ Array = jax.Array
 def _chunk() -> int:
     """Lanes in one loop: bounds the memory, and how many wait for a slow one.
 
-    On CPUs 256 were fastest at 7 domains and as fast as 128 at 17; a GPU wants many.
+    On CPUs 64 to 256 were equally fast, with 7 domains and with 17; a GPU wants many.
     """
-    return 256 if jax.default_backend() == "cpu" else 4096
+    return 128 if jax.default_backend() == "cpu" else 4096
 
 
 class Lanes(NamedTuple):
@@ -97,7 +97,7 @@ def solve(laws: StackedLaws, lanes: Lanes, tolerance: float = 1e-12) -> Solution
         numpy arrays with a leading axis L.
     """
     count, chunk = len(lanes.start), _chunk()
-    size = next((size for size in (16, 64) if count <= size), chunk)
+    size = 16 if count <= 16 else chunk
     first = laws.law.parameters[0]
     refits = laws.params[first.name].ndim > 1 + (first.shape == "domain")
     lanes = jax.tree.map(np.asarray, lanes)
