@@ -87,11 +87,11 @@ def _rows(runs, fitted, inside):
 
 
 def _prediction(fitted):
-    return fitted.predict(dict(zip(("n_params", "tokens", "weights"), POINT, strict=False)))
+    return fitted.predict(AT)
 
 
 def _mixture(fitted):
-    return optimize([fitted], POINT[0], POINT[1]).weights
+    return optimize([fitted], *POINT[:2]).h
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_influence_equals_central_differences(study, kind, inside, step):
     assert found.undetermined == 0
     params = found.by_loss if kind == "loss" else found.by_weight
     at_point = found.on_prediction(AT)[0 if kind == "loss" else 1]
-    mixture = mixture_influence([found], POINT[0], POINT[1])
+    mixture = mixture_influence([found], optimize([fitted], *POINT[:2]))
     by_row = (mixture.by_loss if kind == "loss" else mixture.by_weight)["x"]
     for row in _rows(runs, fitted, inside):
         quantities = {

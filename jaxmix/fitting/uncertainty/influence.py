@@ -107,7 +107,7 @@ def influence(
                 f"{worst:.1e}): give the rows it was fitted on, or fit again"
             )
         inverse, flat = _inverse(hess, free)
-        natural = jax.jacobian(lambda v: _natural(problem, v))(z)
+        natural = jax.jacobian(lambda v: natural_params(problem, v))(z)
         chain = {name: np.asarray(slope) @ inverse for name, slope in natural.items()}
     return Influence(
         fitted,
@@ -143,7 +143,8 @@ def working_vector(problem: Problem, fitted: FittedLaw) -> Array:
     return jnp.clip(law.to_working(scaled), low, high)
 
 
-def _natural(problem: Problem, z: Array) -> dict[str, Array]:
+def natural_params(problem: Problem, z: Array) -> dict[str, Array]:
+    """A working vector [P] as natural parameters; the inverse of ``working_vector``."""
     law, (n_unit, d_unit) = problem.objective.law, problem.units
     params = law.from_working(z, problem.objective.k)
     return dict(law.rescale(params, 1.0 / n_unit, 1.0 / d_unit)) if law.rescale else params

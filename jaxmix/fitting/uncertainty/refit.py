@@ -21,7 +21,7 @@ from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES, perturb_all, run_jobs, run_search
 from jaxmix.fitting.uncertainty.clusters import make_folds
-from jaxmix.fitting.uncertainty.influence import pose, working_vector
+from jaxmix.fitting.uncertainty.influence import natural_params, pose, working_vector
 from jaxmix.laws import Scales
 from jaxmix.runs import RunTable
 
@@ -146,7 +146,7 @@ class Refitter(NamedTuple):
 
     def natural(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """Natural parameters of refits [B, P] by name, [B] or [B, k]."""
-        found = _natural(self.problem.objective, jnp.asarray(z), self.problem.units)
+        found = jax.vmap(partial(natural_params, self.problem))(jnp.asarray(z))
         return {name: np.asarray(value) for name, value in found.items()}
 
 
@@ -248,16 +248,6 @@ def _with(rows: Rows, losses: np.ndarray | None, row_weights: np.ndarray | None)
 @partial(jax.jit, static_argnames="objective")
 def _predict(objective: Objective, z: Array, rows: Rows) -> Array:
     return jax.lax.map(lambda v: objective.predict(v, rows), z, batch_size=64)
-
-
-@partial(jax.jit, static_argnames="objective")
-def _natural(objective: Objective, z: Array, units: tuple[Array, Array]) -> dict[str, Array]:
-    law = objective.law
-    params = law.from_working(z, objective.k)
-    if law.rescale is None:
-        return params
-    rescale = law.rescale
-    return jax.vmap(lambda p: dict(rescale(p, 1.0 / units[0], 1.0 / units[1])))(params)
 
 
 def make_refitters(

@@ -2,13 +2,15 @@ from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
 from jaxmix.fitting import bootstrap, fit, measure_noise, random_truth, simulate
 from jaxmix.fitting.uncertainty.clusters import cluster_labels, default_cluster, make_folds
+from jaxmix.fitting.uncertainty.ensemble import interval
 from jaxmix.fitting.uncertainty.model_error import level_and_slope
-from jaxmix.laws import WEIGHTS, Law, Parameter, get_law
+from jaxmix.laws import WEIGHTS, Input, Law, Parameter, get_law
 from jaxmix.mixtures import dirichlet_design
 from jaxmix.runs import RunTable, read_runs
 
@@ -293,3 +295,37 @@ def test_model_error_grows_outside_the_hull_and_with_the_budget(ensemble):
     )
     same = error.draw_difference(budget | {"weights": run}, np.ones(1), np.zeros(5), 5, 0)
     assert same == pytest.approx(np.zeros(5))
+
+
+def test_an_interval_lies_midway_between_basic_and_percentile():
+    errors = np.append(np.linspace(-1.0, 3.0, 101), np.inf)[:101]
+    low, estimate, high = interval(10.0, errors, 0.9)
+    assert (low, estimate, high) == pytest.approx((10 - 1.8, 10, 10 + 1.8))
+    low, _, high = interval(10.0, errors, 0.9, fixed=errors - 1.0)
+    basic, percentile = (10 - 2.8, 10 + 0.8), (10 - 1.8, 10 + 1.8)
+    assert (low, high) == pytest.approx(np.mean([basic, percentile], axis=0))
+    assert np.isfinite(interval(0.0, np.append(errors, np.inf), 0.99).high)
+
+
+def test_repeats_have_the_same_inputs(table, linear):
+    """Runs that differ in an input of the law are no repeats."""
+    law = Law(
+        "tuned",
+        (Parameter("c", "domain", "real"), Parameter("m", "scalar", "real")),
+        loss=lambda p, x: x["weights"] @ p["c"] + p["m"] * x["learning_rate"],
+        inputs=(WEIGHTS, Input("learning_rate")),
+    )
+    frames = [table.frame.assign(learning_rate=rate, run=lambda f, r=rate: f["run"] + f"-{r}")
+              for rate in (0.1, 0.2)]  # fmt: skip
+    both = read_runs(pd.concat(frames))
+    tuned = replace(linear[0], law=law, params={**linear[0].params, "m": np.zeros(())})
+    assert measure_noise(linear, both)[0].freedom == len(table)
+    assert measure_noise([tuned], both)[0].freedom == 0
+
+
+def test_an_ensemble_is_shown_and_reads_tables(ensemble, table):
+    assert "60 wild refits" in repr(ensemble) and "fresh search" in ensemble.summary()
+    assert list(ensemble.to_frame().columns) == ["low", "estimate", "high"]
+    assert ensemble.losses(table).shape == (1, 60, len(table))
+    with pytest.raises(ValueError, match="no fitted law of target 'q'"):
+        ensemble.only("q")
