@@ -116,9 +116,6 @@ def named_baselines(
         if name in found:
             raise JaxmixError(f"--baseline: '{name}' is given twice")
         by_table = mixture == "proportional" and not stock
-        found[name] = (
-            reference_weights(table, mixture)
-            if by_table
-            else known_mixture(mixture, optimum.domains, stock, "--baseline")
-        )
+        weights = reference_weights(table, mixture) if by_table else mixture
+        found[name] = known_mixture(weights, optimum.domains, stock, "--baseline")
     return found or None

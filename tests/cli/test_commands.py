@@ -185,7 +185,6 @@ def test_compare_json(run, study):
     ("laws", "train", "test", "message"),
     [
         ("additive,nosuch", "tokens > 0", "tokens > 0", "unknown law 'nosuch'"),
-        ("additive,additive", "tokens > 0", "tokens > 0", "each law once"),
         ("additive", "tokens > 1e15", "tokens > 0", "leaves none"),
         ("additive", "tokens > 0", "tokns > 0", "no such column"),
     ],

@@ -15,6 +15,26 @@ BUDGET = ("--n-params", "7e9", "--tokens", "150B")
 GIVEN = ("--group", "a + b <= 0.3", "--max", "c=0.9", "--min", "w_b=0.1", "--available", "b=10B")
 
 
+@pytest.fixture(scope="module")
+def kept() -> dict:
+    return {}
+
+
+@pytest.fixture
+def refit_once(kept, monkeypatch) -> None:
+    """Commands of this module share the refits of the first."""
+    from jaxmix import fitting
+
+    bootstrap = fitting.bootstrap
+
+    def once(*args, **options):
+        if not kept:
+            kept["refits"] = bootstrap(*args, **options)
+        return kept["refits"]
+
+    monkeypatch.setattr(fitting, "bootstrap", once)
+
+
 def proposals(run, three, tmp_path):
     """Every command that proposes, judges, plans, reports or exports, and what it proposes."""
     law, runs = three.law, three.runs
@@ -30,7 +50,7 @@ def obeys(weights):
     return a + b <= 0.3 + 1e-9 and c <= 0.9 + 1e-9 and b >= 0.1 - 1e-9 and b <= 40 / 150 + 1e-9
 
 
-def test_commands_agree_and_obey(run, three, tmp_path) -> None:
+def test_commands_agree_and_obey(run, three, refit_once, tmp_path) -> None:
     limits = Constraints(
         linear=["a + b <= 0.3"], maximum={"c": 0.9}, minimum={"b": 0.1}, available={"b": 10e9}
     )
@@ -52,6 +72,22 @@ def test_commands_agree_and_obey(run, three, tmp_path) -> None:
     (plan,) = run("budget", three.law, *GIVEN, *flops).json["plans"]
     assert plan["weights"]["a"] + plan["weights"]["b"] <= 0.3 + 1e-9
     assert plan["weights"]["b"] * plan["tokens"] <= 4 * 10e9 * (1 + 1e-6)
+
+
+def test_trust_says_how_sure_that_is(run, three, refit_once) -> None:
+    baselines = ("--baseline", "uniform", "--baseline", "mine:a=0.5,b=0.5")
+    asked = ("trust", three.law, three.runs, *BUDGET, *GIVEN, *baselines, "--resamples", 50)
+    found = run(*asked, "--json").json
+    assert list(found["gains"]) == ["uniform", "mine"]
+    gain = found["gains"]["mine"]
+    assert gain["corrected"] == pytest.approx(gain["predicted"] - gain["optimism"])
+    for name, (low, high) in found["intervals"].items():
+        assert low <= found["weights"][name] <= high
+    assert found["resampling"]["unit"] == "mixture" and found["resampling"]["units"] == 14
+    assert found["noise"]["a"]["floor"] is None
+    assert set(found["discrepancy"]) == set(found["losses"]) == {"a", "b"}
+    shown = run(*asked)
+    assert "model error" in shown.out and "50 wild refits over 14 mixtures" in shown.out
 
 
 @pytest.fixture(scope="module")
