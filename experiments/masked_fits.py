@@ -116,7 +116,7 @@ def at_one_size(name: str) -> Law:
     return Law(
         f"{name}, one size",
         tuple(p for p in law.parameters if p.name not in gone),
-        loss=lambda p, x: law.loss(filled(p), x),
+        loss=lambda p, x: law.loss(filled(p), {**x, "n_params": 1.0}),
         start=start,
         rescale=lambda p, n, d: without(rescale(filled(p), n, d)),
         inputs=(TOKENS, WEIGHTS),

@@ -55,7 +55,7 @@ def compared(case: Case, restarts: int) -> Iterator[dict[str, Any]]:
 
 
 def _entry(case: Case, runs: RunTable, law: Law, one: Deal, target: str) -> dict[str, Any]:
-    k = 1 if law.own_weight else len(runs.domains)
+    k = len(runs.domains)
     return {
         "table": case.name,
         "paper": case.paper,
