@@ -224,6 +224,7 @@ def measure_model_error(
     ]
     others = [np.delete(seen, i, axis=0) for i in range(len(seen))]
     outside = np.array([hull_distance(o, h) for o, h in zip(others, seen, strict=True)])  # [q]
+    apart = np.linalg.norm(seen[:, None] - seen, axis=-1)  # [q, q]
     pairs = zip(targets, refits, strict=True)
     found = np.array([_at_mixtures(t, f.z[:scatter], outside) for t, f in pairs])  # [m, 4]
     axes = (runs.n_params, runs.tokens)
@@ -234,7 +235,7 @@ def measure_model_error(
         beyond=np.array([[_beyond(t, axis, scatter) for axis in axes] for t in targets]),
         center=np.exp(logs.mean(1)),
         largest=np.array([[axis[t.used].max() for axis in axes] for t in targets]),
-        correlation_length=_median_distance(seen),
+        correlation_length=float(np.median(apart[np.triu_indices(len(seen), 1)])),
         correlation=_correlation(targets),
         degrees_of_freedom=float(np.clip(np.sum(outside > 0), *_FREEDOM)),
         mixtures=seen,
@@ -331,21 +332,14 @@ def _fits_below(target: _Target, below: np.ndarray, count: int) -> tuple[np.ndar
 
 def _correlation(targets: Sequence[_Target]) -> np.ndarray:
     """Rank correlation [m, m] of the targets' mean errors at mixtures; robust to outliers."""
-    ranks = np.stack([average_ranks(_means(t)) for t in targets])
-    ranks = ranks - ranks.mean(1, keepdims=True)
-    size = np.sqrt((ranks**2).sum(1))
-    found = ranks @ ranks.T / np.maximum(np.outer(size, size), np.finfo(float).tiny)
+    ranks = [  # of means, which are 0 at mixtures where the target has no loss
+        average_ranks(
+            np.bincount(t.mixtures, np.where(t.used, t.left.residuals, 0.0))
+            / np.bincount(t.mixtures)
+        )
+        for t in targets
+    ]
+    with np.errstate(invalid="ignore"):
+        found = np.atleast_2d(np.nan_to_num(np.corrcoef(ranks)))
     np.fill_diagonal(found, 1.0)
     return found
-
-
-def _means(target: _Target) -> np.ndarray:
-    """Mean error at every mixture that was left out [q], 0 if the target has no loss there."""
-    error = np.where(target.used, target.left.residuals, 0.0)
-    return np.bincount(target.mixtures, error) / np.bincount(target.mixtures)
-
-
-def _median_distance(points: np.ndarray) -> float:
-    """Median distance between two of the points [q, k]."""
-    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    return float(np.median(apart[np.triu_indices(len(points), 1)])) if len(points) > 1 else 1.0
