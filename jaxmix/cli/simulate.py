@@ -47,11 +47,13 @@ def command(out: str, truth: str | None, as_json: bool, **options: Any) -> None:
     if truth is not None:
         common.check_out(truth, out, *inputs)
     from jaxmix.fitting.simulate import simulate_laws
+    from jaxmix.runs import resolve
 
     laws, mixtures = _given(options) if options["source"] else _drawn(options)
     names = ("n_params", "tokens", "noise", "seed", "replicates")
     settings = {name: options[name] for name in names}
-    table = simulate_laws(laws, mixtures=mixtures, unique=options["available"], **settings)
+    stock = resolve(options["available"], laws.domains, "domain")
+    table = simulate_laws(laws, mixtures=mixtures, unique=stock, **settings)
     if truth is not None:
         reference = options["law"] if ".py:" in options["law"] else None
         laws.save(truth, provenance={"simulated": options}, law_ref=reference)

@@ -109,7 +109,8 @@ def budget_inputs(
         given.setdefault("unique", available)
     unknown = [name for name in given if name not in [i.name for i in others]]
     if unknown:
-        known = hint(unknown[0], [i.name for i in others])
+        none = "it reads nothing but N, D and the weights"
+        known = hint(unknown[0], [i.name for i in others]) if others else none
         raise JaxmixError(f"law '{law.name}' has no input '{unknown[0]}'; {known}")
     return found | {i.name: _given(law, i, given.get(i.name), domains) for i in others}
 

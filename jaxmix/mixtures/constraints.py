@@ -137,7 +137,7 @@ class Constraints:
             made["max_epochs"] = resolve(self.max_epochs, domains, "domain")
             for name in made["max_epochs"]:
                 if name not in made["available"]:
-                    raise JaxmixError(f"max_epochs of '{name}' needs its available tokens")
+                    raise JaxmixError(f"the most epochs of '{name}' need its available tokens")
         if targets is not None:
             made["guards"] = resolve(self.guards, tuple(targets), "target")
         for name in ("reference", "prior"):

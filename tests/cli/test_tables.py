@@ -58,6 +58,7 @@ def test_designs_and_a_given_truth(run, tmp_path):
     [
         (("--law", "nosuch"), "unknown law"),
         (("--domains", "0"), "count from 1"),
+        (("--available", "d9=1B"), "unknown domain 'd9'"),
         (("--domains", "a,a"), "once"),
         (("--design", "star"), "'--design'"),
         (("--n-params", "1e7,x"), "'x' is not a finite positive number"),
