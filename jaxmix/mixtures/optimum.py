@@ -328,6 +328,8 @@ class Optima(_Named, Sequence[Optimum]):
         return f"Optima({len(self)} budgets, {len(self.domains)} domains)"
 
     def __getitem__(self, b: Any) -> Any:
+        if isinstance(b, slice):
+            return [self[i] for i in range(*b.indices(len(self)))]
         reads = self.laws.law.reads("unique")
         shape = self.constraints.polytope(self.domains, float(self.tokens[b]), reads_unique=reads)
         return make_optimum(

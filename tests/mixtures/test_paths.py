@@ -48,6 +48,7 @@ def test_paths_reach_their_limit(joint3) -> None:
 
 def test_corners_are_each_target_alone(joint3) -> None:
     found = corners(joint3, 1.3e9, 1e10)
+    assert [best.h.tolist() for best in found[1:]] == found.h[1:].tolist()
     assert np.array_equal(found.target_weights, np.eye(3))
     for b, target in enumerate("abc"):
         alone = optimize(joint3, 1.3e9, 1e10, target_weights={target: 1})
