@@ -8,7 +8,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.limits import limit_options, load_within
+from jaxmix.cli.limits import decay_option, limit_options, load_within
 from jaxmix.cli.values import QUANTITIES, Quantity
 from jaxmix.errors import JaxmixError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--sizes", type=QUANTITIES, help="Smallest and largest N to search: 100M,100B.")
 @opt.target_weights
 @limit_options
+@decay_option
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
 @opt.seed
 @click.option("--plot", metavar="FILE.png", help="Draw the isoFLOP curves and the frontier.")

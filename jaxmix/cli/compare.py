@@ -1,6 +1,5 @@
 """``jaxmix compare``: several laws fitted on some rows and scored on others."""
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,10 +51,8 @@ def _as_json(found: "Comparison") -> dict[str, Any]:
         }
         for row in found.rows
     ]
-    means = {mean.law: dataclasses.asdict(mean) for mean in found.means()}
-    for mean in means.values():
-        del mean["law"]
-    return {"rows": rows, "means": means}
+    names = ("n_parameters", "train_mre", "test_mre", "r2", "spearman")
+    return {"rows": rows, "means": {m.law: common.pick(m, *names) for m in found.means()}}
 
 
 def _rows(found: "Comparison") -> Any:

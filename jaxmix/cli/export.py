@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from jaxmix.cli import common
+from jaxmix.cli.limits import decay_option
 from jaxmix.cli.proposal import proposal_options, propose
 from jaxmix.cli.values import NUMBERS, PATHS, named_option
 from jaxmix.errors import JaxmixError
@@ -28,6 +29,7 @@ _Found = tuple["Optimum | dict[str, float]", dict[str, Any]]  # a mixture and it
 @named_option("--prefix", "prefixes", kind=PATHS, help="Each domain's data: web=/data/web.")
 @click.option("--out", metavar="FILE", help="File to write; the default is standard output.")
 @proposal_options(required=False)
+@decay_option
 @click.pass_context
 def command(
     ctx: click.Context,

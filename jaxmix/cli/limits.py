@@ -36,14 +36,7 @@ limit_options = opt.several(
     click.option(
         "--max-epochs",
         type=NumberOrNamed(),
-        help="Most passes over the available tokens.  [default: 4; none if the law knows "
-        "repetition]",
-    ),
-    click.option(
-        "--r-star",
-        type=click.FloatRange(min=0, min_open=True),
-        help="Assume this decay R*_D of repeated tokens for a law that was fitted without "
-        "repetition; 15.39 is the published one.",
+        help="Most passes over available tokens.  [default: 4; none if the law knows repetition]",
     ),
     named_option("--guard", help="By how many nats a target may exceed its loss at --reference."),
     click.option("--reference", type=MixtureType(), help="Mixture that targets are compared at."),
@@ -57,6 +50,13 @@ limit_options = opt.several(
         "--at",
         help="Other inputs of the law, by column: learning_rate=3e-4; of a domain: quality_web=2.",
     ),
+)
+
+decay_option = click.option(
+    "--r-star",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Assume this decay R*_D of repeated tokens for a law that was fitted without repetition; "
+    "15.39 is the published one. Commands that refit laws cannot assume it.",
 )
 
 
@@ -82,7 +82,7 @@ def load_within(
 
     laws = load_laws(path)
     _check(given, laws)
-    if given["r_star"] is not None:
+    if given.get("r_star") is not None:
         laws = assume_repetition(laws, given["r_star"])
     limits = _constraints(given, laws)
     if not laws.law.reads("weights") and (mixed or limits != Constraints()):
@@ -96,7 +96,7 @@ def _check(given: Mapping[str, Any], laws: "FittedLaws") -> None:
     stock, knows = given["available"], laws.law.reads("unique")
     if given["max_epochs"] is not None and not stock:
         raise JaxmixError("--max-epochs counts passes over available tokens; give --available")
-    if given["r_star"] is not None and (knows or not stock):
+    if given.get("r_star") is not None and (knows or not stock):
         why = "the law has its own; leave it out" if knows else "it needs --available as well"
         raise JaxmixError(f"--r-star: {why}")
     if given["guard"] and given["reference"] is None:
@@ -157,9 +157,9 @@ def _inputs(columns: Mapping[str, float], laws: "FittedLaws") -> dict[str, Any]:
     by_domain = {i.column(d): (i.name, d) for i in own for d in laws.domains}
     found: dict[str, Any] = {}
     for column, value in columns.items():
-        if column in by_domain:
-            name, domain = by_domain[column]
-            found.setdefault(name, {})[domain] = value
+        name, domain = by_domain.get(column, (column, None))
+        if domain is None:
+            found[name] = value
         else:
-            found[column] = value
+            found.setdefault(name, {})[domain] = value
     return found

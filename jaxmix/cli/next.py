@@ -79,7 +79,6 @@ def command(
 
 def _parts(batch: "NextRuns") -> list[Any]:
     """One line a run, and what the batch is expected to do."""
-    before, after = batch.before, batch.after
     columns = ("run", "N", "D", "FLOPs", *batch.domains, "regret, nats", "SD of h*")
     made = common.table(f"{len(batch)} runs by {batch.criterion}", *columns)
     made.add_row("now", "", "", "", *([""] * len(batch.domains)), *_curve(batch, 0))
@@ -89,7 +88,7 @@ def _parts(batch: "NextRuns") -> list[Any]:
     return [
         made,
         f"{batch.flops.sum():.3g} FLOPs; farthest mixture from any run "
-        f"{before.farthest:.2f} before, {after.farthest:.2f} after; "
+        f"{batch.before.farthest:.2f} before, {batch.after.farthest:.2f} after; "
         f"{batch.refused} near-duplicates refused",
     ]
 

@@ -6,6 +6,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
+from jaxmix.cli.limits import decay_option
 from jaxmix.cli.proposal import proposal_options, propose
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 @click.command("optimize", cls=common.Command, short_help="Find the best mixture for a budget.")
 @click.argument("law")
 @proposal_options()
+@decay_option
 @opt.json
 def command(law: str, as_json: bool, **given: Any) -> None:
     """Find the mixture that minimizes the laws in the file LAW for a model of N and D.

@@ -6,7 +6,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.limits import limit_options, load_within
+from jaxmix.cli.limits import decay_option, limit_options, load_within
 from jaxmix.cli.values import NAMES
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--targets", type=NAMES, help="Targets to trade; the default is all.")
 @opt.setting("--points", click.IntRange(min=2), 11, "About how many mixtures to look for.")
 @limit_options
+@decay_option
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
 @opt.seed
 @opt.json

@@ -85,10 +85,7 @@ def _origin(law: str, runs: str, provenance: Mapping[str, Any]) -> dict[str, Any
     from jaxmix.files import file_hash
 
     command = common.command_line()
-    own = {
-        "law file": f"{os.path.basename(law)}, sha256 {file_hash(law)}",
-        "run table": f"{os.path.basename(runs)}, sha256 {file_hash(runs)}",
-    }
+    files = {"law file": law, "run table": runs}
+    own = {k: f"{os.path.basename(p)}, sha256 {file_hash(p)}" for k, p in files.items()}
     own |= {"command": command} if command else {}
-    kept = {name: value for name, value in provenance.items() if name != "runs"}
-    return own | {f"fit: {name}": value for name, value in kept.items()}
+    return own | {f"fit: {name}": kept for name, kept in provenance.items() if name != "runs"}

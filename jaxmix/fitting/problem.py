@@ -158,7 +158,7 @@ def _inputs(
         why = "there is no column unique_<domain>" if absent else "no row repeats any domain"
         raise FitError(
             f"{runs.source}: the {law.name} law needs rows that repeat data, but {why}; fit "
-            f"'{law.name.removesuffix(SUFFIX)}' and give --available with --assume-repetition"
+            f"'{law.name.removesuffix(SUFFIX)}' and give --available with --r-star"
         )
     columns = [runs.domains.index(t) for t in targets] if law.reads_own else []
     return x, {i.name: np.array(columns) for i in law.inputs if i.per == "own"}

@@ -113,6 +113,8 @@ def test_available_tokens_enter_a_law_that_knows_repetition(run, repeats, tmp_pa
     (row,) = run("predict", repeats, tmp_path / "point.csv", "--json").json["rows"]
     for name, loss in found["predicted"].items():
         assert row[f"pred_{name}"] == pytest.approx(loss, rel=1e-9)
+    column = run("optimize", repeats, *BUDGET, "--at", "unique_code=5e9", "--json").json
+    assert column["weights"] == found["weights"]
     capped = run("optimize", repeats, *BUDGET, "--unique", "code=5B", "--max-epochs", 2, "--json")
     assert capped.json["weights"]["code"] <= 10 / 150 + 1e-9
     assert capped.json["objective"] >= found["objective"]
@@ -138,6 +140,7 @@ def test_a_decay_of_repeated_tokens_may_be_assumed(run, refused, study, repeats)
     assert found["weights"]["code"] > 20 / 150 and found["inputs"]["unique"][1] == 5e9
     assert "has its own" in refused("optimize", repeats, *BUDGET, *given)
     assert "needs --available" in refused("optimize", study.law, *BUDGET, "--r-star", 4)
+    assert "no such option" in refused("trust", study.law, study.runs, *BUDGET, *given)
 
 
 def test_labels_read_as_typed(run, study) -> None:
