@@ -57,9 +57,8 @@ def test_the_loss_starts_at_the_logarithm_of_the_vocabulary(config):
     assert first_loss(config, initial(config)) == pytest.approx(math.log(61), rel=0.02)
 
 
-@pytest.mark.parametrize("width", [16, 256])
-def test_it_does_so_at_every_width(width):
-    config = dataclasses.replace(SMALL, width=width)
+def test_it_does_so_at_another_width():
+    config = dataclasses.replace(SMALL, width=256)
     assert first_loss(config, initial(config)) == pytest.approx(math.log(61), rel=0.02)
 
 

@@ -92,6 +92,7 @@ def test_repeats_are_refused_before_anything_runs(study, corpus):
         check_repeats(make_plan(long, corpus), corpus)
 
 
+@pytest.mark.slow  # `study plan` is tested in the command line's room
 def test_an_estimate_is_of_this_machine(study, corpus):
     (cost,) = estimate(make_plan(study, corpus), corpus)
     assert (cost.preset, cost.runs, cost.waves) == ("tiny-16", 4, 1)
