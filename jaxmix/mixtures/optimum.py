@@ -10,6 +10,7 @@ import pandas as pd
 from jaxmix.fitting.fitted import DataRange, FittedLaws
 from jaxmix.fitting.hull import hull_distance
 from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.repetition import ASSUMED
 from jaxmix.mixtures.solve.certificate import Price, box_prices
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ def make_optimum(
     for price in prices:
         merged[price.label] = merged.get(price.label, 0.0) + price.price
     distance = _farthest([fit.data for fit in laws], h)
+    assumed = (note for note in laws.notes if note.startswith(ASSUMED))
     return Optimum(
         laws=laws,
         n_params=float(inputs["n_params"]),
@@ -227,7 +229,7 @@ def make_optimum(
         prices=merged,
         worth={price.label: price.worth for price in prices},
         hull_distance=distance,
-        notes=(*notes, *_range_notes(laws, inputs, distance), *_proof_notes(others)),
+        notes=(*assumed, *notes, *_range_notes(laws, inputs, distance), *_proof_notes(others)),
         **others,
     )
 

@@ -10,6 +10,8 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.laws import R_D_STAR, R_N_STAR, repeated
 
+ASSUMED = "what repeated tokens are worth is assumed, not fitted on these runs"
+
 
 def assume_repetition(
     laws: Sequence[FittedLaw], r_star: float = R_D_STAR, *, r_star_params: float = R_N_STAR
@@ -40,9 +42,6 @@ def _assumed(law: FittedLaw, r_star: float, r_star_params: float) -> FittedLaw:
     stated = ", ".join(f"{name} = {float(value):.4g}" for name, value in added.items())
     published = (r_star, r_star_params) == (R_D_STAR, R_N_STAR)
     source = "the published fit of Muennighoff et al. 2023 on C4 (arXiv 2305.16264)"
-    note = (
-        f"what repeated tokens are worth is assumed, not fitted on these runs: {stated}, "
-        f"{source if published else 'as given'}"
-    )
+    note = f"{ASSUMED}: {stated}, {source if published else 'as given'}"
     changed = replace(law, law=aware, params={**law.params, **added})
     return changed.with_report(notes=(*law.report.notes, note))

@@ -136,7 +136,9 @@ def test_available_tokens_cap_the_epochs_of_other_laws(run, study) -> None:
 
 def test_a_decay_of_repeated_tokens_may_be_assumed(run, refused, study, repeats) -> None:
     given = ("--available", "code=5B", "--r-star", "15.39")
-    found = run("optimize", study.law, *BUDGET, *given, "--json").json
+    result = run("optimize", study.law, *BUDGET, *given, "--json")
+    found = result.json
+    assert "assumed, not fitted on these runs: R_D_star = 15.39" in result.err
     assert found["weights"]["code"] > 20 / 150 and found["inputs"]["unique"][1] == 5e9
     assert "has its own" in refused("optimize", repeats, *BUDGET, *given)
     assert "needs --available" in refused("optimize", study.law, *BUDGET, "--r-star", 4)
