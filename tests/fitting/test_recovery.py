@@ -76,7 +76,7 @@ def recover(name, k, restarts, seed=0):
 
 
 # Each takes seconds to compile; the others are of the same form as one of these.
-QUICK = ("chinchilla", "additive", "joint", "simple", "full", "ye-m1", "ge")
+QUICK = ("chinchilla", "additive", "joint", "ye-m1", "ge")
 
 
 @pytest.mark.parametrize(
