@@ -21,6 +21,11 @@ def towards(mixture: np.ndarray, i: int) -> np.ndarray:
     return np.eye(len(mixture))[i] - others / others.sum()
 
 
+def at(budget: tuple[float, float], mixture: np.ndarray) -> dict[str, Any]:
+    """The inputs at one budget and mixture, by name."""
+    return {"n_params": budget[0], "tokens": budget[1], "weights": mixture}
+
+
 def effect_rows(
     laws: Sequence[FittedLaw],
     runs: RunTable,
@@ -35,7 +40,7 @@ def effect_rows(
     size that has both; `secant` is what the law says of that change.
     """
     for name, mixture in places.items():
-        found = domain_effects(laws, *budget, mixture, ensemble=refits, level=_LEVEL)
+        found = domain_effects(laws, at(budget, mixture), ensemble=refits, level=_LEVEL)
         for (t, law), (i, domain) in _pairs(laws):
             step = _STEP * towards(mixture, i)
             ends = (
@@ -114,8 +119,8 @@ def recovery_rows(
     refits = bootstrap(fitted, drawn, resamples=resamples, cluster="mixture")
     k = len(truth[0].domains)
     center, out = uniform(k)[0], one_out(k)
-    true = domain_effects(truth, *budget, center)
-    found = domain_effects(fitted, *budget, center, ensemble=refits, level=_LEVEL)
+    true = domain_effects(truth, at(budget, center))
+    found = domain_effects(fitted, at(budget, center), ensemble=refits, level=_LEVEL)
     for (t, one), (i, domain) in _pairs(truth):
         yield {
             "target": one.target,

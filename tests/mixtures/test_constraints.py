@@ -60,7 +60,7 @@ def bias3(joint3: FittedLaws) -> FittedLaws:
         ({"pinned": {"web": 0.1}, "minimum": {"w_web": 0.1}}, "has a minimum or maximum"),
         ({"available": {"books": -1}}, "available tokens of 'books'"),
         ({"available": {"books": 1e9}, "max_epochs": 0}, "max_epochs"),
-        ({"available": {"books": 1e9}, "max_epochs": {"web": 1}}, "needs its available tokens"),
+        ({"available": {"books": 1e9}, "max_epochs": {"web": 1}}, "need its available tokens"),
         ({"guards": {"x": 0.1}}, "give one"),
         ({"guards": {"x": -0.1}, "reference": {"web": 1}}, "guard of 'x'"),
         ({"guards": {"y": 0.1}, "reference": {"web": 1}}, "unknown target 'y'"),
