@@ -65,7 +65,7 @@ def fit(
         RunTableError: an unknown target.
         JaxmixError: an unknown law or solver.
     """
-    runs = runs if isinstance(runs, RunTable) else read_runs(runs)
+    runs = read_runs(runs)
     law = get_law(law) if isinstance(law, str) else law
     if solver not in SEARCHES:
         raise JaxmixError(f"unknown solver '{solver}': choose one of {', '.join(SOLVERS)}")

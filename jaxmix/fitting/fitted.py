@@ -265,8 +265,7 @@ class FittedLaws(Sequence[FittedLaw]):
         from jaxmix.fitting.scores import score
         from jaxmix.runs import read_runs
 
-        table = runs if isinstance(runs, RunTable) else read_runs(runs)
-        found = score(self, table)
+        found = score(self, read_runs(runs))
         return pd.DataFrame([vars(s) for s in found.values()], index=self._by_target())
 
     def to_frame(self) -> pd.DataFrame:
@@ -320,8 +319,7 @@ class FittedLaws(Sequence[FittedLaw]):
         from jaxmix.fitting.uncertainty.bootstrap import bootstrap
         from jaxmix.runs import read_runs
 
-        table = runs if isinstance(runs, RunTable) else read_runs(runs)
-        return bootstrap(self, table, **options)
+        return bootstrap(self, read_runs(runs), **options)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Predicted loss against training tokens, at the largest N and the mean mixture run."""

@@ -28,7 +28,7 @@ def write_runs(table: RunTable, path: str | os.PathLike[str]) -> None:
         RunTableError: the file cannot be written.
 
     >>> import tempfile
-    >>> from jaxmix.runs import read_runs, read_runs
+    >>> from jaxmix.runs import read_runs
     >>> path = Path(tempfile.mkdtemp()) / "runs.jsonl"
     >>> frame = pd.DataFrame({"n_params": [1e6], "tokens": [1e8], "loss": [0.1]})
     >>> write_runs(read_runs(frame), path)

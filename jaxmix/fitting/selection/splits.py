@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.uncertainty.clusters import mixture_labels
 from jaxmix.runs import RunTable
 
 KINDS = {
@@ -69,7 +70,7 @@ def any_target(rows: np.ndarray) -> np.ndarray:
 
 def mixture_ids(runs: RunTable) -> np.ndarray:
     """An index [p] of each row's mixture; weights equal to 1e-6 are one mixture."""
-    return np.unique(np.round(runs.weights, 6), axis=0, return_inverse=True)[1].reshape(-1)
+    return mixture_labels(runs.weights)
 
 
 def trajectory_share(runs: RunTable, rows: np.ndarray | None = None) -> np.ndarray:
