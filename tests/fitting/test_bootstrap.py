@@ -297,6 +297,17 @@ def test_model_error_grows_outside_the_hull_and_with_the_budget(ensemble):
     assert same == pytest.approx(np.zeros(5))
 
 
+def test_the_error_of_a_difference_is_smooth_in_the_distance(ensemble):
+    error = replace(ensemble.model_error, level=np.array([0.01]), drift=np.zeros((1, 2)))
+    x, w = {"n_params": 1e8, "tokens": 1e10, "weights": error.mixtures[3]}, np.ones(1)
+    near, far = 1e-3 * error.correlation_length, 1e3 * error.correlation_length
+    at = error.difference_sd(x, w, np.array([0.0, near, 2 * near, far]))
+    assert at[0] == 0 and at[2] == pytest.approx(2 * at[1], rel=1e-4)  # variance quadratic at 0
+    assert at[3] == pytest.approx(np.sqrt(2) * error.single(x)[0])  # independent far apart
+    many = x | {"weights": error.mixtures[:5]}
+    assert error.difference_sd(many, w, np.full(5, far)) == pytest.approx(np.full(5, at[3]))
+
+
 def test_an_interval_lies_midway_between_basic_and_percentile():
     errors = np.append(np.linspace(-1.0, 3.0, 101), np.inf)[:101]
     low, estimate, high = interval(10.0, errors, 0.9)

@@ -37,7 +37,8 @@ class ModelError:
             that were run.
         center: [2] geometric means of N and D of the data.
         largest: [m, 2] largest N and D of the data.
-        correlation_length: distance of mixtures [] from which their errors are independent.
+        correlation_length: distance of mixtures [] over which the correlation of their errors falls
+            to 1/e.
         correlation: [m, m] of the targets' errors at one mixture.
         degrees_of_freedom: of Student's t distribution, from which errors are drawn, because their
             standard deviations are estimated from few mixtures.
@@ -125,10 +126,24 @@ class ModelError:
         """
         if not self.mixtures.size:
             return np.zeros(count)
-        size = w * self.single(x)
-        spread = float(np.sqrt(size @ self.correlation @ size))
-        apart = np.minimum(distance / self.correlation_length, 1.0)
-        return self._standard(count, 1, seed)[0] * spread * np.sqrt(2.0 * apart)
+        return self._standard(count, 1, seed)[0] * self.difference_sd(x, w, distance)
+
+    def difference_sd(self, x: Mapping[str, Any], w: np.ndarray, distance: Any) -> np.ndarray:
+        """Standard deviation of the error of a difference in the objective between two mixtures.
+
+        A law's misfit is smooth: its correlation at distance d is exp(-(d / length)^2), so that
+        the variance of a difference is quadratic in d at 0. The error that all mixtures share
+        cancels.
+
+        Args:
+            x: the budget and the mixture that lies farther from the data, or [..., k] of them.
+            w: [m] target weights.
+            distance: between the mixtures, [...].
+        """
+        size = _spread(np.asarray(w, float), _budget(x)[0]) * self.single(x)  # [m, ...]
+        spread = np.sqrt(np.einsum("i...,ij,j...->...", size, self.correlation, size))
+        apart = np.asarray(distance, float) / self.correlation_length
+        return spread * np.sqrt(-2.0 * np.expm1(-(apart**2)))
 
     def _standard(self, count: int, rows: int, seed: int) -> np.ndarray:
         """Draws [rows, count] of Student's t; the rows of a column share a denominator."""
