@@ -46,6 +46,13 @@ limit_options = opt.several(
         type=click.FloatRange(min=0, min_open=True),
         help="Largest KL divergence of the mixture from --prior, nats.  [prior: uniform]",
     ),
+    click.option(
+        "--within",
+        type=click.Choice(["range", "hull", "anywhere"]),
+        help="Keep every weight between the least and the most that were run, or the mixture in "
+        "the convex hull of those that were run; or allow every mixture.  [default: what the runs "
+        "say nothing about stays as it was run]",
+    ),
     named_option(
         "--at",
         help="Other inputs of the law, by column: learning_rate=3e-4; of a domain: quality_web=2.",
@@ -126,6 +133,7 @@ def _constraints(given: Mapping[str, Any], laws: "FittedLaws") -> "Constraints":
         reference=reference,
         prior=prior,
         kl_max=given["kl_max"],
+        within=given["within"],
     )
     return limits.over(laws.domains, laws.targets)
 

@@ -36,13 +36,12 @@ def parts(optimum: "Optimum") -> list[Any]:
         (name, f"{optimum.target_weights[name]:.3f}", f"{value:.4f}")
         for name, value in optimum.predicted.items()
     )
-    proof = "proven optimal" if optimum.proven else "best found, not proven"
     gap = common.number(optimum.gap, 2)
     return [
         common.table(title, "domain", "weight", rows=weights),
         common.table("predicted losses", "target", "weight", "nats per token", rows=losses),
         *([_binding(optimum)] if optimum.active else []),
-        f"objective {optimum.objective:.6g}, duality gap {gap}: {proof}",
+        f"objective {optimum.objective:.6g}, duality gap {gap}: {optimum.status}",
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.files import to_json, write_text
-from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw, FittedLaws
+from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw, FittedLaws, Measured
 from jaxmix.laws import LAWS, Law, Parameter, find_law, get_law, law_from_recipe, law_recipe
 from jaxmix.laws.data_reuse import SUFFIX
 from jaxmix.runs import RunTable, read_runs
@@ -52,6 +52,7 @@ def save_laws(
         "law": _law_to_json(laws.law, len(laws.domains), law_ref),
         "domains": list(laws.domains),
         "provenance": dict(provenance or {}),
+        "notes": list(laws.notes),
         "mixtures": dict(zip(laws.domains, mixtures.T.tolist(), strict=True)),
         "targets": {f.target: _fit_to_json(f, rows) for f, rows in zip(laws, used, strict=True)},
     }
@@ -94,7 +95,17 @@ def _fit_to_json(fit: FittedLaw, mixture_rows: list[int] | None) -> dict[str, An
         data["mixtures"] = mixture_rows
     if fit.data.others:
         data["others"] = {name: list(ends) for name, ends in fit.data.others.items()}
+    if fit.data.measured:
+        data["measured"] = _measured_to_json(fit.data.measured, fit.data.mixtures)
     return {"params": params_to_json(fit), "report": asdict(fit.report), "data": data}
+
+
+def _measured_to_json(ends: Measured, mixtures: np.ndarray) -> dict[str, list[Any]]:
+    """Columns of the runs' last rows; a mixture is a row of those of the target."""
+    index = {tuple(row): i for i, row in enumerate(mixtures.tolist())}
+    columns = {name: getattr(ends, name).tolist() for name in ("n_params", "tokens", "losses")}
+    rows = [index[tuple(row)] for row in ends.weights.tolist()] if index else []
+    return {"run": list(ends.run), "mixture": rows, **columns}
 
 
 def params_to_json(fit: FittedLaw) -> dict[str, Any]:
@@ -210,7 +221,26 @@ def _read_range(reader: "_Reader", entry: dict[str, Any], mixtures: np.ndarray) 
         for name in entry.get("others", {})
         for ends in [reader.numbers(entry["others"], name)]
     }
-    return DataRange((n_low, n_high), (d_low, d_high), mixtures[np.array(rows, int)], others)
+    seen = mixtures[np.array(rows, int)]
+    measured = _read_measured(reader.within("'measured'"), entry.get("measured"), seen)
+    return DataRange((n_low, n_high), (d_low, d_high), seen, others, measured)
+
+
+def _read_measured(
+    reader: "_Reader", entry: dict[str, Any] | None, mixtures: np.ndarray
+) -> Measured | None:
+    """The last rows of the runs, from an entry 'measured'."""
+    if entry is None:
+        return None
+    runs, rows = (reader.get(entry, name, list) for name in ("run", "mixture"))
+    columns = [np.array(reader.numbers(entry, n)) for n in ("n_params", "tokens", "losses")]
+    wrong = any(len(c) != len(runs) for c in columns) or len(rows) not in (0, len(runs))
+    if wrong or not all(isinstance(r, int) and 0 <= r < len(mixtures) for r in rows):
+        raise reader.fail("columns of different lengths, or mixtures that the file does not hold")
+    n, d, losses = columns
+    weights = mixtures[np.array(rows, int)] if rows else np.zeros((len(runs), mixtures.shape[1]))
+    names = tuple(str(run) for run in runs)
+    return Measured(run=names, n_params=n, tokens=d, weights=weights, losses=losses)
 
 
 def _read_report(reader: "_Reader", entry: dict[str, Any]) -> FitReport:

@@ -14,6 +14,7 @@ import pandas as pd
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.stacked import StackedLaws as StackedLaws
 from jaxmix.fitting.stacked import stack as stack
+from jaxmix.fitting.support import Support, mixture_support
 from jaxmix.laws import Inputs, Law
 from jaxmix.runs import PointTable, RunTable, bare
 
@@ -26,6 +27,25 @@ if TYPE_CHECKING:
 Array = jax.Array
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Measured:
+    """The last row of each of r runs, for one target: what a prediction is compared with.
+
+    Attributes:
+        run: [r] ids.
+        n_params: [r] N.
+        tokens: [r] D.
+        weights: [r, k] mixtures.
+        losses: [r] nats.
+    """
+
+    run: tuple[str, ...]
+    n_params: np.ndarray
+    tokens: np.ndarray
+    weights: np.ndarray
+    losses: np.ndarray
+
+
 @dataclass(frozen=True)
 class DataRange:
     """What a law was fitted on: the edges beyond which it extrapolates.
@@ -35,12 +55,14 @@ class DataRange:
         tokens: smallest and largest D of the rows.
         mixtures: the distinct mixtures that were run, [u, k].
         others: smallest and largest value of the law's other inputs per row, by name.
+        measured: the ends of the runs; None if they are not known.
     """
 
     n_params: tuple[float, float]
     tokens: tuple[float, float]
     mixtures: np.ndarray
     others: dict[str, tuple[float, float]] = field(default_factory=dict)
+    measured: Measured | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -228,8 +250,18 @@ class FittedLaws(Sequence[FittedLaw]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the fits, each sentence once."""
-        return tuple(dict.fromkeys(note for f in self._fits for note in f.report.notes))
+        """What a reader should know of the fits and of the mixtures, each sentence once."""
+        of_fits = (note for f in self._fits for note in f.report.notes)
+        of_mixtures = self.support.notes if self.support and self.law.reads_mixture else ()
+        return tuple(dict.fromkeys((*of_mixtures, *of_fits)))
+
+    @cached_property
+    def support(self) -> Support | None:
+        """What the mixtures that were run can tell; None if they are not known."""
+        mixtures = [f.data.mixtures for f in self._fits if len(f.data.mixtures)]
+        if not mixtures or not self.domains:
+            return None
+        return mixture_support(np.concatenate(mixtures), self.domains)
 
     @cached_property
     def stacked(self) -> StackedLaws:

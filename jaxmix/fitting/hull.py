@@ -22,6 +22,12 @@ def hull_distance(mixtures: np.ndarray, weights: np.ndarray) -> float:
         >>> round(hull_distance(np.array([[1.0, 0.0], [0.5, 0.5]]), np.array([0.2, 0.8])), 4)
         0.4243
     """
+    distance = float(np.linalg.norm(nearest_inside(mixtures, weights) - weights))
+    return distance if distance > 1e-9 else 0.0
+
+
+def nearest_inside(mixtures: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mixture [k] of the convex hull that is nearest to another; arguments as above."""
     points, weights = np.asarray(mixtures, float), np.asarray(weights, float)
     if points.ndim != 2 or not len(points) or points.shape[1:] != weights.shape:
         raise JaxmixError(
@@ -30,5 +36,4 @@ def hull_distance(mixtures: np.ndarray, weights: np.ndarray) -> float:
     away = points - weights
     # The u >= 0 with the least |away.T u|^2 + (sum u - 1)^2 are the nearest point's shares, scaled.
     share = nnls(np.vstack([away.T, np.ones(len(away))]), np.append(0.0 * weights, 1.0))[0]
-    distance = float(np.linalg.norm(share @ away) / share.sum())
-    return distance if distance > 1e-9 else 0.0
+    return weights + share @ away / share.sum()

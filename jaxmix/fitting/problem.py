@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import DataRange
+from jaxmix.fitting.fitted import DataRange, Measured
 from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.laws import Law, Scales
@@ -70,7 +70,22 @@ class Problem:
             if i.per == "row" and i.name not in ("n_params", "tokens")
             for x in [read_inputs(self.runs, self.objective.law, self.runs.domains)[i.name]]
         }
-        return DataRange((n.min(), n.max()), (d.min(), d.max()), mixtures, others)
+        ends = (n.min(), n.max()), (d.min(), d.max())
+        return DataRange(*ends, mixtures, others, self._measured(fit))
+
+    def _measured(self, fit: int) -> Measured:
+        """The last used row of every run."""
+        rows = np.flatnonzero(self.used[fit])
+        rows = rows[np.argsort(self.runs.tokens[rows], kind="stable")]
+        names = self.runs.frame["run"].astype(str).to_numpy()
+        last = np.sort(list(dict(zip(names[rows], rows.tolist(), strict=True)).values()))
+        return Measured(
+            run=tuple(names[last]),
+            n_params=self.runs.n_params[last],
+            tokens=self.runs.tokens[last],
+            weights=self.runs.weights[last],
+            losses=self.runs.losses([self.targets[fit]])[0][last],
+        )
 
 
 @partial(jax.jit, static_argnames=("objective", "count"))
@@ -204,9 +219,6 @@ def _unidentified(runs: RunTable, law: Law) -> list[str]:
         for name, column in columns.items()
         if law.reads(name) and np.ptp(column) == 0
     ]
-    idle = [d for d, w in zip(runs.domains, runs.weights.T, strict=True) if not w.any()]
-    if idle and law.reads_mixture:
-        notes.append(f"domains never trained on are not identified: {', '.join(idle)}")
     return notes
 
 

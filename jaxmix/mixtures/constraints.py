@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from jaxmix.errors import JaxmixError, hint
+from jaxmix.fitting.support import Support
 from jaxmix.mixtures.polytope import Polytope, Row, find_clash, polytope
+from jaxmix.mixtures.region import Region, Within
 from jaxmix.runs.expressions import parse_linear
 from jaxmix.runs.names import resolve
 
@@ -39,6 +41,12 @@ class Constraints:
         prior: the mixture that KL(h‖prior) is measured from; None for uniform. Domains without
             prior weight stay at 0 if ``kl_max`` or a pull is used.
         kl_max: largest KL(h‖prior), nats.
+        within: ``"range"`` keeps each weight between the least and the most that were run,
+            ``"hull"`` the mixture in the convex hull of those that were run, ``"anywhere"`` allows
+            every mixture. None allows all but what the runs say nothing about: domains that were
+            never used stay at 0, and directions without variation at the observed proportions. A
+            minimum, maximum or pin of a domain comes before the range of that domain.
+        region: what ``within`` means for the runs of some laws; ``optimize`` sets it.
 
     Raises:
         JaxmixError: a value out of range, a pinned weight with a minimum or maximum, or guards
@@ -60,6 +68,8 @@ class Constraints:
     reference: Values | None = None
     prior: Values | None = None
     kl_max: float | None = None
+    within: Within | None = None
+    region: Region | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Checks the values, and keeps plain copies of them."""
@@ -84,12 +94,16 @@ class Constraints:
             given = getattr(self, name)
             made[name] = None if given is None else _mixture(given, name)
         made["kl_max"] = None if self.kl_max is None else _number(self.kl_max, "kl_max")
+        if self.within not in (None, *get_args(Within)):
+            raise JaxmixError(
+                f"within is '{self.within}'; {hint(str(self.within), get_args(Within))}"
+            )
         for name, value in made.items():
             object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
         """What was given, as plain JSON; ``from_dict`` reads it."""
-        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "region"}
         given["linear"] = list(self.linear)
         return {
             n: value for n, value in given.items() if value is not None and value not in ({}, [])
@@ -102,7 +116,7 @@ class Constraints:
         Raises:
             JaxmixError: an unknown key, or values that the constructor refuses.
         """
-        known = [f.name for f in fields(cls)]
+        known = [f.name for f in fields(cls) if f.name != "region"]
         for name in document:
             if name not in known:
                 raise JaxmixError(f"unknown constraint '{name}'; {hint(name, known)}")
@@ -201,6 +215,9 @@ class Constraints:
             rows.append(Row(label, unit[n], most * one, "epochs", n, one))
         for text in self.expressions():
             rows += [Row(text, *half, "linear") for half in parse_linear(text, domains)]
+        if self.region is not None:
+            box = polytope(tuple(domains), rows)
+            rows += self.region.rows(box.lower, box.upper)
         if use_prior and self.prior is not None:
             empty = [n for n in domains if not self.prior.get(n)]
             rows += [Row(f"{n} has no prior weight", unit[n], 0.0, "prior", n) for n in empty]
@@ -209,6 +226,26 @@ class Constraints:
     def polytope(self, domains: Sequence[str], tokens: float, **options: bool) -> Polytope:
         """The rows as a box and the rest; arguments as for ``rows``."""
         return polytope(tuple(domains), self.rows(domains, tokens, **options))
+
+    def supported(
+        self, support: Support | None, tokens: float, *, reads_unique: bool = False
+    ) -> "Constraints":
+        """The same within what runs support, at a budget; names must be bare.
+
+        What the runs say nothing about is let go if the other constraints leave no mixture there:
+        first directions without variation, then domains with one weight.
+        """
+        if support is None or self.within == "anywhere":
+            return replace(self, region=None)
+        flat, fixed = support.flat, support.fixed
+        tries = [(fixed, flat), (fixed, flat[:0]), (fixed & False, flat[:0])]
+        for held, kept in tries[1 - bool(len(flat)) :]:
+            region = Region(within=self.within, support=support, held=held, flat=kept)
+            found = replace(self, region=region)
+            rows = found.rows(support.domains, tokens, reads_unique=reads_unique)
+            if find_clash(rows) is None:
+                break
+        return found
 
     def check(self, domains: Sequence[str], tokens: float, *, reads_unique: bool = False) -> None:
         """Raises if no mixture meets the linear constraints at a budget; needs no law.
@@ -234,12 +271,15 @@ meet the others, web>=0.7 must give 0.0333 of weight or web <= 2*code 0.1
         use = self.kl_max is not None
         rows = self.over(domains).rows(domains, tokens, reads_unique=reads_unique, use_prior=use)
         if message := find_clash(rows):
-            raise JaxmixError(message)
+            far = any(row.kind == "run" and row.label in message for row in rows)
+            remedy = "; --within anywhere allows mixtures unlike those that were run" if far else ""
+            raise JaxmixError(message + remedy)
 
     def bounds_only(self, domains: Sequence[str]) -> bool:
         """Whether they are bounds on single weights and available tokens alone."""
         halves = (h for text in self.expressions() for h in parse_linear(text, tuple(domains)))
         one_each = all(np.count_nonzero(slope) == 1 for slope, _ in halves)
+        one_each &= self.region is None or self.region.bounds_only
         return one_each and not self.guards and self.kl_max is None
 
     def boxes(
@@ -250,12 +290,15 @@ meet the others, web>=0.7 must give 0.0333 of weight or web <= 2*code 0.1
         Raises:
             JaxmixError: a budget at which no mixture meets them.
         """
-        shape = replace(self, available={}, max_epochs=None).polytope(domains, 1.0)
+        alone = replace(self, available={}, max_epochs=None, region=None)
+        shape = alone.polytope(domains, 1.0)
         lower, upper = (np.tile(edge, (len(tokens), 1)) for edge in (shape.lower, shape.upper))
         caps = self.caps(reads_unique=reads_unique)
         for name, most in caps.items():
             i = list(domains).index(name)
             upper[:, i] = np.minimum(upper[:, i], most * self.available[name] / tokens)
+        if self.region is not None:
+            lower, upper = self.region.box(lower, upper)
         bad = np.any(lower > upper, 1) | (lower.sum(1) > 1 + _ROUNDING)
         bad |= (upper.sum(1) < 1 - _ROUNDING) | (np.isinf(tokens) & bool(caps))
         for b in np.flatnonzero(bad)[:1]:

@@ -1,6 +1,7 @@
 """The optimal mixture: eq. (7) for one target, (8) for several, (13) for weighted ones."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
 from jaxmix.mixtures.solve.problem import Problem, make_problem
 from jaxmix.runs.names import resolve
 
+_MOST_CUTS = 100  # half-spaces that hold the hull of the runs near the optimum
 _ROUGH = 1e-7  # tolerance of the many starts; the best one is polished to the full one
 
 Weights = Mapping[str, float] | np.ndarray | Sequence[Any] | None
@@ -75,7 +77,7 @@ def optimize(
         worst_case=worst_case, pull=pull, at=at,
     )  # fmt: skip
     if not problem.bounds_only:
-        return _constrained(problem, starts, seed)
+        return _inside_hull(problem, starts, seed)
     w = problem.target_weights
     return optimize_many(
         laws, [n_params], [tokens], constraints, target_weights=w, at=at, starts=starts, seed=seed
@@ -118,11 +120,15 @@ def optimize_many(
     w = target_weight_rows(target_weights, laws)
     x = budget_inputs(law, domains, n_params, tokens, available=given.available, at=at)
     x, w = _batched(law, x, w)
-    if not given.bounds_only(domains):
+    tightest = float(np.max(x["tokens"], initial=1.0, where=np.isfinite(x["tokens"])))
+    given = given.supported(laws.support, tightest, reads_unique=law.reads("unique"))
+    if not replace(given, region=None).bounds_only(domains):
         raise JaxmixError(
             "many budgets at once take minima, maxima, pins and available tokens only; "
             "optimize each budget on its own within other constraints"
         )
+    if not given.bounds_only(domains):
+        return _each_alone(laws, x, w, given, starts, seed)
     boxes = given.boxes(domains, x["tokens"], reads_unique=law.reads("unique"))
     first = {name: value[0] for name, value in x.items()}
     proven, reason = convexity(laws, first, np.any(w > 0, 0))
@@ -232,6 +238,59 @@ def _check_finite(best: Solution, w: np.ndarray, laws: FittedLaws) -> None:
             f"the law '{laws.law.name}' is not finite at any mixture within the bounds for "
             f"target(s) {used}: allow their own domain a weight above 0, or give them no weight"
         )
+
+
+def _each_alone(
+    laws: FittedLaws,
+    x: dict[str, np.ndarray],
+    w: np.ndarray,
+    given: Constraints,
+    starts: int | None,
+    seed: int,
+) -> Optima:
+    """Budgets one by one, within a region that is no box."""
+    found = [
+        _inside_hull(
+            Problem(
+                laws=laws,
+                x={name: value[b] for name, value in x.items()},
+                constraints=given,
+                target_weights=w[b],
+                worst_case=None,
+                pull=0.0,
+            ),
+            starts,
+            seed,
+        )
+        for b in range(len(w))
+    ]
+    columns = ("h", "objective", "gap", "converged", "agreeing")
+    return Optima(
+        laws=laws,
+        inputs=x,
+        constraints=found[-1].constraints,
+        target_weights=w,
+        predicted=np.array([list(one.predicted.values()) for one in found]),
+        multipliers=np.zeros_like(np.array([one.h for one in found])),
+        starts=found[0].starts,
+        proven=all(one.proven for one in found),
+        reason=found[0].reason,
+        **{name: np.array([getattr(one, name) for one in found]) for name in columns},
+    )
+
+
+def _inside_hull(problem: Problem, starts: int | None, seed: int) -> Optimum:
+    """Cuts off what lies outside the hull of the runs, if that is asked, until the optimum fits."""
+    found = _constrained(problem, starts, seed)
+    for _ in range(_MOST_CUTS if problem.constraints.within == "hull" else 0):
+        given, region = problem.constraints, problem.constraints.region
+        cut = region.cut(found.h) if region else None
+        if region is None or cut is None:
+            break
+        region = replace(region, cuts=(*region.cuts, cut))
+        problem = replace(problem, constraints=replace(given, region=region))
+        found = _constrained(problem, starts, seed)
+    return found
 
 
 def _constrained(problem: Problem, starts: int | None, seed: int) -> Optimum:

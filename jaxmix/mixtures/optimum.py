@@ -10,6 +10,7 @@ import pandas as pd
 from jaxmix.fitting.fitted import DataRange, FittedLaws
 from jaxmix.fitting.hull import hull_distance
 from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.measured import measured_mixtures
 from jaxmix.mixtures.repetition import ASSUMED
 from jaxmix.mixtures.solve.certificate import Price, box_prices
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from jaxmix.mixtures.uncertainty import Uncertainty
 
 WorstCase = Literal["loss", "gap"]
+_NEAR_HULL = 0.01  # distance from the mixtures that were run within which a law is not extrapolated
 _CLOSED = 1e-9  # share of the objective below which a gap is closed
 _EXPLAINED = 1e-6  # nats per unit of weight that prices may leave unexplained
 
@@ -155,21 +157,33 @@ class Optimum(_Named):
         for name, price in self.prices.items():
             worth = f"; {self.worth[name]}" if self.worth[name] else ""
             lines.append(f"{name} binds: {price:.3g} nats per unit{worth}")
-        gap = f"objective {self.objective:.6g}, duality gap {self.gap:.2g}: {self._status}"
+        gap = f"objective {self.objective:.6g}, duality gap {self.gap:.2g}: {self.status}"
         return "\n".join([*lines, gap, *(f"note: {note}" for note in self.notes)])
 
     @property
-    def _status(self) -> str:
-        return "proven optimal" if self.proven else "best found, not proven"
+    def status(self) -> str:
+        """What is known of the optimum, in words: a law's minimum proves nothing beyond its data.
+
+        It is called optimal if the law is convex and the mixture lies among those that were run.
+        """
+        if not self.proven:
+            return "best found, not proven"
+        beaten = self.worst_case is None and self._beaten()
+        inside = self.hull_distance is not None and self.hull_distance <= _NEAR_HULL
+        return "proven optimal" if inside and not beaten else "proven minimum of the law"
+
+    def _beaten(self) -> bool:
+        found = measured_mixtures(self.laws, self.inputs, self.w, only_here=True)
+        return found is not None and bool(found.below(self.objective).any())
 
     def __repr__(self) -> str:
         order = np.argsort(-self.h, kind="stable")[:6]
         shown = ", ".join(f"{self.domains[i]} {self.h[i]:.3f}" for i in order)
         more = ", ..." if len(self.h) > 6 else ""
-        return f"Optimum({shown}{more}; objective {self.objective:.6g}, {self._status})"
+        return f"Optimum({shown}{more}; objective {self.objective:.6g}, {self.status})"
 
     def _repr_html_(self) -> str:
-        title = f"N = {self.n_params:.4g}, D = {self.tokens:.4g}, {self._status}"
+        title = f"N = {self.n_params:.4g}, D = {self.tokens:.4g}, {self.status}"
         return f"<p>{title}</p>{self.to_frame().to_html(float_format=lambda v: f'{v:.4f}')}"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -217,6 +231,8 @@ def make_optimum(
         merged[price.label] = merged.get(price.label, 0.0) + price.price
     distance = _farthest([fit.data for fit in laws], h)
     assumed = (note for note in laws.notes if note.startswith(ASSUMED))
+    beaten = () if others.get("worst_case") else _measured_notes(laws, inputs, w, others)
+    told = laws.support.notes if laws.support else ()
     return Optimum(
         laws=laws,
         n_params=float(inputs["n_params"]),
@@ -229,7 +245,15 @@ def make_optimum(
         prices=merged,
         worth={price.label: price.worth for price in prices},
         hull_distance=distance,
-        notes=(*assumed, *notes, *_range_notes(laws, inputs, distance), *_proof_notes(others)),
+        notes=(
+            *assumed,
+            *notes,
+            *beaten,
+            *told,
+            *_mixture_notes(laws, h),
+            *_range_notes(laws, inputs, distance),
+            *_proof_notes(others),
+        ),
         **others,
     )
 
@@ -241,6 +265,30 @@ def _farthest(ranges: Sequence[DataRange], h: np.ndarray) -> float | None:
         if len(data.mixtures) and not any(np.array_equal(data.mixtures, s) for s in seen):
             seen.append(data.mixtures)
     return max((hull_distance(s, h) for s in seen), default=None)
+
+
+def _measured_notes(
+    laws: FittedLaws, inputs: Mapping[str, np.ndarray], w: np.ndarray, of: Mapping[str, Any]
+) -> list[str]:
+    """A note on runs at the budget that measured less than the proposal is predicted to reach."""
+    found = measured_mixtures(laws, inputs, w, only_here=True)
+    less = 0 if found is None else int(found.below(of["objective"]).sum())
+    if found is None or not less:
+        return []
+    best, mixtures = found.best, "1 mixture" if less == 1 else f"{less} mixtures"
+    return [
+        f"{mixtures} measured less at this N and D than the {of['objective']:.4f} that this one is "
+        f"predicted to reach; best measured: run {found.run[best]}, {found.objective[best]:.4f}"
+    ]
+
+
+def _mixture_notes(laws: FittedLaws, h: np.ndarray) -> list[str]:
+    """A note on weights outside the range that was run."""
+    beyond = laws.support.beyond(h) if laws.support else {}
+    weights = dict(zip(laws.domains, h.tolist(), strict=True))
+    said = [f"{d} {weights[d]:.3g} (run: {a:.3g} to {b:.3g})" for d, (a, b) in beyond.items()]
+    many = f", and {len(said) - 4} more" if len(said) > 4 else ""
+    return [f"outside the weights that were run: {', '.join(said[:4])}{many}"] if said else []
 
 
 def _range_notes(

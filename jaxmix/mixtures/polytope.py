@@ -12,7 +12,9 @@ from scipy.optimize import linprog
 
 from jaxmix.errors import JaxmixError
 
-Kind = Literal["minimum", "maximum", "pin", "epochs", "linear", "prior", "guard", "worst", "kl"]
+Kind = Literal[
+    "minimum", "maximum", "pin", "epochs", "linear", "prior", "guard", "worst", "kl", "run"
+]
 _SAME = 1e-12
 _TOUCH = 1e-9  # a constraint missed by less is met: twice the rounding of a typed sum
 

@@ -149,7 +149,9 @@ def make_problem(
         raise JaxmixError(f"worst_case is '{worst_case}': it must be 'loss', 'gap' or None")
     if worst_case == "gap" and given.reference is None:
         raise JaxmixError("worst_case 'gap' compares with a reference mixture; give one")
-    given.check(laws.domains, tokens, reads_unique=laws.law.reads("unique"))
+    reads = laws.law.reads("unique")
+    given = given.supported(laws.support, tokens, reads_unique=reads)
+    given.check(laws.domains, tokens, reads_unique=reads)
     return Problem(
         laws=laws,
         x=x,
