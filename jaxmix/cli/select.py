@@ -10,7 +10,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.fit import delta_option, weighting_option
-from jaxmix.cli.values import FLOORS, SHARES, Listed, MixtureType
+from jaxmix.cli.values import FLOORS, LAWS, SHARES, Listed, MixtureType
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection import NestedScore, Pull, Selection, SelectionRow
@@ -20,14 +20,16 @@ _SHOWN = 12  # rows of the table of settings
 
 @click.command("select", cls=common.Command, short_help="Pick a law by held-out error and regret.")
 @click.argument("runs")
-@opt.laws
+@click.option(
+    "--laws", type=LAWS, help="Names of laws, or FILE.py:VARIABLE.  [default: by what varies]"
+)
 @opt.targets
 @opt.where
-@opt.setting(
+@click.option(
     "--by",
-    Listed("kind", "size,mixtures"),
-    "size,mixtures,range",
-    "What to hold out: size, any-size, mixtures, range (the best mixtures), tokens.",
+    type=Listed("kind", "size,mixtures"),
+    help="What to hold out: size, any-size, mixtures, range (the best mixtures), tokens.  "
+    "[default: size,mixtures,range, as far as RUNS allow it]",
 )
 @opt.setting("--residual", Listed("residual", "loss,log"), "loss,log", "Residuals to try.")
 @opt.setting("--burn-in", SHARES, "0,0.1,0.25", "Shares of each run to leave out at its start.")
@@ -50,7 +52,7 @@ _SHOWN = 12  # rows of the table of settings
 @opt.json
 def command(
     runs: str,
-    laws: tuple[str, ...],
+    laws: tuple[str, ...] | None,
     targets: tuple[str, ...] | None,
     where: str | None,
     pool: tuple[str, ...],
@@ -70,10 +72,11 @@ def command(
     if out is not None:
         common.check_out(out, runs)
     from jaxmix.files import to_json, write_text
-    from jaxmix.fitting.selection import select
+    from jaxmix.fitting.selection import default_laws, select
 
     asked = {"residuals": residual, "size_floors": size_floor, "reference": pull_to, **options}
     table = common.read_table(runs, where, pool)
+    laws = laws or default_laws(table)
     with common.progress("fitting") as report:
         found = select(table, laws, targets=targets, progress=report, **asked)
     chosen = found.trials.targets if targets else ()
@@ -136,6 +139,7 @@ def _as_json(found: "Selection") -> dict[str, Any]:
         "nested": None if found.nested is None else dataclasses.asdict(found.nested),
         "pull": None if found.pull is None else dataclasses.asdict(found.pull),
         "dropped": found.dropped,
+        "notes": found.notes,
     }
 
 
@@ -226,4 +230,6 @@ def _pull_parts(pull: "Pull") -> list[Any]:
 def _notes(found: "Selection") -> list[str]:
     dropped = [f"left out: {name}: {why}" for name, why in found.dropped.items()]
     skipped = {} if found.nested is None else found.nested.skipped
-    return dropped + [f"no nested score on {name}: {why}" for name, why in skipped.items()]
+    return [*found.notes, *dropped] + [
+        f"no nested score on {name}: {why}" for name, why in skipped.items()
+    ]

@@ -27,6 +27,7 @@ from jaxmix.laws.registry import get_law as get_law
 from jaxmix.laws.registry import law_from_recipe as law_from_recipe
 from jaxmix.laws.registry import law_recipe as law_recipe
 from jaxmix.laws.scaling import ADDITIVE as ADDITIVE
+from jaxmix.laws.scaling import ADDITIVE_FIXED_D as ADDITIVE_FIXED_D
 from jaxmix.laws.scaling import ADDITIVE_FIXED_N as ADDITIVE_FIXED_N
 from jaxmix.laws.scaling import ADDITIVE_FIXED_ND as ADDITIVE_FIXED_ND
 from jaxmix.laws.scaling import CHINCHILLA as CHINCHILLA

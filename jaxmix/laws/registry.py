@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmix.errors import JaxmixError
-from jaxmix.laws import prior, scaling
+from jaxmix.laws import baselines, prior, scaling
 from jaxmix.laws.data_reuse import SUFFIX, repeated
 from jaxmix.laws.fixed import FixedLoss, fixed
 from jaxmix.laws.implicit_domains import FAMILY, find_implicit
@@ -22,11 +22,14 @@ LAWS: dict[str, Law] = {
         scaling.FULL,
         scaling.ADDITIVE_FIXED_ND,
         scaling.ADDITIVE_FIXED_N,
+        scaling.ADDITIVE_FIXED_D,
         prior.YE_M1,
         prior.YE_M2,
         prior.YE_M3,
         prior.YE_M4,
         prior.GE,
+        baselines.OWN_WEIGHT_LAW,
+        baselines.LOG_LINEAR,
     )
 }
 

@@ -162,6 +162,11 @@ def _additive_fixed_n_loss(p: Params, x: Inputs) -> Array:
     return _additive_fixed_loss(p, x) + d_term
 
 
+def _additive_fixed_d_loss(p: Params, x: Inputs) -> Array:
+    n_term = power_term(jnp.log(p["A"]), x["n_params"], p["alpha"])
+    return _additive_fixed_loss(p, x) + n_term
+
+
 def _additive_loss(p: Params, x: Inputs) -> Array:
     n_term = power_term(jnp.log(p["A"]), x["n_params"], p["alpha"])
     return _additive_fixed_n_loss(p, x) + n_term
@@ -176,6 +181,18 @@ ADDITIVE = Law(
     convex=_convex_bias,
     formula="E + 1/sum_i C_i h_i^gamma_i + A/N^alpha + B/D^beta",
     source=f"{_SOURCE}, eq. (4)",
+)
+
+ADDITIVE_FIXED_D = Law(
+    "additive-fixed-d",
+    (*_scalar("E", "A", "alpha"), *_domain("C", "gamma")),
+    _additive_fixed_d_loss,
+    start=_start(_start_floor, _start_size, _start_mixture),
+    rescale=_rescale_constant,
+    inputs=(N_PARAMS, WEIGHTS),
+    convex=_convex_bias,
+    formula="E + 1/sum_i C_i h_i^gamma_i + A/N^alpha",
+    source=f"{_SOURCE}, eq. (4) at one D",
 )
 
 ADDITIVE_FIXED_ND = Law(

@@ -73,7 +73,7 @@ def test_people_get_tables_reasons_and_the_command_whole(run, study):
         (("--burn-in", "ten"), "'ten' is not a share; write 0,0.1,0.25"),
         (("--burn-in", "10"), "burn-in must be shares from 0 to below 1"),
         (("--size-floor", "small"), "'small' is not a size; write auto or 0,85M"),
-        (("--size-floor", "1B"), "cannot hold out by size"),
+        (("--by", "size", "--size-floor", "1B"), "cannot hold out by size"),
         (("--residual", "square"), "residual 'square' is unknown"),
         (("--laws", "additiv"), "unknown law 'additiv'"),
         (("--targets", "wed"), "unknown target 'wed'"),
@@ -83,7 +83,7 @@ def test_people_get_tables_reasons_and_the_command_whole(run, study):
         (("--pull-to", "web=x"), "is not name=number"),
         (("--by", "size", "--pull-to", "uniform"), "splits by mixtures or range; add one"),
         (("--outer", "range", "--by", "size"), "outer split 'range' is not one of by"),
-        (("--where", "n_params < 2e7"), "it has 1 sizes at hand and needs three"),
+        (("--by", "size", "--where", "n_params < 2e7"), "it has 1 sizes at hand and needs three"),
     ],
 )
 def test_bad_input_is_refused_before_any_fit(refused, study, more, message):

@@ -11,6 +11,7 @@ from jaxmix.fitting.selection import (
     FitSettings,
     Trials,
     choose_pull,
+    default_laws,
     make_candidates,
     reference_weights,
     run_trials,
@@ -139,6 +140,26 @@ def test_what_cannot_be_fitted_is_left_out_with_its_reason(runs):
     assert name == "chinchilla, log, burn-in 0.9" and "two values of tokens" in why
     with pytest.raises(ValueError, match="no candidate can be fitted on every split"):
         select(runs, ["chinchilla"], burn_in=(0.9,), **settings)
+
+
+@pytest.mark.parametrize(
+    ("rows", "law", "kinds", "lacks"),
+    [
+        ("n_params < 2e7 and tokens < 6e8", "additive-fixed-nd", {"mixtures", "range"}, ["size"]),
+        ("tokens < 6e8", "additive-fixed-d", {"size", "mixtures", "range"}, []),
+        ("n_params < 2e7 and w_a < 0.6", "additive-fixed-n", {"mixtures", "range"}, ["size"]),
+        ("w_a < 0.3", "additive", {"size", "mixtures"}, ["range"]),
+        ("w_a < 0.1", "chinchilla", {"size"}, ["mixtures", "range"]),
+    ],
+)
+def test_kinds_and_laws_are_those_that_the_table_allows(runs, rows, law, kinds, lacks):
+    table = runs.where(rows)
+    assert law == "chinchilla" or default_laws(table)[0] == law
+    found = select(table, [law], residuals=("log",), burn_in=(0.0,), outer=(), restarts=2)
+    assert set(found.rows[0].error) == kinds
+    assert [note.split(":")[0] for note in found.notes] == [f"not held out by {k}" for k in lacks]
+    with pytest.raises(ValueError, match="cannot hold out by range"):
+        select(runs.where("w_a < 0.1"), [law], by=("size", "range"))
 
 
 def groups(values, split=None, share=None):

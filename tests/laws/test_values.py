@@ -66,6 +66,9 @@ FORMULAS = {
     "ye-m3": ye(lambda p, gh: p["C"] * np.exp(np.prod(gh))),
     "ye-m4": ye(lambda p, gh: p["C"] * np.exp(sum(gh))),
     "ge": ge,
+    "additive-fixed-d": lambda p, n, d, h: bias(p, h) + p["A"] / n ** p["alpha"],
+    "own-weight": lambda p, n, d, h: chinchilla(p, n, h[0] * d, h),
+    "log-linear": lambda p, n, d, h: np.exp(p["c"] @ h) / n ** p["alpha"] / d ** p["beta"],
 }
 
 
@@ -170,8 +173,9 @@ def test_an_empty_domain_does_not_move_the_bias(name, draw_params):
     assert not moved & {"C[a]", "C[c]", "gamma[a]", "gamma[c]", "gamma[b]"} and "C[b]" in moved
 
 
-def test_ge_is_infinite_without_its_own_domain_and_finite_beside_it(draw_params):
-    law = LAWS["ge"]
+@pytest.mark.parametrize("name", ["ge", "own-weight"])
+def test_a_law_of_its_own_weight_is_infinite_without_it_and_finite_beside_it(name, draw_params):
+    law = LAWS[name]
     h = np.array([[0.0, 1.0], [1e-30, 1.0], [0.1, 0.9]])
     values, gradients = values_and_gradients(law, draw_params(law, 2), 1e8, 1e10, h)
     assert values[0] == np.inf and np.isfinite(values[1:]).all()
@@ -193,7 +197,7 @@ def test_infinite_scale_is_the_limit_of_large_ones(name, draw_params):
         values, gradients = values_and_gradients(law, p, n, d, h)
         near = values_and_gradients(law, p, min(n, 1e300), min(d, 1e300), h)
         assert np.isfinite(values).all() and np.isfinite(gradients).all()
-        same(values, near[0], rtol=1e-6)
+        np.testing.assert_allclose(values, near[0], rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(gradients, near[1], rtol=1e-6, atol=1e-6)
         grew = {a for a, x in (("n_params", n), ("tokens", d)) if np.isinf(x) and law.reads(a)}
         assert (values < here).all() if grew else (values == here).all()
@@ -236,6 +240,8 @@ def test_the_fixed_laws_are_the_additive_one_without_its_other_terms(draw_params
     n, d, h = points(20, K)
     at_limit = LAWS["additive"].loss(p, dict(n_params=np.full(20, np.inf), tokens=d, weights=h))
     same(LAWS["additive-fixed-n"].loss(p, dict(n_params=n, tokens=d, weights=h)), at_limit)
+    at_limit = LAWS["additive"].loss(p, dict(n_params=n, tokens=np.full(20, np.inf), weights=h))
+    same(LAWS["additive-fixed-d"].loss(p, dict(n_params=n, tokens=d, weights=h)), at_limit)
     same(
         LAWS["additive-fixed-nd"].loss(p, dict(n_params=n, tokens=d, weights=h)),
         LAWS["additive-fixed-n"].loss(p, dict(n_params=n, tokens=np.full(20, np.inf), weights=h)),

@@ -1,6 +1,7 @@
 """Honest selection: laws and rows chosen by how they will be used, and scored apart from that."""
 
 from jaxmix.fitting.selection.candidates import Candidate as Candidate
+from jaxmix.fitting.selection.candidates import default_laws as default_laws
 from jaxmix.fitting.selection.candidates import make_candidates as make_candidates
 from jaxmix.fitting.selection.choice import Difference as Difference
 from jaxmix.fitting.selection.choice import NestedScore as NestedScore

@@ -52,6 +52,27 @@ class Candidate:
         return self.law.count(k)
 
 
+def default_laws(runs: RunTable) -> tuple[str, ...]:
+    """The laws to try on a table: those that read what varies in it, N, D and the mixture.
+
+    >>> from jaxmix.runs import read_runs
+    >>> columns = {"w_a": [0.2, 0.5, 0.8], "w_b": [0.8, 0.5, 0.2], "loss_x": [3.0, 2.9, 3.1]}
+    >>> default_laws(read_runs({"n_params": 1e6, "tokens": 1e9, **columns}))
+    ('additive-fixed-nd', 'ye-m4')
+    >>> default_laws(read_runs({"n_params": 1e6, "tokens": [1e9, 2e9, 3e9], **columns}))
+    ('additive-fixed-n',)
+    """
+    by_size, by_tokens = (bool(np.ptp(x) > 0) for x in (runs.n_params, runs.tokens))
+    if not runs.domains:
+        return ("chinchilla",)
+    return {
+        (True, True): ("additive", "joint"),
+        (True, False): ("additive-fixed-d",),
+        (False, True): ("additive-fixed-n",),
+        (False, False): ("additive-fixed-nd", "ye-m4"),
+    }[by_size, by_tokens]
+
+
 def make_candidates(
     laws: Sequence[Law | str],
     residuals: Sequence[str] = ("loss", "log"),

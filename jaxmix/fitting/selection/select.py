@@ -1,6 +1,7 @@
 """``select``: which law, fitted how and on which rows, by the way it will be used."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,6 +11,7 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.selection import evidence
 from jaxmix.fitting.selection.candidates import (
     Candidate,
+    default_laws,
     make_candidates,
     resolve_floors,
     where_expression,
@@ -23,12 +25,13 @@ from jaxmix.fitting.selection.choice import (
 )
 from jaxmix.fitting.selection.prior_strength import Pull, check_pull, choose_pull
 from jaxmix.fitting.selection.reasons import SelectionRow, explain
-from jaxmix.fitting.selection.splits import Split, make_splits
+from jaxmix.fitting.selection.splits import Split, SplitError, make_splits, mixture_ids
 from jaxmix.fitting.selection.trials import FitSettings, Progress, Trials, run_trials
 from jaxmix.laws import Law
 from jaxmix.runs import RunTable
 
 DEFAULT_BY = ("size", "mixtures", "range")
+_FEW = 7  # mixtures that are held out one by one
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Selection:
         where: the rows the pick trusts, as ``--where`` of ``jaxmix fit`` takes it; None for all.
         dropped: candidates left out and why, by name.
         pull: the pull to a reference that held-out mixtures support; None where not asked for.
+        notes: kinds of split that the table does not allow, and why.
         trials: every prediction behind it.
     """
 
@@ -55,6 +59,7 @@ class Selection:
     where: str | None
     dropped: dict[str, str]
     pull: Pull | None
+    notes: tuple[str, ...]
     trials: Trials = field(repr=False, compare=False)
 
     def best_of_laws(self) -> tuple[SelectionRow, ...]:
@@ -67,10 +72,10 @@ class Selection:
 
 def select(
     runs: RunTable,
-    laws: Sequence[Law | str],
+    laws: Sequence[Law | str] | None = None,
     *,
     targets: Sequence[str] | None = None,
-    by: Sequence[str] = DEFAULT_BY,
+    by: Sequence[str] | None = None,
     residuals: Sequence[str] = ("loss", "log"),
     burn_in: Sequence[float] = (0.0, 0.1, 0.25),
     size_floors: Sequence[float] | Literal["auto"] = "auto",
@@ -94,9 +99,10 @@ def select(
 
     Args:
         runs: the table.
-        laws: laws or their names.
+        laws: laws or their names; None for those of ``default_laws``.
         targets: names, None for all; they count equally.
-        by: kinds of split, see ``jaxmix.fitting.selection.splits.KINDS``; they count equally.
+        by: kinds of split, see ``jaxmix.fitting.selection.splits.KINDS``; they count equally. None
+            for those of ``DEFAULT_BY`` that the table allows; notes say which it does not.
         residuals: fit the loss, its logarithm, or try both.
         burn_in: shares of each trajectory to leave out at its start.
         size_floors: smallest numbers of parameters to fit; ``"auto"`` tries none and each size
@@ -104,7 +110,8 @@ def select(
         outer: kinds of split on which the whole procedure is scored, splitting their training
             rows again to choose; None for the first kind of ``by``, empty for none.
         reference: mixture for which a pull is chosen, as in ``reference_weights``.
-        folds: parts into which mixtures are dealt.
+        folds: parts into which mixtures are dealt; with ``by=None`` each of up to seven mixtures is
+            a part, so that small tables keep rows to fit.
         best: share of the mixtures that ``range`` holds out.
         late: test rows are those at least this far along their trajectory.
         restarts: local solves of each fit; fewer than for a final fit suffice to compare.
@@ -119,74 +126,101 @@ def select(
     """
     names = runs.target_names(targets)
     floors = resolve_floors(runs, size_floors)
+    laws = default_laws(runs) if laws is None else laws
     candidates = make_candidates(laws, residuals, burn_in, floors)
-    outer = tuple(by)[:1] if outer is None else tuple(outer)
-    strange = [kind for kind in outer if kind not in by]
+    asked = DEFAULT_BY if by is None else tuple(by)
+    strange = [kind for kind in outer or () if kind not in asked]
     if strange:
-        raise JaxmixError(f"outer split '{strange[0]}' is not one of by ({', '.join(by)})")
+        raise JaxmixError(f"outer split '{strange[0]}' is not one of by ({', '.join(asked)})")
     if restarts < 1:
         raise JaxmixError("restarts must be at least 1")
     if reference is not None:
-        check_pull(by, runs, reference)
+        check_pull(asked, runs, reference)
 
-    def split(rows: np.ndarray | None) -> list[Split]:
-        return _splits(runs, by, names, rows, max(floors), folds, best, late, seed)
+    mixtures = len(np.unique(mixture_ids(runs)))
+    parts = max(folds, mixtures) if by is None and mixtures <= _FEW else folds
 
-    main = split(None)
-    inner = {o: split(s.train) for o, s in enumerate(main) if s.kind in outer}
+    def split(kind: str, rows: np.ndarray | None = None) -> tuple[Split, ...]:
+        options = {"folds": parts, "best": best, "late": late, "seed": seed, "rows": rows}
+        return make_splits(runs, (kind,), targets=names, size_floor=max(floors), **options)
+
+    if by is None:
+        main, notes = _possible(split)
+    else:
+        main, notes = [s for kind in dict.fromkeys(asked) for s in split(kind)], []
+    kinds = tuple(dict.fromkeys(s.kind for s in main))
+    held = kinds[:1] if outer is None else outer
+    inner = {o: _within(split, kinds, s.train) for o, s in enumerate(main) if s.kind in held}
     flat = [*main, *(s for splits in inner.values() for s in splits)]
     settings = FitSettings(restarts, seed, delta, weighting)
     trials = run_trials(runs, names, candidates, flat, settings, progress)
-    usable, dropped = _usable(trials, len(main))
+    whole = list(range(len(main)))
+    if by is None:
+        whole, more = _fitted(trials, whole)
+        notes += more
+    usable, dropped = _usable(trials, whole)
     of_inner, at = {}, len(main)
     for o, splits in inner.items():
-        of_inner[o] = range(at, at + len(splits))
+        if o in whole:
+            of_inner[whole.index(o)] = range(at, at + len(splits))
         at += len(splits)
-    return _selection(trials, usable, dropped, range(len(main)), of_inner, reference)
+    return _selection(trials, usable, dropped, whole, of_inner, reference, notes)
 
 
-def _splits(
-    runs: RunTable,
-    by: Sequence[str],
-    targets: Sequence[str],
-    rows: np.ndarray | None,
-    floor: float,
-    folds: int,
-    best: float,
-    late: float,
-    seed: int,
-) -> list[Split]:
-    """Splits of all rows as asked; of the rows of an outer split those kinds that it allows."""
+def _possible(split: Callable[[str], tuple[Split, ...]]) -> tuple[list[Split], list[str]]:
+    """Splits of the default kinds that the table allows, and why it does not allow the others.
+
+    Where it allows none of them, the late part of its trajectories is held out.
+    """
     found: list[Split] = []
-    for kind in dict.fromkeys(by):
+    why: list[SplitError] = []
+    for kind in (*DEFAULT_BY, "tokens"):
+        if kind == "tokens" and found:
+            break
         try:
-            found += make_splits(
-                runs,
-                (kind,),
-                targets=targets,
-                folds=folds,
-                best=best,
-                late=late,
-                size_floor=floor,
-                seed=seed,
-                rows=rows,
-            )
-        except JaxmixError:
-            if rows is None:
-                raise
+            found += split(kind)
+        except SplitError as error:
+            why.append(error)
+    if not found:
+        raise why[0]
+    return found, [f"not held out by {error.kind}: the table has {error.lack}" for error in why]
+
+
+def _within(
+    split: Callable[[str, np.ndarray], tuple[Split, ...]], kinds: Sequence[str], rows: np.ndarray
+) -> list[Split]:
+    """Splits of the rows of an outer split, of those kinds that they allow."""
+    found: list[Split] = []
+    for kind in kinds:
+        with contextlib.suppress(JaxmixError):
+            found += split(kind, rows)
     return found
 
 
-def _usable(trials: Trials, main: int) -> tuple[list[int], dict[str, str]]:
+def _fitted(trials: Trials, main: Sequence[int]) -> tuple[list[int], list[str]]:
+    """Splits of the kinds on which some candidate could be fitted, and why not on the others."""
+    whole, notes = [], []
+    for kind in dict.fromkeys(trials.splits[s].kind for s in main):
+        own = [s for s in main if trials.splits[s].kind == kind]
+        faults = [[f[s] for s in own if s in f] for f in trials.faults]
+        if all(faults):
+            why = faults[0][0].removeprefix(f"{trials.runs.source}: ")
+            notes.append(f"not held out by {kind}: {why}")
+        else:
+            whole += own
+    return whole, notes if whole else []
+
+
+def _usable(trials: Trials, main: Sequence[int]) -> tuple[list[int], dict[str, str]]:
     """Candidates fitted on every main split, distinct ones, and why the others are left out."""
     usable, dropped, seen = [], {}, {}
     for c, candidate in enumerate(trials.candidates):
-        faults = {s: why for s, why in trials.faults[c].items() if s < main}
-        if faults:
-            s, why = next(iter(faults.items()))
+        faults = {s: why for s, why in trials.faults[c].items() if s in main}
+        if faults or not main:
+            s, why = next(iter((faults or trials.faults[c]).items()))
             dropped[candidate.name] = f"{trials.splits[s].name}: {why}"
             continue
-        fitted = [candidate.trusted(trials.runs, s.train).tobytes() for s in trials.splits[:main]]
+        fitted = [candidate.trusted(trials.runs, trials.splits[s].train).tobytes() for s in main]
         key = (candidate.law, candidate.residual, *fitted)
         if key in seen:
             dropped[candidate.name] = f"fits the very rows of {seen[key]}"
@@ -208,8 +242,9 @@ def _selection(
     main: Sequence[int],
     inner: Mapping[int, Sequence[int]],
     reference: str | Mapping[str, float] | None,
+    notes: Sequence[str],
 ) -> Selection:
-    shown = trials.take(usable, list(main))
+    shown = trials.take(usable, main)
     found = evidence.gather(shown)
     counts = [c.count(len(trials.runs.domains)) for c in shown.candidates]
     verdict = choose(found, counts)
@@ -230,6 +265,7 @@ def _selection(
         where=where_expression(choice, trials.runs),
         dropped=dropped,
         pull=None if reference is None else choose_pull(shown, verdict.picked, reference),
+        notes=tuple(notes),
         trials=shown,
     )
 

@@ -24,6 +24,22 @@ KINDS = {
 _CUTS = (0.5, 0.75)  # shares of a trajectory after which "tokens" holds out
 
 
+class SplitError(JaxmixError):
+    """A table that does not allow a kind of split.
+
+    Attributes:
+        kind: the kind.
+        lack: what the table has, and what the kind needs.
+    """
+
+    def __init__(self, source: str, kind: str, lack: str) -> None:
+        super().__init__(
+            f"{source}: cannot hold out by {kind} ({KINDS[kind]}): it has {lack}; leave this kind "
+            "out or add runs"
+        )
+        self.kind, self.lack = kind, lack
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Rows to fit and rows to score, for m targets and p rows.
@@ -147,21 +163,19 @@ def _nonempty(table: _Table, kind: str, found: list[Split]) -> list[Split]:
     """Splits in which every target has rows on both sides."""
     whole = [s for s in found if s.train.any(1).all() and s.test.any(1).all()]
     if not whole:
-        raise JaxmixError(
-            f"{table.runs.source}: cannot hold out by {kind} ({KINDS[kind]}): {_lack(table, kind)}"
-        )
+        raise SplitError(table.runs.source, kind, _lack(table, kind))
     return whole
 
 
 def _lack(table: _Table, kind: str) -> str:
     sizes, mixtures = len(_distinct_sizes(table)), len(_distinct_mixtures(table))
     return {
-        "size": f"it has {sizes} sizes at hand and needs three above the size floor",
-        "any-size": f"it has {sizes} sizes at hand and needs three",
-        "mixtures": f"it has {mixtures} mixtures at hand and needs two",
-        "range": f"it has {mixtures} mixtures at hand and needs four",
-        "tokens": "trajectories have no rows on both sides of the cut",
-    }[kind] + "; leave this kind out or add runs"
+        "size": f"{sizes} sizes at hand and needs three above the size floor",
+        "any-size": f"{sizes} sizes at hand and needs three",
+        "mixtures": f"{mixtures} mixtures at hand and needs two",
+        "range": f"{mixtures} mixtures at hand and needs four",
+        "tokens": "no rows on both sides of the cut",
+    }[kind]
 
 
 def _distinct_sizes(table: _Table) -> np.ndarray:
