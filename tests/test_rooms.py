@@ -30,7 +30,7 @@ def room(packages: str = "", rooms: str = "", later: str = "") -> Room:
     return Room(frozenset(packages.split()), frozenset(rooms.split()), frozenset(later.split()))
 
 
-SHARED = frozenset({"__version__", "errors", "files"})
+SHARED = frozenset({"__version__", "errors", "files", "quantities"})
 ROOMS = {
     "data": room("array_record grain numpy PIL resvg_py tokenizers"),
     "models": room("flax jax"),
@@ -50,6 +50,7 @@ ROOMS = {
     "examples": room(rooms="runs"),
     "errors": room(),
     "files": room("numpy"),
+    "quantities": room(),
     "__main__": room(rooms="cli"),
 }
 

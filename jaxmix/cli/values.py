@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+from jaxmix.quantities import as_number as as_number
+from jaxmix.quantities import quantity
 
 
 class Value(click.ParamType):
@@ -28,26 +29,6 @@ class Quantity(Value):
         if number != number:
             self.fail(f"'{value}' is not a positive number; write 7e9, 7B or inf", param, ctx)
         return number
-
-
-def quantity(text: str) -> float:
-    """A positive number with or without a unit; NaN if the text is none.
-
-    >>> quantity("70M"), quantity("-1")
-    (70000000.0, nan)
-    """
-    text = text.strip()
-    unit = _UNITS.get(text[-1:].upper(), 1.0)
-    number = as_number(text[:-1] if unit > 1 else text) * unit
-    return number if number > 0 else math.nan
-
-
-def as_number(text: str) -> float:
-    """A number as people write it; NaN if the text is none."""
-    try:
-        return math.nan if "_" in text else float(text)
-    except ValueError:
-        return math.nan
 
 
 def _finite(text: str) -> float:

@@ -16,13 +16,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from jaxmix.errors import JaxmixError, clip
+from jaxmix.quantities import quantity
 from jaxmix.runs.names import unknown
 
 _LONGEST, _DEEPEST = 2000, 100
 NAME_TOKENS = r"(?P<name>`[^`]*`)|(?P<open>`)|(?P<comment>#)|(?P<space>\s)"
-_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _TOKENS = (
-    rf"(?P<percent>{_NUMBER}%)|{_NUMBER}|(?:and|or|not)\b|[<>!=]=|(?P<equal>=)|[-+*/()<>]"
+    rf"(?P<percent>{NUMBER}%)|{NUMBER}|(?:and|or|not)\b|[<>!=]=|(?P<equal>=)|[-+*/()<>]"
     rf"|{NAME_TOKENS}|(?P<word>[^\s+*/()<>=`#]+)"
 )
 
@@ -57,6 +58,8 @@ class Reader(ast.NodeVisitor):
                 return f" {self._stand_in(written)} "
             case "percent":
                 return f"({written[:-1]}/100)"
+            case "size":
+                return repr(quantity(written))
             case "equal":
                 return "=="
             case "space":

@@ -2,7 +2,7 @@
 
 Grammar: comparisons (chained too), `+ - * / % **`, `and or not`, `in` and `not in` (a literal list,
 or text within text), parentheses, numbers, strings, True and False, columns by name, and any other
-column name in backticks.
+column name in backticks. Numbers may have a unit: `n_params < 70M`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import pandas as pd
 
 from jaxmix.errors import hint
 from jaxmix.runs.errors import RunTableError
-from jaxmix.runs.expressions import NAME_TOKENS, Reader
+from jaxmix.runs.expressions import NAME_TOKENS, NUMBER, Reader
 
-_TOKENS = r"(?s:'(?:\\.|[^'\\])*'?|\"(?:\\.|[^\"\\])*\"?)|" + NAME_TOKENS
+_TOKENS = (
+    r"(?s:'(?:\\.|[^'\\])*'?|\"(?:\\.|[^\"\\])*\"?)|"
+    rf"(?<![\w.])(?P<size>{NUMBER}[kKmMbBtT])(?!\w)|{NAME_TOKENS}"
+)
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -57,8 +57,7 @@ def read_points(
     raw = validate.with_numbers(raw, ["n_params", "tokens", *(f"w_{name}" for name in held)])
     validate.check_budgets(raw)
     _check_unknown(raw, names, held)
-    validate.check_weights(raw, names)
-    raw = validate.renormalized(raw, names)
+    raw = validate.renormalized(validate.with_weights(raw, names), names)
     named = "run" in raw.frame.columns
     runs = tuple(str(run) for run in raw.frame["run"]) if named else (None,) * len(raw.frame)
     return PointTable(raw.frame, names, raw.source, raw.notes, runs)
@@ -75,8 +74,9 @@ def _check_domains(raw: Raw, domains: Sequence[str], held: Sequence[str]) -> Non
 def _check_unknown(raw: Raw, domains: Sequence[str], held: Sequence[str]) -> None:
     for name in (name for name in held if name not in domains):
         weights = np.nan_to_num(raw.frame[f"w_{name}"].to_numpy(dtype=np.float64))
-        if weights.any():
-            row = int(np.argmax(weights != 0))
+        weighed = np.abs(weights) > validate.ROUNDING
+        if weighed.any():
+            row = int(np.argmax(weighed))
             known = ", ".join(domains) or "none"
             problem = f"weight {weights[row]:.9g} on a domain the law does not know"
             raise raw.fail(f"w_{name}", row, f"{problem}; its domains are {known}")
@@ -101,8 +101,8 @@ def read_mixtures(path: str | os.PathLike[str]) -> dict[str, dict[str, float]]:
         raise RunTableError(f"{path}: no columns w_<domain>; give a table of mixtures")
     columns = [f"w_{domain}" for domain in domains]
     raw = validate.with_numbers(replace(raw, frame=raw.frame[columns]), columns)
-    validate.check_weights(raw, domains)
-    weights = validate.weights_of(validate.renormalized(raw, domains).frame, domains)  # [p, k]
+    raw = validate.renormalized(validate.with_weights(raw, domains), domains)
+    weights = validate.weights_of(raw.frame, domains)  # [p, k]
     first = np.sort(np.unique(np.round(weights, 9), axis=0, return_index=True)[1])
     return {
         f"{Path(path).stem}-{row + 1}": dict(zip(domains, weights[row].tolist(), strict=True))

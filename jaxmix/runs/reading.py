@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip
+from jaxmix.quantities import as_number, quantity
 from jaxmix.runs.errors import RunTableError
 
 Table = str | os.PathLike[str] | pd.DataFrame | Mapping[str, Any]
@@ -281,11 +282,22 @@ def is_text(frame: pd.DataFrame, name: str) -> bool:
     return frame[name].dtype.kind not in "biuf"
 
 
-def number(cell: object) -> float | None:
+def is_size_column(name: str) -> bool:
+    """Whether a column counts parameters or tokens, so that its cells may have a unit: 70M."""
+    return name in ("n_params", "n_params_total", "tokens") or name.startswith("unique_")
+
+
+def number(cell: object, column: str = "") -> float | None:
     """Returns a cell as a float (NaN if it is missing), or None if it is text.
+
+    Args:
+        cell: as it was read.
+        column: its name; sizes may have a unit, and weights a percent sign.
 
     >>> number("1e9"), number("NA"), number("70M"), number("1_000")
     (1000000000.0, nan, None, None)
+    >>> number("70M", "n_params"), number("25%", "w_web")
+    (70000000.0, 0.25)
     """
     if cell is None:
         return math.nan
@@ -296,7 +308,17 @@ def number(cell: object) -> float | None:
     except OverflowError:
         return math.inf
     except ValueError:
-        return math.nan if str(cell).strip().lower() in _MISSING else None
+        text = str(cell).strip()
+        return math.nan if text.lower() in _MISSING else _with_unit(text, column)
+
+
+def _with_unit(text: str, column: str) -> float | None:
+    value = math.nan
+    if is_size_column(column):
+        value = quantity(text)
+    elif column.startswith("w_") and text.endswith("%"):
+        value = as_number(text[:-1]) / 100.0
+    return None if math.isnan(value) else value
 
 
 def as_column(name: str, cells: Sequence[Any], typed: bool = True) -> np.ndarray:
@@ -307,8 +329,9 @@ def as_column(name: str, cells: Sequence[Any], typed: bool = True) -> np.ndarray
         cells: strings, numbers, or None if missing.
         typed: whether strings are meant as strings (JSON, Parquet) or are all there is (CSV).
     """
-    text_meant = typed and not is_number_column(name) and any(isinstance(c, str) for c in cells)
-    values = [] if name in TEXT_COLUMNS or text_meant else [number(cell) for cell in cells]
+    numbers = is_number_column(name) or is_size_column(name)
+    text_meant = typed and not numbers and any(isinstance(c, str) for c in cells)
+    values = [] if name in TEXT_COLUMNS or text_meant else [number(cell, name) for cell in cells]
     if not values or None in values:
         return _text_column(name, cells)
     column = np.array(values, dtype=np.float64)

@@ -12,10 +12,12 @@ from jaxmix.errors import clip, nearest
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import evaluate_where
 from jaxmix.runs.names import bare
-from jaxmix.runs.reading import Raw, count, is_number_column, is_text, number
+from jaxmix.runs.reading import Raw, count, is_number_column, is_size_column, is_text, number
 
 _SUM_TOLERANCE = 0.005
+_SUM_LARGEST = 0.2  # tolerance, however few decimals and however many domains there are
 _SUM_EXACT = 1e-9
+ROUNDING = 1e-8  # a weight above the negative of this is 0, and such a sum is no news
 _POOLED = ("tokenizer", "schedule")
 _ALIASES = {
     "n_params": ("N", "n", "params", "parameters", "n_parameters", "model_size", "n_params_nonemb"),
@@ -54,7 +56,7 @@ def checked_runs(raw: Raw, where: str | None, pool: Sequence[str]) -> Raw:
     for row in np.flatnonzero([not run.strip() for run in raw.frame["run"]])[:1]:
         raise raw.fail("run", row, "is empty; name the run of this row")
     check_budgets(raw)
-    check_weights(raw, domains)
+    raw = with_weights(raw, domains)
     for column in raw.frame.columns:
         if is_loss(column):
             _check_positive(raw, column, may_be_missing=True)
@@ -126,11 +128,12 @@ def _as_numbers(raw: Raw, column: str) -> np.ndarray:
     series = raw.frame[column]
     if not is_text(raw.frame, column):
         return series.to_numpy(dtype=np.float64)
-    values = [number(cell) for cell in series]
+    values = [number(cell, column) for cell in series]
     if None in values:
         row = values.index(None)
         cell = clip(repr(series.iloc[row]), 40)
-        raise raw.fail(column, row, f"{cell} is not a number; write a plain number such as 1e9")
+        example = "such as 1e9 or 70M" if is_size_column(column) else "such as 0.25"
+        raise raw.fail(column, row, f"{cell} is not a number; write a number {example}")
     return np.array(values, dtype=np.float64)
 
 
@@ -159,22 +162,63 @@ def _check_positive(raw: Raw, column: str, may_be_missing: bool) -> None:
     _refuse(raw, column, bad, "must be positive and finite", remedy)
 
 
-def check_weights(raw: Raw, domains: Sequence[str]) -> None:
-    """Raises RunTableError if a weight is missing or negative, or a row does not sum to 1."""
+def with_weights(raw: Raw, domains: Sequence[str]) -> Raw:
+    """Returns `raw` with weights that are shares of at least 0 and sum to about 1.
+
+    Percentages, known by rows that all sum to 100, are divided by 100 with a note; negative
+    weights within rounding of 0 are 0.
+
+    Raises:
+        RunTableError: a weight is missing or negative, or a row does not sum to 1.
+    """
+    weights, notes = weights_of(raw.frame, domains), raw.notes
+    with np.errstate(invalid="ignore"):  # `_check_weights` refuses what is not finite
+        percent = np.abs(weights.sum(axis=1) / 100.0 - 1.0) <= sum_tolerance(weights / 100.0)
+    if domains and percent.all():
+        weights = weights / 100.0
+        notes = (*notes, "weights are percentages (every row sums to 100): divided by 100")
+    weights = np.where((weights < 0) & (weights >= -ROUNDING), 0.0, weights)
+    frame = raw.frame.assign(**{f"w_{d}": weights[:, i] for i, d in enumerate(domains)})
+    raw = replace(raw, frame=frame, notes=notes)
+    _check_weights(raw, domains)
+    return raw
+
+
+def sum_tolerance(weights: np.ndarray) -> np.ndarray:
+    """Returns by how much the sums of weights [p, k] may miss 1 by the rounding of weights, [p].
+
+    k weights rounded to d decimals miss 1 by up to k // 2 units of the last one. A row such as
+    (0.5, 0.4, 0) has two decimals or more, unless the whole table has one.
+    """
+    used = int((weights > 0).any(axis=0).sum())
+    units = {1: (used - 1) // 2, 2: used // 2, 3: used // 2}  # ties to one decimal are rare
+    tolerance = np.full(len(weights), _SUM_TOLERANCE)
+    for decimals in (3, 2, 1):
+        rounded = (np.abs(weights - np.round(weights, decimals)) < _SUM_EXACT).all(axis=1)
+        rounded &= decimals > 1 or rounded.all()
+        wider = min(units[decimals] * 10.0**-decimals, _SUM_LARGEST) + _SUM_EXACT
+        tolerance[rounded] = max(_SUM_TOLERANCE, wider)
+    return tolerance
+
+
+def _check_weights(raw: Raw, domains: Sequence[str]) -> None:
     weights = weights_of(raw.frame, domains)
     rule = "is not a weight (finite, at least 0)"
     remedy = "write 0 for a domain that is not used"
     for name, column in zip(domains, weights.T, strict=True):
         _refuse(raw, f"w_{name}", ~(np.isfinite(column) & (column >= 0)), rule, remedy)
-    off = np.abs(weights.sum(axis=1) - 1.0) > _SUM_TOLERANCE
+    tolerance = sum_tolerance(weights)
+    off = np.abs(weights.sum(axis=1) - 1.0) > tolerance
     if domains and off.any():
         row = int(np.argmax(off))
+        total = float(weights[row].sum())
+        remedy = "divide percentages by 100" if abs(total - 100.0) < 1.0 else "correct them"
         names = [f"w_{domains[0]}", f"w_{domains[-1]}"]
         columns = names[0] if len(domains) == 1 else " to ".join(names)
         raise RunTableError(
             f"{raw.source}: columns {columns!r}, {raw.line(names[0], row)}: the weights sum to "
-            f"{float(weights[row].sum()):.6g}, not 1 within {_SUM_TOLERANCE}; correct them or "
-            "leave the row out with --where"
+            f"{total:.6g}, not 1 within {tolerance[row]:.3g}; {remedy} or leave the row out with "
+            "--where"
         )
 
 
@@ -185,7 +229,7 @@ def weights_of(frame: pd.DataFrame, domains: Sequence[str]) -> np.ndarray:
 
 
 def renormalized(raw: Raw, domains: Sequence[str]) -> Raw:
-    """Returns `raw` with weights that sum to 1, and a note if that changed any."""
+    """Returns `raw` with weights that sum to 1, and a note if that changed any visibly."""
     weights = weights_of(raw.frame, domains)
     sums = weights.sum(axis=1)
     off = np.abs(sums - 1.0) > _SUM_EXACT
@@ -193,7 +237,10 @@ def renormalized(raw: Raw, domains: Sequence[str]) -> Raw:
         return raw
     weights[off] /= sums[off, None]
     frame = raw.frame.assign(**{f"w_{d}": weights[:, i] for i, d in enumerate(domains)})
-    rows, low, high = count(int(off.sum()), "row"), sums[off].min(), sums[off].max()
+    seen = sums[np.abs(sums - 1.0) > ROUNDING]
+    if not seen.size:
+        return replace(raw, frame=frame)
+    rows, low, high = count(seen.size, "row"), seen.min(), seen.max()
     note = f"weights of {rows} renormalized (sums {low:.6g} to {high:.6g})"
     return replace(raw, frame=frame, notes=(*raw.notes, note))
 

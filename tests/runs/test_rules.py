@@ -32,7 +32,9 @@ def message(tmp_path, *changes, **options):
 @pytest.mark.parametrize(
     ("column", "cell", "expected"),
     [
-        ("n_params", "70M", "'70M' is not a number; write a plain number"),
+        ("n_params", "70 mil", "'70 mil' is not a number; write a number such as 1e9 or 70M"),
+        ("n_params", "-70M", "'-70M' is not a number"),
+        ("loss_a", "3k", "'3k' is not a number"),
         ("tokens", "1e8 tokens", "'1e8 tokens' is not a number"),
         ("w_a", "half", "'half' is not a number"),
         ("loss_a", "diverged", "'diverged' is not a number"),
@@ -69,12 +71,79 @@ def test_missing_losses_stay(tmp_path, cell):
 
 
 def test_weight_sums(tmp_path):
-    text = message(tmp_path, {}, {"w_a": "0.26"})
-    assert "columns 'w_a to w_b', line 3: the weights sum to 1.01, not 1" in text
+    text = message(tmp_path, {}, {"w_a": "0.27"})
+    assert "columns 'w_a to w_b', line 3: the weights sum to 1.02, not 1 within 0.01" in text
+    assert "the weights sum to 1.01, not 1 within 0.005" in message(tmp_path, {"w_a": "0.2599"})
     table = read(tmp_path, {}, {"w_a": "0.254"}, {"w_a": "0.247"})
     assert table.notes == ("weights of 2 rows renormalized (sums 0.997 to 1.004)",)
     np.testing.assert_allclose(table.weights.sum(axis=1), 1, rtol=0, atol=1e-15)
     np.testing.assert_array_equal(table.weights[0], [0.25, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("rows", "fits", "sums"),
+    [
+        ([[0.33, 0.33, 0.33], [0.67, 0.22, 0.1]], True, "0.99 to 0.99"),
+        ([[0.33, 0.33, 0.33], [0.123456, 0.5, 0.376544]], True, "0.99 to 0.99"),
+        ([[0.33, 0.33, 0.31], [0.67, 0.22, 0.1]], False, "0.97, not 1 within 0.01"),
+        ([[0.5, 0.4, 0.0], [0.67, 0.22, 0.11]], False, "0.9, not 1 within 0.01"),
+        ([[0.3, 0.3, 0.3], [0.5, 0.4, 0.1]], True, "0.9 to 0.9"),
+        ([[0.5, 0.4], [0.5, 0.5]], False, "0.9, not 1 within 0.005"),
+        ([[0.03] * 30], True, "0.9 to 0.9"),
+        ([[0.333, 0.333, 0.333]], True, "0.999 to 0.999"),
+        ([[0, 1, 1], [0, 0, 1]], False, "sum to 2, not 1"),
+    ],
+)
+def test_the_tolerance_of_a_sum_follows_from_the_decimals(rows, fits, sums):
+    rows = np.array(rows, dtype=float)
+    columns = {f"w_{i}": column for i, column in enumerate(rows.T)}
+    columns |= {"n_params": [1e6] * len(rows), "tokens": [1e8] * len(rows), "loss": 3.0}
+    if not fits:
+        with pytest.raises(RunTableError, match=sums):
+            read_runs(columns)
+        return
+    table = read_runs(columns)
+    assert sums in table.notes[-1] and "renormalized" in table.notes[-1]
+    np.testing.assert_allclose(table.weights.sum(axis=1), 1, rtol=0, atol=1e-15)
+
+
+def test_negative_weights_within_rounding_are_zero(tmp_path):
+    edges = ({"w_a": "-5.55e-17", "w_b": "1.0"}, {"w_a": "1.000000001", "w_b": "-1e-9"})
+    table = read(tmp_path, *edges)
+    np.testing.assert_array_equal(table.weights, [[0, 1], [1, 0]])
+    assert table.notes == () and not np.signbit(table.weights).any()
+    assert "column 'w_a', line 3: -1e-06 is not" in message(tmp_path, {}, {"w_a": "-1e-6"})
+
+
+@pytest.mark.parametrize("cells", [("25", "75"), ("33", "66"), ("24.9", "75.2")])
+def test_percentages_are_shares(tmp_path, cells):
+    table = read(tmp_path, dict(zip(("w_a", "w_b"), cells, strict=True)))
+    assert "weights are percentages" in table.notes[0]
+    np.testing.assert_allclose(table.weights, [[0.25, 0.75]], atol=0.09)
+    assert table.weights.sum() == 1
+    text = message(tmp_path, {}, {"w_a": "25", "w_b": "75"})
+    assert "line 3: the weights sum to 100, not 1 within 0.01; divide percentages by 100" in text
+    signs = read(tmp_path, {"w_a": "25%", "w_b": "75%"}, {})
+    assert signs.notes == () and (signs.weights == [0.25, 0.75]).all()
+
+
+def test_sizes_are_read_as_options_read_them(tmp_path):
+    columns = [*COLUMNS, "unique_a", "n_params_total"]
+    rows = [
+        {"n_params": "70M", "tokens": "1.1B", "unique_a": "20b", "n_params_total": "0.1B"},
+        {"n_params": "1e9", "tokens": "2e10", "unique_a": "", "n_params_total": "1.2e9"},
+    ]
+    table = read(tmp_path, *rows, columns=columns)
+    assert table.n_params.tolist() == [7e7, 1e9] and table.tokens.tolist() == [1.1e9, 2e10]
+    assert table.frame["unique_a"].iloc[0] == 2e10
+    assert table.frame["n_params_total"].tolist() == [1e8, 1.2e9]
+    few = read(tmp_path, *rows, columns=columns, where="n_params <= 70M and tokens in (1.1B, 2)")
+    assert few.n_params.tolist() == [7e7]
+    frame = {"n_params": ["70M", "1b"], "tokens": ["2T", 1e9], "w_a": 1.0, "loss": [3.0, 2.5]}
+    assert read_runs(frame).n_params.tolist() == [7e7, 1e9]
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"n_params": "70M", "tokens": "1B", "w_a": 1, "unique_a": "3B", "loss": 3}\n')
+    assert read_runs(path).frame["unique_a"].tolist() == [3e9]
 
 
 def test_vertices_are_legal_and_untouched(tmp_path):

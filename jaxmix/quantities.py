@@ -1,0 +1,38 @@
+"""Numbers as people write them, in options, tables and filters: ``1e9``, ``70M``, ``1.5B``."""
+
+import math
+
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
+def quantity(text: str) -> float:
+    """Returns a positive number with or without a unit; NaN if the text is none.
+
+    >>> quantity("70M"), quantity("1.5b"), quantity("-1")
+    (70000000.0, 1500000000.0, nan)
+    """
+    text = text.strip()
+    unit = _UNITS.get(text[-1:].upper(), 1.0)
+    number = as_number(text[:-1] if unit > 1 else text) * unit
+    # A decimal fraction times a power of ten is often off in its last bit; 1.1B is 1.1e9.
+    number = float(f"{number:.15g}") if unit > 1 else number
+    return number if number > 0 else math.nan
+
+
+def as_number(text: str) -> float:
+    """Returns a number as people write it; NaN if the text is none."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
+
+
+def shortest(number: float) -> str:
+    """Returns the shortest text that reads back as exactly this number.
+
+    >>> shortest(2e9), shortest(18915328.0), shortest(0.25)
+    ('2e9', '18915328', '0.25')
+    """
+    texts = (f"{number:.{digits}g}" for digits in range(1, 18))
+    exact = next(text for text in texts if float(text) == number)
+    return min(f"{number:.17g}", exact.replace("e+0", "e").replace("e+", "e"), key=len)
