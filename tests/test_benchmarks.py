@@ -103,3 +103,69 @@ def test_a_quick_run_on_the_published_data(public_runs, tmp_path):
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "bench_fit_quick.json").read_text())
     assert written["speed"]["result"]["joint"]["mean_iterations"] > 1
+
+
+@pytest.mark.parametrize("kind", ["skills", "repetition", "interactions", "tasks"])
+def test_simulated_studies_have_realistic_losses_and_know_their_best_mixture(bench, kind):
+    truths = bench("truths")
+    for design, k in (("spread", 5), ("narrow", 3), ("few", 4)):
+        study = truths.make_study(kind, design, k, seed=1)
+        losses = study.frame.filter(regex="^loss_").to_numpy()
+        assert losses.shape == (4 * 3 * (10 if design == "few" else 20), k)
+        assert np.all((losses > 1.0) & (losses < 8.0))
+        assert 0.01 <= study.attainable <= 0.1 + 1e-9
+        others = np.random.default_rng(0).dirichlet(np.full(k, 0.5), 500)
+        assert study.regret(others).min() >= -1e-9
+        assert study.regret(study.best_measured) > 0
+        again = truths.make_study(kind, design, k, seed=1)
+        assert again.frame.equals(study.frame)
+
+
+def test_truths_are_of_their_kinds(bench):
+    truths = bench("truths")
+    drawn = {kind: truths.draw_truth(kind, 4, np.random.default_rng(3)) for kind in truths.KINDS}
+    n, vertex = 1e8, np.eye(4)
+    scarce = int(np.argmin(drawn["repetition"].stock))
+    harmed = int(np.argmax(drawn["repetition"].harm[:, scarce]))
+    stock = drawn["repetition"].stock[scarce]
+    tokens = stock * np.array([1.0, 8.0, 80.0])
+    parts = drawn["repetition"].mixture_part(n * np.ones(3), tokens, vertex[scarce])[:, harmed]
+    assert parts[1] < min(parts[0], parts[2])
+    pair = drawn["interactions"]
+    curved = pair.pairs[:, 0, 1]
+    plain = truths.replace(pair, pairs=0 * pair.pairs)
+    both = np.array([0.5, 0.5, 0.0, 0.0])
+    added = pair.loss(n, 1e10, both) - plain.loss(n, 1e10, both)
+    np.testing.assert_allclose(added, 0.25 * curved, rtol=1e-9)
+    # Two domains that teach one skill replace each other; the taught amounts alone count.
+    skills = drawn["skills"]
+    twins = truths.replace(skills, teaches=skills.teaches[:, [0, 0, 2, 3]])
+    np.testing.assert_allclose(
+        twins.loss(n, 1e10, np.array([0.4, 0.1, 0.2, 0.3])),
+        twins.loss(n, 1e10, np.array([0.1, 0.4, 0.2, 0.3])),
+    )
+    assert drawn["tasks"].teaches.sum(0).min() < 0.1 * drawn["tasks"].teaches.sum(0).max()
+
+
+def test_half_of_the_noise_is_shared_along_a_trajectory(bench):
+    truths = bench("truths")
+    study = truths.make_study("tasks", "spread", 3, seed=0)
+    f = study.frame
+    clean = study.truth.loss(f["n_params"], f["tokens"], f.filter(regex="^w_").to_numpy())
+    errors = np.log(f.filter(regex="^loss_").to_numpy() / clean).reshape(80, 3, 3) / study.noise
+    assert np.mean(errors**2) == pytest.approx(1.0, abs=0.15)
+    assert np.mean(errors[:, 0] * errors[:, 2]) == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_table_of_regrets_counts_what_is_worse_than_the_best_measured(bench):
+    import pandas as pd
+
+    regret = bench("regret")
+    plain = dict.fromkeys(regret.ROWS, 0.01) | {"attainable": 0.02, "noise": 0.001}
+    rows = [
+        plain | {"design": "spread", "recommended": 0.0, "in uniform": True},
+        plain | {"design": "narrow", "recommended": 0.014, "in uniform": False},
+    ]
+    printed = regret.table(pd.DataFrame(rows))
+    line = next(x for x in printed.splitlines() if "all (2)" in x and "recommended" in x)
+    assert line.split()[2:] == ["recommended", "0.0070", "0.0140", "0.35", "0.50", "0.50"]
