@@ -9,7 +9,7 @@ from jaxmix.cli import options as opt
 from jaxmix.cli.fit import fit_notes, fit_options
 
 if TYPE_CHECKING:
-    from jaxmix.fitting.selection.compare import Comparison
+    from jaxmix.fitting.selection.compare import Comparison, ComparisonRow
 
 
 @click.command("compare", cls=common.Command, short_help="Fit several laws, score on other rows.")
@@ -34,39 +34,74 @@ def command(
 
     with common.progress("fitting") as report:
         found = compare(runs, laws, train, test, progress=report, **options)
-    notes = [f"{law}: {note}" for law, fits in found.fits.items() for note in fit_notes(fits)]
+    told = ((law, note) for law, fits in found.fits.items() for note in fit_notes(fits))
+    notes = [f"{law}: {note}" for law, note in told if note not in found.notes]
     held = {"train": train, "test": test, **_as_json(found)}
-    common.answer(as_json, held, lambda: [_rows(found), _means(found)], [*found.notes, *notes])
+    common.answer(
+        as_json,
+        held,
+        lambda: [_rows(found), _means(found), _verdict(found)],
+        [*found.notes, *notes],
+    )
 
 
 def _as_json(found: "Comparison") -> dict[str, Any]:
-    rows = [
-        {
-            **common.pick(row, "law", "n_parameters", "target"),
-            "train_mre": row.train.mre,
-            "test_mre": row.test.mre,
-            **common.pick(row.test, "r2", "spearman"),
-            "train_rows": row.train.rows,
-            "test_rows": row.test.rows,
-        }
-        for row in found.rows
-    ]
     names = ("n_parameters", "train_mre", "test_mre", "r2", "spearman")
-    return {"rows": rows, "means": {m.law: common.pick(m, *names) for m in found.means()}}
+    return {
+        "rows": [_row(row) for row in found.rows],
+        "means": {m.law: common.pick(m, *names) for m in found.means()},
+        "baselines": {
+            "rows": [_row(row) for row in found.baseline_rows],
+            "means": {m.law: common.pick(m, *names) for m in found.baseline_means()},
+        },
+        "beaten_by": found.beaten_by(),
+    }
+
+
+def _row(row: "ComparisonRow") -> dict[str, Any]:
+    return {
+        **common.pick(row, "law", "n_parameters", "target"),
+        "train_mre": row.train.mre,
+        "test_mre": row.test.mre,
+        **common.pick(row.test, "r2", "spearman"),
+        "train_rows": row.train.rows,
+        "test_rows": row.test.rows,
+    }
+
+
+def _verdict(found: "Comparison") -> str:
+    """Which laws beat the baselines."""
+    beaten = {law: name for law, name in found.beaten_by().items() if name}
+    if not beaten:
+        return "every law beats the baselines" if found.baseline_means() else ""
+    said = "; ".join(f"{law} does not beat the baseline {name}" for law, name in beaten.items())
+    whole = len(beaten) == len(found.fits)
+    return f"{said}: no law is recommended over it" if whole else said
 
 
 def _rows(found: "Comparison") -> Any:
     columns = ("train MRE %", "test MRE %", "R2", "Spearman", "rows")
     made = common.table("scores by target", "target", "law", *columns, text=("law",))
     targets = [row.target for row in found.rows]
-    for row in sorted(found.rows, key=lambda row: targets.index(row.target)):
+    names = {row.law: f"baseline {row.law}" for row in found.baseline_rows}
+    rows = (*found.rows, *found.baseline_rows)
+    for at, row in sorted(enumerate(rows), key=lambda one: targets.index(one[1].target)):
+        name = row.law if at < len(found.rows) else names[row.law]
         scores = (row.train.mre, row.test.mre, row.test.r2, row.test.spearman)
-        made.add_row(row.target, row.law, *map(common.number, scores), str(row.test.rows))
+        made.add_row(row.target, name, *map(common.number, scores), str(row.test.rows))
     return made
 
 
 def _means(found: "Comparison") -> Any:
     columns = ("parameters", "train MRE %", "test MRE %", "R2", "Spearman")
-    means = [(m, (m.train_mre, m.test_mre, m.r2, m.spearman)) for m in found.means()]
-    rows = ((m.law, str(m.n_parameters), *map(common.number, scores)) for m, scores in means)
+    means = [(m.law, m) for m in found.means()]
+    means += [(f"baseline {m.law}", m) for m in found.baseline_means()]
+    rows = (
+        (
+            name,
+            str(m.n_parameters),
+            *map(common.number, (m.train_mre, m.test_mre, m.r2, m.spearman)),
+        )
+        for name, m in means
+    )
     return common.table("mean over targets", "law", *columns, rows=rows)

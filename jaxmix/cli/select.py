@@ -2,7 +2,7 @@
 
 import dataclasses
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +13,7 @@ from jaxmix.cli.fit import delta_option, weighting_option
 from jaxmix.cli.values import FLOORS, LAWS, SHARES, Listed, MixtureType
 
 if TYPE_CHECKING:
-    from jaxmix.fitting.selection import NestedScore, Pull, Selection, SelectionRow
+    from jaxmix.fitting.selection import BaselineRow, NestedScore, Pull, Selection, SelectionRow
 
 _SHOWN = 12  # rows of the table of settings
 
@@ -140,6 +140,8 @@ def _as_json(found: "Selection") -> dict[str, Any]:
         "pull": None if found.pull is None else dataclasses.asdict(found.pull),
         "dropped": found.dropped,
         "notes": found.notes,
+        "baseline_rows": [_baseline(row) for row in found.baseline_rows],
+        "beaten_by": found.beaten_by,
     }
 
 
@@ -153,6 +155,15 @@ def _row(row: "SelectionRow") -> dict[str, Any]:
     return {
         **_settings(row.candidate),
         **common.pick(row, *names, "tied", "high_regret"),
+        "mean_error": row.score,
+        "difference": row.difference.mean,
+        "standard_error": row.difference.standard_error,
+    }
+
+
+def _baseline(row: "BaselineRow") -> dict[str, Any]:
+    return {
+        **common.pick(row, "name", "n_parameters", "error", "regret", "mean_regret", "high_regret"),
         "mean_error": row.score,
         "difference": row.difference.mean,
         "standard_error": row.difference.standard_error,
@@ -179,22 +190,30 @@ def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> 
     columns = ("par.", *(f"{kind} %" for kind in kinds), "mean %", "vs pick", "regret", "")
     made = common.table(title, "candidate", *columns, text=("",))
     for row in rows:
-        gap = row.difference
-        made.add_row(
-            row.candidate.name,
-            str(row.n_parameters),
-            *(f"{row.error[kind]:.3f}" for kind in kinds),
-            f"{row.score:.3f}",
-            "" if row.candidate == found.choice else f"{gap.mean:+.3f} ± {gap.standard_error:.3f}",
-            common.number(row.mean_regret, 2),
-            _mark(found, row),
-        )
+        own = row.candidate == found.choice
+        made.add_row(row.candidate.name, *_figures(row, kinds, own), _mark(found, row))
+    for row in found.baseline_rows:
+        mark = "beats the pick" if row.beats else "picks worse mixtures" if row.high_regret else ""
+        made.add_row(f"baseline {row.name}", *_figures(row, kinds), mark)
     for name, regret in found.baselines.items():
         cost = mean(regret.values())
         if cost == cost:
             blank = [""] * (len(kinds) + 3)
             made.add_row(f"the {name} mixture, no law", *blank, common.number(cost, 2), "")
     return made
+
+
+def _figures(
+    row: "SelectionRow | BaselineRow", kinds: Sequence[str], own: bool = False
+) -> list[str]:
+    gap = row.difference
+    return [
+        str(row.n_parameters),
+        *(f"{row.error[kind]:.3f}" for kind in kinds),
+        f"{row.score:.3f}",
+        "" if own else f"{gap.mean:+.3f} ± {gap.standard_error:.3f}",
+        common.number(row.mean_regret, 2),
+    ]
 
 
 def _mark(found: "Selection", row: "SelectionRow") -> str:

@@ -12,6 +12,7 @@ from jaxmix.fitting.selection.prior_strength import PullRow as PullRow
 from jaxmix.fitting.selection.prior_strength import choose_pull as choose_pull
 from jaxmix.fitting.selection.prior_strength import reference_weights as reference_weights
 from jaxmix.fitting.selection.reasons import SelectionRow as SelectionRow
+from jaxmix.fitting.selection.rivals import BaselineRow as BaselineRow
 from jaxmix.fitting.selection.select import Selection as Selection
 from jaxmix.fitting.selection.select import select as select
 from jaxmix.fitting.selection.trials import FitSettings as FitSettings

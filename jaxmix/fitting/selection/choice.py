@@ -98,7 +98,7 @@ def choose(evidence: Evidence, n_parameters: Sequence[int]) -> Verdict | None:
     finite = [i for i in range(len(scores)) if np.isfinite(scores[i])]
     if not finite:
         return None
-    eligible = finite if evidence.regret is None else _near_lowest(evidence.regret, finite)
+    eligible = finite if evidence.regret is None else near_lowest(evidence.regret, finite)
     lowest = min(eligible, key=lambda i: scores[i])
     tied = [i for i in eligible if paired(evidence.error, i, lowest).within(1.0)]
     picked = min(tied, key=lambda i: (n_parameters[i], scores[i], i))
@@ -106,7 +106,8 @@ def choose(evidence: Evidence, n_parameters: Sequence[int]) -> Verdict | None:
     return Verdict(picked, lowest, tuple(tied), high_regret)
 
 
-def _near_lowest(regret: Groups, among: Sequence[int]) -> list[int]:
+def near_lowest(regret: Groups, among: Sequence[int]) -> list[int]:
+    """Those whose regret is within two standard errors of the lowest."""
     scores = regret.score()
     lowest = min(among, key=lambda i: scores[i])
     return [i for i in among if paired(regret, i, lowest).within(_REGRET_ERRORS)]

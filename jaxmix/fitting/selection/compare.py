@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.baselines import BASELINES, count_parameters, predict_baselines
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.fitted import FittedLaws
-from jaxmix.fitting.scores import Score, mean, score
+from jaxmix.fitting.scores import Score, mean, score, score_arrays
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable, read_runs
 
@@ -61,15 +62,32 @@ class Comparison:
         rows: one per law and target, in the order asked.
         fits: the fitted laws by the name of their law.
         notes: what reading the rows changed, one sentence each.
+        baseline_rows: likewise for ``jaxmix.fitting.baselines``, whose names stand for laws.
     """
 
     rows: tuple[ComparisonRow, ...]
     fits: dict[str, FittedLaws]
     notes: tuple[str, ...] = ()
+    baseline_rows: tuple[ComparisonRow, ...] = ()
 
     def means(self) -> tuple[Means, ...]:
         """One line per law, in the order asked."""
         return tuple(_means([r for r in self.rows if r.law == name]) for name in self.fits)
+
+    def baseline_means(self) -> tuple[Means, ...]:
+        """One line per baseline that has all targets, lowest test error first."""
+        targets = {r.target for r in self.rows}
+        own = {r.law: [b for b in self.baseline_rows if b.law == r.law] for r in self.baseline_rows}
+        whole = [_means(rows) for rows in own.values() if {r.target for r in rows} == targets]
+        return tuple(sorted(whole, key=lambda m: m.test_mre))
+
+    def beaten_by(self) -> dict[str, str | None]:
+        """For each law the best baseline, if the law's mean error on the test rows is no lower."""
+        best = next(iter(self.baseline_means()), None)
+        return {
+            law.law: best.law if best and not law.test_mre < best.test_mre else None
+            for law in self.means()
+        }
 
 
 def compare(
@@ -84,6 +102,8 @@ def compare(
     **fit_options: Any,
 ) -> Comparison:
     """Fits several laws on one selection of rows and scores them on another.
+
+    The baselines of ``jaxmix.fitting.baselines`` are fitted and scored on the same rows.
 
     Args:
         runs: a run table, or its file; of a file, only rows that a selection keeps are validated.
@@ -110,7 +130,9 @@ def compare(
         fits[law.name] = fit(train_runs, law, **options)
         rows += _rows(law.name, fits[law.name], train_runs, test_runs)
     notes = dict.fromkeys((*train_runs.notes, *test_runs.notes))
-    return Comparison(tuple(rows), fits, tuple(notes))
+    scored = tuple(dict.fromkeys(row.target for row in rows))
+    baselines = _baseline_rows(train_runs, test_runs, scored)
+    return Comparison(tuple(rows), fits, tuple(notes), baselines)
 
 
 def _selection(
@@ -139,6 +161,23 @@ def _rows(name: str, fits: FittedLaws, train: RunTable, test: RunTable) -> list[
         )
         for f in fits
     ]
+
+
+def _baseline_rows(
+    train: RunTable, test: RunTable, targets: Sequence[str]
+) -> tuple[ComparisonRow, ...]:
+    """Scores of the baselines; those that a target does not have are left out."""
+    sides = [
+        (predict_baselines(train, runs, targets), runs.losses(targets)) for runs in (train, test)
+    ]
+    rows = []
+    for name in BASELINES:
+        for t, target in enumerate(targets):
+            on_train, on_test = (score_arrays(found[name][t], seen[t]) for found, seen in sides)
+            if on_test.rows:
+                count = count_parameters(name, len(train.domains))
+                rows.append(ComparisonRow(name, count, target, on_train, on_test))
+    return tuple(rows)
 
 
 def _means(rows: Sequence[ComparisonRow]) -> Means:

@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.choice import Difference, NestedScore, Verdict
+from jaxmix.fitting.selection.rivals import BaselineRow
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,26 @@ def _against(row: SelectionRow) -> str:
     side = "more" if gap.mean >= 0 else "less"
     tie = ", a tie" if abs(gap.mean) <= gap.standard_error else ""
     return f"{name} errs by {_points(gap)} {side}{tie}"
+
+
+def explain_baselines(rows: Sequence[BaselineRow]) -> tuple[str, ...]:
+    """Whether the pick beats the best baseline whose mixtures cost no more, one sentence or none.
+
+    Args:
+        rows: lowest error first, each beside the pick.
+    """
+    best = next((row for row in rows if not row.high_regret), None)
+    if best is None:
+        return ("no baseline picks mixtures as well",) if rows else ()
+    name, gap = f"{best.name} ({best.score:.3f}%)", best.difference
+    if best.beats:
+        return (
+            f"no law is recommended over the baseline {name}: it errs by {_points(gap)} less than "
+            "the pick",
+        )
+    if gap.mean < 0:
+        return (f"no better than the baseline {name}: it errs by {_points(gap)} less, a tie",)
+    return (f"beats every baseline: {name}, the best, errs by {_points(gap)} more",)
 
 
 def _nested_reasons(nested: NestedScore | None) -> list[str]:

@@ -24,7 +24,8 @@ from jaxmix.fitting.selection.choice import (
     paired,
 )
 from jaxmix.fitting.selection.prior_strength import Pull, check_pull, choose_pull
-from jaxmix.fitting.selection.reasons import SelectionRow, explain
+from jaxmix.fitting.selection.reasons import SelectionRow, explain, explain_baselines
+from jaxmix.fitting.selection.rivals import BaselineRow, find_rivals, prefer_unbeaten
 from jaxmix.fitting.selection.splits import Split, SplitError, make_splits, mixture_ids
 from jaxmix.fitting.selection.trials import FitSettings, Progress, Trials, run_trials
 from jaxmix.laws import Law
@@ -48,6 +49,9 @@ class Selection:
         dropped: candidates left out and why, by name.
         pull: the pull to a reference that held-out mixtures support; None where not asked for.
         notes: kinds of split that the table does not allow, and why.
+        baseline_rows: regressions on the same splits, lowest score first.
+        beaten_by: the baseline with the lowest error, if that is lower than the pick's by more than
+            a standard error: no law is recommended over it then. None otherwise.
         trials: every prediction behind it.
     """
 
@@ -60,6 +64,8 @@ class Selection:
     dropped: dict[str, str]
     pull: Pull | None
     notes: tuple[str, ...]
+    baseline_rows: tuple[BaselineRow, ...]
+    beaten_by: str | None
     trials: Trials = field(repr=False, compare=False)
 
     def best_of_laws(self) -> tuple[SelectionRow, ...]:
@@ -95,7 +101,8 @@ def select(
     Every candidate is scored on the same rows; burn-in and size floor change what is fitted only.
     Those whose picks among mixtures cost within two standard errors of the least are eligible; of
     these, those within one standard error of the lowest error tie, and the one with the fewest
-    parameters is picked.
+    parameters is picked. The baselines of ``jaxmix.fitting.baselines`` are scored on the same rows,
+    and the result says if one of them beats the pick.
 
     Args:
         runs: the table.
@@ -252,20 +259,24 @@ def _selection(
         raise JaxmixError(
             f"{trials.runs.source}: every law diverges on some held-out row; choose other laws"
         )
-    rows = _rows(shown, found, verdict, counts)
+    rivals = find_rivals(shown)
+    verdict = prefer_unbeaten(rivals, verdict, counts)
+    rows, against = _rows(shown, found, verdict, counts), rivals.against(verdict.picked)
     nested = _nested(trials, usable, found, verdict, counts, inner) if inner else None
     choice = shown.candidates[verdict.picked]
     ordered = tuple(sorted(rows, key=lambda r: r.score))
     return Selection(
         choice=choice,
         rows=ordered,
-        reasons=explain(rows, verdict, nested),
+        reasons=(*explain(rows, verdict, nested), *explain_baselines(against)),
         nested=nested,
         baselines=evidence.baselines(shown),
         where=where_expression(choice, trials.runs),
         dropped=dropped,
         pull=None if reference is None else choose_pull(shown, verdict.picked, reference),
         notes=tuple(notes),
+        baseline_rows=against,
+        beaten_by=next((row.name for row in against if row.beats), None),
         trials=shown,
     )
 
