@@ -38,7 +38,16 @@ _HOMES = {
         "simulate",
     ),
     "laws": ("Input", "Law", "Parameter", "get_law"),
-    "mixtures": ("Constraints", "Optimum", "next_runs", "optimize", "optimize_many", "pareto"),
+    "mixtures": (
+        "Constraints",
+        "Optimum",
+        "Recommendation",
+        "next_runs",
+        "optimize",
+        "optimize_many",
+        "pareto",
+        "recommend",
+    ),
     "report": ("write_report",),
     "runs": ("RunTable", "read_runs", "write_runs"),
 }
@@ -63,10 +72,12 @@ if TYPE_CHECKING:
     from jaxmix.laws import get_law as get_law
     from jaxmix.mixtures import Constraints as Constraints
     from jaxmix.mixtures import Optimum as Optimum
+    from jaxmix.mixtures import Recommendation as Recommendation
     from jaxmix.mixtures import next_runs as next_runs
     from jaxmix.mixtures import optimize as optimize
     from jaxmix.mixtures import optimize_many as optimize_many
     from jaxmix.mixtures import pareto as pareto
+    from jaxmix.mixtures import recommend as recommend
     from jaxmix.report import write_report as write_report
     from jaxmix.runs import RunTable as RunTable
     from jaxmix.runs import read_runs as read_runs

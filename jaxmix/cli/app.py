@@ -22,7 +22,7 @@ from jaxmix.cli.common import BadInput, Group, ReaderGone
 
 _COMMANDS = (
     *("data", "train", "inspect", "evaluate", "study"),
-    *("fit", "score", "predict", "optimize", "trust", "budget", "pareto"),
+    *("recommend", "fit", "score", "predict", "optimize", "trust", "budget", "pareto"),
     *("compare", "select", "extrapolate", "next", "sample-size"),
     *("report", "export", "simulate", "import", "domains", "laws", "demo"),
 )

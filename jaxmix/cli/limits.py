@@ -11,6 +11,7 @@ from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaws
+    from jaxmix.laws import Law
     from jaxmix.mixtures import Constraints
 
 limit_options = opt.several(
@@ -88,19 +89,19 @@ def load_within(
     from jaxmix.mixtures import Constraints, assume_repetition
 
     laws = load_laws(path)
-    _check(given, laws)
+    check_limits(given, laws.law)
     if given.get("r_star") is not None:
         laws = assume_repetition(laws, given["r_star"])
-    limits = _constraints(given, laws)
+    limits = constraints_of(given, laws.domains, laws.targets)
     if not laws.law.reads("weights") and (mixed or limits != Constraints()):
         name = laws.law.name
         raise JaxmixError(f"{path}: law '{name}' does not look at the mixture; fit one that does")
-    return laws, limits, _inputs(given["at"], laws)
+    return laws, limits, inputs_of(given["at"], laws.law, laws.domains)
 
 
-def _check(given: Mapping[str, Any], laws: "FittedLaws") -> None:
-    """Refuses options that do nothing without another one."""
-    stock, knows = given["available"], laws.law.reads("unique")
+def check_limits(given: Mapping[str, Any], law: "Law | None" = None) -> None:
+    """Refuses options that do nothing without another one; the law may not be chosen yet."""
+    stock, knows = given["available"], law is not None and law.reads("unique")
     if given["max_epochs"] is not None and not stock:
         raise JaxmixError("--max-epochs counts passes over available tokens; give --available")
     if given.get("r_star") is not None and (knows or not stock):
@@ -114,13 +115,15 @@ def _check(given: Mapping[str, Any], laws: "FittedLaws") -> None:
         raise JaxmixError("--prior needs --kl-max (or, in commands that have it, --pull)")
 
 
-def _constraints(given: Mapping[str, Any], laws: "FittedLaws") -> "Constraints":
+def constraints_of(
+    given: Mapping[str, Any], domains: tuple[str, ...], targets: tuple[str, ...]
+) -> "Constraints":
+    """The constraints that options give, with bare names."""
     from jaxmix.mixtures import Constraints
 
     stock = {name: tokens for name, tokens in given["available"].items() if tokens < float("inf")}
     reference, prior = (
-        known_mixture(given[name], laws.domains, stock, f"--{name}")
-        for name in ("reference", "prior")
+        known_mixture(given[name], domains, stock, f"--{name}") for name in ("reference", "prior")
     )
     limits = Constraints(
         minimum=given["min"],
@@ -135,7 +138,7 @@ def _constraints(given: Mapping[str, Any], laws: "FittedLaws") -> "Constraints":
         kl_max=given["kl_max"],
         within=given["within"],
     )
-    return limits.over(laws.domains, laws.targets)
+    return limits.over(domains, targets)
 
 
 def known_mixture(
@@ -159,10 +162,10 @@ def known_mixture(
     return {name: tokens[name] / total for name in domains}
 
 
-def _inputs(columns: Mapping[str, float], laws: "FittedLaws") -> dict[str, Any]:
+def inputs_of(columns: Mapping[str, float], law: "Law", domains: tuple[str, ...]) -> dict[str, Any]:
     """Inputs of the law by name: a number, or numbers by domain."""
-    own = [i for i in laws.law.inputs if i.per != "row"]
-    by_domain = {i.column(d): (i.name, d) for i in own for d in laws.domains}
+    own = [i for i in law.inputs if i.per != "row"]
+    by_domain = {i.column(d): (i.name, d) for i in own for d in domains}
     found: dict[str, Any] = {}
     for column, value in columns.items():
         name, domain = by_domain.get(column, (column, None))

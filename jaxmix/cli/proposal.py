@@ -12,7 +12,7 @@ from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaws
-    from jaxmix.mixtures import Optimum
+    from jaxmix.mixtures import Constraints, Optimum
     from jaxmix.runs import RunTable
 
 
@@ -89,33 +89,39 @@ def parted(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 baseline_option = click.option(
     "--baseline",
+    "--candidate",
     "baselines",
     multiple=True,
     type=Labelled(words=("uniform", "proportional"), example="now:web=0.7,code=0.3"),
-    help="Mixture to compare with; may be repeated.  [default: uniform]",
+    help="Mixture of your own to compare with; may be repeated.  [default: uniform]",
 )
 
 
 def named_baselines(
-    given: Sequence[tuple[str, Any]], optimum: "Optimum | FittedLaws", table: "RunTable"
+    given: Sequence[tuple[str, Any]],
+    domains: tuple[str, ...],
+    constraints: "Constraints | None",
+    table: "RunTable | None" = None,
 ) -> dict[str, Mapping[str, float]] | None:
     """Baselines by name; None if none was asked for.
 
     Args:
         given: names, and weights or words.
-        optimum: what they are compared with; ``proportional`` is to its available tokens, and if
-            there are none to the columns of the table.
-        table: the run table.
+        domains: bare names.
+        constraints: ``proportional`` is to their available tokens, and if there are none to the
+            columns of the table; their reference is a baseline too.
+        table: the run table, if the command has one.
     """
     from jaxmix.fitting.selection import reference_weights
 
-    constraints = getattr(optimum, "constraints", None)
     stock = constraints.available if constraints else {}
     found: dict[str, Any] = {}
     for name, mixture in given:
         if name in found:
             raise JaxmixError(f"--baseline: '{name}' is given twice")
-        by_table = mixture == "proportional" and not stock
-        weights = reference_weights(table, mixture) if by_table else mixture
-        found[name] = known_mixture(weights, optimum.domains, stock, "--baseline")
+        by_table = mixture == "proportional" and not stock and table is not None
+        weights = reference_weights(table, mixture) if by_table and table else mixture
+        found[name] = known_mixture(weights, domains, stock, "--baseline")
+    if constraints and constraints.reference is not None:
+        found.setdefault("reference", constraints.reference)
     return found or None

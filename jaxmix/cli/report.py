@@ -58,7 +58,9 @@ def command(
             out,
             optimum,
             rows,
-            baselines=named_baselines(baselines, optimum, rows.used),
+            baselines=named_baselines(
+                baselines, optimum.domains, getattr(optimum, "constraints", None), rows.used
+            ),
             level=level,
             compare_laws=laws or (),
             resamples=resamples,

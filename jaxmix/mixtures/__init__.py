@@ -24,6 +24,9 @@ from jaxmix.mixtures.paths import FixedPoints as FixedPoints
 from jaxmix.mixtures.paths import corners as corners
 from jaxmix.mixtures.paths import fixed_point_map as fixed_point_map
 from jaxmix.mixtures.paths import schedule as schedule
+from jaxmix.mixtures.recommend import Recommendation as Recommendation
+from jaxmix.mixtures.recommend import recommend as recommend
+from jaxmix.mixtures.recommend import recommend_mixture as recommend_mixture
 from jaxmix.mixtures.repetition import assume_repetition as assume_repetition
 from jaxmix.mixtures.sensitivity import MixtureInfluence as MixtureInfluence
 from jaxmix.mixtures.sensitivity import Sensitivity as Sensitivity

@@ -13,11 +13,12 @@ from jaxmix.fitting.inputs import budget_inputs
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimum import Optima, Optimum, WorstCase, make_optimum
+from jaxmix.mixtures.region import Within
 from jaxmix.mixtures.solve.certificate import convexity, find_prices
 from jaxmix.mixtures.solve.constrained import solve_program
 from jaxmix.mixtures.solve.descent import Solution
 from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
-from jaxmix.mixtures.solve.problem import Problem, make_problem
+from jaxmix.mixtures.solve.problem import Problem, make_problem, problem_of
 from jaxmix.runs.names import resolve
 
 _MOST_CUTS = 100  # half-spaces that hold the hull of the runs near the optimum
@@ -238,6 +239,15 @@ def _check_finite(best: Solution, w: np.ndarray, laws: FittedLaws) -> None:
             f"the law '{laws.law.name}' is not finite at any mixture within the bounds for "
             f"target(s) {used}: allow their own domain a weight above 0, or give them no weight"
         )
+
+
+def optimize_anew(optimum: Optimum, *, within: Within | None) -> Optimum:
+    """The optimum of the same question within another region; see ``Constraints.within``."""
+    problem = problem_of(optimum)
+    reads = problem.laws.law.reads("unique")
+    given = replace(problem.constraints, within=within)
+    given = given.supported(problem.laws.support, optimum.tokens, reads_unique=reads)
+    return _inside_hull(replace(problem, constraints=given), None, 0)
 
 
 def _each_alone(

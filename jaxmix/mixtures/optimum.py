@@ -10,7 +10,7 @@ import pandas as pd
 from jaxmix.fitting.fitted import DataRange, FittedLaws
 from jaxmix.fitting.hull import hull_distance
 from jaxmix.mixtures.constraints import Constraints
-from jaxmix.mixtures.measured import measured_mixtures
+from jaxmix.mixtures.measured import MeasuredMixtures, measured_mixtures
 from jaxmix.mixtures.repetition import ASSUMED
 from jaxmix.mixtures.solve.certificate import Price, box_prices
 
@@ -176,11 +176,15 @@ class Optimum(_Named):
         found = measured_mixtures(self.laws, self.inputs, self.w, only_here=True)
         return found is not None and bool(found.below(self.objective).any())
 
-    def __repr__(self) -> str:
+    @property
+    def short(self) -> str:
+        """The largest weights in one line."""
         order = np.argsort(-self.h, kind="stable")[:6]
         shown = ", ".join(f"{self.domains[i]} {self.h[i]:.3f}" for i in order)
-        more = ", ..." if len(self.h) > 6 else ""
-        return f"Optimum({shown}{more}; objective {self.objective:.6g}, {self.status})"
+        return shown + (", ..." if len(self.h) > 6 else "")
+
+    def __repr__(self) -> str:
+        return f"Optimum({self.short}; objective {self.objective:.6g}, {self.status})"
 
     def _repr_html_(self) -> str:
         title = f"N = {self.n_params:.4g}, D = {self.tokens:.4g}, {self.status}"
@@ -250,7 +254,7 @@ def make_optimum(
             *notes,
             *beaten,
             *told,
-            *_mixture_notes(laws, h),
+            *mixture_notes(laws, h),
             *_range_notes(laws, inputs, distance),
             *_proof_notes(others),
         ),
@@ -272,17 +276,22 @@ def _measured_notes(
 ) -> list[str]:
     """A note on runs at the budget that measured less than the proposal is predicted to reach."""
     found = measured_mixtures(laws, inputs, w, only_here=True)
-    less = 0 if found is None else int(found.below(of["objective"]).sum())
-    if found is None or not less:
+    return [] if found is None else measured_notes(found, of["objective"])
+
+
+def measured_notes(found: MeasuredMixtures, objective: float) -> list[str]:
+    """A note on mixtures that measured less than a proposal is predicted to reach."""
+    less = int(found.below(objective).sum())
+    if not less:
         return []
     best, mixtures = found.best, "1 mixture" if less == 1 else f"{less} mixtures"
     return [
-        f"{mixtures} measured less at this N and D than the {of['objective']:.4f} that this one is "
+        f"{mixtures} measured less at this N and D than the {objective:.4f} that this one is "
         f"predicted to reach; best measured: run {found.run[best]}, {found.objective[best]:.4f}"
     ]
 
 
-def _mixture_notes(laws: FittedLaws, h: np.ndarray) -> list[str]:
+def mixture_notes(laws: FittedLaws, h: np.ndarray) -> list[str]:
     """A note on weights outside the range that was run."""
     beyond = laws.support.beyond(h) if laws.support else {}
     weights = dict(zip(laws.domains, h.tolist(), strict=True))
@@ -294,14 +303,7 @@ def _mixture_notes(laws: FittedLaws, h: np.ndarray) -> list[str]:
 def _range_notes(
     laws: FittedLaws, inputs: Mapping[str, np.ndarray], distance: float | None
 ) -> list[str]:
-    ranges = {
-        "N": (inputs["n_params"], [fit.data.n_params for fit in laws]),
-        "D": (inputs["tokens"], [fit.data.tokens for fit in laws]),
-    }
-    for name in laws[0].data.others:
-        seen = [fit.data.others[name] for fit in laws if name in fit.data.others]
-        ranges[name] = (inputs[name], seen)
-    notes = [n for name, (at, seen) in ranges.items() for n in _beyond(name, float(at), seen)]
+    notes = budget_notes(laws, inputs)
     if distance is not None and distance > 1e-6:
         notes.append(
             f"the mixture lies {distance:.3g} outside the convex hull of the mixtures that "
@@ -310,6 +312,18 @@ def _range_notes(
     if "unique" in inputs and not np.isfinite(inputs["unique"]).any():
         notes.append("the law was given no available tokens, so here nothing ever repeats")
     return notes
+
+
+def budget_notes(laws: FittedLaws, inputs: Mapping[str, np.ndarray]) -> list[str]:
+    """Notes on a budget outside the ranges that the laws were fitted on."""
+    ranges = {
+        "N": (inputs["n_params"], [fit.data.n_params for fit in laws]),
+        "D": (inputs["tokens"], [fit.data.tokens for fit in laws]),
+    }
+    for name in laws[0].data.others:
+        seen = [fit.data.others[name] for fit in laws if name in fit.data.others]
+        ranges[name] = (inputs[name], seen)
+    return [n for name, (at, seen) in ranges.items() for n in _beyond(name, float(at), seen)]
 
 
 def _proof_notes(of: Mapping[str, Any]) -> list[str]:

@@ -23,11 +23,15 @@ from jaxmix.fitting.uncertainty.clusters import FEWEST, default_cluster, run_lab
 from jaxmix.mixtures import (
     DomainEffects,
     Optimum,
+    Recommendation,
     domain_effects,
     optimize,
     optimize_many,
+    recommend_mixture,
 )
+from jaxmix.mixtures.optimize import optimize_anew
 from jaxmix.mixtures.polytope import find_clash
+from jaxmix.mixtures.recommend import BEST_RUN
 from jaxmix.mixtures.uncertainty import Baselines, Uncertainty, check_baselines
 from jaxmix.report.limits import broken_limits, rows_of
 from jaxmix.report.rows import BestRun, FittedRows, best_run, mark_rows
@@ -35,7 +39,6 @@ from jaxmix.runs import RunTable
 from jaxmix.runs.reading import Table
 
 Progress = Callable[[str, int, int], None]
-BEST_RUN = "best mixture that was run"
 _SIZES, _FEW_SIZES = 31, 9  # of the path over sizes: few if each is solved on its own
 _BEYOND = 100.0  # how far beyond the largest size the path goes
 _COMPARE_RESTARTS = 32
@@ -54,8 +57,9 @@ class Report:
         n_params: N of the big run.
         tokens: D.
         level: probability that an interval is to cover.
-        optimum: the proposal; None if the law does not read the mixture.
-        uncertainty: of the proposal; None if there are no refits.
+        optimum: the laws' own optimum; None if the law does not read the mixture.
+        recommendation: the mixture that the runs support; None if there are no refits.
+        uncertainty: of the optimum; None if there are no refits.
         ensemble: the refits.
         baselines: mixtures by name, each [k].
         best_run: the best mixture that was run, as measured.
@@ -75,6 +79,7 @@ class Report:
     tokens: float
     level: float
     optimum: Optimum | None = None
+    recommendation: Recommendation | None = None
     uncertainty: Uncertainty | None = None
     ensemble: Ensemble | None = None
     baselines: dict[str, np.ndarray] = field(default_factory=dict)
@@ -111,7 +116,8 @@ class Report:
     def all_notes(self) -> tuple[str, ...]:
         """Notes of the proposal and of the report."""
         of = self.uncertainty or self.optimum
-        return tuple(dict.fromkeys((*(of.notes if of else ()), *self.notes)))
+        first = self.recommendation.notes if self.recommendation else ()
+        return tuple(dict.fromkeys((*first, *(of.notes if of else ()), *self.notes)))
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the page for other programs, as ``jaxmix report --json`` prints them."""
@@ -123,6 +129,7 @@ class Report:
             "n_params": self.n_params,
             "tokens": self.tokens,
             "target_weights": self.target_weights,
+            "recommendation": self.recommendation.to_dict() if self.recommendation else None,
             "weights": best.weights if best else None,
             "intervals": {d: i._asdict() for d, i in sure.intervals.items()} if sure else None,
             "gains": gains,
@@ -133,7 +140,7 @@ class Report:
 
 
 def make_report(
-    optimum: Optimum | Sequence[FittedLaw],
+    optimum: Optimum | Recommendation | Sequence[FittedLaw],
     runs: Table | RunTable | FittedRows,
     *,
     where: str | None = None,
@@ -151,6 +158,10 @@ def make_report(
     progress: Progress | None = None,
 ) -> Report:
     """Computes what a report says; arguments and errors as for ``write_report``."""
+    recommended = optimum if isinstance(optimum, Recommendation) else None
+    if recommended:
+        optimum, ensemble, level = recommended.law_optimum, recommended.ensemble, recommended.level
+        baselines = recommended.named_baselines
     best, rows = optimum if isinstance(optimum, Optimum) else None, mark_rows(runs, where)
     laws = best.laws if best else _without_mixture(optimum)  # type: ignore[arg-type]
     unscored(laws, rows.table)
@@ -166,6 +177,7 @@ def make_report(
         tokens=d,
         level=uncertainty.level if uncertainty else level,
         optimum=best,
+        recommendation=recommended,
         uncertainty=uncertainty,
         ensemble=uncertainty.ensemble if uncertainty else ensemble,
         predicted=laws.predict(rows.table).to_numpy().T,
@@ -250,12 +262,25 @@ def _with_mixtures(report: Report) -> Report:
         given = report.baselines.items()
         named = {name: dict(zip(best.domains, h.tolist(), strict=True)) for name, h in given}
         sure = best.uncertainty(ensemble, baselines=named, level=report.level)
+    if report.recommendation is None and ensemble is not None:
+        report = replace(report, recommendation=_recommended(report, best, ensemble))
     # At the middle of the mixtures that were run, where every domain has some weight.
     run = report.laws[0].data.mixtures
     middle = run.mean(0) if len(run) else np.full_like(best.h, 1 / len(best.h))
     x = best.inputs | {"weights": middle}
     effects = domain_effects(report.laws, x, ensemble=ensemble, level=report.level)
     return _with_path(replace(report, uncertainty=sure, effects=effects), best)
+
+
+def _recommended(report: Report, best: Optimum, ensemble: Ensemble) -> Recommendation:
+    """Within the range that was run if the question does not say where."""
+    if best.constraints.within is None:
+        best = optimize_anew(best, within="range")
+    given = {n: h for n, h in report.baselines.items() if n not in ("uniform", BEST_RUN)}
+    named = {n: dict(zip(best.domains, h.tolist(), strict=True)) for n, h in given.items()}
+    return recommend_mixture(
+        best, ensemble, report.rows.used, baselines=named or None, level=report.level
+    )
 
 
 def _with_path(report: Report, best: Optimum) -> Report:

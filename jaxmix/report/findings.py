@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
+from jaxmix.mixtures.recommend import BEST_RUN
 from jaxmix.report.contents import Report
 from jaxmix.report.markup import loss, number, percent, size
 
@@ -44,6 +47,8 @@ def _train_on(report: Report) -> str:
             f"The {report.laws.law.name} law does not read the mixture: it predicts what a size "
             "and a number of tokens reach, and says nothing on which data to train."
         )
+    if report.recommendation:
+        return f"{report.recommendation.headline} (for {budget(report)})."
     order = sorted(best.weights.items(), key=lambda item: -item[1])
     parts = ", ".join(f"{percent(h)} {d}" for d, h in order if h >= _SMALL)
     rest = [d for d, h in order if h < _SMALL]
@@ -70,32 +75,49 @@ def _how_sure(report: Report) -> list[str]:
         return [said, *best_measured(report)]
     level = f"{100 * sure.level:.0f}%"
     low, value, high = sure.objective
-    said = [
-        f"The {objective_name(report)} there is predicted to be {loss(value)} nats per token "
-        f"({level} interval {loss(low)} to {loss(high)})."
+    said = _recommended(report, level)
+    said += [
+        f"At the law's own optimum the {objective_name(report)} is predicted to be {loss(value)} "
+        f"nats per token ({level} interval {loss(low)} to {loss(high)})."
     ]
     for g in sure.gains:
         said.append(
-            f"Over the {mixture_name(g.baseline)} the laws promise {number(g.predicted, 3)} nats; "
-            f"less their optimism {number(g.corrected, 3)} ({number(g.low, 3)} to "
+            f"There, over the {mixture_name(g.baseline)} the laws promise {number(g.predicted, 3)} "
+            f"nats; less their optimism {number(g.corrected, 3)} ({number(g.low, 3)} to "
             f"{number(g.high, 3)}), and it is better with probability {_chance(g.probability)}."
         )
     said += best_measured(report)
     widest = max(sure.intervals, key=lambda d: sure.intervals[d].high - sure.intervals[d].low)
     edge = sure.intervals[widest]
     said.append(
-        f"The least certain weight is that of {widest}: {percent(edge.low)} to "
+        f"Its least certain weight is that of {widest}: {percent(edge.low)} to "
         f"{percent(edge.high)}."
     )
     return said
 
 
+def _recommended(report: Report, level: str) -> list[str]:
+    """What the recommended mixture gains."""
+    found = report.recommendation
+    if found is None:
+        return []
+    said = [
+        f"Over the {mixture_name(name)} it gains {number(g.estimate, 3)} nats ({level} interval "
+        f"{number(g.low, 3)} to {number(g.high, 3)})."
+        for name, g in found.gains.items()
+        if not np.allclose(found.h, found.baselines[name])
+    ]
+    return [*said, f"Next: {found.next_step}."]
+
+
 def mixture_name(baseline: str) -> str:
     """A baseline in a sentence.
 
-    >>> mixture_name("uniform"), mixture_name("best mixture that was run")
+    >>> mixture_name("uniform"), mixture_name("best run")
     ('uniform mixture', 'best mixture that was run')
     """
+    if baseline == BEST_RUN:
+        return "best mixture that was run"
     return baseline if "mixture" in baseline else f"{baseline} mixture"
 
 

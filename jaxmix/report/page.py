@@ -10,7 +10,7 @@ from typing import Any
 from jaxmix import __version__
 from jaxmix.files import write_text
 from jaxmix.fitting import FittedLaw
-from jaxmix.mixtures import Optimum
+from jaxmix.mixtures import Optimum, Recommendation
 from jaxmix.report import sections
 from jaxmix.report.contents import Report, make_report
 from jaxmix.report.findings import budget, find
@@ -25,11 +25,11 @@ _SCRIPTS = ("laws.js", "simplex.js", "charts.js", "page.js", "explore.js")
 
 def write_report(
     path: str | os.PathLike[str],
-    optimum: Optimum | Sequence[FittedLaw],
+    optimum: Optimum | Recommendation | Sequence[FittedLaw],
     runs: Table | RunTable | FittedRows,
     **options: Any,
 ) -> Report:
-    """Writes a report on an optimal mixture as one HTML file, whole or not at all.
+    """Writes a report on a recommended mixture as one HTML file, whole or not at all.
 
     The file opens offline: styles, scripts and data are in it, and its content policy lets it load
     nothing else and run no other scripts. What is proposed, at what losses and within which
@@ -37,7 +37,8 @@ def write_report(
 
     Args:
         path: the file.
-        optimum: the proposal; or fitted laws, if their law does not read the mixture.
+        optimum: a recommendation; or an optimum, for which one is made within the range that was
+            run; or fitted laws, if their law does not read the mixture.
         runs: the run table, the rows that were fitted and others; of ``read_rows``, these are
             marked already.
         **options: keywords of ``make_report``:
@@ -122,10 +123,11 @@ def _findings(report: Report) -> str:
 
 
 def _bars(report: Report) -> str:
-    """The proposal as bars, the largest weight first; screen readers have the sentence."""
-    if report.optimum is None:
+    """The mixture as bars, the largest weight first; screen readers have the sentence."""
+    shown = report.recommendation or report.optimum
+    if shown is None:
         return ""
-    order = sorted(report.optimum.weights.items(), key=lambda item: -item[1])[:10]
+    order = sorted(shown.weights.items(), key=lambda item: -item[1])[:10]
     longest = order[0][1]
     items = "".join(
         f'<li>{text(d)}<i style="width:{100 * h / longest:.1f}%"></i><b>{text(percent(h))}</b></li>'
@@ -140,7 +142,8 @@ _Section = tuple[str, str, str, str]
 def _sections(report: Report) -> Sequence[_Section]:
     """Id, title, one sentence and content of each section that there is something to say in."""
     made = (
-        ("mixture", "The mixture and how sure it is", *sections.mixture(report)),
+        ("recommended", "The recommended mixture", *sections.recommended(report)),
+        ("mixture", "What the law alone would choose", *sections.mixture(report)),
         ("explore", "Try another budget", *sections.explore(report, why_no_sliders(report))),
         ("scale", "The mixture over scale", *sections.scale(report)),
         ("effects", "What each domain does to each target", *sections.effects(report)),

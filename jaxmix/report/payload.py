@@ -101,6 +101,22 @@ def proposal(report: Report) -> dict[str, Any] | None:
     }
 
 
+def recommended(report: Report) -> dict[str, Any] | None:
+    """The recommended mixture within the weights that were run, and what it is compared with."""
+    found = report.recommendation
+    if found is None:
+        return None
+    others = {"law alone": found.law_optimum.h, **found.baselines}
+    support = report.laws.support
+    return {
+        "weights": found.h,
+        "low": None if support is None else support.low,
+        "high": None if support is None else support.high,
+        "cloud": [],
+        "baselines": [{"name": n, "weights": h} for n, h in others.items()],
+    }
+
+
 def ternary_grid(side: int = _SIDE) -> np.ndarray:
     """Centers of the upward and downward cells of a triangle, [side^2, 3], row by row."""
     up = [(i, j) for i in range(side) for j in range(side - i)]
@@ -131,6 +147,7 @@ def payload(report: Report) -> dict[str, str]:
         "targets": report.laws.targets,
         "rows": rows(report),
         "proposal": proposal(report),
+        "recommended": recommended(report),
         "path": path(report),
     }
     return {"report-data": embed(drawn, 6), "report-model": embed(model(report))}

@@ -22,6 +22,46 @@ def figure(kind: str, label: str, axis: str = "") -> str:
     )
 
 
+def recommended(report: Report) -> Made:
+    """The supported mixture beside the range that was run, its gains and losses."""
+    found = report.recommendation
+    if found is None:
+        return "", ""
+    frame = found.to_frame()
+    lead = (
+        "Inside the weights that were run, the mixture whose gain over the "
+        f"{mixture_name(found.anchor)} has the best lower bound."
+    )
+    rows: list[list[str | Cell]] = [
+        [d, Cell(percent(values[0]), "strong"), *map(percent, values[1:])]
+        for d, values in zip(frame.index, frame.to_numpy().tolist(), strict=True)
+    ]
+    weights = table("Weights", ["domain", *frame.columns], rows)
+    gains: list[list[str | Cell]] = [
+        [name, Cell(number(g.estimate, 3), "strong"), *_ends(g, lambda x: number(x, 3))]
+        for name, g in found.gains.items()
+    ]
+    over = table("Gain, nats of the objective", ["over", "estimate", "from", "to"], gains)
+    losses: list[list[str | Cell]] = [
+        [t, loss(i.estimate), *_ends(i, loss), *(number(g[t].estimate, 3) for g in by.values())]
+        for by in [found.by_target]
+        for t, i in found.predicted.items()
+    ]
+    head = [
+        "target",
+        "predicted loss, nats",
+        "from",
+        "to",
+        *(f"gain over {n}" for n in found.by_target),
+    ]
+    reasons = paragraphs(f"Why this law: {reason}." for reason in found.reasons)
+    picture = figure(
+        "recommended", "Dots: the recommendation. Bars: the weights that were run. Marks: others."
+    )
+    made = picture + weights + over + table("Predicted losses", head, losses) + reasons
+    return lead, made
+
+
 def mixture(report: Report) -> Made:
     """h* with its confidence set, the limits that hold it and its gains."""
     best, sure = report.optimum, report.uncertainty
@@ -31,7 +71,7 @@ def mixture(report: Report) -> Made:
         f"Where the predicted {objective_name(report)} is lowest, and which other mixtures the "
         "runs cannot tell from it."
     )
-    label = "Dots: the proposal."
+    label = "Dots: the law's optimum."
     if sure:
         label += (
             f" Bars: the {100 * sure.level:.0f}% confidence set, all mixtures within "

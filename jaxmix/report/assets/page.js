@@ -75,8 +75,8 @@ const Page = (() => {
     place.replaceChildren(svg);
   }
 
-  function intervals(place) {
-    const p = data.proposal, k = data.domains.length, step = 30, top = 34;
+  function intervals(place, p = data.proposal) {
+    const k = data.domains.length, step = 30, top = 34;
     const nameWidth = 120, width = 520, right = width - 12;
     const svg = C.picture(width, top + step * k + 46, "Weights of the proposal with intervals");
     const reach = [...p.weights, ...(p.high || []), ...p.baselines.flatMap((b) => b.weights)];
@@ -165,7 +165,8 @@ const Page = (() => {
 
   function draw(figure, target) {
     const place = figure.querySelector(".drawing"), { chart, axis } = figure.dataset;
-    ({ observed, residual, intervals, ternary, path })[chart](
+    const recommended = () => intervals(place, data.recommended);
+    ({ observed, residual, intervals, recommended, ternary, path })[chart](
       place, ...(chart === "observed" || chart === "residual" ? [target, axis] : []));
   }
 

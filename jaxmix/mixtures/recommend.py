@@ -1,0 +1,469 @@
+"""From a run table to the mixture that the runs support, and what it gains."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from jaxmix.errors import JaxmixError
+from jaxmix.fitting.fit import fit
+from jaxmix.fitting.selection.candidates import default_laws
+from jaxmix.fitting.selection.select import select
+from jaxmix.fitting.support import mixture_support
+from jaxmix.fitting.uncertainty.bootstrap import bootstrap
+from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, interval
+from jaxmix.laws import Law
+from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.measured import MeasuredMixtures, measured_mixtures
+from jaxmix.mixtures.optimize import Weights, optimize, optimize_anew
+from jaxmix.mixtures.optimum import Optimum, budget_notes, measured_notes, mixture_notes
+from jaxmix.mixtures.risk import Risk, safest_gain
+from jaxmix.mixtures.solve.refits import meets
+from jaxmix.mixtures.uncertainty import Baselines, check_baselines
+from jaxmix.runs import RunTable, read_runs
+from jaxmix.runs.reading import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Residual = Any
+LEVEL = 0.9
+RESAMPLES = 200
+BEST_RUN = "best run"  # the name of the best mixture that was run among baselines
+_MOST_WAYS = 12  # measured mixtures toward which candidates lie
+_RESTARTS = 32
+_SAME = 5e-4  # nats: a smaller difference of a target's loss is not worth a word
+_CHOICE = {"residuals": ("loss",), "burn_in": (0.0,), "size_floors": (0.0,), "outer": ()}
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Recommendation:
+    """A mixture that the runs support.
+
+    Attributes:
+        optimum: the laws' optimum inside the region that the runs support.
+        law_optimum: their optimum within the same limits, wherever it lies: a diagnostic.
+        h: [k] the recommended weights in the order of ``domains``.
+        predicted: predicted loss by target at h with its interval, nats.
+        gains: what h gains over each baseline, nats of the weighted loss, with intervals.
+        baselines: [k] weights by name.
+        by_target: what h gains over each baseline, nats of each target's loss: by baseline and
+            target, with intervals.
+        anchor: name of the baseline that ``h`` was to beat: the one with the lowest loss.
+        level: probability that the intervals should cover.
+        ensemble: the refits behind them.
+        measured: the mixtures of the largest runs; None if no run has all targets.
+        reasons: why this law, one sentence each.
+        notes: what a reader should know before training with h, one sentence each.
+        next_step: what to run or to do next, one sentence.
+    """
+
+    optimum: Optimum
+    law_optimum: Optimum
+    h: np.ndarray
+    predicted: dict[str, Interval]
+    gains: dict[str, Interval]
+    baselines: dict[str, np.ndarray]
+    by_target: dict[str, dict[str, Interval]]
+    anchor: str
+    level: float
+    ensemble: Ensemble
+    measured: MeasuredMixtures | None
+    reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    next_step: str = ""
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Bare names, the order of ``h``."""
+        return self.optimum.domains
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The recommended weights by domain."""
+        return dict(zip(self.domains, self.h.tolist(), strict=True))
+
+    @property
+    def named_baselines(self) -> dict[str, dict[str, float]]:
+        """The baselines' weights by name and domain."""
+        named = self.baselines.items()
+        return {n: dict(zip(self.domains, h.tolist(), strict=True)) for n, h in named}
+
+    @cached_property
+    def headline(self) -> str:
+        """The mixture and its gain over the anchor in one sentence."""
+        order = [i for i in np.argsort(-self.h, kind="stable") if self.h[i] >= 0.005]
+        parts = [f"{100 * self.h[i]:.0f}% {self.domains[i]}" for i in order]
+        far = self.optimum.constraints.within == "anywhere" and _far(self.optimum, self.h)
+        where = ", outside what was run" if far else ""
+        gain, said = self.gains[self.anchor], f"Train on {', '.join(parts)}{where}"
+        if np.allclose(self.h, self.baselines[self.anchor]):
+            return f"{said}: no mixture is shown to beat the {self.anchor}"
+        return (
+            f"{said}: gain over the {self.anchor} {gain.estimate:.3f} "
+            f"nats ({100 * self.level:g}%: {gain.low:.3f} to {gain.high:.3f})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``--json`` of ``jaxmix recommend``."""
+        best, law = self.law_optimum, self.optimum.laws
+        return {
+            "weights": self.weights,
+            "law_optimum": best.weights,
+            "gain": {name: i._asdict() for name, i in self.gains.items()},
+            "baselines": self.named_baselines,
+            "anchor": self.anchor,
+            "predicted": {name: i._asdict() for name, i in self.predicted.items()},
+            "gain_by_target": {
+                name: {t: i._asdict() for t, i in gains.items()}
+                for name, gains in self.by_target.items()
+            },
+            "n_params": self.optimum.n_params,
+            "tokens": self.optimum.tokens,
+            "level": self.level,
+            "within": self.optimum.constraints.within,
+            "law": law.law.name,
+            "rows": law[0].report.rows,
+            "reasons": list(self.reasons),
+            "notes": list(self.notes),
+            "next": self.next_step,
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per domain: recommended, by the law alone, the baselines, and the runs' range."""
+        columns = {"recommended": self.h, "law alone": self.law_optimum.h, **self.baselines}
+        support = self.optimum.laws.support
+        if support is not None:
+            columns |= {"least run": support.low, "most run": support.high}
+        return pd.DataFrame(columns, index=pd.Index(self.domains, name="domain"))
+
+    def summary(self) -> str:
+        """The recommendation, its gains, and what to know, for people."""
+        gains = pd.DataFrame(self.gains.values(), index=list(self.gains))
+        parts = [
+            self.headline,
+            self.to_frame().to_string(float_format=lambda v: f"{v:.4f}"),
+            "gain over, nats\n" + gains.to_string(float_format=lambda v: f"{v:.4f}"),
+            *(f"note: {note}" for note in self.notes),
+            *([f"next: {self.next_step}"] if self.next_step else []),
+        ]
+        return "\n".join(parts)
+
+    def __repr__(self) -> str:
+        return f"Recommendation({self.headline})"
+
+    def _repr_html_(self) -> str:
+        frame = self.to_frame().to_html(float_format=lambda v: f"{v:.4f}")
+        return f"<p>{self.headline}</p>{frame}"
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """The recommended weights, those of the law alone and of the anchor, in the runs' range."""
+        from matplotlib import pyplot as plt
+
+        ax = ax or plt.subplots()[1]
+        place = np.arange(len(self.h))[::-1]
+        support = self.optimum.laws.support
+        if support is not None:
+            ax.barh(place, support.high - support.low, left=support.low, color="0.9", label="run")
+        ax.plot(self.h, place, "o", color="C0", label="recommended")
+        ax.plot(self.law_optimum.h, place, "x", color="C3", label="law alone")
+        ax.plot(self.baselines[self.anchor], place, "k|", markersize=12, label=self.anchor)
+        ax.set_yticks(place, self.domains)
+        ax.set(xlabel="weight", xlim=(-0.02, 1.02))
+        ax.legend(frameon=False)
+        return ax
+
+
+def recommend(
+    runs: Table | RunTable,
+    n_params: float,
+    tokens: float,
+    constraints: Constraints | None = None,
+    *,
+    law: Law | str | None = None,
+    targets: Sequence[str] | None = None,
+    target_weights: Weights = None,
+    baselines: Baselines | None = None,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **question: Any,
+) -> Recommendation:
+    """The mixture that a table of runs supports for one big run.
+
+    A law is chosen by held-out evidence, fitted and refitted; among the mixtures inside the region
+    that was run, the one with the best lower confidence bound of its gain is recommended.
+
+    Args:
+        runs: the table: a path, a DataFrame, columns by name or a ``RunTable``.
+        n_params: N of the big run.
+        tokens: D of the big run.
+        constraints: what the mixture must meet; their ``within`` is ``"range"`` if not given.
+        law: the law to use; None to choose one (``select``).
+        targets: names of the losses that count; None for all.
+        target_weights: as for ``optimize``.
+        baselines: mixtures to compare with by name, each a weight per domain with sum 1. The
+            uniform mixture and the best one that was run are always there.
+        level: probability that intervals should cover; the bound is the lower end of the gain's.
+        resamples: refits.
+        seed: of searches and resampling.
+        progress: called with a label, the steps done and their total.
+        **question: ``worst_case``, ``pull``, ``at`` and ``starts`` of ``optimize``.
+
+    Raises:
+        JaxmixError: the table cannot be read or fitted, fewer than six runs, or no mixture meets
+            the constraints.
+    """
+    table = read_runs(runs)
+    names = table.target_names(targets)
+    if len(table.domains) < 2 or len(mixture_support(table.weights, table.domains).mixtures) < 2:
+        raise JaxmixError(
+            f"{table.source}: all rows have one mixture, so they say nothing about any other; add "
+            "runs on several mixtures (jaxmix study plan designs them)"
+        )
+    given = (constraints or Constraints()).over(table.domains, names)
+    if np.isfinite(tokens):
+        given.check(table.domains, tokens, reads_unique=True)
+    check_baselines(baselines, table.domains)
+    chosen, reasons, where = _chosen(table, law, names, seed, progress)
+    rows = table if where is None else table.where(where)
+    options: dict[str, Any] = {"restarts": _RESTARTS, "seed": seed}
+    laws = fit(rows, chosen, targets=names, progress=_step(progress, "fitting"), **options)
+    ensemble = bootstrap(
+        laws, rows, resamples=resamples, seed=seed, progress=_step(progress, "refitting")
+    )
+    if given.within is None:
+        given = replace(given, within="range")
+    optimum = optimize(
+        laws, n_params, tokens, given, target_weights=target_weights, seed=seed, **question
+    )
+    found = recommend_mixture(optimum, ensemble, rows, baselines=baselines, level=level)
+    return replace(found, reasons=reasons, notes=(*table.notes, *found.notes))
+
+
+def _step(progress: Progress | None, label: str) -> Callable[[int, int], None] | None:
+    return None if progress is None else lambda done, total: progress(label, done, total)
+
+
+def _chosen(
+    table: RunTable, law: Law | str | None, names: Sequence[str], seed: int,
+    progress: Progress | None,
+) -> tuple[Law | str, tuple[str, ...], str | None]:  # fmt: skip
+    """The law, why, and the rows that it trusts."""
+    if law is not None:
+        return law, (), None
+    laws = default_laws(table)
+    if len(laws) == 1:
+        return laws[0], (), None
+    options: dict[str, Any] = {**_CHOICE, "restarts": 8, "seed": seed}
+    found = select(table, laws, targets=names, progress=progress, **options)
+    return found.choice.law, found.reasons, found.where
+
+
+def recommend_mixture(
+    optimum: Optimum,
+    ensemble: Ensemble,
+    runs: RunTable,
+    *,
+    baselines: Baselines | None = None,
+    level: float = LEVEL,
+) -> Recommendation:
+    """The recommendation for the question that an optimum answers, from refits of its laws.
+
+    Args:
+        optimum: the laws' optimum inside the supported region.
+        ensemble: refits of its laws.
+        runs: the rows that these were fitted on.
+        baselines: as for ``recommend``.
+        level: likewise.
+
+    Raises:
+        JaxmixError: a baseline that is no mixture, or a level outside (0, 1).
+    """
+    if not 0 < level < 1:
+        raise JaxmixError(f"level must lie between 0 and 1, not {level:g}")
+    measured = measured_mixtures(optimum.laws, optimum.inputs, optimum.w)
+    residual = None  # RES fit_residual(optimum.laws, runs)
+    compared = _compared(optimum, measured, baselines)
+    risk = Risk(
+        optimum=optimum,
+        ensemble=ensemble,
+        baseline=optimum.h,
+        correction=_correction(residual, optimum.w),
+        level=level,
+    )
+    anchor = _anchor(risk, compared)
+    risk = replace(risk, baseline=compared[anchor])
+    h = safest_gain(risk, _ways(optimum, measured))
+    law_optimum = optimum
+    if optimum.constraints.within != "anywhere":
+        law_optimum = optimize_anew(optimum, within=None)
+    gains = {
+        name: _gain(replace(risk, baseline=baseline), h) for name, baseline in compared.items()
+    }
+    found = Recommendation(
+        optimum=optimum,
+        law_optimum=law_optimum,
+        h=h,
+        predicted=_predicted(risk, residual, h),
+        gains=gains,
+        baselines=compared,
+        by_target={name: _gains_by_target(risk, residual, h, b) for name, b in compared.items()},
+        anchor=anchor,
+        level=level,
+        ensemble=ensemble,
+        measured=measured,
+    )
+    return replace(found, notes=_notes(found), next_step=_next_step(found))
+
+
+def _compared(
+    optimum: Optimum, measured: MeasuredMixtures | None, baselines: Baselines | None
+) -> dict[str, np.ndarray]:
+    """Baselines as weights by name, the uniform mixture and the best that was run first."""
+    found = check_baselines(None, optimum.domains)
+    if measured is not None:
+        inside = meets(optimum, measured.weights)
+        value = np.where(inside, measured.objective, np.inf) if inside.any() else measured.objective
+        found[BEST_RUN] = measured.weights[int(np.argmin(value))]
+    given = check_baselines(baselines, optimum.domains) if baselines else {}
+    return {**found, **given}
+
+
+def _anchor(risk: Risk, compared: Mapping[str, np.ndarray]) -> str:
+    """The baseline with the lowest estimate among those that meet the constraints."""
+    names = [n for n, h in compared.items() if bool(meets(risk.optimum, h))] or [*compared]
+    gains = risk.gain(np.array([compared[n] for n in names]))
+    return names[int(np.argmax(gains))]
+
+
+def _ways(optimum: Optimum, measured: MeasuredMixtures | None) -> np.ndarray:
+    """Measured mixtures [s, k], the best first, toward which candidates lie."""
+    if measured is None:
+        return np.tile(optimum.h, (_MOST_WAYS, 1))
+    order = np.resize(np.argsort(measured.objective, kind="stable"), _MOST_WAYS)
+    return measured.weights[order]
+
+
+def _correction(residual: Residual | None, w: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    if residual is None:
+        return lambda h: np.zeros(h.shape[:-1])
+    return lambda h: np.einsum("m,m...->...", w, residual.mean(h))
+
+
+def _gain(risk: Risk, h: np.ndarray) -> Interval:
+    """The gain of h [k] over the baseline with its interval."""
+    rng = np.random.default_rng(risk.ensemble.seed)
+    errors = risk.errors(h)
+    model = risk.ensemble.model_error
+    drawn = rng.standard_t(model.degrees_of_freedom, len(errors)) * float(risk.model_error(h))
+    found = interval(float(risk.gain(h)), errors + drawn, risk.level)
+    return Interval(*(float(x) for x in found))
+
+
+def _gains_by_target(
+    risk: Risk, residual: Residual | None, h: np.ndarray, baseline: np.ndarray
+) -> dict[str, Interval]:
+    """What h [k] gains over a baseline on every target."""
+    optimum, ensemble = risk.optimum, risk.ensemble
+    x = {**optimum.inputs, "weights": np.stack([baseline, h])}
+    predicted = np.stack([f.predict(x) for f in optimum.laws])  # [m, 2]
+    moved = 0.0 * predicted if residual is None else residual.mean(x["weights"])
+    errors = ensemble.losses(x) - predicted[:, None]  # [m, B, 2]
+    distance = np.linalg.norm(h - baseline)
+    found = {}
+    for i, target in enumerate(optimum.targets):
+        w = np.eye(len(optimum.targets))[i]
+        there = {**optimum.inputs, "weights": h}
+        model = ensemble.model_error_differences(there, w, distance)  # [B]
+        gain = float((predicted + moved)[i] @ [1.0, -1.0])
+        ends = interval(gain, errors[i] @ [1.0, -1.0] + model, risk.level)
+        found[target] = Interval(*(float(x) for x in ends))
+    return found
+
+
+def _predicted(risk: Risk, residual: Residual | None, h: np.ndarray) -> dict[str, Interval]:
+    """Losses by target at h with their intervals."""
+    optimum = risk.optimum
+    ends = risk.ensemble.predict({**optimum.inputs, "weights": h}, level=risk.level)
+    moved = 0.0 if residual is None else residual.mean(h)  # [m]
+    rows = (np.stack(ends, axis=1) + np.reshape(moved, (-1, 1))).tolist()
+    return {name: Interval(*row) for name, row in zip(optimum.targets, rows, strict=True)}
+
+
+def _far(optimum: Optimum, h: np.ndarray) -> bool:
+    support = optimum.laws.support
+    return support is not None and bool(support.beyond(h))
+
+
+def _notes(found: Recommendation) -> list[str]:
+    """What was assumed, what the runs cannot tell, and where the mixture is no better."""
+    optimum, best = found.optimum, found.law_optimum
+    notes = [*optimum.laws.notes, *budget_notes(optimum.laws, optimum.inputs)]
+    within = optimum.constraints.within
+    if within == "range":
+        notes.append("assumed: each weight stays between the least and the most that were run")
+    elif within == "hull":
+        notes.append("assumed: the mixture stays in the convex hull of those that were run")
+    gain = found.gains[found.anchor]
+    if gain.low <= 0 and not np.allclose(found.h, found.baselines[found.anchor]):
+        notes.append(f"no gain over the {found.anchor} is shown: the interval has 0 in it")
+    if found.measured is not None:
+        run = found.measured.run[found.measured.best]
+        notes.append(
+            f"the best mixture that was run, as measured at the largest size, is run {run}"
+        )
+    notes += _beaten(found)
+    notes += _worse(found)
+    if best is not optimum and np.abs(best.h - found.h).max() > 0.02:
+        far = "; ".join(n for n in mixture_notes(best.laws, best.h))
+        notes.append(
+            f"the law alone would choose {best.short}, predicted {best.objective:.4f} where the "
+            f"recommended mixture has {_objective(found):.4f}" + (f"; {far}" if far else "")
+        )
+    return list(dict.fromkeys(notes))
+
+
+def _objective(found: Recommendation) -> float:
+    estimates = np.array([i.estimate for i in found.predicted.values()])
+    return float(found.optimum.w @ estimates)
+
+
+def _beaten(found: Recommendation) -> list[str]:
+    """A note on mixtures that measured less at this very budget."""
+    here = measured_mixtures(
+        found.optimum.laws, found.optimum.inputs, found.optimum.w, only_here=True
+    )
+    return measured_notes(here, _objective(found)) if here is not None else []
+
+
+def _worse(found: Recommendation) -> list[str]:
+    """Notes on targets that a baseline is predicted to serve better."""
+    notes = []
+    for name, gains in found.by_target.items():
+        worse = [f"{t} by {-g.estimate:.4f}" for t, g in gains.items() if g.estimate < -_SAME]
+        if worse:
+            more = f", and {len(worse) - 5} more" if len(worse) > 5 else ""
+            notes.append(f"worse than the {name} mixture on {', '.join(worse[:5])}{more}")
+    return notes
+
+
+def _next_step(found: Recommendation) -> str:
+    """What would tell more."""
+    apart = found.law_optimum.h - found.h
+    i = int(np.argmax(np.abs(apart)))
+    if abs(apart[i]) > 0.05:
+        more = "more" if apart[i] > 0 else "less"
+        return (
+            f"the law would use {more} {found.domains[i]} ({found.law_optimum.h[i]:.2f}): run a "
+            "few small models on such mixtures, which jaxmix next chooses, before believing it"
+        )
+    if found.gains[found.anchor].low <= 0:
+        return "run the mixtures that jaxmix next chooses: the gain is not settled"
+    return "train a model of the largest size that was run on this mixture, and compare"
