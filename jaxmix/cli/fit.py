@@ -86,7 +86,7 @@ def command(
     rows = {"where": where, "held_out": held_out, "pool": pool, "rows": len(table)}
     origin = {"runs": runs, "runs_sha256": file_hash(runs), **rows, **options}
     laws.save(out, provenance=origin, law_ref=law if ".py:" in law else None)
-    notes = [*table.notes, *fit_notes(laws)]
+    notes = list(dict.fromkeys((*table.notes, *fit_notes(laws))))
     summary = _summary(laws, out, notes)
     common.answer(as_json, summary, lambda: [_table(laws), f"written to {out}"], notes)
 
@@ -103,13 +103,13 @@ def _without(runs: str, where: str | None, held_out: str | None, pool: Sequence[
 
 
 def fit_notes(laws: "Sequence[FittedLaw]") -> list[str]:
-    """The notes of fits; one that all targets share stands once, without a target."""
-    notes = []
+    """The notes of fits, each once; the targets stand before one that is not about all."""
+    about: dict[str, list[str]] = {}
     for f in laws:
         for note in f.report.notes:
-            shared = len(laws) > 1 and all(note in other.report.notes for other in laws)
-            notes.append(note if shared or len(laws) == 1 else f"{f.target}: {note}")
-    return notes
+            about.setdefault(note, []).append(f.target)
+    few = {note: ", ".join(names[:3] + ["..."] * (len(names) > 3)) for note, names in about.items()}
+    return [n if len(names) == len(laws) else f"{few[n]}: {n}" for n, names in about.items()]
 
 
 def _summary(laws: "FittedLaws", out: str, notes: list[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import jax
@@ -126,9 +127,22 @@ def _finish(
         train_mre=score_arrays(np.asarray(at["predicted"]), seen).mre,
         notes=(*problem.notes[i], *extra),
     )
+    report = replace(report, notes=(*report.notes, *_unconverged(report)))
     natural = problem.natural(jnp.asarray(z))
     domains = problem.runs.domains
     return FittedLaw(objective.law, problem.targets[i], domains, natural, problem.range(i), report)
+
+
+def _unconverged(report: FitReport) -> list[str]:
+    """A note on a fit that may have missed its optimum; one without error cannot have."""
+    if report.train_mre < 0.01:
+        return []
+    if report.gradient_norm > report.objective:  # 1% of a parameter changes 1% of the objective
+        return ["the fit did not converge: raise --restarts or choose a law with fewer parameters"]
+    if report.agreeing == 1 < report.restarts:
+        starts = f"1 of {report.restarts} starts reached the optimum"
+        return [f"{starts}, so there may be a better one: raise --restarts"]
+    return []
 
 
 def _condition(gram: np.ndarray) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import JaxmixError, hint
+from jaxmix.fitting.evidence import unread_notes
 from jaxmix.fitting.stacked import StackedLaws as StackedLaws
 from jaxmix.fitting.stacked import stack as stack
 from jaxmix.fitting.support import Support, mixture_support
@@ -278,7 +279,7 @@ class FittedLaws(Sequence[FittedLaw]):
         return pd.Index(self.targets, name="target")
 
     def predict(self, x: Inputs | RunTable | PointTable | pd.DataFrame) -> pd.DataFrame:
-        """Predicted losses, nats: one column per target.
+        """Predicted losses, nats: one column per target; ``.attrs["notes"]`` are about a table.
 
         Args:
             x: a table whose columns hold the inputs, joined by name, or inputs by name as for
@@ -290,15 +291,23 @@ class FittedLaws(Sequence[FittedLaw]):
         frame = x.frame if isinstance(x, RunTable | PointTable) else x
         index = frame.index if isinstance(frame, pd.DataFrame) else None
         losses = np.atleast_2d(_predict(self._fits, x).reshape(len(self), -1))
-        return pd.DataFrame(dict(zip(self.targets, losses, strict=True)), index=index)
+        found = pd.DataFrame(dict(zip(self.targets, losses, strict=True)), index=index)
+        found.attrs["notes"] = unread_notes(self, x)
+        return found
 
     def score(self, runs: RunTable | pd.DataFrame) -> pd.DataFrame:
-        """Mean relative error (percent), R2, rank correlation and rows, one row per target."""
+        """Mean relative error (percent), R2, rank correlation and rows, one row per target.
+
+        ``.attrs["notes"]`` says what varies in the rows that the law does not read.
+        """
         from jaxmix.fitting.scores import score
         from jaxmix.runs import read_runs
 
-        found = score(self, read_runs(runs))
-        return pd.DataFrame([vars(s) for s in found.values()], index=self._by_target())
+        runs = read_runs(runs)
+        scores = [vars(s) for s in score(self, runs).values()]
+        found = pd.DataFrame(scores, index=self._by_target())
+        found.attrs["notes"] = (*runs.notes, *unread_notes(self, runs))
+        return found
 
     def to_frame(self) -> pd.DataFrame:
         """How the fits ended: one row per target."""

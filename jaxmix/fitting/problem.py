@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.evidence import fit_notes
 from jaxmix.fitting.fitted import DataRange, Measured
 from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
@@ -143,10 +144,12 @@ def make_problem(
         _check_counts(runs, law, targets, used, objective.k)
         weighed = row_weights(runs, targets, used, weighting)
         rows = rows._replace(row_weights=jnp.asarray(weighed))
-    for note, count in zip(notes, divergent.sum(1), strict=True):
+    known = {own.tobytes(): own for own in used}
+    evidence = {key: fit_notes(runs, law, own) for key, own in known.items()}
+    for note, own, count in zip(notes, used, divergent.sum(1), strict=True):
+        note.extend(evidence[own.tobytes()])
         if count:
             note.append(f"{count} rows left out where the {law.name} law is infinite")
-        note.extend(_unidentified(runs, law))
         note.extend(_unlimited(runs, law))
     return Problem(runs, targets, objective, rows, scales, used, tuple(map(tuple, notes)))
 
@@ -209,17 +212,6 @@ def _check_counts(
                 f"{runs.source}: target '{name}' has {count} rows and the {law.name} law {needed} "
                 f"parameters for {len(runs.domains)} domains; add runs or choose a law with fewer"
             )
-
-
-def _unidentified(runs: RunTable, law: Law) -> list[str]:
-    """Notes on terms that the rows say nothing about."""
-    columns = {"n_params": runs.n_params, "tokens": runs.tokens}
-    notes = [
-        f"all rows have one value of {name}: its term is not identified"
-        for name, column in columns.items()
-        if law.reads(name) and np.ptp(column) == 0
-    ]
-    return notes
 
 
 def _scales(runs: RunTable, losses: np.ndarray, used: np.ndarray) -> Scales:

@@ -13,6 +13,7 @@ from jaxmix.errors import nearest
 from jaxmix.runs import validate
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.names import bare
+from jaxmix.runs.plausibility import unit_notes
 from jaxmix.runs.reading import Raw, Table, read_raw
 from jaxmix.runs.table import Rows
 
@@ -60,7 +61,8 @@ def read_points(
     raw = validate.renormalized(validate.with_weights(raw, names), names)
     named = "run" in raw.frame.columns
     runs = tuple(str(run) for run in raw.frame["run"]) if named else (None,) * len(raw.frame)
-    return PointTable(raw.frame, names, raw.source, raw.notes, runs)
+    table = PointTable(raw.frame, names, raw.source, raw.notes, runs)
+    return replace(table, notes=(*raw.notes, *unit_notes(table.n_params, table.tokens)))
 
 
 def _check_domains(raw: Raw, domains: Sequence[str], held: Sequence[str]) -> None:

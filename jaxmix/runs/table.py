@@ -15,6 +15,7 @@ from jaxmix.runs import validate
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import columns_of
 from jaxmix.runs.names import bare, resolve_names
+from jaxmix.runs.plausibility import loss_notes, unit_notes
 from jaxmix.runs.reading import Raw, Table, count, read_raw
 
 
@@ -226,4 +227,7 @@ def table_from_raw(raw: Raw, where: str | None = None, pool: Sequence[str] = ())
     losses = [name for name in raw.frame.columns if validate.is_loss(name)]
     targets, absent = _targets(raw.frame, losses)
     notes = (*raw.notes, *absent)
-    return RunTable(raw.frame, validate.domains_of(raw), raw.source, notes, targets)
+    table = RunTable(raw.frame, validate.domains_of(raw), raw.source, notes, targets)
+    doubts = unit_notes(table.n_params, table.tokens)
+    doubts += loss_notes(table.losses(), targets) if targets else []
+    return replace(table, notes=(*notes, *doubts)) if doubts else table

@@ -1,0 +1,192 @@
+"""What the rows cannot tell a law of N and D, and what varies in them that the law does not read.
+
+Notes of one sentence each: of a fit, which its report and the law file keep, and of rows at which
+a fitted law is scored or predicts.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxmix.laws import Law
+from jaxmix.laws.data_reuse import SUFFIX
+from jaxmix.quantities import shortest
+from jaxmix.runs import RunTable
+from jaxmix.runs.plausibility import loss_notes, unit_notes
+from jaxmix.runs.table import Rows
+
+if TYPE_CHECKING:
+    from jaxmix.fitting.fitted import FittedLaw
+
+SIZES = ("n_params", "tokens")
+_SAME = 0.01  # sizes that differ by less count as one
+_EPOCHS = 2  # data seen no more often are as good as new
+
+
+def fit_notes(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
+    """Notes on the rows of one fit.
+
+    Args:
+        runs: p rows.
+        law: what is fitted to them.
+        used: bool [p], those that have a loss of the target.
+    """
+    sizes = {name: getattr(runs, name)[used] for name in SIZES}
+    weights = runs.weights[used]
+    return [
+        *unit_notes(runs.n_params, runs.tokens),
+        *(loss_notes(runs.losses(), runs.targets) if runs.targets else ()),
+        *_levels(law, sizes),
+        *_counts(law, weights),
+        *_varying(law, sizes, weights, advise=True),
+        *_repeated(runs, law, used),
+    ]
+
+
+def _levels(law: Law, sizes: dict[str, np.ndarray]) -> list[str]:
+    """Notes on N or D that do not vary, or only together."""
+    read = {name: _levels_of(values) for name, values in sizes.items() if law.reads(name)}
+    single = [name for name, levels in read.items() if levels.max() == 0]
+    if single or len(read) < 2:
+        return [
+            f"all rows have one value of {name} ({_short(sizes[name][0])}): the law cannot tell "
+            f"how the loss changes with it"
+            for name in single
+        ]
+    n, d = (np.log(sizes[name]) for name in SIZES)
+    if abs(np.corrcoef(n, d)[0, 1]) < 1.0 - 1e-6:
+        return []
+    return ["n_params and tokens move together in all rows: their terms cannot be told apart"]
+
+
+def _counts(law: Law, weights: np.ndarray) -> list[str]:
+    """Notes on hardly more rows, or fewer mixtures, than parameters."""
+    rows, k = weights.shape
+    needed = law.count(k)
+    notes = []
+    if rows < 1.5 * needed:
+        notes.append(f"{rows} rows are hardly more than the {needed} parameters of {law.name}")
+    slopes = sum(p.size(k) for p in law.parameters if p.shape == "domain")
+    mixtures = _mixtures(weights)
+    if law.reads_mixture and 1 < mixtures < slopes:
+        notes.append(f"{mixtures} mixtures are fewer than the {slopes} parameters of domains")
+    return notes
+
+
+def _varying(
+    law: Law, sizes: dict[str, np.ndarray], weights: np.ndarray, advise: bool
+) -> list[str]:
+    """A note on what varies without being read, with the filter that mends it."""
+    unread = {n: v for n, v in sizes.items() if not law.reads(n) and _levels_of(v).max() > 0}
+    mixtures = 1 if law.reads("weights") else _mixtures(weights)
+    found = [_values(name, values) for name, values in unread.items()]
+    found += [f"{mixtures} mixtures"] if mixtures > 1 else []
+    if not found:
+        return []
+    note = f"rows have {' and '.join(found)}, which the law '{law.name}' does not use"
+    if not advise:
+        return [note]
+    kept, expression = _informative(unread) if unread else (0, "")
+    if kept < law.count(weights.shape[1]):
+        return [f"{note}: choose a law that reads them"]
+    return [f'{note}: keep one with --where "{expression}"']
+
+
+def _values(name: str, values: np.ndarray) -> str:
+    levels = _levels_of(values)
+    tops = [_short(values[levels == level].max()) for level in range(int(levels.max()) + 1)]
+    shown = ", ".join(tops) if len(tops) < 4 else f"{tops[0]} to {tops[-1]}"
+    return f"{len(tops)} values of {name} ({shown})"
+
+
+def _informative(sizes: dict[str, np.ndarray]) -> tuple[int, str]:
+    """Rows at the largest of the levels that many rows have, and the filter that keeps them."""
+    levels = np.stack([_levels_of(values) for values in sizes.values()], axis=1)
+    seen, counts = np.unique(levels, axis=0, return_counts=True)
+    best = np.flatnonzero(counts >= 0.5 * counts.max())[-1]
+    kept = zip(sizes.items(), levels.T, seen[best], strict=True)
+    parts = [_filter(name, values[own == at]) for (name, values), own, at in kept]
+    return int(counts[best]), " and ".join(parts)
+
+
+def _filter(name: str, values: np.ndarray) -> str:
+    low, high = float(values.min()), float(values.max())
+    if low == high:
+        return f"{name} == {shortest(low)}"
+    return f"{_short(low * (1.0 - _SAME / 10))} <= {name} <= {_short(high * (1.0 + _SAME / 10))}"
+
+
+def _levels_of(values: np.ndarray) -> np.ndarray:
+    """The number of each size's level [p], from 0; sizes within 1% of a neighbor share one."""
+    seen, index = np.unique(values, return_inverse=True)
+    return np.concatenate([[0], np.cumsum(np.diff(np.log(seen)) > _SAME)])[index]
+
+
+def _mixtures(weights: np.ndarray) -> int:
+    return len(np.unique(np.round(weights, 6), axis=0)) if weights.shape[1] else 1
+
+
+def _short(value: float) -> str:
+    return shortest(float(f"{value:.4g}"))
+
+
+def _repeated(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
+    """A note on rows that repeat data, for a law that does not know repetition."""
+    known = {d: f"unique_{d}" for d in runs.domains if f"unique_{d}" in runs.frame.columns}
+    if law.reads("unique") or not law.reads("tokens") or not known:
+        return []
+    stock = np.stack([runs.frame[column].to_numpy(dtype=float) for column in known.values()], 1)
+    own = runs.weights[:, [runs.domains.index(d) for d in known]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        epochs = np.nan_to_num(own * runs.tokens[:, None] / stock).max(axis=1)[used]
+    rows = int((epochs > _EPOCHS).sum())
+    if not rows:
+        return []
+    return [
+        f"{rows} rows repeat data more than {_EPOCHS} times (up to {epochs.max():.3g}), which the "
+        f"law '{law.name}' does not use: fit '{law.name}{SUFFIX}'"
+    ]
+
+
+def unread_notes(laws: Sequence["FittedLaw"], table: Any) -> tuple[str, ...]:
+    """Notes on rows that differ in, or from the fitted, N, D or mixture that a law does not read.
+
+    Args:
+        laws: fits of one law.
+        table: the rows to score or to predict; what is no table of the package gets no notes.
+    """
+    if not isinstance(table, Rows) or not len(table):
+        return ()
+    law, notes = laws[0].law, []
+    for name in (name for name in SIZES if not law.reads(name)):
+        ends = np.array([getattr(f.data, name) for f in laws])
+        notes += _apart(law, name, getattr(table, name), ends.min(), ends.max(), table)
+    if not law.reads("weights"):
+        notes += _varying(law, {}, table.weights, advise=False) or _elsewhere(laws[0], table)
+    return tuple(notes)
+
+
+def _apart(
+    law: Law, name: str, values: np.ndarray, low: float, high: float, table: Rows
+) -> list[str]:
+    inside = (values >= low * (1.0 - _SAME)) & (values <= high * (1.0 + _SAME))
+    if inside.all() and _levels_of(values).max() == 0:
+        return []
+    fitted = " to ".join(dict.fromkeys([_short(low), _short(high)]))
+    seen = _values(name, values) if _levels_of(values).max() else f"{name} of {_short(values[0])}"
+    note = f"rows have {seen}, which the law '{law.name}' does not use; it was fitted at {fitted}"
+    if isinstance(table, RunTable) and inside.any() and not inside.all():
+        return [f'{note}: keep such rows with --where "{_filter(name, values[inside])}"']
+    return [note]
+
+
+def _elsewhere(fitted: "FittedLaw", table: Rows) -> list[str]:
+    """A note on one mixture that is none of those fitted."""
+    seen = fitted.data.mixtures
+    if not len(seen) or set(table.domains) != set(fitted.domains):
+        return []
+    own = table.weights[0, [table.domains.index(d) for d in fitted.domains]]
+    if np.abs(seen - own).max(axis=1).min() < _SAME:
+        return []
+    return [f"rows have a mixture that was not fitted, and '{fitted.law.name}' reads no mixture"]
