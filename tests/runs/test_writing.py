@@ -33,7 +33,7 @@ def test_round_trip_is_bit_equal(tmp_path, table, name):
     write_runs(table, tmp_path / name)
     back = read_runs(tmp_path / name)
     pd.testing.assert_frame_equal(back.frame, table.frame, check_exact=True, check_dtype=False)
-    assert (back.domains, back.targets, back.notes) == (table.domains, table.targets, ())
+    assert (back.domains, back.targets, back.notes) == (table.domains, table.targets, table.notes)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
