@@ -75,7 +75,7 @@ def test_one_mixture_is_the_answer() -> None:
 
 
 def test_limits_outside_the_range_are_explained(narrow) -> None:
-    with pytest.raises(JaxmixError, match="the least run.*--within anywhere"):
+    with pytest.raises(JaxmixError, match=r"the least run.*--within anywhere"):
         optimize(narrow, *BUDGET, Constraints(linear=["a + b >= 0.99"], within="range"))
     with pytest.raises(JaxmixError, match="within is 'rang'"):
         Constraints(within="rang")  # type: ignore[arg-type]
