@@ -43,6 +43,12 @@ _CRITERIA = ("regret", "variance", "space-filling", "random")
     default=None,
     help="Allow runs that repeat others.  [default: if noise dominates]",
 )
+@opt.setting(
+    "--resamples",
+    click.IntRange(min=0),
+    200,
+    "Refits that beliefs come from, those of jaxmix trust; 0 for the curvature of the fit alone.",
+)
 @opt.where
 @opt.pool
 @click.option("--out", metavar="NEXT.csv", help="Plan to write: n_params, tokens, w_<domain>.")
@@ -53,6 +59,7 @@ def command(
     where: str | None,
     pool: tuple[str, ...],
     out: str | None,
+    resamples: int,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -66,12 +73,19 @@ def command(
     given, settings = parted(options)
     if settings["flops"] is None and settings["count"] is None:
         raise JaxmixError("name a limit of the batch: --flops 1e19, --count 8 or both")
+    from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
+    from jaxmix.fitting.uncertainty.clusters import FEWEST, run_labels
     from jaxmix.mixtures import next_runs
 
     optimum = propose(law, given)
-    table, _ = read_fitted_rows(law, runs, where, pool)
-    batch = next_runs(optimum, table, seed=given["seed"], **settings)
+    table, weighting = read_fitted_rows(law, runs, where, pool)
+    ensemble = None
+    if resamples and int(run_labels(table).max()) + 1 >= FEWEST:
+        made = {"resamples": resamples, "weighting": weighting, "seed": given["seed"]}
+        with common.progress("refitting") as report:
+            ensemble = bootstrap(optimum.laws, table, progress=report, **made)
+    batch = next_runs(optimum, table, seed=given["seed"], ensemble=ensemble, **settings)
     if out is not None:
         common.write_rows(out, batch.rows())
     common.answer(as_json, batch.to_dict(), lambda: _parts(batch), batch.notes)

@@ -1,5 +1,6 @@
 """``jaxmix optimize``: the mixture that minimizes a fitted law at a budget."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -7,7 +8,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.limits import decay_option
-from jaxmix.cli.proposal import proposal_options, propose
+from jaxmix.cli.proposal import baseline_option, named_baselines, proposal_options, propose
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Optimum
@@ -17,29 +18,57 @@ if TYPE_CHECKING:
 @click.argument("law")
 @proposal_options()
 @decay_option
+@baseline_option
 @opt.json
-def command(law: str, as_json: bool, **given: Any) -> None:
+def command(law: str, baselines: Sequence[tuple[str, Any]], as_json: bool, **given: Any) -> None:
     """Find the mixture that minimizes the laws in the file LAW for a model of N and D.
 
-    Limits are checked first: if no mixture meets them, those that clash are named, with what they
-    must give. Those that bind are listed with what loosening them is worth.
+    This is the optimum of the laws; jaxmix recommend asks what the runs support. Limits are checked
+    first: if no mixture meets them, those that clash are named, with what they must give. Those
+    that bind are listed with what loosening them is worth.
     """
+    from jaxmix.mixtures.uncertainty import check_baselines
+
     found = propose(law, given)
-    common.answer(as_json, found.to_dict(), lambda: parts(found), found.notes)
+    named = named_baselines(baselines, found.domains, found.constraints) or {}
+    mixtures = check_baselines(named, found.domains) if named else {}
+    losses = {name: found.predict(h) for name, h in mixtures.items()}
+    notes = [*found.notes, *(n for name, at in losses.items() for n in _worse(found, name, at))]
+    held = {**found.to_dict(), "notes": notes}
+    if losses:
+        held["candidates"] = {n: {"predicted": at, "weights": named[n]} for n, at in losses.items()}
+    common.answer(as_json, held, lambda: parts(found, losses), notes)
 
 
-def parts(optimum: "Optimum") -> list[Any]:
+def _worse(found: "Optimum", name: str, at: dict[str, float]) -> list[str]:
+    """A note on targets that a mixture of one's own serves better."""
+    worse = [
+        f"{target} by {found.predicted[target] - loss:.4f}"
+        for target, loss in at.items()
+        if found.predicted[target] - loss > 5e-4
+    ]
+    return [f"worse than the {name} mixture on {', '.join(worse)}"] if worse else []
+
+
+def parts(optimum: "Optimum", others: dict[str, dict[str, float]] | None = None) -> list[Any]:
     """The mixture, what it predicts, what holds it, and how good it is known to be."""
+    others = others or {}
     title = f"mixture for N = {optimum.n_params:.4g}, D = {optimum.tokens:.4g}"
     weights = ((name, f"{weight:.4f}") for name, weight in optimum.weights.items())
     losses = (
-        (name, f"{optimum.target_weights[name]:.3f}", f"{value:.4f}")
+        (
+            name,
+            f"{optimum.target_weights[name]:.3f}",
+            f"{value:.4f}",
+            *(f"{at[name]:.4f}" for at in others.values()),
+        )
         for name, value in optimum.predicted.items()
     )
     gap = common.number(optimum.gap, 2)
+    columns = ("target", "weight", "nats per token", *others)
     return [
         common.table(title, "domain", "weight", rows=weights),
-        common.table("predicted losses", "target", "weight", "nats per token", rows=losses),
+        common.table("predicted losses", *columns, rows=losses),
         *([_binding(optimum)] if optimum.active else []),
         f"objective {optimum.objective:.6g}, duality gap {gap}: {optimum.status}",
     ]

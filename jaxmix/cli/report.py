@@ -26,7 +26,7 @@ from jaxmix.cli.values import LAWS
 @click.option(
     "--resamples",
     type=click.IntRange(min=0),
-    help="Refits that the intervals come from, 0 for none; the default is 40 to 200.",
+    help="Refits that the intervals come from, 0 for none; the default is 200.",
 )
 @opt.json
 def command(

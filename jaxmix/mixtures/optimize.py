@@ -250,6 +250,12 @@ def optimize_anew(optimum: Optimum, *, within: Within | None) -> Optimum:
     return _inside_hull(replace(problem, constraints=given), None, 0)
 
 
+def within_range(optimum: Optimum) -> Optimum:
+    """The optimum within the weights that were run, if its question does not say where."""
+    given = optimum.constraints.within
+    return optimum if given else optimize_anew(optimum, within="range")
+
+
 def _each_alone(
     laws: FittedLaws,
     x: dict[str, np.ndarray],

@@ -111,6 +111,11 @@ class Optimum(_Named):
         """The target weights as [m], in the order of ``laws``."""
         return np.array([self.target_weights[name] for name in self.targets])
 
+    def predict(self, h: Any) -> dict[str, float]:
+        """Predicted loss by target of another mixture [k] at this budget, nats."""
+        x = {**self.inputs, "weights": np.asarray(h, float)}
+        return {f.target: float(f.predict(x)) for f in self.laws}
+
     def uncertainty(
         self,
         ensemble: "Ensemble",

@@ -359,10 +359,10 @@ def _correction(residual: Residual | None, w: np.ndarray) -> Callable[[np.ndarra
 
 def _gain(risk: Risk, h: np.ndarray) -> Interval:
     """The gain of h [k] over the baseline with its interval."""
-    rng = np.random.default_rng(risk.ensemble.seed)
     errors = risk.errors(h)
-    model = risk.ensemble.model_error
-    drawn = rng.standard_t(model.degrees_of_freedom, len(errors)) * float(risk.model_error(h))
+    distance = np.linalg.norm(h - risk.baseline)
+    far = {**risk.optimum.inputs, "weights": h}
+    drawn = risk.ensemble.model_error_differences(far, risk.optimum.w, distance)
     found = interval(float(risk.gain(h)), errors + drawn, risk.level)
     return Interval(*(float(x) for x in found))
 

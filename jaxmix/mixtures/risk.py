@@ -9,19 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import ndtri
 
 from jaxmix.fitting.hull import nearest_inside
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, finite
-from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
-from jaxmix.mixtures.solve.lanes import losses
 from jaxmix.mixtures.solve.problem import problem_of
-from jaxmix.mixtures.solve.refits import meets, objective_of
+from jaxmix.mixtures.solve.refits import losses_at, meets, objective_of
 
 _STEPS = 20  # points on the way from one mixture to another
 _STARTS = 4  # of the local search
@@ -74,7 +70,7 @@ class Risk:
         return self._predicted(h) + self.correction(h)
 
     def _predicted(self, h: np.ndarray) -> np.ndarray:
-        return objective_of(self.optimum, partial(_losses, self.optimum), h)
+        return objective_of(self.optimum, partial(losses_at, self.optimum), h)
 
     def _refits(self, h: np.ndarray) -> np.ndarray:
         return objective_of(self.optimum, self.ensemble.losses, h)
@@ -148,8 +144,3 @@ def _value_and_slope(risk: Risk, h: np.ndarray, step: float = 1e-5) -> tuple[flo
     values = -risk.bound(np.vstack([h, h + step * np.diag(ways)]))
     values = np.nan_to_num(values, nan=1e6, posinf=1e6)
     return float(values[0]), (values[1:] - values[0]) / (step * ways) if k else h
-
-
-def _losses(optimum: Optimum, x: Inputs) -> np.ndarray:
-    with jax.enable_x64(True):
-        return np.asarray(losses(optimum.laws.stacked, {n: jnp.asarray(v) for n, v in x.items()}))

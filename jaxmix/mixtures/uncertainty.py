@@ -12,10 +12,8 @@ import pandas as pd
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, finite, interval
-from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
-from jaxmix.mixtures.solve.lanes import losses
-from jaxmix.mixtures.solve.refits import level_edges, meets, objective_of, solve_refits
+from jaxmix.mixtures.solve.refits import level_edges, losses_at, meets, objective_of, solve_refits
 from jaxmix.runs import resolve
 
 if TYPE_CHECKING:
@@ -283,7 +281,7 @@ class _Errors:
         with jax.enable_x64(True):
             refits = self.ensemble.stacked
             said = np.asarray(_each_at_its_own(refits, best.inputs, jnp.asarray(self.chosen)))
-        true = _losses(best, {**best.inputs, "weights": self.chosen}).T  # [B, m]
+        true = losses_at(best, {**best.inputs, "weights": self.chosen}).T  # [B, m]
         there = self.ensemble.losses({**best.inputs, "weights": best.h}).T  # [B, m]
         errors, fixed = finite(said - true) + self._model.T, finite(there - center) + self._model.T
         ends = np.stack(interval(center, errors, level, fixed=fixed), axis=1).tolist()
@@ -311,15 +309,9 @@ class _Errors:
         )
 
 
-def _losses(optimum: Optimum, x: Inputs) -> np.ndarray:
-    """Losses [m, ...] that the laws of a proposal predict."""
-    with jax.enable_x64(True):
-        return np.asarray(losses(optimum.laws.stacked, {n: jnp.asarray(v) for n, v in x.items()}))
-
-
 def _predicted(optimum: Optimum, h: Any) -> np.ndarray:
     """Objectives [...] that the laws of a proposal predict at mixtures [..., k]."""
-    return objective_of(optimum, partial(_losses, optimum), h)
+    return objective_of(optimum, partial(losses_at, optimum), h)
 
 
 @jax.jit

@@ -29,9 +29,9 @@ from jaxmix.mixtures import (
     optimize_many,
     recommend_mixture,
 )
-from jaxmix.mixtures.optimize import optimize_anew
+from jaxmix.mixtures.optimize import within_range
 from jaxmix.mixtures.polytope import find_clash
-from jaxmix.mixtures.recommend import BEST_RUN
+from jaxmix.mixtures.recommend import BEST_RUN, RESAMPLES
 from jaxmix.mixtures.uncertainty import Baselines, Uncertainty, check_baselines
 from jaxmix.report.limits import broken_limits, rows_of
 from jaxmix.report.rows import BestRun, FittedRows, best_run, mark_rows
@@ -42,9 +42,6 @@ Progress = Callable[[str, int, int], None]
 _SIZES, _FEW_SIZES = 31, 9  # of the path over sizes: few if each is solved on its own
 _BEYOND = 100.0  # how far beyond the largest size the path goes
 _COMPARE_RESTARTS = 32
-_BASINS = 4  # optima that refits start from if their number is given; else the fit alone
-_REFITS = (40, 200)  # fewest and most if their number is not given
-_WORK = 9e7  # rows times squared parameters, summed over refits, of about fifteen seconds
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -238,19 +235,12 @@ def _with_refits(
     ensemble = bootstrap(
         laws,
         rows.used,
-        resamples=default_resamples(laws) if resamples is None else resamples,
+        resamples=resamples or RESAMPLES,
         weighting=weighting,
-        basins=1 if resamples is None else _BASINS,
         seed=seed,
         progress=progress and (lambda done, total: progress("refitting", done, total)),
     )
     return replace(report, ensemble=ensemble)
-
-
-def default_resamples(laws: FittedLaws) -> int:
-    """How many refits a report can afford: fewer for many targets, rows and parameters."""
-    one = sum(f.report.rows for f in laws) * laws.law.count(len(laws.domains)) ** 2
-    return int(np.clip(_WORK / max(one, 1), *_REFITS))
 
 
 def _with_mixtures(report: Report) -> Report:
@@ -274,12 +264,10 @@ def _with_mixtures(report: Report) -> Report:
 
 def _recommended(report: Report, best: Optimum, ensemble: Ensemble) -> Recommendation:
     """Within the range that was run if the question does not say where."""
-    if best.constraints.within is None:
-        best = optimize_anew(best, within="range")
     given = {n: h for n, h in report.baselines.items() if n not in ("uniform", BEST_RUN)}
     named = {n: dict(zip(best.domains, h.tolist(), strict=True)) for n, h in given.items()}
     return recommend_mixture(
-        best, ensemble, report.rows.used, baselines=named or None, level=report.level
+        within_range(best), ensemble, report.rows.used, baselines=named or None, level=report.level
     )
 
 

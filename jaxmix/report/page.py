@@ -50,8 +50,7 @@ def write_report(
               best mixture that was run, by its measured loss.
             - ``level``: probability that an interval is to cover (.9).
             - ``compare_laws``: laws to fit too, on all sizes but the largest, and to score there.
-            - ``resamples``: refits to make, each from the best four optima of the fit; 0 for none,
-              None for a quick look: 40 to 200, from the fit alone.
+            - ``resamples``: refits to make; 0 for none, None for 200.
             - ``weighting``: of rows, as in the fit.
             - ``n_params``, ``tokens``: budget of the page if ``optimum`` is fitted laws; None for
               the largest that was run.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxmix.fitting import FittedLaws, StackedLaws, simulate
+from jaxmix.fitting import FittedLaws, StackedLaws, bootstrap, fit, simulate
 from jaxmix.fitting.simulate import simulate_laws, true_laws
 from jaxmix.fitting.uncertainty.influence import pose
 from jaxmix.laws import ADDITIVE, ADDITIVE_FIXED_ND, get_law, repeated
@@ -36,6 +36,7 @@ from jaxmix.mixtures.sequential.posterior import (
 )
 from jaxmix.mixtures.solve.lanes import weighted_loss
 from jaxmix.mixtures.solve.problem import problem_of
+from jaxmix.mixtures.solve.refits import solve_refits
 
 DOMAINS, TARGETS = ("web", "code", "books"), ("x", "y")
 POWERS = {"E": 1.5, "A": 200.0, "alpha": 0.33, "B": 900.0, "beta": 0.34}
@@ -311,3 +312,18 @@ def test_runs_of_other_domains_are_refused(optimum):
     other = simulate(ADDITIVE_FIXED_ND, params, mixtures=dirichlet_design(2, 9, seed=0), **given)
     with pytest.raises(ValueError, match="domain 'books' is not in both"):
         batch(optimum, other)
+
+
+def test_beliefs_of_refits_are_their_spread():
+    """The regret before is about what the refits' own optima cost under the fitted laws."""
+    mixtures = dirichlet_design(3, 14, seed=0)
+    noisy = simulate_laws(truth(mixtures), mixtures=mixtures, noise=0.004, **SCALE)
+    laws = fit(noisy, ADDITIVE, restarts=8)
+    ensemble, optimum = bootstrap(laws, noisy, resamples=100), best(laws)
+    found = next_runs(optimum, noisy, count=2, ensemble=ensemble)
+    with jax.enable_x64(True):
+        chosen, _ = solve_refits(optimum, ensemble.stacked)
+    x = {name: np.repeat(v, len(chosen)) for name, v in optimum.inputs.items()}
+    cost = laws.predict({**x, "weights": chosen}).to_numpy() @ optimum.w - optimum.objective
+    assert found.regret[0] == pytest.approx(cost.mean())
+    assert np.all(np.diff(found.regret) <= 1e-12)

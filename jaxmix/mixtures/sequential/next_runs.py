@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,6 +12,7 @@ import pandas as pd
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.problem import Problem
+from jaxmix.fitting.uncertainty.ensemble import Ensemble, finite
 from jaxmix.fitting.uncertainty.influence import pose
 from jaxmix.mixtures.designs import Coverage, coverage
 from jaxmix.mixtures.optimum import Optimum
@@ -27,6 +29,7 @@ from jaxmix.mixtures.sequential.candidates import (
 )
 from jaxmix.mixtures.sequential.posterior import believe, reductions, update
 from jaxmix.mixtures.solve.problem import problem_of
+from jaxmix.mixtures.solve.refits import losses_at, objective_of, solve_refits
 from jaxmix.runs import RunTable
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 CRITERIA = ("regret", "variance", "space-filling", "random")
 MOST_RUNS = 1000
+_TINY = 1e-12
 _NOISY = 0.5  # share of noise in the effect of mixtures from which repeats are allowed
 
 
@@ -145,6 +149,7 @@ def next_runs(
     candidates: np.ndarray | None = None,
     checkpoints: int = 1,
     noise: float | None = None,
+    ensemble: Ensemble | None = None,
     closest: float = 0.02,
     repeats: bool | None = None,
     seed: int = 0,
@@ -173,6 +178,9 @@ def next_runs(
             they count as one observation.
         noise: standard deviation of one run's loss (relative for log residuals); None to estimate
             it from the residuals of the fit.
+        ensemble: refits of the laws (``bootstrap``): the regret and the spread before are then
+            those of their optima, as in ``Optimum.uncertainty``, and fall by the shares that the
+            approximation gives. None for the approximation alone.
         closest: Euclidean distance below which two mixtures of one size are near-duplicates.
         repeats: whether near-duplicates are allowed; None to allow them if the noise exceeds half
             of the standard deviation of the loss over the candidates' mixtures.
@@ -214,6 +222,8 @@ def next_runs(
             )
         closest = 0.0 if (noisy > _NOISY if repeats is None else repeats) else closest
         chosen, curve, refused = _choose(pool, criterion, flops, count, closest, seed)
+        if ensemble is not None:
+            curve = curve * (_of_refits(optimum, ensemble) / np.maximum(curve[0], _TINY))
     if count and len(chosen) < count:
         notes.append(f"{len(chosen)} of {count} runs: the budget or the candidates are used up")
     new, ran = pool.runs.take(chosen), np.unique(made.weights, axis=0)
@@ -230,6 +240,14 @@ def next_runs(
         refused=refused,
         notes=tuple(notes),
     )
+
+
+def _of_refits(optimum: Optimum, ensemble: Ensemble) -> np.ndarray:
+    """Mean regret of the refits' own optima under the laws, and their spread, [2]."""
+    chosen, _ = solve_refits(optimum, ensemble.stacked)  # [B, k]
+    cost = objective_of(optimum, partial(losses_at, optimum), chosen) - optimum.objective
+    spread = np.sqrt(np.sum(np.var(chosen, axis=0)))
+    return np.array([float(np.mean(np.maximum(finite(cost), 0.0))), float(spread)])
 
 
 def _check(

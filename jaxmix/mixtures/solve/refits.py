@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
@@ -13,7 +14,7 @@ from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.polytope import Row
 from jaxmix.mixtures.simplex import kl
 from jaxmix.mixtures.solve.constrained import MET, best_end, search
-from jaxmix.mixtures.solve.lanes import Lanes, make_starts, solve
+from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
 from jaxmix.mixtures.solve.problem import Problem, problem_of
 from jaxmix.mixtures.solve.program import Program, Terms
 
@@ -137,6 +138,13 @@ def _pulled_back(terms: Terms, program: Program, end: np.ndarray, inside: np.nda
         middle = 0.5 * (low + high)
         low, high = (middle, high) if fits(middle) else (low, middle)
     return inside + low * (end - inside)
+
+
+def losses_at(optimum: Optimum, x: Inputs) -> np.ndarray:
+    """Losses [m, ...] that the laws of a proposal predict at inputs by name."""
+    with jax.enable_x64(True):
+        given = {name: jnp.asarray(value) for name, value in x.items()}
+        return np.asarray(losses(optimum.laws.stacked, given))
 
 
 def objective_of(optimum: Optimum, predict: Callable[[Inputs], np.ndarray], h: Any) -> np.ndarray:
