@@ -220,6 +220,22 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "-"
 
 
+def end(value: float, digits: int | None = None, least: float = -math.inf) -> str:
+    """One end of an interval for people, with four decimals or so many significant digits.
+
+    Args:
+        value: the end; infinite if there is no bound.
+        digits: significant digits; None for four decimals.
+        least: the smallest possible value, 0 for a loss.
+
+    >>> end(0.25), end(-0.1, least=0.0)
+    ('0.2500', 'unbounded')
+    """
+    if not math.isfinite(value) or value < least:
+        return "unbounded"
+    return f"{value:.4f}" if digits is None else number(value, digits)
+
+
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[..., None]]:
     """A bar on standard error, if that is a terminal.

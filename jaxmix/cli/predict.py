@@ -1,34 +1,59 @@
 """``jaxmix predict``: the losses that fitted laws expect at given points."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
+from jaxmix.cli.intervals import interval_options, refitted
 from jaxmix.errors import JaxmixError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from jaxmix.fitting import Ensemble
+    from jaxmix.runs import PointTable
 
 
 @click.command("predict", cls=common.Command, short_help="Predict losses at given points.")
 @click.argument("law")
 @click.argument("points")
+@interval_options
 @click.option("--out", metavar="FILE.csv", help="Write the CSV there, not to standard output.")
 @opt.json
-def command(law: str, points: str, out: str | None, as_json: bool) -> None:
+def command(
+    law: str,
+    points: str,
+    level: float | None,
+    fitted: str | None,
+    resamples: int,
+    out: str | None,
+    as_json: bool,
+) -> None:
     """Predict losses at POINTS: its columns and pred_<target>, in its order.
 
     Laws with more inputs read their columns too. A law that knows repetition reads
-    unique_<domain>; a domain without that column never repeats.
+    unique_<domain>; a domain without that column never repeats. With --interval, low_<target> and
+    high_<target> follow; an end without a bound is empty.
     """
     if out is not None:
         if out.lower().endswith((".parquet", ".pq", ".jsonl", ".ndjson", ".json")):
             raise JaxmixError(f"{out}: predict writes CSV; name the file .csv, or use --json")
         common.check_out(out, law, points)
     from jaxmix.files import write_text
+    from jaxmix.fitting.evidence import unread_notes
     from jaxmix.fitting.files import load_laws
     from jaxmix.runs import read_points
 
     laws = load_laws(law)
     table = read_points(points, laws.domains if laws.law.reads("weights") else None)
-    predicted = {f"pred_{name}": values for name, values in laws.predict(table).items()}
+    predicted = {f"pred_{name}": values.to_numpy() for name, values in laws.predict(table).items()}
+    notes = [*table.notes, *unread_notes(laws, table)]
+    if level is not None:
+        ensemble = refitted(law, laws, fitted, resamples)
+        predicted |= _ends(ensemble, table, level)
+        notes += ensemble.notes
     if out is not None or not as_json:
         text = table.frame.assign(**predicted).to_csv(index=False, lineterminator="\n")
         write_text(out, text) if out is not None else click.echo(text, nl=False)
@@ -37,4 +62,16 @@ def command(law: str, points: str, out: str | None, as_json: bool) -> None:
         rows = zip(table.runs, *columns, strict=True)
         common.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
     again = [name for name in predicted if name in table.frame.columns]
-    common.say([*table.notes, *(f"column {name} of {points} is replaced" for name in again)])
+    common.say([*notes, *(f"column {name} of {points} is replaced" for name in again)])
+
+
+def _ends(ensemble: "Ensemble", table: "PointTable", level: float) -> "dict[str, np.ndarray]":
+    """Columns low_<target> and high_<target>; NaN where there is no bound."""
+    import numpy as np
+
+    found = ensemble.predict(table, level=level)
+    ends = {}
+    for i, name in enumerate(ensemble.laws.targets):
+        for end, values in (("low", found.low[i]), ("high", found.high[i])):
+            ends[f"{end}_{name}"] = np.where(np.isfinite(values), values, np.nan)
+    return ends

@@ -7,9 +7,12 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
+from jaxmix.cli.intervals import interval_options, refitted
 
 if TYPE_CHECKING:
     from jaxmix.fitting.scores import Score
+
+Held = Mapping[str, Mapping[str, float]]  # coverage and half width by target
 
 
 @click.command("score", cls=common.Command, short_help="Score fitted laws on other rows.")
@@ -17,20 +20,42 @@ if TYPE_CHECKING:
 @click.argument("runs")
 @opt.where
 @opt.pool
+@interval_options
 @opt.json
-def command(law: str, runs: str, where: str | None, pool: tuple[str, ...], as_json: bool) -> None:
-    """Score the laws in the file LAW on the rows of RUNS: MRE %, R2, Spearman."""
+def command(
+    law: str,
+    runs: str,
+    where: str | None,
+    pool: tuple[str, ...],
+    level: float | None,
+    fitted: str | None,
+    resamples: int,
+    as_json: bool,
+) -> None:
+    """Score the laws in the file LAW on the rows of RUNS: MRE %, R2, Spearman.
+
+    With --interval, also the share of the losses that lie in their intervals (coverage), and the
+    mean half width of these in nats.
+    """
+    from jaxmix.fitting.evidence import unread_notes
     from jaxmix.fitting.files import load_laws
     from jaxmix.fitting.scores import mean_mre, score, unscored
 
     laws = load_laws(law)
     table = common.read_table(runs, where, pool)
     absent = unscored(laws, table)
-    scores = score([f for f in laws if f.target not in absent], table)
-    found = {name: _as_json(s) for name, s in scores.items()}
-    held = {"targets": found, "mean_mre": mean_mre(scores)}
-    notes = [*table.notes, *(f"target {name} has no loss there: not scored" for name in absent)]
-    common.answer(as_json, held, lambda: [_table(laws.law.name, scores)], notes)
+    present = laws[[name for name in laws.targets if name not in absent]]
+    scores = score(present, table)
+    notes = [*table.notes, *unread_notes(laws, table)]
+    notes += [f"target {name} has no loss there: not scored" for name in absent]
+    held: Held = {}
+    if level is not None:
+        ensemble = refitted(law, present, fitted, resamples, [runs])
+        held = ensemble.score(table, level=level).to_dict("index")  # type: ignore[assignment]
+        notes += ensemble.notes
+    found = {name: {**_as_json(s), **held.get(name, {})} for name, s in scores.items()}
+    answer = {"targets": found, "mean_mre": mean_mre(scores)}
+    common.answer(as_json, answer, lambda: [_table(laws.law.name, scores, held)], notes)
 
 
 def _as_json(s: "Score") -> dict[str, Any]:
@@ -38,18 +63,29 @@ def _as_json(s: "Score") -> dict[str, Any]:
     return {**found, "diverged": s.diverged} if s.diverged else found
 
 
-def _table(law: str, scores: "Mapping[str, Score]") -> Any:
+def _table(law: str, scores: "Mapping[str, Score]", held: Held) -> Any:
     from jaxmix.fitting.scores import mean
 
-    made = common.table(f"{law}: scores", "target", "MRE %", "R2", "Spearman", "rows", "diverged")
+    extra = ("coverage", "half width") if held else ()
+    columns = ("MRE %", "R2", "Spearman", "rows", "diverged", *extra)
+    made = common.table(f"{law}: scores", "target", *columns)
     for name, s in scores.items():
-        made.add_row(name, *_cells(s.mre, s.r2, s.spearman), str(s.rows), str(s.diverged or ""))
+        row = *_cells(s.mre, s.r2, s.spearman), str(s.rows), str(s.diverged or "")
+        made.add_row(name, *row, *_intervals(held.get(name)))
     if len(scores) > 1:
         columns = zip(*((s.mre, s.r2, s.spearman) for s in scores.values()), strict=True)
+        means = {key: mean(h[key] for h in held.values()) for key in ("coverage", "half_width")}
         made.add_section()
-        made.add_row("mean", *_cells(*(mean(column) for column in columns)), "", "")
+        cells = _cells(*(mean(column) for column in columns))
+        made.add_row("mean", *cells, "", "", *_intervals(means if held else None))
     return made
 
 
 def _cells(mre: float, r2: float, spearman: float) -> tuple[str, str, str]:
     return common.number(mre), common.number(r2, 5), common.number(spearman, 5)
+
+
+def _intervals(found: Mapping[str, float] | None) -> tuple[str, ...]:
+    if not found:
+        return ()
+    return common.number(found["coverage"], 3), common.end(found["half_width"], 4)

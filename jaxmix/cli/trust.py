@@ -1,5 +1,6 @@
 """``jaxmix trust``: how sure the proposed mixture is."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @proposal_options()
 @baseline_option
 @opt.level
-@opt.setting("--resamples", click.IntRange(min=50), 1000, "Refits that the intervals come from.")
+@opt.setting("--resamples", click.IntRange(min=50), 200, "Refits that the intervals come from.")
 @click.option(
     "--cluster",
     "--unit",
@@ -44,22 +45,30 @@ def command(
 
     The mixture is that of jaxmix optimize with the same options. Printed are its confidence set,
     its gain over baselines with the optimism at the optimum taken out, the chance that it beats
-    them, and what noise the losses have.
+    them, and what noise the losses have; then what jaxmix recommend makes of the same refits.
     """
     from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
+    from jaxmix.mixtures import recommend_mixture
+    from jaxmix.mixtures.optimize import within_range
     from jaxmix.mixtures.uncertainty import check_baselines
 
     given, settings = parted(options)
     optimum = propose(law, given)  # refuses what it must before the refits
     table, weighting = read_fitted_rows(law, runs, where)
-    mixtures = named_baselines(baselines, optimum, table)
+    mixtures = named_baselines(baselines, optimum.domains, optimum.constraints, table)
     check_baselines(mixtures, optimum.domains)
     settings |= {"weighting": weighting, "seed": given["seed"]}
     with common.progress("refitting") as report:
         ensemble = bootstrap(optimum.laws, table, progress=report, **settings)
     found = optimum.uncertainty(ensemble, mixtures, level)
-    common.answer(as_json, found.to_dict(), lambda: _parts(found), [*table.notes, *found.notes])
+    advice = recommend_mixture(
+        within_range(optimum), ensemble, table, baselines=mixtures, level=level
+    )
+    held = {**found.to_dict(), "recommended": advice.weights, "next": advice.next_step}
+    said = [f"recommended instead: {advice.headline}", f"next: {advice.next_step}"]
+    notes = [*table.notes, *found.notes]
+    common.answer(as_json, held, lambda: [*_parts(found), "\n".join(said)], notes)
 
 
 def _parts(found: "Uncertainty") -> list[Any]:
@@ -69,14 +78,15 @@ def _parts(found: "Uncertainty") -> list[Any]:
     gains = (
         (
             g.baseline,
-            *_numbers(g.predicted, g.optimism, g.corrected, g.low, g.high),
+            *(f"{x:.4f}" for x in (g.predicted, g.optimism, g.corrected)),
+            *(common.end(x) for x in (g.low, g.high)),
             f"{100 * g.probability:.0f}%",
         )
         for g in found.gains
     )
     errors = zip(found.losses.items(), ensemble.noise, ensemble.model_error.level, strict=True)
     losses = (
-        (name, *_ends(i), common.number(n.floor, 2), common.number(error, 2))
+        (name, *_ends(i, 0.0), common.number(n.floor, 2), common.number(error, 2))
         for (name, i), n, error in errors
     )
     title = f"mixture for N = {best.n_params:.4g}, D = {best.tokens:.4g}"
@@ -92,12 +102,9 @@ def _parts(found: "Uncertainty") -> list[Any]:
     ]
 
 
-def _ends(interval: Any) -> list[str]:
-    return _numbers(interval.estimate, interval.low, interval.high)
-
-
-def _numbers(*values: float) -> list[str]:
-    return [f"{value:.4f}" for value in values]
+def _ends(interval: Any, least: float = -math.inf) -> list[str]:
+    ends = (common.end(x, least=least) for x in (interval.low, interval.high))
+    return [f"{interval.estimate:.4f}", *ends]
 
 
 def _settings(found: "Uncertainty") -> str:

@@ -2,11 +2,13 @@
 
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from jaxmix.files import file_hash
 from jaxmix.fitting.files import load_laws
 from jaxmix.fitting.scores import score
 from jaxmix.laws import LAWS
@@ -67,6 +69,28 @@ def test_predict_csv_adds_columns(run, study, tmp_path):
     assert [row[4] for row in rows] == ["x", "y"]
     done = run("predict", study.law, tmp_path / "points.csv", "--out", tmp_path / "out.csv")
     assert done.out == "" and (tmp_path / "out.csv").read_text() == result.out
+
+
+def test_intervals_of_predict_and_score(run, refused, three, tmp_path):
+    quick = ("--interval", "0.9", "--resamples", "50")
+    given = (*quick, "--runs", three.runs)
+    row, *_ = run("predict", three.law, three.runs, *given, "--json").json["rows"]
+    assert row["low_a"] < row["pred_a"] < row["high_a"]
+    target = run("score", three.law, three.runs, *given, "--json").json["targets"]["a"]
+    assert 0.8 < target["coverage"] <= 1 and 0 < target["half_width"] < 0.2
+    assert "half width" in run("score", three.law, three.runs, *given).out
+    # By default the rows of the fit are those of the file that the law names, if it is unchanged.
+    law, runs = tmp_path / "law.json", tmp_path / "runs.csv"
+    runs.write_bytes(Path(three.runs).read_bytes())
+    origin = {"runs": str(runs), "runs_sha256": file_hash(runs)}
+    load_laws(three.law).save(law, provenance=origin)
+    again, *_ = run("predict", law, three.runs, *quick, "--json").json["rows"]
+    assert again == row
+    runs.write_text(runs.read_text() + "\n")
+    assert "has changed since" in refused("predict", law, three.runs, *quick)
+    runs.unlink()
+    assert "is not there; name it with --runs" in refused("predict", law, three.runs, *quick)
+    assert "does not say what runs" in refused("score", three.law, three.runs, *quick)
 
 
 def test_predict_without_runs_or_for_a_law_without_mixtures(run, study, tmp_path):

@@ -135,8 +135,8 @@ def bootstrap(
             refits.append(draws.refits(refitter, left[-1]))
             if progress:
                 progress(i + 1, len(refitters))
-        error = ModelError.none(len(laws))
-        if cluster == "mixture":
+        error = ModelError.none(len(laws))  # if the laws are taken to be true
+        if method != "noise":
             error = measure_model_error(refitters, left, refits, runs)
         check = None
         if probes:

@@ -14,9 +14,12 @@ from jaxmix.fitting.inputs import Table, read_inputs
 from jaxmix.fitting.uncertainty.model_error import ModelError
 from jaxmix.fitting.uncertainty.noise import Noise
 from jaxmix.laws import Inputs
+from jaxmix.runs import RunTable, read_runs
 
 Array = jax.Array
 _HUGE = 1e6  # nats: stands for an infinite error
+_POSSIBLE = 20.0  # nats, no loss is larger; or factors of e, by which a parameter is known at all
+_TIMES = 3.0  # ends farther from an estimate than this times itself and _POSSIBLE are no bounds
 
 
 class Interval(NamedTuple):
@@ -54,6 +57,9 @@ def interval(
             mixture that was chosen by it, so are these: each at the mixture that its refit chose.
         level: probability that the interval should cover.
         fixed: [B, ...] the same at the mixture that was in fact chosen; None if there is no choice.
+
+    Returns:
+        low, estimate and high; an end is infinite if it is beyond what losses or parameters can be.
     """
     tail = 50.0 * (1.0 - level)
     ends = [
@@ -61,7 +67,14 @@ def interval(
         for e in (errors, errors if fixed is None else fixed)
     ]
     (low, high), (below, above) = ends
-    return Intervals(center + 0.5 * (below - high), center, center + 0.5 * (above - low))
+    return Intervals(*_bounded(center, 0.5 * (below - high), 0.5 * (above - low)))
+
+
+def _bounded(center: Any, down: np.ndarray, up: np.ndarray) -> tuple[Any, Any, Any]:
+    """Ends and center; an end farther away than losses or parameters can be is infinite."""
+    far = np.maximum(_POSSIBLE, _TIMES * np.abs(center))
+    low = np.where(down < -far, -np.inf, center + down)
+    return low, center, np.where(up > far, np.inf, center + up)
 
 
 def finite(errors: Any) -> np.ndarray:
@@ -159,20 +172,45 @@ class Ensemble:
             points = {n: jnp.asarray(v, jnp.float64) for n, v in self._inputs(x).items()}
             return np.swapaxes(np.asarray(_losses(self.stacked, points)), 0, 1)
 
-    def predict(self, x: Inputs | Table, *, level: float = 0.9) -> Intervals:
-        """Predicted losses with intervals for the true ones; the noise of one run is not included.
+    def predict(self, x: Inputs | Table, *, level: float = 0.9, noise: bool = True) -> Intervals:
+        """Predicted losses with intervals.
 
         Args:
             x: inputs by name, as for ``FittedLaw.loss``, or a table whose columns hold them.
             level: probability that an interval should cover.
+            noise: whether intervals are for losses that one run measures, with its noise; else for
+                the true ones, which means over many seeds would show.
 
         Returns:
-            low, estimate and high, each [m, ...].
+            low, estimate and high, each [m, ...]; an end that no loss can have is infinite.
         """
         x = self._inputs(x)
         center = np.stack([f.predict(x) for f in self.laws])
         errors = self.losses(x) - center[:, None] + self.model_errors(x)  # [m, B, ...]
-        return interval(center, np.moveaxis(errors, 1, 0), level)
+        if noise:
+            errors = errors + self.model_error.draw_noise(errors.shape[1:], self.seed + 2)
+        low, center, high = interval(center, np.moveaxis(errors, 1, 0), level)
+        return Intervals(np.where(low < 0, -np.inf, low), center, high)
+
+    def score(self, runs: RunTable | pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
+        """How intervals hold the losses of other rows.
+
+        Args:
+            runs: rows with losses that were measured.
+            level: probability that an interval should cover.
+
+        Returns:
+            One row per target: ``coverage``, the share of its losses inside, and ``half_width``,
+            the mean of the intervals, nats.
+        """
+        table = read_runs(runs)
+        low, _, high = self.predict(table, level=level)
+        losses = table.losses(self.laws.targets)  # [m, p]
+        seen, inside = np.isfinite(losses), (losses >= low) & (losses <= high)
+        rows = zip(seen, inside, (high - low) / 2, strict=True)
+        held = [(np.mean(i[s]), np.mean(w[s])) if s.any() else (np.nan,) * 2 for s, i, w in rows]
+        index = pd.Index(self.laws.targets, name="target")
+        return pd.DataFrame(held, index=index, columns=["coverage", "half_width"])
 
     def model_errors(self, x: Inputs) -> np.ndarray:
         """Random model errors [m, B, ...] of the losses at x, one for each refit."""

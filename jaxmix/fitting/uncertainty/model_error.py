@@ -1,12 +1,20 @@
 """Model error: errors of a law that neither noise nor the estimation of its parameters explains.
 
-No law is exact. Its errors at mixtures that a fit did not see exceed the scatter of refits, and so
-do its errors beyond the sizes that were run. Both are measured on rows that are left out, less what
-noise and scatter explain (method of moments), and widen the intervals as further random errors.
+No law is exact. At mixtures that a fit did not see its errors exceed the scatter of refits; how far
+is measured on mixtures that are left out (method of moments, less what noise and scatter explain).
+
+Beyond the sizes and tokens that were run, all mixtures share a further error, which these rows
+cannot show: how well a law predicts the largest of few sizes from the others says next to nothing
+about the next one. Its standard deviation therefore comes from other tables, in units that a table
+knows of itself: per e-fold of N or D, a share of the residuals and a share of what an e-fold of N
+or D has gained so far. The shares are those with the largest Student t likelihood (6 degrees of
+freedom) of the mean errors beyond 26 cuts of five tables (RedPajama and five-mixture runs of Ye et
+al., and the three studies of this package; ``benchmarks/coverage.py``), 19 targets: {COUNTS}
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,8 +26,14 @@ from jaxmix.fitting.uncertainty.refit import LeftOut, Refits, Refitter
 from jaxmix.runs import RunTable
 
 _FARTHEST = 1e6  # factor beyond the data; also stands for infinite N and D
-_FEWEST_LEVELS = 4  # values of N, or of D, needed to leave out the largest
-_FREEDOM = (3, 30)  # range of the degrees of freedom
+_RESIDUAL = (0.6, 0.9)  # share of the residuals, per e-fold of N and of D beyond the data
+_GAINED = 0.17  # share of what an e-fold gained
+_GAINED_BY_LEVELS = {1: 1.0, 2: 0.4}  # the same if only so many values of N, or of D, were run
+_FREEDOM = 6.0  # degrees of freedom of that error
+_OWN = 0.5  # share of a target's own estimate; the rest is the mean over targets
+_OUTLIER = 20.0  # squared errors count up to this times their median: three standard deviations
+_UNEXPLAINED = 0.25  # least share of squared errors that the scatter of refits leaves unexplained
+_FEWEST = 3  # mixtures, from which errors of others can be told
 _TINY = 1e-12
 
 
@@ -31,17 +45,17 @@ class ModelError:
         level: [m] at a mixture that was not run, inside the convex hull of those that were, at the
             center of the data.
         per_distance: [m] added in quadrature, per unit of distance from that hull.
-        drift: [m, 2] added in quadrature, per unit of log N and log D from the center and per unit
-            of distance from the mean of the mixtures that were run.
+        drift: [m, 2] added in quadrature, per unit of log N and log D from the center (within the
+            data) and per unit of distance from the mean of the mixtures that were run.
         beyond: [m, 2] error that all mixtures share, per unit of log N and log D beyond the largest
             that were run.
+        noise: [m] of a single loss about all of these: the noise of its run and checkpoint.
         center: [2] geometric means of N and D of the data.
+        smallest: [m, 2] smallest N and D of the data.
         largest: [m, 2] largest N and D of the data.
         correlation_length: distance of mixtures [] over which the correlation of their errors falls
             to 1/e.
         correlation: [m, m] of the targets' errors at one mixture.
-        degrees_of_freedom: of Student's t distribution, from which errors are drawn, because their
-            standard deviations are estimated from few mixtures.
         mixtures: [q, k] the mixtures that were run.
     """
 
@@ -49,11 +63,12 @@ class ModelError:
     per_distance: np.ndarray
     drift: np.ndarray
     beyond: np.ndarray
+    noise: np.ndarray
     center: np.ndarray
+    smallest: np.ndarray
     largest: np.ndarray
     correlation_length: float
     correlation: np.ndarray
-    degrees_of_freedom: float
     mixtures: np.ndarray
 
     @staticmethod
@@ -64,18 +79,35 @@ class ModelError:
             per_distance=np.zeros(targets),
             drift=np.zeros((targets, 2)),
             beyond=np.zeros((targets, 2)),
+            noise=np.zeros(targets),
             center=np.ones(2),
+            smallest=np.ones((targets, 2)),
             largest=np.ones((targets, 2)),
             correlation_length=1.0,
             correlation=np.eye(targets),
-            degrees_of_freedom=float(_FREEDOM[1]),
             mixtures=np.zeros((0, 0)),
+        )
+
+    def within(self, single: np.ndarray, size: np.ndarray) -> "ModelError":
+        """The same with errors of single mixtures no larger than those of the rows.
+
+        Args:
+            single: [m] root mean squares of the errors of single mixtures at the rows.
+            size: [m] those of all errors of the rows; what is left is noise.
+        """
+        share = np.minimum(1.0, size / np.maximum(single, _TINY))  # [m]
+        return replace(
+            self,
+            level=share * self.level,
+            per_distance=share * self.per_distance,
+            drift=share[:, None] * self.drift,
+            noise=np.sqrt(np.maximum(size**2 - single**2, 0.0)),
         )
 
     def only(self, target: int) -> "ModelError":
         """The same for one target."""
         one = slice(target, target + 1)
-        names = ("level", "per_distance", "drift", "beyond", "largest")
+        names = ("level", "per_distance", "drift", "beyond", "noise", "smallest", "largest")
         parts = {name: getattr(self, name)[one] for name in names}
         return replace(self, **parts, correlation=self.correlation[one, one])
 
@@ -88,9 +120,13 @@ class ModelError:
     def single(self, x: Mapping[str, Any]) -> np.ndarray:
         """Standard deviation of the error of one mixture about the shared one, [m, ...]."""
         budget = _budget(x)
-        h, like = np.asarray(x["weights"], float), budget[0]
-        logs = np.log(np.clip(budget / _spread(self.center, like), 1 / _FARTHEST, _FARTHEST))
-        away = np.linalg.norm(h - self.mixtures.mean(0), axis=-1) if len(self.mixtures) else 0.0
+        like = budget[0]
+        if not (self.level.any() or self.per_distance.any() or self.drift.any()):
+            return np.zeros((len(self.level), *like.shape))
+        h = np.asarray(x["weights"], float)
+        ends = (_spread(end, like) for end in (self.smallest, self.largest))
+        logs = np.log(np.clip(budget, *ends) / _spread(self.center, like))  # [m, 2, ...]
+        away = np.linalg.norm(h - self.mixtures.mean(0), axis=-1)
         drift = np.sum((_spread(self.drift, like) * logs * away) ** 2, axis=1)
         outside = _spread(self.per_distance, like) * self.outside(h)
         return np.sqrt(_spread(self.level, like) ** 2 + outside**2 + drift)
@@ -105,12 +141,20 @@ class ModelError:
 
     def draw(self, x: Mapping[str, Any], count: int, seed: int) -> np.ndarray:
         """Random errors [m, count, ...] of the losses predicted at x."""
-        if not self.mixtures.size:
-            return np.zeros((len(self.level), count) + (1,) * _budget(x)[0].ndim)
-        size = np.hypot(self.shared(x), self.single(x))  # [m, ...]
-        root = np.linalg.cholesky(self.correlation + 1e-9 * np.eye(len(size)))
-        drawn = root @ self._standard(count, len(size), seed)
-        return drawn.reshape(drawn.shape + (1,) * (size.ndim - 1)) * size[:, None]
+        shared, single = self.shared(x), self.single(x)  # [m, ...]
+        root = np.linalg.cholesky(self.correlation + 1e-9 * np.eye(len(single)))
+        rng = np.random.default_rng(seed)
+        of_all, own = (
+            _spread(root @ rng.standard_normal((len(root), count)), single[0]) for _ in range(2)
+        )
+        # Student's t, because the shared error of a table is known from other tables only.
+        of_all *= _spread(np.sqrt(_FREEDOM / rng.chisquare(_FREEDOM, count)), single[0])
+        return of_all * shared[:, None] + own * single[:, None]
+
+    def draw_noise(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
+        """Random noise [m, *shape] of single losses."""
+        drawn = np.random.default_rng(seed).standard_normal((len(self.noise), *shape))
+        return drawn * _spread(self.noise, drawn[0])
 
     def draw_difference(
         self, x: Mapping[str, Any], w: np.ndarray, distance: np.ndarray, count: int, seed: int
@@ -124,9 +168,8 @@ class ModelError:
             count: of errors.
             seed: of the draws.
         """
-        if not self.mixtures.size:
-            return np.zeros(count)
-        return self._standard(count, 1, seed)[0] * self.difference_sd(x, w, distance)
+        drawn = np.random.default_rng(seed).standard_normal(count)
+        return drawn * self.difference_sd(x, w, distance)
 
     def difference_sd(self, x: Mapping[str, Any], w: np.ndarray, distance: Any) -> np.ndarray:
         """Standard deviation of the error of a difference in the objective between two mixtures.
@@ -144,12 +187,6 @@ class ModelError:
         spread = np.sqrt(np.einsum("i...,ij,j...->...", size, self.correlation, size))
         apart = np.asarray(distance, float) / self.correlation_length
         return spread * np.sqrt(-2.0 * np.expm1(-(apart**2)))
-
-    def _standard(self, count: int, rows: int, seed: int) -> np.ndarray:
-        """Draws [rows, count] of Student's t; the rows of a column share a denominator."""
-        rng, freedom = np.random.default_rng(seed), self.degrees_of_freedom
-        scale = np.sqrt(freedom / rng.chisquare(freedom, count))
-        return rng.standard_normal((rows, count)) * scale
 
 
 def _budget(x: Mapping[str, Any]) -> np.ndarray:
@@ -171,6 +208,7 @@ class _Target:
     Attributes:
         refitter: the target's refitter.
         left: its rows under fits that left their mixture out.
+        refits: [B, P] wild refits.
         mixtures: [p] labels.
         runs: [p] labels.
         away: [p] distance of the row's mixture from the mean one.
@@ -179,6 +217,7 @@ class _Target:
 
     refitter: Refitter
     left: LeftOut
+    refits: np.ndarray
     mixtures: np.ndarray
     runs: np.ndarray
     away: np.ndarray
@@ -188,6 +227,43 @@ class _Target:
     def used(self) -> np.ndarray:
         """Rows that have a loss, bool [p]."""
         return self.refitter.used
+
+    @cached_property
+    def error(self) -> np.ndarray:
+        """Observed losses less those of fits without the mixture, nats [p]."""
+        return self.refitter.losses - self.left.predicted
+
+    @cached_property
+    def scatter(self) -> np.ndarray:
+        """Losses of refits less those of the fit, nats [B, p]."""
+        return self.refitter.predict(self.refits) - self.left.fitted
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Rows that have a loss and finite predictions, bool [p]."""
+        return self.used & np.isfinite(self.error) & np.isfinite(self.scatter).all(0)
+
+    @property
+    def size(self) -> float:
+        """Root mean square of the errors without what the scatter of refits explains, nats.
+
+        Of the later half of the rows: laws err most early in training.
+        """
+        if not self.known.any():
+            return 0.0
+        late = self.known & (self.logs[1] >= np.median(self.logs[1][self.known]))
+        squares = self.error[late] ** 2
+        whole = np.minimum(squares, _OUTLIER * np.median(squares)).mean()
+        explained = np.median(self.scatter[:, late].var(0))
+        return float(np.sqrt(max(whole - explained, _UNEXPLAINED * whole)))
+
+    def gained(self) -> np.ndarray:
+        """Change of the losses of a mixture with log N and log D, by least squares, nats [2]."""
+        columns, losses = np.where(self.used, self.logs, 0.0), self.refitter.losses.copy()
+        for rows in self.groups(self.used):
+            columns[:, rows] -= columns[:, rows].mean(1, keepdims=True)
+            losses[rows] -= losses[rows].mean()
+        return np.linalg.lstsq(columns[:, self.used].T, losses[self.used], rcond=None)[0]
 
     def groups(self, rows: np.ndarray) -> list[np.ndarray]:
         """The rows [p] of every mixture among some rows."""
@@ -225,58 +301,83 @@ def measure_model_error(
         runs: the rows.
         scatter: refits from which the scatter is taken.
     """
-    labels = mixture_labels(runs.weights)
-    seen = runs.weights[np.unique(labels, return_index=True)[1]]  # [q, k], in order of labels
+    labels, seen = _mixtures(refitters[0], runs)
     logs = np.log(np.stack([runs.n_params, runs.tokens]))  # [2, p]
     shared: dict[str, Any] = {
         "mixtures": labels,
         "runs": run_labels(runs),
-        "away": np.linalg.norm(runs.weights - seen.mean(0), axis=1),
+        "away": np.linalg.norm(runs.weights - seen.mean(0), axis=1) if len(seen) else 0.0 * labels,
         "logs": logs - logs.mean(1, keepdims=True),
     }
     targets = [
-        _Target(refitter=r, left=out, **shared) for r, out in zip(refitters, left, strict=True)
+        _Target(refitter=r, left=out, refits=f.z[:scatter], **shared)
+        for r, out, f in zip(refitters, left, refits, strict=True)
     ]
-    others = [np.delete(seen, i, axis=0) for i in range(len(seen))]
-    outside = np.array([hull_distance(o, h) for o, h in zip(others, seen, strict=True)])  # [q]
-    apart = np.linalg.norm(seen[:, None] - seen, axis=-1)  # [q, q]
-    pairs = zip(targets, refits, strict=True)
-    found = np.array([_at_mixtures(t, f.z[:scatter], outside) for t, f in pairs])  # [m, 4]
-    axes = (runs.n_params, runs.tokens)
-    return ModelError(
+    size = np.array([t.size for t in targets])
+    found = _pooled(np.array([_at_mixtures(t, seen) for t in targets]), size)  # [m, 4]
+    axes = np.stack([runs.n_params, runs.tokens])  # [2, p]
+    error = ModelError(
         level=found[:, 0],
         per_distance=found[:, 1],
         drift=found[:, 2:],
-        beyond=np.array([[_beyond(t, axis, scatter) for axis in axes] for t in targets]),
+        beyond=np.array([_beyond(t) for t in targets]),
+        noise=size,
         center=np.exp(logs.mean(1)),
-        largest=np.array([[axis[t.used].max() for axis in axes] for t in targets]),
-        correlation_length=float(np.median(apart[np.triu_indices(len(seen), 1)])),
+        smallest=np.array([axes[:, t.used].min(1) for t in targets]),
+        largest=np.array([axes[:, t.used].max(1) for t in targets]),
+        correlation_length=_length(seen),
         correlation=_correlation(targets),
-        degrees_of_freedom=float(np.clip(np.sum(outside > 0), *_FREEDOM)),
         mixtures=seen,
     )
+    x = {"n_params": runs.n_params, "tokens": runs.tokens, "weights": runs.weights}
+    known = [np.mean(s[t.used] ** 2) for s, t in zip(error.single(x), targets, strict=True)]
+    return error.within(np.sqrt(known), size)
 
 
-def _at_mixtures(target: _Target, refits: np.ndarray, outside: np.ndarray) -> list[float]:
+def _pooled(found: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Standard deviations [m, s] drawn to the mean over targets, in units of their errors [m].
+
+    The estimate of one target is rough, and laws err alike on targets of one table.
+    """
+    own = (found / np.maximum(size, _TINY)[:, None]) ** 2
+    return size[:, None] * np.sqrt(_OWN * own + (1.0 - _OWN) * own.mean(0))
+
+
+def _mixtures(refitter: Refitter, runs: RunTable) -> tuple[np.ndarray, np.ndarray]:
+    """Labels [p] of the rows' mixtures, and these [q, k]; none if they are few or not read."""
+    if refitter.problem.objective.law.reads("weights") and runs.domains:
+        labels = mixture_labels(runs.weights)
+        seen = runs.weights[np.unique(labels, return_index=True)[1]]  # in order of labels
+        if len(seen) >= _FEWEST:
+            return labels, seen
+    return np.zeros(len(runs), int), np.zeros((0, 0))
+
+
+def _length(seen: np.ndarray) -> float:
+    """The median distance of mixtures [q, k]."""
+    apart = np.linalg.norm(seen[:, None] - seen, axis=-1)  # [q, q]
+    return float(np.median(apart[np.triu_indices(len(seen), 1)])) if len(seen) else 1.0
+
+
+def _at_mixtures(target: _Target, seen: np.ndarray) -> list[float]:
     """``level``, ``per_distance`` and ``drift`` of one target, from errors at left-out mixtures.
 
     The errors at a mixture are a level and slopes in log N and log D. What noise and the scatter of
-    refits [B, P] contribute to the mean of their squares is subtracted. The square of the level
-    grows with the squared distance from the hull of the other mixtures; slopes grow with the
-    distance from the mean mixture, because a law's drift is to first order linear in the mixture.
+    refits contribute to the mean of their squares is subtracted. The square of the level grows with
+    the squared distance from the hull of the other mixtures; slopes grow with the distance from the
+    mean mixture, because a law's drift is to first order linear in the mixture.
     """
-    error = target.refitter.losses - target.left.predicted
-    scatter = target.refitter.predict(refits) - target.left.fitted  # [B, p]
-    known = np.isfinite(error) & np.isfinite(scatter).all(0)
+    error, scatter, known = target.error, target.scatter, target.known
     groups = [rows for rows in target.groups(target.used) if known[rows].all()]
-    if not groups:
+    if not len(seen) or not groups:
         return [0.0] * 4
     error, scatter = np.where(known, error, 0.0), np.where(known, scatter, 0.0)
     factors = np.stack([target.factors(rows) for rows in groups])  # [q, 3, p]
     moved = np.var(np.einsum("bp,qsp->bqs", scatter, factors), axis=0)
     excess = (factors @ error) ** 2 - moved - _noise(target, error, groups, factors)  # [q, 3]
     labels = [target.mixtures[rows][0] for rows in groups]
-    level, slope = level_and_slope(excess[:, 0], outside[labels] ** 2)
+    outside = np.array([hull_distance(np.delete(seen, i, axis=0), seen[i]) for i in labels])
+    level, slope = level_and_slope(excess[:, 0], outside**2)
     away = np.array([target.away[rows][0] for rows in groups])
     drift = np.maximum(excess[:, 1:].mean(0), 0.0) / max(np.mean(away**2), _TINY)
     return [level, slope, *np.sqrt(drift).tolist()]
@@ -314,35 +415,17 @@ def level_and_slope(y: np.ndarray, x: np.ndarray) -> tuple[float, float]:
     return float(np.sqrt(max(level, 0.0))), float(np.sqrt(max(slope, 0.0)))
 
 
-def _beyond(target: _Target, axis: np.ndarray, scatter: int) -> float:
-    """Shared error per unit of log at the upper end of an axis [p], by a fit of the rows below it.
-
-    Noise and the scatter of refits of the rows below are subtracted.
-    """
-    levels = np.unique(axis[target.used])
-    if len(levels) < _FEWEST_LEVELS:
-        return 0.0
-    # Sizes are few and far apart; of many token counts, the upper third of the range is left out.
-    edge = levels[-2] if len(levels) < 6 else np.exp(np.quantile(np.log(levels), 2 / 3))
-    below, top = target.used & (axis <= edge), target.used & (axis == levels[-1])
-    if below.sum() < 2 * target.refitter.starts.shape[1]:
-        return 0.0
-    fitted, moved = _fits_below(target, below, scatter)
-    error = target.refitter.losses - fitted
-    means = np.array([error[rows].mean() for rows in target.groups(top)])  # [g]
-    spread = np.var((moved[:, top] - fitted[top]).mean(1))
-    shared = means.mean() ** 2 - spread - np.var(means) / len(means)
-    return float(np.sqrt(max(shared, 0.0)) / np.log(levels[-1] / axis[below].max()))
-
-
-def _fits_below(target: _Target, below: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """All rows under a fit of some, [p], and under its wild refits, [count, p]."""
-    refitter, weights = target.refitter, below[None].astype(float)
-    fitted = refitter.predict(refitter.run(None, weights).z)[0]
-    clusters = int(target.mixtures.max()) + 1
-    signs = np.random.default_rng(0).choice([-1.0, 1.0], (count, clusters))[:, target.mixtures]
-    losses = refitter.shifted(fitted, signs * refitter.residuals(fitted))
-    return fitted, refitter.predict(refitter.run(losses, np.repeat(weights, count, 0)).z)
+def _beyond(target: _Target) -> list[float]:
+    """Shared error [2] of one target per e-fold of N and of D beyond the data."""
+    gained = target.gained()
+    found = []
+    for axis, share, slope, other in zip(target.logs, _RESIDUAL, gained, gained[::-1], strict=True):
+        levels = len(np.unique(axis[target.used]))
+        known = slope if levels > 1 else other  # a guess: both axes gain alike
+        found.append(
+            float(np.hypot(share * target.size, _GAINED_BY_LEVELS.get(levels, _GAINED) * known))
+        )
+    return found
 
 
 def _correlation(targets: Sequence[_Target]) -> np.ndarray:

@@ -37,6 +37,7 @@ _POOL = 32  # optima of other refits to try
 _HEAVY = 60_000  # rows times squared parameters from which starts are few
 _LOWER = 0.99  # an objective lower by this factor lies in another basin
 _DISTINCT = 1.01  # optima of one basin have objectives within this factor
+_WINSOR = 5.0  # robust standard deviations to which residuals without the cluster are clipped
 _HOPELESS = 1.25  # basins higher than the best by this factor are not tried again
 
 
@@ -53,7 +54,7 @@ class LeftOut(NamedTuple):
     Attributes:
         z: [F, P] working vectors of those fits.
         fitted: [p] losses of the full fit.
-        predicted: [p] losses of the fits without the row's cluster.
+        predicted: [p] losses of the fits without the row's cluster, outliers drawn in.
         residuals: [p] observed less predicted, on the scale that is fitted; 0 if the target has no
             loss.
     """
@@ -142,7 +143,12 @@ class Refitter(NamedTuple):
         found = self.residuals(predicted)
         # Without one of its clusters a law may have no finite loss there.
         found = np.where(np.isfinite(found), found, self.residuals(fitted))
-        return LeftOut(z, fitted, predicted, found)
+        # Without the only mixture with much of a domain it may miss by nats what it fits well. Such
+        # a residual is no size of an error, and worlds that flip its sign are none to learn from.
+        most = _WINSOR * 1.4826 * np.median(np.abs(found[self.used]))
+        found = np.clip(found, -most, most) if most > 0 else found
+        kept = self.losses / np.exp(found) if self.logarithmic else self.losses - found
+        return LeftOut(z, fitted, np.where(self.used, kept, predicted), found)
 
     def natural(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """Natural parameters of refits [B, P] by name, [B] or [B, k]."""
