@@ -83,7 +83,7 @@ def test_people_get_tables_reasons_and_the_command_whole(run, study):
         (("--pull-to", "web=x"), "is not name=number"),
         (("--by", "size", "--pull-to", "uniform"), "splits by mixtures or range; add one"),
         (("--outer", "range", "--by", "size"), "outer split 'range' is not one of by"),
-        (("--by", "size", "--where", "n_params < 2e7"), "it has 1 sizes at hand and needs three"),
+        (("--by", "size", "--where", "n_params < 2e7"), "it has 1 size at hand and needs three"),
     ],
 )
 def test_bad_input_is_refused_before_any_fit(refused, study, more, message):

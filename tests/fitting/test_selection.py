@@ -123,6 +123,16 @@ def test_error_is_the_mean_relative_error_of_the_test_rows(selection):
             assert row.error[kind] == pytest.approx(np.mean(means))
 
 
+def test_residuals_left_out_are_those_of_the_fold_that_holds_the_mixture(selection):
+    trials, found = selection.trials, selection.left_out()
+    pick = trials.candidates.index(selection.choice)
+    assert np.isfinite(found).all()
+    for s, split in enumerate(trials.splits):
+        if split.kind == "mixtures":
+            missed = (trials.runs.losses() - trials.predicted[pick, s])[split.test]
+            np.testing.assert_array_equal(found[split.test], missed)
+
+
 def test_a_law_of_its_own_weight_is_fitted_too():
     frame = study(0.0).frame.assign(loss_b=lambda f: f["loss_a"] + 0.3 * f["w_a"])
     runs = read_runs(frame)

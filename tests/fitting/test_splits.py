@@ -124,7 +124,7 @@ def test_missing_losses_are_on_neither_side(runs):
         ((), None, "no split is named"),
         (("size",), "n_params < 5e7", "has 2 sizes at hand and needs three"),
         (("any-size",), "n_params < 5e7", "needs three"),
-        (("mixtures",), "w_a > 0.99", "has 1 mixtures at hand and needs two"),
+        (("mixtures",), "w_a > 0.99", "has 1 mixture at hand and needs two"),
         (("range",), "w_a > 0.8", "needs four"),
         (("tokens",), "tokens == 8e9", "no rows on both sides of the cut"),
     ],

@@ -68,6 +68,19 @@ class Selection:
     beaten_by: str | None
     trials: Trials = field(repr=False, compare=False)
 
+    def left_out(self) -> np.ndarray:
+        """Residuals [m, p] of the pick under fits that left out the mixture of each row, nats.
+
+        NaN for rows without a loss, and everywhere if no split holds out mixtures.
+        """
+        trials, pick = self.trials, self.trials.candidates.index(self.choice)
+        ids, observed = mixture_ids(trials.runs), trials.runs.losses(trials.targets)
+        found = np.full(observed.shape, np.nan)
+        for split, predicted in zip(trials.splits, trials.predicted[pick], strict=True):
+            held = np.isin(ids, ids[split.choices]) & (split.kind == "mixtures")
+            found[:, held] = (observed - predicted)[:, held]
+        return found
+
     def best_of_laws(self) -> tuple[SelectionRow, ...]:
         """The row with the lowest score of each law, and the pick's for its own."""
         own = {self.choice.law.name: next(r for r in self.rows if r.candidate == self.choice)}

@@ -13,6 +13,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.uncertainty.clusters import mixture_labels
 from jaxmix.runs import RunTable
+from jaxmix.runs.reading import count
 
 KINDS = {
     "size": "each size from three or more smaller ones, two where there are no more",
@@ -170,10 +171,10 @@ def _nonempty(table: _Table, kind: str, found: list[Split]) -> list[Split]:
 def _lack(table: _Table, kind: str) -> str:
     sizes, mixtures = len(_distinct_sizes(table)), len(_distinct_mixtures(table))
     return {
-        "size": f"{sizes} sizes at hand and needs three above the size floor",
-        "any-size": f"{sizes} sizes at hand and needs three",
-        "mixtures": f"{mixtures} mixtures at hand and needs two",
-        "range": f"{mixtures} mixtures at hand and needs four",
+        "size": f"{count(sizes, 'size')} at hand and needs three above the size floor",
+        "any-size": f"{count(sizes, 'size')} at hand and needs three",
+        "mixtures": f"{count(mixtures, 'mixture')} at hand and needs two",
+        "range": f"{count(mixtures, 'mixture')} at hand and needs four",
         "tokens": "no rows on both sides of the cut",
     }[kind]
 
