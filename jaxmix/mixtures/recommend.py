@@ -10,6 +10,7 @@ import pandas as pd
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
+from jaxmix.fitting.residual import Residual, fit_residual
 from jaxmix.fitting.selection.candidates import default_laws
 from jaxmix.fitting.selection.select import select
 from jaxmix.fitting.support import mixture_support
@@ -29,7 +30,6 @@ from jaxmix.runs.reading import Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Residual = Any
 LEVEL = 0.9
 RESAMPLES = 200
 BEST_RUN = "best run"  # the name of the best mixture that was run among baselines
@@ -289,7 +289,7 @@ def recommend_mixture(
     if not 0 < level < 1:
         raise JaxmixError(f"level must lie between 0 and 1, not {level:g}")
     measured = measured_mixtures(optimum.laws, optimum.inputs, optimum.w)
-    residual = None  # RES fit_residual(optimum.laws, runs)
+    residual = fit_residual(optimum.laws, runs)
     compared = _compared(optimum, measured, baselines)
     risk = Risk(
         optimum=optimum,
