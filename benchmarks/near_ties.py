@@ -27,7 +27,7 @@ from jaxmix.runs import RunTable, read_runs
 
 TABLES = ("regmix-512", "regmix-128", "redpajama", "fivemix", "text", "vision", "multimodal")
 PILE = ("github", "arxiv", "wikipedia_en", "stackexchange", "books3", "pile_cc", "hackernews")
-RESTARTS = 16
+RESTARTS = 8
 
 
 def table(name: str) -> tuple[RunTable, tuple[str, ...], str]:

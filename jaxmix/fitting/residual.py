@@ -18,7 +18,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.inputs import read_inputs
-from jaxmix.fitting.uncertainty.clusters import mixture_labels
+from jaxmix.fitting.uncertainty.clusters import make_folds, mixture_labels
 from jaxmix.laws import Law
 from jaxmix.laws.baselines import LOG_LINEAR
 from jaxmix.runs import RunTable
@@ -92,7 +92,7 @@ class Residual:
 
 
 def fit_residual(
-    laws: FittedLaws, runs: RunTable, left_out: np.ndarray | None = None
+    laws: FittedLaws, runs: RunTable, left_out: np.ndarray | None = None, parts: int = 5
 ) -> Residual | None:
     """Fits the residual of some laws on the rows that they were fitted on.
 
@@ -100,8 +100,9 @@ def fit_residual(
         laws: m fits.
         runs: their p rows; those that have losses of all targets count.
         left_out: residuals [m, p], nats, under fits that left out the mixture of each row, NaN if
-            unknown: what a law errs without the residual. If None, its error at a mixture left out
-            is taken from its derivatives.
+            unknown, as ``Selection.left_out`` gives them: what the law errs without the residual.
+            If None, its error at a mixture left out is taken from its derivatives.
+        parts: into which the mixtures were dealt for ``left_out``; the residual is judged so too.
 
     Returns:
         None if there are fewer than twelve mixtures, or no target for which the error at mixtures
@@ -126,7 +127,8 @@ def fit_residual(
     means = _by_mixture(residual[:, rows], labels)
     apart = None if left_out is None else _by_mixture(left_out[:, rows], labels)
     slopes = _Slopes.of(laws, {n: v[rows] for n, v in x.items()}, weights[rows][first])
-    return _fit(laws.targets, slopes, weights[rows][first], means, apart)
+    folds = make_folds(np.arange(len(first)), len(first) if apart is None else parts, seed=0)
+    return _fit(laws.targets, slopes, weights[rows][first], means, apart, folds)
 
 
 def _by_mixture(residual: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -145,6 +147,7 @@ def _fit(
     mixtures: np.ndarray,
     means: np.ndarray,
     apart: np.ndarray | None,
+    folds: np.ndarray,
 ) -> Residual | None:
     size = np.maximum(1.4826 * np.median(np.abs(means), 1, keepdims=True), 1e-12)  # [m, 1]
     z = np.clip(means / size, -_CLIP, _CLIP)
@@ -154,7 +157,7 @@ def _fit(
     kernel = _matern(_squares(mixtures, mixtures), length)
     loo = [_leave_one_out(np.linalg.eigh(kernel), noise, *one) for one in zip(z, here, strict=True)]
     cut = means / size - z  # what clipping took away counts as error all the same
-    errors = np.abs(np.stack([one.error for one in loo]) + cut) * size
+    errors = np.abs(np.stack([one.parts(folds) for one in loo]) + cut) * size
     alone = _law_errors(z, here, noise) + cut if apart is None else apart / size
     alone = np.where(np.isfinite(alone), np.abs(alone) * size, errors)
     fall = alone - errors
@@ -206,6 +209,15 @@ class _LeftOut:
     variance: np.ndarray
     solution: np.ndarray
     rotated: tuple[np.ndarray, ...]
+
+    def parts(self, folds: np.ndarray) -> np.ndarray:
+        """Errors [u] with all mixtures of a part, equal in ``folds`` [u], left out together."""
+        if len(np.unique(folds)) == len(folds):
+            return self.error
+        inverse, found = self.inverse(), np.empty(len(folds))
+        for part in (folds == fold for fold in np.unique(folds)):
+            found[part] = np.linalg.solve(inverse[np.ix_(part, part)], self.solution[part])
+        return found
 
     def inverse(self) -> np.ndarray:
         """Of the covariance [u, u]."""

@@ -86,6 +86,10 @@ def test_leaving_one_out_in_closed_form_is_leaving_one_out():
     found = _leave_one_out(np.linalg.eigh(kernel), noise, z, slopes)
     full = kernel + noise * np.eye(15) + 0.5 * (1 + noise) * slopes @ slopes.T
     np.testing.assert_allclose(found.inverse(), np.linalg.inv(full), atol=1e-9)
+    parts = np.arange(15) % 4
+    at, rest = parts == 1, parts != 1
+    weights = np.linalg.solve(full[np.ix_(rest, rest)], full[np.ix_(rest, at)])
+    np.testing.assert_allclose(found.parts(parts)[at], z[at] - weights.T @ z[rest], atol=1e-9)
     for i in range(15):
         others = np.arange(15) != i
         weights = np.linalg.solve(full[np.ix_(others, others)], full[others, i])
