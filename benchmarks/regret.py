@@ -18,109 +18,62 @@ Run: python benchmarks/regret.py [--studies 72] [--only PART] [--k 3,5,7] [--job
 
 ``--only`` names part of a study's name, such as ``narrow`` or ``skills-spread``. With ``--cache``,
 fits and refits of every study are pickled into a folder and read back by the next run, so that
-the proposals alone are repeated. With JAXMIX_PUBLIC_RUNS, ``--published`` does the same on measured
-tables: see ``published_regret.py``.
+the proposals alone are repeated. ``--published`` judges by the measured tables in the folder that
+JAXMIX_PUBLIC_RUNS names instead (``regret_published.py``); there the uniform mixture is a random
+one.
 """
 
 import argparse
-import pickle
+import os
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from itertools import count, islice, product
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from refitting import refitted
+from regret_published import cases, judge_case
 from truths import DESIGNS, KINDS, Study, make_study
 
-from jaxmix.fitting import bootstrap, fit
-from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
-from jaxmix.laws import Law, get_law
 from jaxmix.mixtures import Constraints, optimize
-from jaxmix.runs import RunTable, read_runs
+from jaxmix.mixtures.optimum import Optimum
+from jaxmix.mixtures.recommend import recommend_mixture
+from jaxmix.mixtures.region import Within
+from jaxmix.runs import read_runs
 
 LEVEL = 0.9
 ROWS = ("law's optimum", "law within range", "recommended", "best measured", "uniform")
 
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Fitted:
-    """A study with its fits and refits."""
-
-    study: Study
-    laws: FittedLaws
-    ensemble: Ensemble
-
-    @property
-    def runs(self) -> RunTable:
-        """The table as the fits read it."""
-        return read_runs(self.study.frame)
-
-    def optimum(self, within: str):
-        """The law's optimum at the big budget."""
-        budget = self.study.n_params, self.study.tokens
-        return optimize(self.laws, *budget, Constraints(within=within))  # type: ignore[arg-type]
+Row = dict[str, object]
+Done = tuple[str, Row, float]  # name of a study, its row, seconds
 
 
-def fit_study(study: Study, law: str, resamples: int) -> Fitted:
-    """Fits and refits a law to the table of a study."""
-    runs = read_runs(study.frame)
-    laws = fit(runs, law, restarts=16)
-    ensemble = bootstrap(laws, runs, resamples=resamples, cluster="mixture", restarts=16)
-    return Fitted(study=study, laws=laws, ensemble=ensemble)
-
-
-def cached(study: Study, law: str, resamples: int, folder: Path | None) -> Fitted:
-    """The fitted study of a folder, or a new one, which is stored there."""
-    if folder is None:
-        return fit_study(study, law, resamples)
-    path = folder / f"{study.name}-{law}-{resamples}.pkl"
-    if path.exists():
-        return pickle.loads(path.read_bytes())
-    made = fit_study(study, law, resamples)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        _Pickler(file).dump(made)
-    return made
-
-
-class _Pickler(pickle.Pickler):
-    """Stores laws by their names: they are made of functions, which pickle cannot store."""
-
-    def reducer_override(self, obj: object):
-        return (get_law, (obj.name,)) if isinstance(obj, Law) else NotImplemented
-
-
-def judge(fitted: Fitted) -> dict[str, object]:
+def judge(study: Study, ensemble: Ensemble) -> Row:
     """Regrets by row, and which intervals hold the true gain."""
-    from jaxmix.mixtures.recommend import recommend_mixture
-
-    study = fitted.study
-    inside = fitted.optimum("range")
-    found = recommend_mixture(inside, fitted.ensemble, fitted.runs, level=LEVEL)
-    mixtures = dict(
-        zip(
-            ROWS,
-            (fitted.optimum("anywhere").h, inside.h, found.h, study.best_measured, study.uniform),
-            strict=True,
-        )
-    )
-    row: dict[str, object] = {
+    anywhere, inside = (optimum(study, ensemble, within) for within in ("anywhere", "range"))
+    found = recommend_mixture(inside, ensemble, read_runs(study.frame), level=LEVEL)
+    mixtures = anywhere.h, inside.h, found.h, study.best_measured, study.uniform
+    row: Row = {
         "study": study.name,
         "design": study.design,
         "attainable": study.attainable,
         "noise": noise_of_mean(study),
     }
-    row |= {name: float(study.regret(h)) for name, h in mixtures.items()}
+    row |= {name: float(study.regret(h)) for name, h in zip(ROWS, mixtures, strict=True)}
     for name, gain in found.gains.items():
         true = study.gain(found.h, found.baselines[name])
         row[f"in {name}"] = bool(gain.low - 1e-9 <= true <= gain.high + 1e-9)
     return row
+
+
+def optimum(study: Study, ensemble: Ensemble, within: Within) -> Optimum:
+    """The optimum of the law at the big budget of a study."""
+    return optimize(ensemble.laws, study.n_params, study.tokens, Constraints(within=within))
 
 
 def noise_of_mean(study: Study) -> float:
@@ -132,8 +85,7 @@ def noise_of_mean(study: Study) -> float:
 def studies(number: int, ks: tuple[int, ...], only: str | None) -> list[Study]:
     """So many studies, all kinds, designs and k alike; equal shapes follow each other."""
     names = islice(_numbered(ks, only), number)
-    made = [make_study(*each) for each in sorted(names, key=lambda e: (e[2], e[1] == "few"))]
-    return made
+    return [make_study(*each) for each in sorted(names, key=lambda e: (e[2], e[1] == "few"))]
 
 
 def _numbered(ks: tuple[int, ...], only: str | None) -> Iterator[tuple]:
@@ -145,16 +97,16 @@ def _numbered(ks: tuple[int, ...], only: str | None) -> Iterator[tuple]:
 
 
 def table(rows: pd.DataFrame) -> str:
-    """By design and overall: one line for each kind of mixture."""
+    """By design, or published table, and overall: one line for each kind of mixture."""
     parts = [(name, part) for name, part in rows.groupby("design", sort=False)]
     lines = [line for name, part in [*parts, ("all", rows)] for line in _lines(str(name), part)]
     return pd.DataFrame(lines).to_string(index=False, na_rep="")
 
 
-def _lines(design: str, part: pd.DataFrame) -> Iterator[dict[str, object]]:
-    for name in ROWS:
+def _lines(design: str, part: pd.DataFrame) -> Iterator[Row]:
+    for name in (name for name in ROWS if name in part):
         regret, limit = part[name], part["best measured"] + part["noise"]
-        line: dict[str, object] = {
+        line: Row = {
             "design": f"{design} ({len(part)})",
             "mixture": name,
             "mean regret": f"{regret.mean():.4f}",
@@ -168,17 +120,41 @@ def _lines(design: str, part: pd.DataFrame) -> Iterator[dict[str, object]]:
         yield line
 
 
-def _work(job: tuple[Study, str, int, Path | None, bool]) -> tuple[str, dict[str, object], float]:
+def _simulated(options: argparse.Namespace) -> Iterator[Done]:
+    ks = tuple(int(k) for k in options.k.split(","))
+    made = studies(options.studies, ks, options.only)
+    jobs = [(study, options) for study in made]
+    if options.jobs == 1:
+        yield from map(_work, jobs)
+        return
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_work, jobs)
+
+
+def _work(job: tuple[Study, argparse.Namespace]) -> Done:
+    study, options = job
     start = time.perf_counter()
-    study, law, resamples, folder, fit_only = job
-    fitted = cached(study, law, resamples, folder)
-    row = {} if fit_only else judge(fitted)
+    name = f"{study.name}-{options.law}-{options.resamples}"
+    ensemble = refitted(read_runs(study.frame), options.law, options.resamples, options.cache, name)
+    row = {} if options.fit_only else judge(study, ensemble)
     return study.name, row, time.perf_counter() - start
+
+
+def _published(options: argparse.Namespace) -> Iterator[Done]:
+    folder = os.environ.get("JAXMIX_PUBLIC_RUNS")
+    if not folder:
+        sys.exit("--published needs JAXMIX_PUBLIC_RUNS, the folder of published run tables")
+    for case in cases(Path(folder)):
+        if (options.only or "") in case.name:
+            start = time.perf_counter()
+            ensemble = refitted(case.fitted, case.law, options.resamples, options.cache, case.name)
+            row = {} if options.fit_only else judge_case(case, ensemble, LEVEL)
+            yield case.name, row, time.perf_counter() - start
 
 
 def main() -> None:
     """Judges the studies and prints one table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--studies", type=int, default=72)
     parser.add_argument("--only", help="part of the names of studies")
     parser.add_argument("--k", default="3,5,7", help="numbers of domains")
@@ -188,14 +164,12 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, help="folder for fits and refits")
     parser.add_argument("--fit-only", action="store_true", help="fill the cache and stop")
     parser.add_argument("--out", type=Path, help="CSV file of all studies")
+    parser.add_argument("--published", action="store_true", help="measured tables instead")
     options = parser.parse_args()
-    ks = tuple(int(k) for k in options.k.split(","))
-    made = studies(options.studies, ks, options.only)
-    jobs = [(s, options.law, options.resamples, options.cache, options.fit_only) for s in made]
     rows = []
-    for i, (name, row, seconds) in enumerate(_done(jobs, options.jobs)):
+    for name, row, seconds in _published(options) if options.published else _simulated(options):
         shown = " ".join(f"{n} {row[n]:.4f}" for n in ROWS if row)
-        print(f"{i + 1}/{len(jobs)} {name} {seconds:.0f} s {shown}", file=sys.stderr, flush=True)
+        print(f"{len(rows) + 1} {name} {seconds:.0f} s {shown}", file=sys.stderr, flush=True)
         rows.append(row)
     if options.fit_only:
         return
@@ -203,14 +177,6 @@ def main() -> None:
     if options.out:
         frame.to_csv(options.out, index=False)
     print(table(frame))
-
-
-def _done(jobs: list, processes: int) -> Iterator[tuple[str, dict[str, object], float]]:
-    if processes == 1:
-        yield from map(_work, jobs)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_work, jobs)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,8 @@ class Truth:
         lacking = (1 + fresh @ self.teaches.T / scale) ** -self.power
         harm = np.log(np.maximum(epochs, 8.0) / 8.0) @ self.harm.T
         pairs = np.einsum("...i,mij,...j->...m", h, self.pairs, h)
-        return lacking @ self.needs.T + harm + pairs * (n[..., None] / _MIDDLE) ** -0.1
+        pairs = pairs * (d[..., None] / 1e10) ** -0.3
+        return lacking @ self.needs.T + harm + pairs
 
     def _seen(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tokens in units of fresh ones, and epochs, of tokens seen [..., k]."""
@@ -182,13 +183,16 @@ def draw_truth(kind: Kind, k: int, rng: np.random.Generator) -> Truth:
     m, s = k, skills
     teaches = np.eye(s, k) + (_sparse(rng, (s, k), 0.5) if shared else 0.05 * rng.random((s, k)))
     needs = rng.dirichlet(np.full(s, 0.5), m) if kind == "tasks" else _own(rng, m, s)
+    if shared:
+        teaches[np.arange(k, s), rng.integers(k - 1, size=s - k)] = 0.5  # none is left untaught
     if kind == "tasks":
-        teaches[:, rng.integers(k)] *= 0.05
+        teaches[:, -1] *= 0.05
+        needs[:, k - 1] = 0.0
     pairs, harm, stock = np.zeros((m, k, k)), np.zeros((m, k)), np.full(k, np.inf)
     if kind == "interactions":
-        pairs = 0.6 * np.triu(rng.standard_normal((m, k, k)), 1)
+        pairs = 0.4 * np.triu(rng.standard_normal((m, k, k)), 1)
     if kind == "repetition":
-        stock = np.exp(rng.uniform(np.log(6e9), np.log(1.5e11), k))
+        stock = np.exp(rng.uniform(np.log(3e10), np.log(1e12), k))
         harm = 0.3 * needs * rng.random(k)
     return Truth(
         kind=kind,
@@ -197,9 +201,9 @@ def draw_truth(kind: Kind, k: int, rng: np.random.Generator) -> Truth:
         length=np.stack([rng.uniform(0.1, 0.4, m), rng.uniform(0.25, 0.4, m)], 1),
         teaches=teaches,
         needs=needs,
-        scale=np.exp(rng.uniform(np.log(3e8), np.log(5e10), s)),
-        power=rng.uniform(0.2, 0.7, s),
-        drift=rng.uniform(0.0, 0.3, s),
+        scale=np.exp(rng.uniform(np.log(5e8), np.log(5e9), s)),
+        power=rng.uniform(0.3, 0.5, s),
+        drift=rng.uniform(0.0, 0.1, s),
         stock=stock,
         harm=harm,
         pairs=pairs,
@@ -213,7 +217,7 @@ def _sparse(rng: np.random.Generator, shape: tuple[int, int], share: float) -> n
 def _own(rng: np.random.Generator, m: int, s: int) -> np.ndarray:
     """Needs [m, s] of targets that are domains: mostly their own skill, of different weight."""
     other = rng.dirichlet(np.full(s, 0.5), m)
-    return rng.lognormal(-0.3, 1.0, (m, 1)) * (0.6 * np.eye(m, s) + 0.4 * other)
+    return rng.lognormal(-0.5, 0.9, (m, 1)) * (0.6 * np.eye(m, s) + 0.4 * other)
 
 
 def draw_scaled(kind: Kind, k: int, rng: np.random.Generator) -> tuple[Truth, np.ndarray]:
@@ -222,14 +226,14 @@ def draw_scaled(kind: Kind, k: int, rng: np.random.Generator) -> tuple[Truth, np
     Truths under which the uniform mixture is about the best would need too large an amplitude for
     losses of a few nats; others are drawn instead.
     """
-    gain = float(np.clip(rng.lognormal(np.log(0.027), 0.5), 0.01, 0.1))
     while True:
+        gain = float(np.clip(rng.lognormal(np.log(0.035), 0.4), 0.01, 0.1))
         truth = draw_truth(kind, k, rng)
         best = lowest(truth.big, k)
         amplitude = gain / float(truth.big(np.full(k, 1 / k)) - truth.big(best))
         made = replace(truth, amplitude=amplitude)
         part = amplitude * truth.mixture_part(*_SMALL, np.full(k, 1 / k))
-        if amplitude < 2.5 and part.max() < 2.5:
+        if amplitude < 4 and part.max() < 3:
             return made, best
 
 
@@ -268,7 +272,7 @@ def draw_base(truth: Truth, best: np.ndarray, rng: np.random.Generator) -> np.nd
     drawn = 0.97 * rng.dirichlet(np.full(k, 3.0), 30) + 0.03 / k
     regret = truth.big(drawn) - truth.big(best)
     plain = truth.big(np.full(k, 1 / k)) - truth.big(best)
-    return drawn[int(np.argmin(np.abs(regret - 1.2 * plain)))]
+    return drawn[int(np.argmin(np.abs(regret - 1.4 * plain)))]
 
 
 def draw_mixtures(design: Design, base: np.ndarray, rng: np.random.Generator) -> np.ndarray:

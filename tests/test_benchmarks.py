@@ -169,3 +169,17 @@ def test_the_table_of_regrets_counts_what_is_worse_than_the_best_measured(bench)
     printed = regret.table(pd.DataFrame(rows))
     line = next(x for x in printed.splitlines() if "all (2)" in x and "recommended" in x)
     assert line.split()[2:] == ["recommended", "0.0070", "0.0140", "0.35", "0.50", "0.50"]
+
+
+@pytest.mark.slow
+def test_a_small_study_is_proposed_for_and_judged(bench, tmp_path):
+    regret, truths = bench("regret"), bench("truths")
+    study = truths.make_study("skills", "spread", 3, seed=0)
+    runs = bench("jaxmix.runs").read_runs(study.frame)
+    made, read = (
+        bench("refitting").refitted(runs, "additive", 20, tmp_path, "one") for _ in range(2)
+    )
+    assert made.laws[0].labelled == read.laws[0].labelled
+    row = regret.judge(study, read)
+    assert all(row[name] >= -1e-9 for name in regret.ROWS)
+    assert row["recommended"] < row["uniform"]
