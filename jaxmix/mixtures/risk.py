@@ -56,13 +56,17 @@ class Risk:
         return finite(gains - predicted)
 
     def model_error(self, h: np.ndarray) -> np.ndarray:
-        """Standard deviation [...] of the law's own error in these gains."""
+        """Standard deviation [...] of the law's own error in these gains within the data."""
         far = {**self.optimum.inputs, "weights": h}
         distance = np.linalg.norm(h - self.baseline, axis=-1)
         return self.ensemble.model_error.difference_sd(far, self.optimum.w, distance)
 
     def bound(self, h: np.ndarray) -> np.ndarray:
-        """Lower bounds [...] of the gains of mixtures [..., k]; 0 at the baseline."""
+        """Lower bounds [...] of the gains of mixtures [..., k]; 0 at the baseline.
+
+        The law's own error is that at the edge of the data. How it grows beyond widens the interval
+        of the gain, but it scales the effects of all mixtures alike and so favors none.
+        """
         spread = np.hypot(self.errors(h).std(0), self.model_error(h))
         return self.gain(h) - ndtri(0.5 + 0.5 * self.level) * spread
 
