@@ -110,7 +110,8 @@ def measure(kind: Kind, studies: int, resamples: int, seed: int) -> dict[str, ob
     for place, budget in BUDGETS.items():
         x = budget | {"weights": unseen}
         true = np.stack([t.predict(x) for t in truths])
-        row[f"loss, {place}"] = float(np.mean(within(ensemble.predict(x, level=LEVEL), true)))
+        found = ensemble.predict(x, level=LEVEL, noise=False)
+        row[f"loss, {place}"] = float(np.mean(within(found, true)))
     row["parameters"] = _parameters(ensemble, truths) if kind.law == kind.truth else float("nan")
     for place, budget in BUDGETS.items():
         found = [_proposal(ensemble.only(t.target), t, budget) for t in truths]

@@ -17,6 +17,7 @@ from jaxmix.laws import Inputs
 from jaxmix.runs import RunTable, read_runs
 
 Array = jax.Array
+_NORMAL = 1.645  # standard deviations from the mean of a normal distribution to its 95% quantile
 _HUGE = 1e6  # nats: stands for an infinite error
 _POSSIBLE = 20.0  # nats, no loss is larger; or factors of e, by which a parameter is known at all
 _TIMES = 3.0  # ends farther from an estimate than this times itself and _POSSIBLE are no bounds
@@ -186,7 +187,8 @@ class Ensemble:
         """
         x = self._inputs(x)
         center = np.stack([f.predict(x) for f in self.laws])
-        errors = self.losses(x) - center[:, None] + self.model_errors(x)  # [m, B, ...]
+        scatter = self.losses(x) - center[:, None]  # [m, B, ...]
+        errors = scatter + self._model_errors(x, scatter)
         if noise:
             errors = errors + self.model_error.draw_noise(errors.shape[1:], self.seed + 2)
         low, center, high = interval(center, np.moveaxis(errors, 1, 0), level)
@@ -214,7 +216,14 @@ class Ensemble:
 
     def model_errors(self, x: Inputs) -> np.ndarray:
         """Random model errors [m, B, ...] of the losses at x, one for each refit."""
-        return self.model_error.draw(x, self.resamples, self.seed)
+        center = np.stack([f.predict(x) for f in self.laws])
+        return self._model_errors(x, self.losses(x) - center[:, None])
+
+    def _model_errors(self, x: Inputs, scatter: np.ndarray) -> np.ndarray:
+        """The same where the refits' errors [m, B, ...] are known."""
+        low, high = np.percentile(finite(scatter), [5, 95], axis=1)
+        known = (high - low) / (2 * _NORMAL)
+        return self.model_error.draw(x, self.resamples, self.seed, known)
 
     def model_error_differences(self, x: Inputs, w: np.ndarray, distance: Any) -> np.ndarray:
         """Random model errors [B] of a difference; arguments as ``ModelError.draw_difference``."""

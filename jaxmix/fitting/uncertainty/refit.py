@@ -54,9 +54,9 @@ class LeftOut(NamedTuple):
     Attributes:
         z: [F, P] working vectors of those fits.
         fitted: [p] losses of the full fit.
-        predicted: [p] losses of the fits without the row's cluster, outliers drawn in.
-        residuals: [p] observed less predicted, on the scale that is fitted; 0 if the target has no
-            loss.
+        predicted: [p] losses of the fits without the row's cluster.
+        residuals: [p] observed less predicted, on the scale that is fitted, without outliers; 0 if
+            the target has no loss.
     """
 
     z: np.ndarray
@@ -146,9 +146,7 @@ class Refitter(NamedTuple):
         # Without the only mixture with much of a domain it may miss by nats what it fits well. Such
         # a residual is no size of an error, and worlds that flip its sign are none to learn from.
         most = _WINSOR * 1.4826 * np.median(np.abs(found[self.used]))
-        found = np.clip(found, -most, most) if most > 0 else found
-        kept = self.losses / np.exp(found) if self.logarithmic else self.losses - found
-        return LeftOut(z, fitted, np.where(self.used, kept, predicted), found)
+        return LeftOut(z, fitted, predicted, np.clip(found, -most, most) if most > 0 else found)
 
     def natural(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """Natural parameters of refits [B, P] by name, [B] or [B, k]."""
