@@ -51,7 +51,7 @@ class Truth:
         power: [s] exponent of that.
         drift: [s] how fast the scale falls with the size.
         stock: [k] tokens of each domain that exist; infinite if none runs out.
-        harm: [m, k] nats per e-fold of epochs past the eighth.
+        harm: [m, k] nats per e-fold of epochs past the second.
         pairs: [m, k, k] nats of the product of two weights.
         amplitude: factor of all that depends on the mixture.
     """
@@ -82,7 +82,7 @@ class Truth:
         fresh, epochs = self._seen(h * d[..., None])
         scale = self.scale * (n[..., None] / _MIDDLE) ** -self.drift
         lacking = (1 + fresh @ self.teaches.T / scale) ** -self.power
-        harm = np.log(np.maximum(epochs, 8.0) / 8.0) @ self.harm.T
+        harm = np.log(np.maximum(epochs, 2.0) / 2.0) @ self.harm.T
         pairs = np.einsum("...i,mij,...j->...m", h, self.pairs, h)
         pairs = pairs * (d[..., None] / 1e10) ** -0.3
         return lacking @ self.needs.T + harm + pairs
@@ -182,6 +182,7 @@ def draw_truth(kind: Kind, k: int, rng: np.random.Generator) -> Truth:
     shared = kind in ("skills", "tasks")
     m, s = k, skills
     teaches = np.eye(s, k) + (_sparse(rng, (s, k), 0.5) if shared else 0.05 * rng.random((s, k)))
+    teaches += 0.07  # a little of everything
     needs = rng.dirichlet(np.full(s, 0.5), m) if kind == "tasks" else _own(rng, m, s)
     if shared:
         teaches[np.arange(k, s), rng.integers(k - 1, size=s - k)] = 0.5  # none is left untaught
@@ -190,10 +191,10 @@ def draw_truth(kind: Kind, k: int, rng: np.random.Generator) -> Truth:
         needs[:, k - 1] = 0.0
     pairs, harm, stock = np.zeros((m, k, k)), np.zeros((m, k)), np.full(k, np.inf)
     if kind == "interactions":
-        pairs = 0.4 * np.triu(rng.standard_normal((m, k, k)), 1)
+        pairs = 0.12 * np.triu(rng.standard_normal((m, k, k)), 1)
     if kind == "repetition":
-        stock = np.exp(rng.uniform(np.log(3e10), np.log(1e12), k))
-        harm = 0.3 * needs * rng.random(k)
+        stock = np.exp(rng.uniform(np.log(3e10), np.log(5e11), k))
+        harm = 0.12 * needs * rng.random(k)
     return Truth(
         kind=kind,
         floor=rng.uniform(1.2, 2.2, m),

@@ -125,12 +125,16 @@ def test_truths_are_of_their_kinds(bench):
     truths = bench("truths")
     drawn = {kind: truths.draw_truth(kind, 4, np.random.default_rng(3)) for kind in truths.KINDS}
     n, vertex = 1e8, np.eye(4)
-    scarce = int(np.argmin(drawn["repetition"].stock))
-    harmed = int(np.argmax(drawn["repetition"].harm[:, scarce]))
-    stock = drawn["repetition"].stock[scarce]
-    tokens = stock * np.array([1.0, 8.0, 80.0])
-    parts = drawn["repetition"].mixture_part(n * np.ones(3), tokens, vertex[scarce])[:, harmed]
-    assert parts[1] < min(parts[0], parts[2])
+    repeated = drawn["repetition"]
+    scarce = int(np.argmin(repeated.stock))
+    tokens = repeated.stock[scarce] * np.array([1.0, 2.0, 6.0, 12.0])
+    parts = repeated.mixture_part(n * np.ones(4), tokens, vertex[scarce])
+    harmless = truths.replace(repeated, harm=0 * repeated.harm)
+    without = harmless.mixture_part(n * np.ones(4), tokens, vertex[scarce])
+    np.testing.assert_allclose(parts[:2], without[:2])
+    assert np.all(np.diff((parts - without)[1:].mean(1)) > 0)
+    fresh = truths.replace(harmless, stock=np.full(4, np.inf))
+    assert np.all(without[2:] > fresh.mixture_part(n * np.ones(2), tokens[2:], vertex[scarce]))
     pair = drawn["interactions"]
     curved = pair.pairs[:, 0, 1]
     plain = truths.replace(pair, pairs=0 * pair.pairs)
