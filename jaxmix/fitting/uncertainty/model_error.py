@@ -5,14 +5,14 @@ is measured on mixtures that are left out (method of moments, less what noise an
 
 Beyond the sizes and tokens that were run, all mixtures share a further error, which these rows
 cannot show: on the tables below, how far a fit of all but the largest size missed that size said
-nothing of the error at the next one beyond what follows (rank correlation 0 for N, .2 for D). Its
-standard deviation therefore comes from other tables, in units that a table knows of itself: per
-e-fold of N or D beyond the data, .7 or .8 of the residuals and .15 of what an e-fold of N or D has
-gained so far (.4 if two values of it were run, and all of it if only one was). These shares were
-chosen on 25 cuts of five tables, 19 targets in all (RedPajama and five-mixture runs of Ye et al.
-2024, the three studies of this package), so that 90% intervals hold about that share of what was
-measured beyond the cuts; chosen without a table, for the lowest interval score, they hold .81 to
-.90 of its losses. ``benchmarks/coverage.py`` measures this.
+nothing of the error at the next one beyond what follows (correlation of logarithms 0 for N, .1 for
+D). Its standard deviation therefore comes from other tables, in units that a table knows of itself:
+per e-fold of N or D beyond the data, .7 or .8 of the residuals and .15 of what an e-fold of N or D
+has gained so far (.4 if two values of it were run, and all of it if only one was). These shares
+were chosen on 24 cuts of five tables, 19 targets in all (RedPajama and five-mixture runs of Ye et
+al. 2024, the three studies of this package), so that 90% intervals hold about that share of what
+was measured beyond the cuts; chosen without a table, for the lowest interval score, they hold .81
+to .90 of its losses. ``benchmarks/coverage.py`` measures this.
 """
 
 from collections.abc import Mapping, Sequence
