@@ -35,6 +35,8 @@ RESAMPLES = 200
 BEST_RUN = "best run"  # the name of the best mixture that was run among baselines
 _MOST_WAYS = 12  # measured mixtures toward which candidates lie
 _RESTARTS = 32
+_RUN = 0.02  # distance from a mixture that was run within which a mixture counts as run
+_MANY = 60  # mixtures from which residuals say more than noise
 _NEAR = 1.5  # factor beyond the largest N and D within which residuals still count
 _SAME = 5e-4  # nats: a smaller difference of a target's loss is not worth a word
 _CHOICE = {"residuals": ("loss",), "burn_in": (0.0,), "size_floors": (0.0,), "outer": ()}
@@ -263,8 +265,11 @@ def _chosen(
     if len(laws) == 1:
         return laws[0], (), None
     options: dict[str, Any] = {**_CHOICE, "restarts": 8, "seed": seed}
-    found = select(table, laws, targets=names, progress=progress, **options)
-    return found.choice.law, found.reasons, found.where
+    try:
+        found = select(table, laws, targets=names, progress=progress, **options)
+    except JaxmixError as error:
+        return laws[0], (f"the table cannot be split to choose a law ({error})",), None
+    return found.choice.law, (*found.reasons, *found.notes), found.where
 
 
 def recommend_mixture(
@@ -290,7 +295,7 @@ def recommend_mixture(
     if not 0 < level < 1:
         raise JaxmixError(f"level must lie between 0 and 1, not {level:g}")
     measured = measured_mixtures(optimum.laws, optimum.inputs, optimum.w)
-    residual = fit_residual(optimum.laws, runs) if _within_budgets(optimum) else None
+    residual = fit_residual(optimum.laws, runs) if _speaks(optimum) else None
     compared = _compared(optimum, measured, baselines)
     risk = Risk(
         optimum=optimum,
@@ -299,7 +304,7 @@ def recommend_mixture(
         correction=_correction(residual, optimum.w),
         level=level,
     )
-    anchor = _anchor(risk, compared)
+    anchor = _anchor(risk, compared, measured)
     risk = replace(risk, baseline=compared[anchor])
     h = safest_gain(risk, _ways(optimum, measured))
     law_optimum = optimum
@@ -337,9 +342,14 @@ def _compared(
     return {**found, **given}
 
 
-def _anchor(risk: Risk, compared: Mapping[str, np.ndarray]) -> str:
-    """The baseline with the lowest estimate among those that meet the constraints."""
+def _anchor(
+    risk: Risk, compared: Mapping[str, np.ndarray], measured: MeasuredMixtures | None
+) -> str:
+    """The baseline with the lowest estimate among those that meet the constraints and were run."""
     names = [n for n, h in compared.items() if bool(meets(risk.optimum, h))] or [*compared]
+    if measured is not None:
+        far = {n: np.linalg.norm(measured.weights - compared[n], axis=1).min() for n in names}
+        names = [n for n in names if far[n] <= _RUN] or names
     gains = risk.gain(np.array([compared[n] for n in names]))
     return names[int(np.argmax(gains))]
 
@@ -352,13 +362,16 @@ def _ways(optimum: Optimum, measured: MeasuredMixtures | None) -> np.ndarray:
     return measured.weights[order]
 
 
-def _within_budgets(optimum: Optimum) -> bool:
-    """Whether the budget lies about the largest that were run.
+def _speaks(optimum: Optimum) -> bool:
+    """Whether the residuals of the runs say something about this budget.
 
-    What a law misses at small budgets does not carry over to large ones: on simulated studies at
-    ten times the size and tokens the residual raised the regret of recommendations
-    (``benchmarks/regret.py``).
+    With many mixtures they do near the budgets that were run (``benchmarks/near_ties.py``). What a
+    law misses at small budgets does not carry over to large ones: at ten times the size and tokens
+    residuals raised the regret of recommendations.
     """
+    support = optimum.laws.support
+    if support is None or len(support.mixtures) < _MANY:
+        return False
     far = {"n_params": optimum.n_params, "tokens": optimum.tokens}
     largest = {name: min(getattr(f.data, name)[1] for f in optimum.laws) for name in far}
     return all(far[name] <= _NEAR * most for name, most in largest.items())
