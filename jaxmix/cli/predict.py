@@ -1,5 +1,6 @@
 """``jaxmix predict``: the losses that fitted laws expect at given points."""
 
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -10,8 +11,6 @@ from jaxmix.cli.intervals import interval_options, refitted
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from jaxmix.fitting import Ensemble
     from jaxmix.runs import PointTable
 
@@ -48,7 +47,7 @@ def command(
 
     laws = load_laws(law)
     table = read_points(points, laws.domains if laws.law.reads("weights") else None)
-    predicted = {f"pred_{name}": values.to_numpy() for name, values in laws.predict(table).items()}
+    predicted = {f"pred_{name}": values.tolist() for name, values in laws.predict(table).items()}
     notes = [*table.notes, *unread_notes(laws, table)]
     if level is not None:
         ensemble = refitted(law, laws, fitted, resamples)
@@ -58,20 +57,17 @@ def command(
         text = table.frame.assign(**predicted).to_csv(index=False, lineterminator="\n")
         write_text(out, text) if out is not None else click.echo(text, nl=False)
     if as_json:
-        columns = [values.tolist() for values in predicted.values()]
-        rows = zip(table.runs, *columns, strict=True)
+        rows = zip(table.runs, *predicted.values(), strict=True)
         common.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
     again = [name for name in predicted if name in table.frame.columns]
     common.say([*notes, *(f"column {name} of {points} is replaced" for name in again)])
 
 
-def _ends(ensemble: "Ensemble", table: "PointTable", level: float) -> "dict[str, np.ndarray]":
+def _ends(ensemble: "Ensemble", table: "PointTable", level: float) -> dict[str, list[float]]:
     """Columns low_<target> and high_<target>; NaN where there is no bound."""
-    import numpy as np
-
     found = ensemble.predict(table, level=level)
     ends = {}
     for i, name in enumerate(ensemble.laws.targets):
         for end, values in (("low", found.low[i]), ("high", found.high[i])):
-            ends[f"{end}_{name}"] = np.where(np.isfinite(values), values, np.nan)
+            ends[f"{end}_{name}"] = [v if math.isfinite(v) else math.nan for v in values.tolist()]
     return ends
