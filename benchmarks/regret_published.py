@@ -28,7 +28,7 @@ from jaxmix.mixtures.risk import Risk
 from jaxmix.mixtures.solve.refits import meets
 from jaxmix.runs import RunTable, read_runs
 
-SEEDS = 3
+DRAWS, HALVES = 8, 3  # of the 128 mixtures, and of those of a larger size
 NOISE = 0.002  # nats by which another seed moves a loss
 EIGHT = (
     "github", "pile_cc", "arxiv", "wikipedia_en", "stackexchange", "books3", "pg19", "hackernews",
@@ -54,7 +54,7 @@ def cases(folder: Path) -> Iterator[Case]:
     for label in ("pile_cc", "mean"):
         losses = frame.filter(regex="^loss_" if label != "pile_cc" else "^loss_pile_cc$")
         runs = _one_loss(frame, losses.mean(axis=1))
-        for seed in range(SEEDS):
+        for seed in range(DRAWS):
             drawn = np.random.default_rng(seed).permutation(len(runs)) < 128
             yield Case(
                 table="RegMix",
@@ -83,7 +83,7 @@ def _by_size(table: str, runs: RunTable) -> Iterator[Case]:
     for size, below in _CUTS:
         there = np.isclose(runs.n_params, size, rtol=0.02) & (runs.tokens > 3.1e10)
         mixtures = np.unique(labels[there])
-        for seed in range(SEEDS):
+        for seed in range(HALVES):
             order = np.random.default_rng(seed).permutation(mixtures)
             aside = np.isin(labels, order[len(order) // 2 :])
             yield Case(
