@@ -111,10 +111,9 @@ class Report:
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """Notes of the proposal and of the report."""
-        of = self.uncertainty or self.optimum
-        first = self.recommendation.notes if self.recommendation else ()
-        return tuple(dict.fromkeys((*first, *(of.notes if of else ()), *self.notes)))
+        """Notes of the recommendation, or else of the optimum, and of the report."""
+        of = self.recommendation or self.uncertainty or self.optimum
+        return tuple(dict.fromkeys((*(of.notes if of else ()), *self.notes)))
 
     def to_dict(self) -> dict[str, Any]:
         """The numbers of the page for other programs, as ``jaxmix report --json`` prints them."""

@@ -74,23 +74,32 @@ def _how_sure(report: Report) -> list[str]:
         said = "There are no refits behind this report, so nothing here has an interval."
         return [said, *best_measured(report)]
     level = f"{100 * sure.level:.0f}%"
+    if report.recommendation:
+        return [*_recommended(report, level), *best_measured(report)]
+    return law_alone(report)
+
+
+def law_alone(report: Report) -> list[str]:
+    """How sure the law's own optimum is."""
+    sure = report.uncertainty
+    if sure is None:
+        return []
+    level = f"{100 * sure.level:.0f}%"
     low, value, high = sure.objective
-    said = _recommended(report, level)
-    said += [
-        f"At the law's own optimum the {objective_name(report)} is predicted to be {loss(value)} "
-        f"nats per token ({level} interval {loss(low)} to {loss(high)})."
+    said = [
+        f"The {objective_name(report)} there is predicted to be {loss(value)} nats per token "
+        f"({level} interval {loss(low)} to {loss(high)})."
     ]
-    for g in sure.gains:
-        said.append(
-            f"There, over the {mixture_name(g.baseline)} the laws promise {number(g.predicted, 3)} "
-            f"nats; less their optimism {number(g.corrected, 3)} ({number(g.low, 3)} to "
-            f"{number(g.high, 3)}), and it is better with probability {_chance(g.probability)}."
-        )
-    said += best_measured(report)
+    said += [
+        f"Over the {mixture_name(g.baseline)} the laws promise {number(g.predicted, 3)} nats; "
+        f"less their optimism {number(g.corrected, 3)} ({number(g.low, 3)} to "
+        f"{number(g.high, 3)}), and it is better with probability {_chance(g.probability)}."
+        for g in sure.gains
+    ]
     widest = max(sure.intervals, key=lambda d: sure.intervals[d].high - sure.intervals[d].low)
     edge = sure.intervals[widest]
     said.append(
-        f"Its least certain weight is that of {widest}: {percent(edge.low)} to "
+        f"The least certain weight is that of {widest}: {percent(edge.low)} to "
         f"{percent(edge.high)}."
     )
     return said

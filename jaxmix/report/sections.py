@@ -7,7 +7,7 @@ import numpy as np
 from jaxmix.fitting import Interval
 from jaxmix.mixtures import DomainEffects, Optimum
 from jaxmix.report.contents import Report
-from jaxmix.report.findings import best_measured, mixture_name, objective_name
+from jaxmix.report.findings import best_measured, law_alone, mixture_name, objective_name
 from jaxmix.report.limits import broken_limits, limits
 from jaxmix.report.markup import Cell, loss, number, paragraphs, percent, size, table, text
 
@@ -82,10 +82,13 @@ def mixture(report: Report) -> Made:
     if sure and len(best.domains) == 3:
         shapes += figure("ternary", "The confidence set on the simplex of the three domains.")
     held = limits(best).values()
+    said = best_measured(report)
+    if report.recommendation:
+        said = [*law_alone(report), *(sure or best).notes]
     listed = "<h3>Constraints of the proposal</h3>" + paragraphs(held) if held else ""
     return lead, (
         f'<div class="wide">{shapes}</div>{listed}{_weights(report, best)}'
-        f"{paragraphs(best_measured(report))}{_gains(report)}{_losses(report, best)}"
+        f"{paragraphs(said)}{_gains(report)}{_losses(report, best)}"
     )
 
 

@@ -25,7 +25,7 @@ def contrast(first: str, second: str) -> float:
 
 def test_opens_alone_and_shows_every_figure(open_page):
     page = open_page()
-    assert page.locator("[data-chart] svg").count() == 9
+    assert page.locator("[data-chart] svg").count() == 10
     assert page.locator("section h2").count() >= 7
     assert page.locator("#findings .card").count() == 3
     assert page.locator("main table caption").count() == page.locator("main table").count()
