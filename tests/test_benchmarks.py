@@ -175,6 +175,29 @@ def test_the_table_of_regrets_counts_what_is_worse_than_the_best_measured(bench)
     assert line.split()[2:] == ["recommended", "0.0070", "0.0140", "0.35", "0.50", "0.50"]
 
 
+def test_published_cases_fit_neither_the_size_nor_the_mixtures_set_aside(bench):
+    import pandas as pd
+
+    from jaxmix.runs import read_runs
+
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), 8)
+    grid = [
+        (f"{i}-{n:g}", n, d, *h, 3.0)
+        for i, h in enumerate(weights)
+        for n in (5e7, 1e8, 2e8, 3e8)
+        for d in (1e10, 3.15e10)
+    ]
+    names = ["run", "n_params", "tokens", "w_a", "w_b", "w_c", "loss_mean"]
+    found = list(
+        bench("regret_published")._by_size("T", read_runs(pd.DataFrame(grid, columns=names)))
+    )
+    assert len({case.name for case in found}) == len(found) == 9
+    for case in found:
+        assert case.fitted.n_params.max() < case.pool.n_params.min()
+        assert len(case.pool) == 8
+        assert len(np.unique(case.fitted.weights, axis=0)) == 4
+
+
 @pytest.mark.slow
 def test_a_small_study_is_proposed_for_and_judged(bench, tmp_path):
     regret, truths = bench("regret"), bench("truths")
