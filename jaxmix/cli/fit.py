@@ -104,12 +104,16 @@ def _without(runs: str, where: str | None, held_out: str | None, pool: Sequence[
 
 def fit_notes(laws: "Sequence[FittedLaw]") -> list[str]:
     """The notes of fits, each once; the targets stand before one that is not about all."""
+    from jaxmix.fitting.fitted import FittedLaws
+
     about: dict[str, list[str]] = {}
     for f in laws:
         for note in f.report.notes:
             about.setdefault(note, []).append(f.target)
+    told = laws.mixture_notes if isinstance(laws, FittedLaws) else ()
     few = {note: ", ".join(names[:3] + ["..."] * (len(names) > 3)) for note, names in about.items()}
-    return [n if len(names) == len(laws) else f"{few[n]}: {n}" for n, names in about.items()]
+    said = (n if len(names) == len(laws) else f"{few[n]}: {n}" for n, names in about.items())
+    return [*told, *said]
 
 
 def _summary(laws: "FittedLaws", out: str, notes: list[str]) -> dict[str, Any]:

@@ -75,20 +75,24 @@ def command(
         raise JaxmixError("name a limit of the batch: --flops 1e19, --count 8 or both")
     from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
-    from jaxmix.fitting.uncertainty.clusters import FEWEST, run_labels
     from jaxmix.mixtures import next_runs
 
     optimum = propose(law, given)
     table, weighting = read_fitted_rows(law, runs, where, pool)
-    ensemble = None
-    if resamples and int(run_labels(table).max()) + 1 >= FEWEST:
+    ensemble, notes = None, []
+    if resamples:
         made = {"resamples": resamples, "weighting": weighting, "seed": given["seed"]}
-        with common.progress("refitting") as report:
-            ensemble = bootstrap(optimum.laws, table, progress=report, **made)
+        try:
+            with common.progress("refitting") as report:
+                ensemble = bootstrap(optimum.laws, table, progress=report, **made)
+        except JaxmixError as error:
+            notes = [
+                f"the regret comes from the curvature of the fit alone, without refits: {error}"
+            ]
     batch = next_runs(optimum, table, seed=given["seed"], ensemble=ensemble, **settings)
     if out is not None:
         common.write_rows(out, batch.rows())
-    common.answer(as_json, batch.to_dict(), lambda: _parts(batch), batch.notes)
+    common.answer(as_json, batch.to_dict(), lambda: _parts(batch), [*batch.notes, *notes])
 
 
 def _parts(batch: "NextRuns") -> list[Any]:

@@ -45,7 +45,8 @@ def command(
     names = resolve_names(targets, laws.targets, "target")
     asked = {"targets": names, "points": points, "at": at, "starts": starts, "seed": seed}
     front = pareto(laws, n_params, tokens, limits, **asked)
-    notes = [] if front.proven else [f"not proven to be the whole front: {front.reason}"]
+    notes = [*laws.mixture_notes]
+    notes += [] if front.proven else [f"not proven to be the whole front: {front.reason}"]
     common.answer(as_json, as_dict(front), lambda: [_table(front)], notes)
 
 

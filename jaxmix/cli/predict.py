@@ -48,7 +48,7 @@ def command(
     laws = load_laws(law)
     table = read_points(points, laws.domains if laws.law.reads("weights") else None)
     predicted = {f"pred_{name}": values.tolist() for name, values in laws.predict(table).items()}
-    notes = [*table.notes, *unread_notes(laws, table)]
+    notes = [*table.notes, *laws.mixture_notes, *unread_notes(laws, table)]
     if level is not None:
         ensemble = refitted(law, laws, fitted, resamples)
         predicted |= _ends(ensemble, table, level)

@@ -46,7 +46,7 @@ def command(
     absent = unscored(laws, table)
     present = laws[[name for name in laws.targets if name not in absent]]
     scores = score(present, table)
-    notes = [*table.notes, *unread_notes(laws, table)]
+    notes = [*table.notes, *laws.mixture_notes, *unread_notes(laws, table)]
     notes += [f"target {name} has no loss there: not scored" for name in absent]
     held: Held = {}
     if level is not None:

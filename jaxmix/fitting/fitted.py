@@ -253,8 +253,12 @@ class FittedLaws(Sequence[FittedLaw]):
     def notes(self) -> tuple[str, ...]:
         """What a reader should know of the fits and of the mixtures, each sentence once."""
         of_fits = (note for f in self._fits for note in f.report.notes)
-        of_mixtures = self.support.notes if self.support and self.law.reads_mixture else ()
-        return tuple(dict.fromkeys((*of_mixtures, *of_fits)))
+        return tuple(dict.fromkeys((*self.mixture_notes, *of_fits)))
+
+    @property
+    def mixture_notes(self) -> tuple[str, ...]:
+        """What the mixtures that were run cannot tell, one sentence each."""
+        return self.support.notes if self.support and self.law.reads_mixture else ()
 
     @cached_property
     def support(self) -> Support | None:

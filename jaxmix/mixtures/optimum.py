@@ -241,7 +241,7 @@ def make_optimum(
     distance = _farthest([fit.data for fit in laws], h)
     assumed = (note for note in laws.notes if note.startswith(ASSUMED))
     beaten = () if others.get("worst_case") else _measured_notes(laws, inputs, w, others)
-    told = laws.support.notes if laws.support else ()
+    told = laws.mixture_notes
     return Optimum(
         laws=laws,
         n_params=float(inputs["n_params"]),

@@ -211,7 +211,7 @@ def next_runs(
         made = Candidates.made(problem)
         new = cross(mixtures, sizes or made.longest(), flops)
         pool = make_pool(problem, beliefs, optimum, made, new, checkpoints, ends.mean(0))
-        notes = [*found, *_other_rows(laws, problem)]
+        notes = [*laws.mixture_notes, *found, *_other_rows(laws, problem)]
         if not pool.finite.all():
             lost = np.sum(~pool.finite)
             notes.append(f"{lost} candidates left out because the law is infinite there")
