@@ -24,6 +24,7 @@ from jaxmix.fitting.uncertainty.clusters import mixture_labels
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
 from jaxmix.mixtures import Constraints, optimize
 from jaxmix.mixtures.measured import measured_mixtures
+from jaxmix.mixtures.recommend import CONFIDENCE, residual_applies
 from jaxmix.mixtures.risk import Risk
 from jaxmix.mixtures.solve.refits import meets
 from jaxmix.runs import RunTable, read_runs
@@ -105,13 +106,14 @@ def judge_case(case: Case, ensemble: Ensemble, level: float) -> dict[str, object
     measured = measured_mixtures(laws, inside.inputs, inside.w)
     assert measured is not None
     anchor = measured.weights[measured.best]
-    residual = fit_residual(laws, case.fitted)
+    residual = fit_residual(laws, case.fitted) if residual_applies(inside) else None
     risk = Risk(
         optimum=inside,
         ensemble=ensemble,
         baseline=anchor,
         correction=lambda at: 0.0 if residual is None else residual.mean(at)[0],  # type: ignore
         level=level,
+        confidence=CONFIDENCE,
     )
     allowed = meets(inside, h)
     picks = {

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 @opt.pool
 @baseline_option
 @opt.level
+@opt.setting(
+    "--confidence",
+    click.FloatRange(0, 1, min_open=True, max_open=True),
+    0.6,
+    "With which the gain should exceed the bound that is maximized; nearer 1 is more careful.",
+)
 @opt.setting("--resamples", click.IntRange(min=50), 200, "Refits that the intervals come from.")
 @click.option("--report", "page", metavar="FILE.html", help="Write one HTML page too.")
 @opt.json
@@ -40,6 +46,7 @@ def command(
     page: str | None,
     as_json: bool,
     level: float,
+    confidence: float,
     resamples: int,
     **given: Any,
 ) -> None:
@@ -60,8 +67,8 @@ def command(
 
     with common.progress("recommending") as report:
         found = recommend(
-            table, law=law, targets=names, baselines=compared, level=level, resamples=resamples,
-            progress=report, **options,
+            table, law=law, targets=names, baselines=compared, level=level, confidence=confidence,
+            resamples=resamples, progress=report, **options,
         )  # fmt: skip
     held = found.to_dict()
     if page:

@@ -36,7 +36,8 @@ class Risk:
         ensemble: refits of the laws.
         baseline: [k] the mixture that gains are counted from.
         correction: what measured residuals add to the predicted objective at mixtures, nats.
-        level: probability that the interval of the gain should cover; its lower end is the bound.
+        level: probability that the interval of the gain should cover.
+        confidence: probability with which the gain should exceed its bound.
     """
 
     optimum: Optimum
@@ -44,6 +45,7 @@ class Risk:
     baseline: np.ndarray
     correction: Correction
     level: float
+    confidence: float
 
     def gain(self, h: np.ndarray) -> np.ndarray:
         """Estimated gains [...] of mixtures [..., k] over the baseline, nats."""
@@ -68,7 +70,7 @@ class Risk:
         of the gain, but it scales the effects of all mixtures alike and so favors none.
         """
         spread = np.hypot(self.errors(h).std(0), self.model_error(h))
-        return self.gain(h) - ndtri(0.5 + 0.5 * self.level) * spread
+        return self.gain(h) - ndtri(self.confidence) * spread
 
     def _estimate(self, h: np.ndarray) -> np.ndarray:
         return self._predicted(h) + self.correction(h)

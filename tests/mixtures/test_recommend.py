@@ -78,9 +78,7 @@ def test_it_stays_inside_what_was_run_and_says_what_the_law_would_do() -> None:
 def test_more_noise_never_leads_farther_from_the_baseline(wide) -> None:
     _, runs, laws, ensemble = wide
     optimum = optimize(laws, *BIG, Constraints(within="range"))
-    bold, careful = (
-        recommend_mixture(optimum, ensemble, runs, level=level) for level in (0.2, 0.99)
-    )
+    bold, careful = (recommend_mixture(optimum, ensemble, runs, confidence=c) for c in (0.6, 0.99))
 
     def distance(found):
         return np.linalg.norm(found.h - found.baselines[found.anchor])
