@@ -111,7 +111,7 @@ def judge_case(case: Case, ensemble: Ensemble, level: float) -> dict[str, object
         optimum=inside,
         ensemble=ensemble,
         baseline=anchor,
-        correction=lambda at: 0.0 if residual is None else residual.mean(at)[0],  # type: ignore
+        residual=residual,
         level=level,
         confidence=CONFIDENCE,
     )

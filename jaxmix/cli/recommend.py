@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @opt.setting(
     "--confidence",
     click.FloatRange(0, 1, min_open=True, max_open=True),
-    0.6,
+    0.7,
     "With which the gain should exceed the bound that is maximized; nearer 1 is more careful.",
 )
 @opt.setting("--resamples", click.IntRange(min=50), 200, "Refits that the intervals come from.")

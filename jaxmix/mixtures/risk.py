@@ -5,7 +5,6 @@ subtracts what refits and the law's own error leave open, so that a proposal lea
 that were run only as far as the runs support it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import ndtri
 
 from jaxmix.fitting.hull import nearest_inside
+from jaxmix.fitting.residual import Residual
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, finite
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.solve.problem import problem_of
@@ -23,8 +23,7 @@ _STEPS = 20  # points on the way from one mixture to another
 _STARTS = 4  # of the local search
 _ROUNDS = 20  # cuts of the hull
 _FTOL = 1e-10
-
-Correction = Callable[[np.ndarray], np.ndarray]  # mixtures [..., k] to nats [...]
+_APART = 0.1  # of the length of the residual: mixtures farther apart err independently
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,7 +34,7 @@ class Risk:
         optimum: the laws, budget, objective and constraints.
         ensemble: refits of the laws.
         baseline: [k] the mixture that gains are counted from.
-        correction: what measured residuals add to the predicted objective at mixtures, nats.
+        residual: what measured neighbors say of the laws' errors at this budget; None if nothing.
         level: probability that the interval of the gain should cover.
         confidence: probability with which the gain should exceed its bound.
     """
@@ -43,7 +42,7 @@ class Risk:
     optimum: Optimum
     ensemble: Ensemble
     baseline: np.ndarray
-    correction: Correction
+    residual: Residual | None
     level: float
     confidence: float
 
@@ -69,11 +68,29 @@ class Risk:
         The law's own error is that at the edge of the data. How it grows beyond widens the interval
         of the gain, but it scales the effects of all mixtures alike and so favors none.
         """
-        spread = np.hypot(self.errors(h).std(0), self.model_error(h))
-        return self.gain(h) - ndtri(self.confidence) * spread
+        return self.gain(h) - ndtri(self.confidence) * self.spread(h)
+
+    def spread(self, h: np.ndarray) -> np.ndarray:
+        """Standard deviations [...] of the errors of these gains, within the data.
+
+        The residual knows both what refits and what the law's own error would add.
+        """
+        if self.residual is None:
+            return np.hypot(self.errors(h).std(0), self.model_error(h))
+        sizes = (self._weighted(self.residual.sd(x)) for x in (h, self.baseline))
+        apart = np.linalg.norm(h - self.baseline, axis=-1) / (_APART * self.residual.length)
+        return np.hypot(*sizes) * np.sqrt(-np.expm1(-(apart**2)))
+
+    def _weighted(self, sizes: np.ndarray) -> np.ndarray:
+        """Standard deviations [...] of the objective from those of the targets [m, ...]."""
+        w, correlation = self.optimum.w, self.ensemble.model_error.correlation
+        scaled = np.moveaxis(sizes, 0, -1) * w  # [..., m]
+        return np.sqrt(np.einsum("...i,ij,...j->...", scaled, correlation, scaled))
 
     def _estimate(self, h: np.ndarray) -> np.ndarray:
-        return self._predicted(h) + self.correction(h)
+        if self.residual is None:
+            return self._predicted(h)
+        return self._predicted(h) + np.einsum("m,m...->...", self.optimum.w, self.residual.mean(h))
 
     def _predicted(self, h: np.ndarray) -> np.ndarray:
         return objective_of(self.optimum, partial(losses_at, self.optimum), h)
