@@ -41,8 +41,8 @@ def command(
 ) -> None:
     """Write a mixture as a trainer reads it.
 
-    It is given as web=0.7,code=0.3, as the JSON that jaxmix optimize prints, or as a law: then the
-    mixture is that of jaxmix optimize with the same options. Megatron:
+    It is given as web=0.7,code=0.3, as the JSON that jaxmix recommend or optimize prints, or as a
+    law: then the mixture is that of jaxmix optimize with the same options. Megatron:
     --data-path $(grep -v '^#' FILE).
     """
     if out:
@@ -82,7 +82,7 @@ def _resolve(mixture: str, given: Mapping[str, Any], named: list[str]) -> _Found
     weights = document.get("weights")
     if not isinstance(weights, dict) or {*map(type, weights.values())} - {int, float}:
         raise JaxmixError(
-            f"{mixture}: has no 'weights' by domain; give what jaxmix optimize --json prints"
+            f"{mixture}: has no 'weights' by domain; give what jaxmix recommend --json prints"
         )
     from jaxmix.files import file_hash
 
@@ -103,7 +103,7 @@ def _document(path: str) -> dict[str, Any]:
             document = json.load(file)
     except (ValueError, RecursionError):  # of text that is not JSON
         raise JaxmixError(
-            f"{path}: is not JSON; give a law's file or what jaxmix optimize --json prints"
+            f"{path}: is not JSON; give a law's file or what jaxmix recommend --json prints"
         ) from None
     return document if isinstance(document, dict) else {}
 
