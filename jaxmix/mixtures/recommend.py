@@ -103,8 +103,7 @@ class Recommendation:
         """The mixture and its gain over the anchor in one sentence."""
         order = [i for i in np.argsort(-self.h, kind="stable") if self.h[i] >= 0.005]
         parts = [f"{100 * self.h[i]:.0f}% {self.domains[i]}" for i in order]
-        far = self.optimum.constraints.within == "anywhere" and _far(self.optimum, self.h)
-        where = ", outside what was run" if far else ""
+        where = ", outside what was run" if _far(self.optimum, self.h) else ""
         gain, said = self.gains[self.anchor], f"Train on {', '.join(parts)}{where}"
         if np.allclose(self.h, self.baselines[self.anchor]):
             return f"{said}: no mixture is shown to beat the {self.anchor}"
@@ -230,7 +229,12 @@ def recommend(
     """
     table = read_runs(runs)
     names = table.target_names(targets)
-    if len(table.domains) < 2 or len(mixture_support(table.weights, table.domains).mixtures) < 2:
+    if len(table.domains) < 2:
+        raise JaxmixError(
+            f"{table.source}: {len(table.domains)} columns w_<domain>; a recommendation needs the "
+            "weights of at least two domains"
+        )
+    if len(mixture_support(table.weights, table.domains).mixtures) < 2:
         raise JaxmixError(
             f"{table.source}: all rows have one mixture, so they say nothing about any other; add "
             "runs on several mixtures (jaxmix study plan designs them)"

@@ -115,3 +115,12 @@ def test_one_mixture_says_nothing_about_others() -> None:
     _, runs = study(np.tile([0.3, 0.3, 0.4], (1, 1)))
     with pytest.raises(JaxmixError, match="all rows have one mixture"):
         recommend(runs, *BIG)
+
+
+def test_outside_only_on_request_and_then_the_headline_says_so(wide) -> None:
+    _, runs, laws, ensemble = wide
+    limits = Constraints(minimum={"books": 0.95}, within="range")
+    found = recommend_mixture(optimize(laws, *BIG, limits), ensemble, runs)
+    inside = recommend_mixture(optimize(laws, *BIG, Constraints(within="range")), ensemble, runs)
+    assert "outside what was run" in found.headline and found.h[2] >= 0.95 - 1e-9
+    assert "outside" not in inside.headline
