@@ -1,5 +1,7 @@
 """recommend on the command line, and mixtures of one's own."""
 
+import json
+
 import pytest
 
 BIG = ("--n-params", "1B", "--tokens", "40B")
@@ -53,3 +55,17 @@ def test_the_region_is_an_option_everywhere(run, three) -> None:
     inside = run("optimize", three.law, *BIG, "--within", "range", "--json").json
     assert inside["constraints"]["within"] == "range"
     assert inside["objective"] >= run("optimize", three.law, *BIG, "--json").json["objective"]
+
+
+def test_trust_and_report_make_the_same_recommendation(run, three, tmp_path) -> None:
+    given = (three.law, three.runs, *BIG, "--resamples", "50", "--json")
+    trust = run("trust", *given).json
+    report = run("report", *given, "--out", tmp_path / "page.html").json["recommendation"]
+    assert trust["recommended"] == report["weights"] and trust["next"] == report["next"]
+    assert report["law_optimum"] == pytest.approx(
+        run("optimize", three.law, *BIG, "--json").json["weights"], abs=1e-6
+    )
+    written = tmp_path / "found.json"
+    written.write_text(json.dumps(report))
+    exported = run("export", written, "--format", "yaml").out
+    assert all(name in exported for name in "abc")
