@@ -106,9 +106,9 @@ class Recommendation:
         where = ", outside what was run" if _far(self.optimum, self.h) else ""
         gain, said = self.gains[self.anchor], f"Train on {', '.join(parts)}{where}"
         if np.allclose(self.h, self.baselines[self.anchor]):
-            return f"{said}: no mixture is shown to beat the {self.anchor}"
+            return f"{said}: no mixture is shown to beat the {called(self.anchor)}"
         return (
-            f"{said}: gain over the {self.anchor} {gain.estimate:.3f} "
+            f"{said}: gain over the {called(self.anchor)} {gain.estimate:.3f} "
             f"nats ({100 * self.level:g}%: {gain.low:.3f} to {gain.high:.3f})"
         )
 
@@ -259,6 +259,17 @@ def recommend(
         optimum, ensemble, rows, baselines=baselines, level=level, confidence=confidence
     )
     return replace(found, reasons=reasons, notes=(*table.notes, *found.notes))
+
+
+def called(baseline: str) -> str:
+    """A baseline in a sentence.
+
+    >>> called("uniform"), called("best run")
+    ('uniform mixture', 'best mixture that was run')
+    """
+    if baseline == BEST_RUN:
+        return "best mixture that was run"
+    return baseline if "mixture" in baseline else f"{baseline} mixture"
 
 
 def _step(progress: Progress | None, label: str) -> Callable[[int, int], None] | None:
@@ -450,7 +461,7 @@ def _notes(found: Recommendation) -> list[str]:
         notes.append("assumed: the mixture stays in the convex hull of those that were run")
     gain = found.gains[found.anchor]
     if gain.low <= 0 and not np.allclose(found.h, found.baselines[found.anchor]):
-        notes.append(f"no gain over the {found.anchor} is shown: the interval has 0 in it")
+        notes.append(f"no gain over the {called(found.anchor)} is shown: the interval has 0 in it")
     if found.measured is not None:
         run = found.measured.run[found.measured.best]
         notes.append(
@@ -487,7 +498,7 @@ def _worse(found: Recommendation) -> list[str]:
         worse = [f"{t} by {-g.estimate:.4f}" for t, g in gains.items() if g.estimate < -_SAME]
         if worse:
             more = f", and {len(worse) - 5} more" if len(worse) > 5 else ""
-            notes.append(f"worse than the {name} mixture on {', '.join(worse[:5])}{more}")
+            notes.append(f"worse than the {called(name)} on {', '.join(worse[:5])}{more}")
     return notes
 
 

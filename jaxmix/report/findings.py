@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxmix.mixtures.recommend import BEST_RUN
+from jaxmix.mixtures.recommend import called as mixture_name
 from jaxmix.report.contents import Report
 from jaxmix.report.markup import loss, number, percent, size
 
@@ -117,17 +117,6 @@ def _recommended(report: Report, level: str) -> list[str]:
         if not np.allclose(found.h, found.baselines[name])
     ]
     return [*said, f"Next: {found.next_step}."]
-
-
-def mixture_name(baseline: str) -> str:
-    """A baseline in a sentence.
-
-    >>> mixture_name("uniform"), mixture_name("best run")
-    ('uniform mixture', 'best mixture that was run')
-    """
-    if baseline == BEST_RUN:
-        return "best mixture that was run"
-    return baseline if "mixture" in baseline else f"{baseline} mixture"
 
 
 def _chance(probability: float) -> str:
