@@ -68,6 +68,9 @@ level = setting(
     0.9,
     "Probability that an interval is to cover.",
 )
+resamples = setting(
+    "--resamples", click.IntRange(min=50), 200, "Refits that the intervals come from."
+)
 target_weights = named_option(
     "--target-weights",
     help="Weights of the targets in the loss to minimize; the default is their mean.",

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     "--confidence",
     click.FloatRange(0, 1, min_open=True, max_open=True),
     0.7,
-    "With which the gain should exceed the bound that is maximized; nearer 1 is more careful.",
+    "Probability that the gain exceeds its lower bound, which is maximized; the larger, the closer "
+    "to the best mixture that was run.",
 )
-@opt.setting("--resamples", click.IntRange(min=50), 200, "Refits that the intervals come from.")
+@opt.resamples
 @click.option("--report", "page", metavar="FILE.html", help="Write one HTML page too.")
 @opt.json
 def command(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @proposal_options()
 @baseline_option
 @opt.level
-@opt.setting("--resamples", click.IntRange(min=50), 200, "Refits that the intervals come from.")
+@opt.resamples
 @click.option(
     "--cluster",
     "--unit",
@@ -45,12 +45,11 @@ def command(
 
     The mixture is that of jaxmix optimize with the same options. Printed are its confidence set,
     its gain over baselines with the optimism at the optimum taken out, the chance that it beats
-    them, and what noise the losses have; then what jaxmix recommend makes of the same refits.
+    them, and what noise the losses have; and the recommendation from the same refits.
     """
     from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
     from jaxmix.mixtures import recommend_mixture
-    from jaxmix.mixtures.optimize import within_range
     from jaxmix.mixtures.uncertainty import check_baselines
 
     given, settings = parted(options)
@@ -62,9 +61,7 @@ def command(
     with common.progress("refitting") as report:
         ensemble = bootstrap(optimum.laws, table, progress=report, **settings)
     found = optimum.uncertainty(ensemble, mixtures, level)
-    advice = recommend_mixture(
-        within_range(optimum), ensemble, table, baselines=mixtures, level=level
-    )
+    advice = recommend_mixture(optimum, ensemble, table, baselines=mixtures, level=level)
     held = {**found.to_dict(), "recommended": advice.weights, "next": advice.next_step}
     said = [f"recommended instead: {advice.headline}", f"next: {advice.next_step}"]
     notes = [*table.notes, *found.notes]

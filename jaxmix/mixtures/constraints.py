@@ -237,14 +237,16 @@ class Constraints:
         """
         if support is None or self.within == "anywhere":
             return replace(self, region=None)
-        flat, fixed = support.flat, support.fixed
-        tries = [(fixed, flat), (fixed, flat[:0]), (fixed & False, flat[:0])]
-        for held, kept in tries[1 - bool(len(flat)) :]:
-            region = Region(within=self.within, support=support, held=held, flat=kept)
-            found = replace(self, region=region)
+        held = support.fixed
+        region = Region(within=self.within, support=support, held=held, flat=support.flat)
+        looser = [replace(region, flat=region.flat[:0])] if len(region.flat) else []
+        looser += [replace(region, flat=region.flat[:0], held=held & False)] if held.any() else []
+        found = replace(self, region=region)
+        for other in looser:
             rows = found.rows(support.domains, tokens, reads_unique=reads_unique)
             if find_clash(rows) is None:
                 break
+            found = replace(self, region=other)
         return found
 
     def check(self, domains: Sequence[str], tokens: float, *, reads_unique: bool = False) -> None:

@@ -68,7 +68,8 @@ def measured_mixtures(
         return None
     ends = [laws[int(i)].data.measured for i in counted]
     names = sorted(reduce(set.intersection, [set(e.run) for e in ends if e]))
-    rows = [[e.run.index(name) for name in names] for e in ends if e]
+    places = [{name: i for i, name in enumerate(e.run)} for e in ends if e]
+    rows = [[place[name] for name in names] for place in places]
     if not names or ends[0] is None:
         return None
     n, d, h = (getattr(ends[0], a)[rows[0]] for a in ("n_params", "tokens", "weights"))

@@ -247,13 +247,8 @@ def optimize_anew(optimum: Optimum, *, within: Within | None) -> Optimum:
     reads = problem.laws.law.reads("unique")
     given = replace(problem.constraints, within=within)
     given = given.supported(problem.laws.support, optimum.tokens, reads_unique=reads)
+    given.check(optimum.domains, optimum.tokens, reads_unique=reads)
     return _inside_hull(replace(problem, constraints=given), None, 0)
-
-
-def within_range(optimum: Optimum) -> Optimum:
-    """The optimum within the weights that were run, if its question does not say where."""
-    given = optimum.constraints.within
-    return optimum if given else optimize_anew(optimum, within="range")
 
 
 def _each_alone(

@@ -58,7 +58,8 @@ class Recommendation:
         baselines: [k] weights by name.
         by_target: what h gains over each baseline, nats of each target's loss: by baseline and
             target, with intervals.
-        anchor: name of the baseline that ``h`` was to beat: the one with the lowest loss.
+        anchor: name of the baseline that ``h`` was to beat: of those that were run, the one with
+            the lowest estimated loss.
         level: probability that the intervals should cover.
         ensemble: the refits behind them.
         measured: the mixtures of the largest runs; None if no run has all targets.
@@ -250,8 +251,6 @@ def recommend(
     ensemble = bootstrap(
         laws, rows, resamples=resamples, seed=seed, progress=_step(progress, "refitting")
     )
-    if given.within is None:
-        given = replace(given, within="range")
     optimum = optimize(
         laws, n_params, tokens, given, target_weights=target_weights, seed=seed, **question
     )
@@ -306,7 +305,8 @@ def recommend_mixture(
     """The recommendation for the question that an optimum answers, from refits of its laws.
 
     Args:
-        optimum: the laws' optimum inside the supported region.
+        optimum: the laws' optimum; if its constraints do not say ``within`` what, the
+            recommendation stays within the range that was run.
         ensemble: refits of its laws.
         runs: the rows that these were fitted on.
         baselines: as for ``recommend``.
@@ -319,6 +319,11 @@ def recommend_mixture(
     for name, value in (("level", level), ("confidence", confidence)):
         if not 0 < value < 1:
             raise JaxmixError(f"{name} must lie between 0 and 1, not {value:g}")
+    within, law_optimum = optimum.constraints.within, optimum
+    if within is None:
+        optimum = optimize_anew(optimum, within="range")
+    elif within != "anywhere":
+        law_optimum = optimize_anew(optimum, within=None)
     measured = measured_mixtures(optimum.laws, optimum.inputs, optimum.w)
     residual = fit_residual(optimum.laws, runs) if residual_applies(optimum) else None
     compared = _compared(optimum, measured, baselines)
@@ -333,9 +338,6 @@ def recommend_mixture(
     anchor = _anchor(risk, compared, measured)
     risk = replace(risk, baseline=compared[anchor])
     h = safest_gain(risk, _ways(optimum, measured))
-    law_optimum = optimum
-    if optimum.constraints.within != "anywhere":
-        law_optimum = optimize_anew(optimum, within=None)
     gains = {
         name: _gain(replace(risk, baseline=baseline), h) for name, baseline in compared.items()
     }

@@ -29,7 +29,6 @@ from jaxmix.mixtures import (
     optimize_many,
     recommend_mixture,
 )
-from jaxmix.mixtures.optimize import within_range
 from jaxmix.mixtures.polytope import find_clash
 from jaxmix.mixtures.recommend import BEST_RUN, RESAMPLES
 from jaxmix.mixtures.uncertainty import Baselines, Uncertainty, check_baselines
@@ -262,11 +261,11 @@ def _with_mixtures(report: Report) -> Report:
 
 
 def _recommended(report: Report, best: Optimum, ensemble: Ensemble) -> Recommendation:
-    """Within the range that was run if the question does not say where."""
+    """The recommendation for the question of the page."""
     given = {n: h for n, h in report.baselines.items() if n not in ("uniform", BEST_RUN)}
     named = {n: dict(zip(best.domains, h.tolist(), strict=True)) for n, h in given.items()}
     return recommend_mixture(
-        within_range(best), ensemble, report.rows.used, baselines=named or None, level=report.level
+        best, ensemble, report.rows.used, baselines=named or None, level=report.level
     )
 
 
