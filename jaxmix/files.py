@@ -1,11 +1,12 @@
 """Files that appear complete or not at all, JSON that people can read, and hashes."""
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file so that it appears complete or not at all.
+@contextlib.contextmanager
+def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary name beside ``path``, renamed to ``path`` if the block ends well.
+
+    The file appears complete or not at all: it is flushed to disk before it is renamed, and removed
+    if the block raises.
 
     Raises:
         JaxmixError: the file cannot be written.
@@ -23,21 +28,48 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     target = Path(os.path.realpath(path))
     beside = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
-        _write_beside(beside, text)
+        yield beside
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(beside, target)
     except OSError as error:
         reason = error.strerror or "failed"
         raise JaxmixError(f"{path}: cannot be written ({reason}); check the folder") from None
     finally:
-        if beside.exists():
-            beside.unlink()
+        beside.unlink(missing_ok=True)
 
 
-def _write_beside(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file so that it appears complete or not at all.
+
+    Raises:
+        JaxmixError: the file cannot be written.
+    """
+    with whole(path) as beside:
+        beside.write_text(text, encoding="utf-8", newline="")
+
+
+def read_json(path: str | os.PathLike[str], remedy: str, *names: str) -> dict[str, Any]:
+    """Returns the JSON object in a file that jaxmix wrote.
+
+    Args:
+        path: the file.
+        remedy: what a user can do if it is damaged.
+        names: names that the object must have.
+
+    Raises:
+        JaxmixError: the file is damaged: empty, cut short, not JSON, or without one of the names.
+    """
+    text = Path(path).read_bytes()
+    try:
+        found = json.loads(text)
+        damage = "" if isinstance(found, dict) else "holds no JSON object"
+    except ValueError:
+        found, damage = {}, "is empty" if not text.strip() else "is cut short or is not JSON"
+    missing = [] if damage else [name for name in names if name not in found]
+    if damage or missing:
+        raise JaxmixError(f"{path}: {damage or f'lacks {missing[0]!r}'}; {remedy}")
+    return found
 
 
 def to_json(value: Any, indent: str = "") -> str:

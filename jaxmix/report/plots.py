@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from jaxmix.errors import JaxmixError
+from jaxmix.files import whole
 from jaxmix.fitting import FittedLaws
 from jaxmix.mixtures import BudgetPlan, Constraints, DomainEffects, optimize_many
 from jaxmix.report.contents import Report
@@ -27,11 +28,9 @@ _SPAN = 0.35  # of the range of the optima's losses (or of the loss): how far up
 
 def save(figure: Figure, path: PathLike, **options: Any) -> None:
     """Writes a figure whole or not at all; ``options`` as for ``savefig``."""
-    path = Path(path)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     FigureCanvasAgg(figure)
-    figure.savefig(beside, **{"dpi": 150, **options})
-    os.replace(beside, path)
+    with whole(path) as beside:
+        figure.savefig(beside, **{"dpi": 150, "format": Path(path).suffix[1:], **options})
 
 
 def _figure(panels: int, width: float, height: float, columns: int = 8) -> tuple[Figure, Any]:

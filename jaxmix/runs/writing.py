@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 from pathlib import Path
 
 import pandas as pd
 
-from jaxmix.runs.errors import RunTableError
+from jaxmix.files import whole
 from jaxmix.runs.table import RunTable
 
 
@@ -25,7 +24,7 @@ def write_runs(table: RunTable, path: str | os.PathLike[str]) -> None:
         path: .csv (the default), .tsv, .parquet (.pq) or .jsonl (.ndjson, .json).
 
     Raises:
-        RunTableError: the file cannot be written.
+        JaxmixError: the file cannot be written.
 
     >>> import tempfile
     >>> from jaxmix.runs import read_runs
@@ -36,17 +35,8 @@ def write_runs(table: RunTable, path: str | os.PathLike[str]) -> None:
     0.1
     """
     path = Path(path)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
+    with whole(path) as beside:
         _write(table.frame, beside, path.suffix.lower())
-        _flush(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        reason = error.strerror or "failed"
-        raise RunTableError(f"{path}: cannot be written ({reason}); check the folder") from None
-    finally:
-        if beside.exists():
-            beside.unlink()
 
 
 def _write(frame: pd.DataFrame, path: Path, suffix: str) -> None:
@@ -63,8 +53,3 @@ def _write(frame: pd.DataFrame, path: Path, suffix: str) -> None:
 
 def _cell(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

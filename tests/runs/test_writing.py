@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmix.runs import RunTableError, read_runs, write_runs
+from jaxmix.errors import JaxmixError
+from jaxmix.runs import read_runs, write_runs
 
 
 @pytest.fixture
@@ -51,14 +52,14 @@ def test_failure_leaves_the_old_file(tmp_path, table, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(RunTableError, match=r"t\.csv: cannot be written \(No space left"):
+    with pytest.raises(JaxmixError, match=r"t\.csv: cannot be written \(No space left"):
         write_runs(table, path)
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_no_such_folder(tmp_path, table):
-    with pytest.raises(RunTableError, match="cannot be written"):
+    with pytest.raises(JaxmixError, match="cannot be written"):
         write_runs(table, tmp_path / "absent" / "t.csv")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(RunTableError, match="cannot be written"):
+    with pytest.raises(JaxmixError, match="cannot be written"):
         write_runs(table, tmp_path / "file" / "t.csv")
