@@ -36,7 +36,8 @@ def whole(path: str | os.PathLike[str]) -> Iterator[Path]:
         reason = error.strerror or "failed"
         raise JaxmixError(f"{path}: cannot be written ({reason}); check the folder") from None
     finally:
-        beside.unlink(missing_ok=True)
+        if beside.exists():  # unlink raises if a part of the path is no folder
+            beside.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
