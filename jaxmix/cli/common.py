@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jaxmix.cli.tables import screen
+from jaxmix.cli.tables import table as table
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from jaxmix.runs import RunTable
 
 
@@ -179,29 +179,11 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(
-    title: str, *columns: str, text: Sequence[str] = (), rows: Iterable[Iterable[str]] = ()
-) -> "Table":
-    """A table; its first column and those in ``text`` hold text, the others numbers."""
-    from rich import box
-    from rich.table import Table
-
-    made = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for i, name in enumerate(columns):
-        words = i == 0 or name in text
-        justify = "left" if words else "right"
-        made.add_column(name, justify=justify, overflow="fold", no_wrap=not words)
-    for row in rows:
-        made.add_row(*row)
-    return made
-
-
 def show(*parts: Any) -> None:
-    """Tables and text to standard output; in a file or a pipe tables have up to 140 columns."""
+    """Tables and text to standard output, tables no wider than the terminal."""
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
-    width = None if terminal or "COLUMNS" in os.environ else 140
+    terminal, width = sys.stdout.isatty(), screen()
     console = Console(file=sys.stdout, highlight=False, width=width, markup=False)
     for i, part in enumerate(parts):
         if i:
@@ -211,8 +193,10 @@ def show(*parts: Any) -> None:
             console.print(part) if terminal else click.echo(part)
             continue
         console.print(part.title, style="bold", soft_wrap=True)
-        part.title = None  # which would be wrapped to the width of the table
-        console.print(part)
+        for j, piece in enumerate(part.fitted(width)):
+            if j:
+                click.echo()
+            console.print(piece.drawn(width))
 
 
 def number(value: float, digits: int = 4) -> str:
