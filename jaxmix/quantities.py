@@ -1,22 +1,27 @@
 """Numbers as people write them, in options, tables and filters: ``1e9``, ``70M``, ``1.5B``."""
 
 import math
+import re
 
 _UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?!\d)")
 
 
 def quantity(text: str) -> float:
     """Returns a positive number with or without a unit; NaN if the text is none.
 
-    >>> quantity("70M"), quantity("1.5b"), quantity("-1")
-    (70000000.0, 1500000000.0, nan)
+    >>> quantity("70M"), quantity("1.5b"), quantity("1,000"), quantity("-1")
+    (70000000.0, 1500000000.0, 1000.0, nan)
     """
     text = text.strip()
+    if groups := _THOUSANDS.match(text):
+        text = groups[0].replace(",", "") + text[groups.end() :]
     unit = _UNITS.get(text[-1:].upper(), 1.0)
     number = as_number(text[:-1] if unit > 1 else text) * unit
     # A decimal fraction times a power of ten is often off in its last bit; 1.1B is 1.1e9.
     number = float(f"{number:.15g}") if unit > 1 else number
-    return number if number > 0 else math.nan
+    overflows = math.isinf(number) and any(digit in text for digit in "123456789")
+    return number if number > 0 and not overflows else math.nan
 
 
 def as_number(text: str) -> float:

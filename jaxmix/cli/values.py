@@ -33,6 +33,7 @@ class Quantity(Value):
 
 def _finite(text: str) -> float:
     number = as_number(text)
+    number = quantity(text) if math.isnan(number) else number
     return number if math.isfinite(number) else math.nan
 
 
@@ -80,6 +81,9 @@ class Listed(Value):
             return value
         if value in self._words:
             return self._words[value]
+        if "," in value and self._each in (quantity, _floor) and not math.isnan(quantity(value)):
+            one, several = value.replace(",", ""), value.replace(",", "e0,", 1)
+            self.fail(f"'{value}' is one number or several; write {one} or {several}", param, ctx)
         found = []
         for part in (part.strip() for part in value.split(",")):
             made = self._each(part)

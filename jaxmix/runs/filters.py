@@ -19,9 +19,11 @@ from jaxmix.errors import hint
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.expressions import NAME_TOKENS, NUMBER, Reader
 
+# A comma separates the values of a list, but no value of three digits begins with 0.
+_THOUSANDS = r"(?=[\d,]*,0)\d{1,3}(?:,\d{3})+(?!\d)"
 _TOKENS = (
     r"(?s:'(?:\\.|[^'\\])*'?|\"(?:\\.|[^\"\\])*\"?)|"
-    rf"(?<![\w.])(?P<size>{NUMBER}[kKmMbBtT])(?!\w)|{NAME_TOKENS}"
+    rf"(?<![\w.])(?P<size>{NUMBER}[kKmMbBtT]|{_THOUSANDS})(?!\w)|{NAME_TOKENS}"
 )
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -98,6 +100,7 @@ class _Filter(Reader):
         "!": "write not",
     }
     remedies: ClassVar = {
+        ast.Tuple: "write 20000 or 20K, not 20,000",
         ast.Call: "functions cannot be called",
         ast.Attribute: "attributes cannot be read",
         ast.Subscript: "nothing can be indexed",

@@ -33,6 +33,8 @@ def test_scarce_data_caps_the_plan_or_counts_less_and_is_drawn(run, study, tmp_p
         (("--flops", "1e21", "--unique", "wob=1e9"), "unknown domain 'wob'; nearest: web"),
         (("--flops", "1e21", "--r-star", "4"), "--r-star: it needs --available as well"),
         (("--flops", "1e21", "--plot", "x.txt"), "end the name of this file in .png"),
+        (("--flops", "1,500"), "'1,500' is one number or several; write 1500 or 1e0,500"),
+        (("--flops", "1e400"), "'1e400' is not a finite positive number"),
         (("--flops", "1e21", "--sizes", "1e9"), "smallest and the largest N"),
         (("--flops", "1e21", "--min", "web=0.7,code=0.7"), "no mixture meets web>=0.7"),
         (("--flops", "1e21", "--group", "web + cod <= 1"), "unknown domain 'cod'"),

@@ -51,6 +51,8 @@ N, K = COLUMNS["n"], COLUMNS["k"]
         ("n > 1 and\n k < 3", (N > 1) & (K < 3)),
         ("'b' in 'abc'", np.ones(4, bool)),
         ("run in '70M_y, 1B_x'", [False, True, True, True]),
+        ("n < 1,000 and k not in (3,000, 2)", [True, True, False, True]),
+        ("n * 1K > 1,000", N > 1),
     ],
 )
 def test_meaning(expression, expected):

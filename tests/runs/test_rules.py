@@ -144,6 +144,8 @@ def test_sizes_are_read_as_options_read_them(tmp_path):
     path = tmp_path / "runs.jsonl"
     path.write_text('{"n_params": "70M", "tokens": "1B", "w_a": 1, "unique_a": "3B", "loss": 3}\n')
     assert read_runs(path).frame["unique_a"].tolist() == [3e9]
+    grouped = read_runs({"n_params": ["70,000,000"], "tokens": ["1,000M"], "w_a": 1.0, "loss": 3.0})
+    assert grouped.n_params[0] == 7e7 and grouped.tokens[0] == 1e9
 
 
 def test_vertices_are_legal_and_untouched(tmp_path):
