@@ -14,7 +14,8 @@ class JaxmixError(ValueError):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        printable = message.encode(errors="backslashreplace").decode()  # half surrogate pairs
+        super().__init__(" ".join(printable.split()))
 
 
 def clip(text: object, limit: int = 80) -> str:

@@ -22,7 +22,8 @@ def command(folder: str, tasks: str, run: str, out: str | None, as_json: bool) -
     FOLDER is that of jaxmix train, or of a study that kept its final parameters. A line of TASKS is
     multiple choice, {"task", "context", "choices", "answer"} with the index of the right choice, or
     a cloze, {"task", "context", "answer"} with the text. jaxmix data tasks makes some. Accuracies
-    are by the sum of log-probabilities, and by that per byte of the choice.
+    are by the sum of log-probabilities, and by that per byte of what is scored: the choice, and the
+    blank before it wherever it stands.
     """
     from jaxmix.data import read_tasks
     from jaxmix.studies.downstream import evaluate_study, score_rows
@@ -61,8 +62,9 @@ def _percent(share: float, sem: float) -> str:
 
 
 def _notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What happened to questions of a task, which is the same for all runs."""
-    told = []
+    """Runs without scores, and what happened to questions, which is the same for all runs."""
+    broken = dict.fromkeys(row["run"] for row in rows if row["accuracy"] != row["accuracy"])
+    told = [f"{run}: has no scores, because its likelihoods are not finite" for run in broken]
     for row in rows:
         if row["cut"]:
             told.append(

@@ -25,7 +25,7 @@ LONGEST = 120  # and at most, so that a window of 128 holds it with any tokenize
 CHOICES = 4
 _TRIES = 40  # most draws per question
 _WORD = re.compile(r"\b[^\W\d_]{4,}\b")
-_BREAK = re.compile(r"\s\S")
+_BREAK = re.compile(r"(?<=\S)\s+\S")  # all blanks between two words go to the second one
 
 Draw = Callable[[int], int]
 Texts = Mapping[str, Sequence[str]]
@@ -137,7 +137,7 @@ def _choosing(
 
 
 def _cut(text: str, draw: Draw) -> tuple[str, str] | None:
-    """A context and its continuation, which begins with a blank and ends before one."""
+    """A context and its continuation, which begins with the blanks between and ends before some."""
     room = len(text) - CONTEXT // 2 - CONTINUATION
     middle = _BREAK.search(text, CONTEXT // 2 + draw(room)) if room > 0 else None
     if middle is None:
@@ -164,7 +164,8 @@ def _last_word(task: str, text: str, start: int) -> Question | None:
     for found in _WORD.finditer(text, start, start + CONTEXT):
         blank = found.start() - 1
         context = text[max(0, blank - CONTEXT) : blank]
-        if text[blank] == " " and re.search(rf"\b{found[0]}\b", context):
+        one_blank = text[blank] == " " and not context[-1:].isspace()
+        if one_blank and re.search(rf"\b{found[0]}\b", context):
             return Question(task, context, (" " + found[0],))
     return None
 

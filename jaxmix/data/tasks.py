@@ -6,11 +6,13 @@ follows::
     {"task": "sums", "context": "two and two are", "choices": [" five", " four"], "answer": 1}
     {"task": "words", "context": "one, two, one,", "answer": " two"}
 
-A choice is appended to its context as it is, so it begins with its own blank.
+A choice is appended to its context as it is. The blank between the two may stand at the end of the
+context or at the start of every choice; it is scored with the choice.
 """
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ _REMEDY = (
     'write {"task": "name", "context": "...", "choices": ["...", "..."], "answer": 0} '
     'or {"task": "name", "context": "...", "answer": "..."}'
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,23 @@ class Question:
         context: the text that the model has read.
         choices: texts that may follow; only the right one if the question is a cloze.
         answer: index of the right choice.
+
+    Raises:
+        DataError: a text holds half a surrogate pair, which no tokenizer can read.
     """
 
     task: str
     context: str
     choices: tuple[str, ...]
     answer: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses texts that are not Unicode."""
+        texts = {"task": self.task, "context": self.context, "choices": "".join(self.choices)}
+        for key, text in texts.items():
+            if _SURROGATE.search(text):
+                key = "answer" if key == "choices" and self.is_cloze else key
+                raise DataError(f"'{key}' holds half a surrogate pair")
 
     @property
     def is_cloze(self) -> bool:
@@ -56,11 +70,7 @@ def read_tasks(path: str | os.PathLike[str]) -> tuple[Question, ...]:
         DataError: there is no such file, no question in it, or a bad line; names its row, from 1.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise DataError(f"{path}: cannot be read ({reason}); name a JSONL file of tasks") from None
+    lines = _lines(path)
     found = []
     for row, line in enumerate(lines, 1):
         if line.strip():
@@ -72,6 +82,20 @@ def read_tasks(path: str | os.PathLike[str]) -> tuple[Question, ...]:
     if not found:
         raise DataError(f"{path}: holds no question; {_REMEDY}")
     return tuple(found)
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file of text."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = f"{path}: cannot be read ({error.strerror})"
+        raise DataError(f"{reason}; name a JSONL file of tasks") from None
+    try:
+        return data.decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        row = data.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}, row {row}: is not UTF-8 text; convert the file") from None
 
 
 def write_tasks(questions: Iterable[Question], path: str | os.PathLike[str]) -> None:
@@ -94,7 +118,7 @@ def _question(line: str) -> Question:
     except (ValueError, RecursionError) as error:
         raise JaxmixError(f"is not JSON ({clip(error, 60)})") from None
     if not isinstance(held, dict):
-        raise JaxmixError(f"holds {clip(held, 40)}, not an object")
+        raise JaxmixError(f"holds {_quoted(held)}, not an object")
     unknown = sorted(set(held) - {"task", "context", "choices", "answer"})
     if unknown:
         raise JaxmixError(f"'{clip(unknown[0], 40)}' is not a key of a question")
@@ -121,7 +145,7 @@ def _choices(held: dict[str, Any]) -> tuple[tuple[str, ...], int]:
         raise JaxmixError("two of 'choices' are equal")
     if type(answer) is not int or not 0 <= answer < len(choices):
         raise JaxmixError(
-            f"'answer' is {clip(answer, 40)}, not an index from 0 to {len(choices) - 1}"
+            f"'answer' is {_quoted(answer)}, not an index from 0 to {len(choices) - 1}"
         )
     return tuple(choices), answer
 
@@ -129,9 +153,14 @@ def _choices(held: dict[str, Any]) -> tuple[tuple[str, ...], int]:
 def _text(held: dict[str, Any], key: str) -> str:
     value = held.get(key)
     if not isinstance(value, str):
-        what = "is missing" if value is None else f"is {clip(value, 40)}, not a text"
+        what = "is missing" if value is None else f"is {_quoted(value)}, not a text"
         raise JaxmixError(f"'{key}' {what}")
     return value
+
+
+def _quoted(value: Any) -> str:
+    """A value of JSON as it stands in the file, shortened: a text has its quotation marks."""
+    return clip(json.dumps(value), 40)
 
 
 def _check_kind(path: Path, row: int, new: Question, found: list[Question]) -> None:

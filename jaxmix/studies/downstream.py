@@ -1,10 +1,22 @@
 """Downstream tasks: which of several continuations a text model considers the likeliest.
 
-Context and choice are encoded together, and the tokens after the context are scored. A token that
-spans the boundary of the two counts with the choice. If only some choices of a question have such a
-token, all are scored from the same position, so that they are comparable. Rows begin with the
-end-of-text token, as documents do in training. If a question does not fit into the window that the
-study trains on, the start of its context is cut, equally for all choices.
+The conventions are those of EleutherAI's lm-evaluation-harness, with four exceptions.
+
+- As there, blanks at the end of the context belong to the choice, context and choice are encoded
+  together, and the tokens after the context are scored. The right choice is the one with the
+  largest sum of log-probabilities (`acc`); of equal ones the first counts. An empty context is the
+  end-of-text token.
+- `acc_norm` divides by the characters of the choice as the task lists it, without its blank.
+  `accuracy_per_byte` divides by the bytes of the tokens that are scored, so that a text has one
+  score wherever its blank stands, and in any script.
+- A token that spans the boundary of context and choice counts with the choice. All choices of the
+  question are then scored from the same position, so that they are comparable; the harness skips
+  as many tokens as the context alone has, which may leave nothing of a choice.
+- Every row begins with the end-of-text token, as documents do in training; the harness adds it to
+  an empty context only, unless the model's tokenizer does.
+- If a question does not fit into the window that the study trains on, the start of its context is
+  cut, equally for all choices; the harness cuts each choice's context by itself, and choices that
+  are longer than the window as well, which are refused here.
 """
 
 import math
@@ -36,7 +48,8 @@ class TaskScore:
             cloze, whose answer consists of the likeliest tokens. NaN if the model's likelihoods are
             not finite.
         sem: its standard error; NaN if there is one question.
-        accuracy_per_byte: the same with log-likelihoods per byte of the choice; NaN for a cloze.
+        accuracy_per_byte: the same with log-likelihoods per byte of what is scored: the choice,
+            the blank before it, and the rest of a token that spans the boundary; NaN for a cloze.
         sem_per_byte: its standard error.
         chance: accuracy of guessing, the mean of 1 / choices; NaN for a cloze.
         log_likelihood: mean log-likelihood of the right answers, in nats.
@@ -106,7 +119,8 @@ def _encoded(
     question: Question, tokenizer: Tokenizer, window: int
 ) -> tuple[list[list[int]], int, bool, bool]:
     """Rows of a question, the start of their scored part, and whether it was cut or joined."""
-    alone = [tokenizer.end, *tokenizer.encode(question.context)]
+    # Blanks at the end of the context belong to what follows, as in the texts that models read.
+    alone = [tokenizer.end, *tokenizer.encode(question.context.rstrip())]
     whole = [[tokenizer.end, *tokenizer.encode(question.context + one)] for one in question.choices]
     start = min(_common(alone, row) for row in whole)
     scored = max(len(row) for row in whole) - start
@@ -163,23 +177,29 @@ def evaluate(
         )
     rows = rows or encode(questions, found.corpus.tokenizer, found.study.length)
     sums, greedy = likelihoods(config, found.params, rows)
+    sizes = (found.corpus.token_bytes[rows.tokens[:, 1:]] * rows.counted).sum(1)
     tasks = dict.fromkeys(one.task for one in questions)
-    return [_score(task, questions, rows, sums, greedy) for task in tasks]
+    return [_score(task, questions, rows, sums, sums / sizes, greedy) for task in tasks]
 
 
 def _score(
-    task: str, questions: Sequence[Question], rows: Rows, sums: np.ndarray, greedy: np.ndarray
+    task: str,
+    questions: Sequence[Question],
+    rows: Rows,
+    sums: np.ndarray,
+    per_byte_sums: np.ndarray,
+    greedy: np.ndarray,
 ) -> TaskScore:
     chosen = [i for i, one in enumerate(questions) if one.task == task]
     own = [questions[i] for i in chosen]
-    scores = [sums[rows.first[i] : rows.first[i + 1]] for i in chosen]
+    scores, scaled = (
+        [held[rows.first[i] : rows.first[i + 1]] for i in chosen] for held in (sums, per_byte_sums)
+    )
     right = np.array([s[one.answer] for s, one in zip(scores, own, strict=True)])
     chance, plain, per_byte = math.nan, greedy[rows.first[chosen]], np.full(len(own), math.nan)
     if not own[0].is_cloze:
         chance = float(np.mean([1 / len(one.choices) for one in own]))
-        sizes = [np.array([len(c.encode()) for c in one.choices]) for one in own]
-        plain = _picked(scores, own)
-        per_byte = _picked([s / n for s, n in zip(scores, sizes, strict=True)], own)
+        plain, per_byte = _picked(scores, own), _picked(scaled, own)
     if not all(np.isfinite(s).all() for s in scores):
         plain = per_byte = np.full(len(own), math.nan)
     return TaskScore(

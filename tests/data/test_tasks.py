@@ -21,6 +21,18 @@ BAD = [
     ('{"task": "a", "context": "c", "choices": ["b", "d"], "answer": 2}', "from 0 to 1"),
     ('{"task": "a", "context": "c", "choices": ["b", "d"], "answer": true}', "from 0 to 1"),
     ('{"task": "a", "context": "c", "gold": 1, "answer": "b"}', "'gold' is not a key"),
+    (
+        '{"task": "a", "context": "c", "choices": ["b", "d"], "answer": "1"}',
+        "'answer' is \"1\", not",
+    ),
+    ('{"task": "a", "context": "\\udcb2", "answer": "b"}', "'context' holds half a surrogate pair"),
+    ('{"task": "a\\ud83d", "context": "", "answer": "b"}', "'task' holds half a surrogate pair"),
+    ('{"task": "a", "context": "", "answer": "\\ude00"}', "'answer' holds half a surrogate pair"),
+    (
+        '{"task": "a", "context": "", "choices": ["\\ud83d", "\\ude00"], "answer": 0}',
+        "'choices' holds half a surrogate pair",
+    ),
+    ('{"task": "a", "context": "c", "\\ud83d": 1}', "is not a key"),
     ('{"task": "ok", "context": "c", "answer": "b"}', "'ok' has multiple-choice and cloze"),
 ]
 
@@ -38,6 +50,9 @@ def test_a_bad_line_is_named(tmp_path, line, message):
 def test_files_without_questions_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"absent\.jsonl: cannot be read"):
         read_tasks(tmp_path / "absent.jsonl")
+    (tmp_path / "latin.jsonl").write_bytes(b"\n{\xe9}")
+    with pytest.raises(DataError, match=r"latin\.jsonl, row 2: is not UTF-8"):
+        read_tasks(tmp_path / "latin.jsonl")
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(DataError, match="holds no question"):
         read_tasks(tmp_path / "empty.jsonl")
@@ -47,6 +62,10 @@ def test_written_questions_read_back(tmp_path):
     questions = (Question("a", "né\n", (" 1", " 2\t"), 1), Question("b", "", (" x",)))
     write_tasks(questions, tmp_path / "tasks.jsonl")
     assert read_tasks(tmp_path / "tasks.jsonl") == questions
+    # A whole pair of escapes is one character, and a byte order mark is none.
+    pair = b'\xef\xbb\xbf{"task": "a", "context": "\\ud83d\\ude00", "answer": "b"}'
+    (tmp_path / "pair.jsonl").write_bytes(pair)
+    assert read_tasks(tmp_path / "pair.jsonl")[0].context == "\U0001f600"
     assert "né" in (tmp_path / "tasks.jsonl").read_text(encoding="utf-8")
     assert json.loads((tmp_path / "tasks.jsonl").read_text().splitlines()[1])["answer"] == " x"
 
@@ -66,6 +85,7 @@ def test_questions_are_of_held_out_documents(corpus, texts):
     for question in questions:
         kind, _, name = question.task.partition("-")
         right = question.choices[question.answer]
+        assert question.context == question.context.rstrip()
         assert any(question.context + right in text for text in held[name])
         if question.is_cloze:
             assert kind == "word" and right.strip() in question.context.split()

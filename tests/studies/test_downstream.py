@@ -72,6 +72,20 @@ def test_a_bigram_models_scores_are_those_of_its_table(corpus, bigram):
     assert close.log_likelihood == pytest.approx(np.mean(wanted[-2:]), rel=1e-4)
 
 
+@pytest.mark.parametrize("blank", [" ", "\n", " \t", "\u3000"])
+def test_a_blank_is_scored_with_the_choice_wherever_it_stands(corpus, bigram, blank):
+    texts = [("The answer is", ("yes", "no")), ("Is it?", ("perhaps", "é")), ("", ("a", "bcd"))]
+    inside = [Question("q", c + blank, held) for c, held in texts]
+    outside = [Question("q", c, tuple(blank + one for one in held)) for c, held in texts]
+    one, other = evaluate(bigram, inside), evaluate(bigram, outside)
+    assert one == other
+    totals = [[by_hand(q.context, one) for one in q.choices] for q in outside]
+    sizes = [[len(one.encode()) for one in q.choices] for q in outside]
+    right = [np.argmax(np.divide(t, n)) == 0 for t, n in zip(totals, sizes, strict=True)]
+    assert one[0].accuracy_per_byte == pytest.approx(np.mean(right))
+    assert one[0].joined == 0
+
+
 def test_a_long_context_keeps_its_end_and_a_long_choice_is_refused(corpus, bigram):
     long, short = "x" * 50 + "ab", "ab"
     questions = [Question("q", c, ("cd", "efg"), 0) for c in (long, short)]
