@@ -30,7 +30,7 @@ def room(packages: str = "", rooms: str = "", later: str = "") -> Room:
     return Room(frozenset(packages.split()), frozenset(rooms.split()), frozenset(later.split()))
 
 
-SHARED = frozenset({"__version__", "errors", "files", "quantities"})
+SHARED = frozenset({"__version__", "claims", "errors", "files", "quantities"})
 ROOMS = {
     "data": room("array_record grain numpy PIL resvg_py tokenizers"),
     "models": room("flax jax"),
@@ -48,6 +48,7 @@ ROOMS = {
     # Not rooms, but modules of the package all the same.
     "__init__": room(later="examples fitting laws mixtures report runs"),
     "examples": room(rooms="runs"),
+    "claims": room(),
     "errors": room(),
     "files": room("numpy"),
     "quantities": room(),

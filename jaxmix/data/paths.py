@@ -1,9 +1,7 @@
-"""The folders of downloads and corpora, a lock between processes, and names of domains."""
+"""The folders of downloads and corpora, and names of domains."""
 
-import contextlib
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import DataError
@@ -25,20 +23,6 @@ def downloads() -> Path:
 def corpora() -> Path:
     """The folder of prepared corpora."""
     return _cache() / "corpora"
-
-
-@contextlib.contextmanager
-def file_lock(path: Path) -> Iterator[None]:
-    """Holds a lock file, waiting for other processes; does nothing if the system has no flock."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def checked_name(name: str) -> str:

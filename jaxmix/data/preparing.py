@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from jaxmix.claims import claimed
 from jaxmix.files import file_hash, write_text
 
 from .corpus import SPLITS, Corpus, open_corpus
 from .errors import DataError
 from .illustrated import assign_splits, spool, spooled_texts, write_splits
-from .paths import corpora, file_lock
+from .paths import corpora
 from .pictures import Skips
 from .planning import PICTURE_SIZE, CorpusPlan, Source, plan_corpus
 from .splits import split_texts
@@ -23,6 +24,7 @@ from .tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 
 SAMPLE_BYTES = 1_500_000  # of every domain, to train the tokenizer on
 _CHUNK = 2_000_000  # characters tokenized at a time
+_REMEDY = "make it writable, or set JAXMIX_CACHE to another folder"
 
 Progress = Callable[[int, int], None]
 
@@ -48,7 +50,7 @@ def prepare(source: str | Path, *, progress: Progress | None = None, **options: 
 def prepare_plan(plan: CorpusPlan, progress: Progress | None = None) -> Corpus:
     """Makes the corpus of a plan, or opens it if it was made before."""
     if not _is_complete(plan.path):
-        with file_lock(corpora() / ".locks" / plan.path.name):
+        with claimed(corpora() / ".locks" / plan.path.name, remedy=_REMEDY):
             if not _is_complete(plan.path):
                 _make(plan, _step_counter(3 * len(plan.sources) + 1, progress))
     return open_corpus(plan.path)
