@@ -8,6 +8,13 @@ WORKERS ?= 2
 PYTEST_FLAGS ?=
 BENCH_FLAGS ?=
 
+# Python 3.12 resolves to another JAX than 3.11: tests run on both if both are here.
+SECOND ?= $(shell \
+  $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && \
+  for p in python3.12 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.12.*/bin/python; do \
+  $$p -c 'import ensurepip, venv' >/dev/null 2>&1 && echo $$p && break; done)
+SECOND_TESTS := laws runs models training fitting
+
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
 
@@ -22,17 +29,21 @@ ifneq ($(shell $(PY) -c '' >/dev/null 2>&1 || echo broken),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-all results bench clean
+.PHONY: help install demo lint test test-second test-all results bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with jaxmix, its tests' and its benchmarks' tools (PYTHON=python3)
 
 $(STAMP):
 	@$(PY) -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	    echo "jaxmix needs Python 3.11 or later: make install PYTHON=python3.12" >&2; exit 1; }; \
+	  fail() { echo "PYTHON=$(PYTHON): $$*; name another: make install PYTHON=python3.11" >&2; exit 1; }; \
+	  command -v $(PYTHON) >/dev/null || fail "there is no such command"; \
+	  said=$$($(PYTHON) -c 'import sys; print(sys.version.split()[0])' 2>&1) || \
+	    fail "does not start ($$(echo "$$said" | head -n 1))"; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    fail "is Python $$said, but jaxmix needs 3.11 or later"; \
 	  $(PYTHON) -m venv --clear $(VENV); }
 	@echo "Installing jaxmix and its tools into $(VENV) (a minute or two) ..." >&2
 	@$(PIP) hatchling editables
@@ -49,6 +60,15 @@ lint: install  ## style and types
 
 test: lint  ## style, types, doctests and all but the slow tests
 	@$(PY) -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow" $(PYTEST_FLAGS)
+
+ifneq ($(SECOND),)
+	@$(MAKE) --no-print-directory test-second
+endif
+
+test-second:  ## the quick tests of half the rooms on Python 3.12 (SECOND=its interpreter)
+	@$(MAKE) --no-print-directory install VENV=$(VENV)-second PYTHON=$(SECOND)
+	@$(VENV)-second/bin/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow" \
+	  $(SECOND_TESTS:%=tests/%) $(PYTEST_FLAGS)
 
 test-all: lint  ## style, types, doctests and every test, compiled as users compile
 	@JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)

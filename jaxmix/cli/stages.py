@@ -1,6 +1,5 @@
 """What commands that train understand of stages and of where runs start."""
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import click
 
 from jaxmix.cli.values import NUMBERS, Labelled, Value, as_number
 from jaxmix.errors import JaxmixError
+from jaxmix.files import read_json
 
 if TYPE_CHECKING:
     from jaxmix.studies import Origin, Stage
@@ -79,8 +79,9 @@ def read_schedules(path: str) -> "dict[str, tuple[Stage, ...]]":
     """
     from jaxmix.studies import Stage
 
+    remedy = 'write {"name": [{"share": 0.5, "weights": {"web": 1}}, ...]}'
+    held = read_json(path, remedy)
     try:
-        held = json.loads(Path(path).read_text(encoding="utf-8"))
         return {
             name: tuple(
                 Stage(float(s["share"]), {d: float(h) for d, h in s["weights"].items()})
@@ -90,6 +91,5 @@ def read_schedules(path: str) -> "dict[str, tuple[Stage, ...]]":
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise JaxmixError(
-            f"{path}: holds no schedules ({type(error).__name__}: {error}); write "
-            '{"name": [{"share": 0.5, "weights": {"web": 1}}, ...]}'
+            f"{path}: holds no schedules ({type(error).__name__}: {error}); {remedy}"
         ) from None

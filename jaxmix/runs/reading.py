@@ -245,7 +245,8 @@ def _from_frame(frame: pd.DataFrame, source: str) -> Raw:
 def _from_series(name: str, series: pd.Series) -> np.ndarray:
     if name not in TEXT_COLUMNS and pd.api.types.is_bool_dtype(series) and not series.hasnans:
         return series.to_numpy(dtype=bool)
-    if name not in TEXT_COLUMNS and pd.api.types.is_numeric_dtype(series):
+    real = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_complex_dtype(series)
+    if name not in TEXT_COLUMNS and real:
         return series.to_numpy(dtype=np.float64, na_value=np.nan)
     missing = series.isna().to_numpy()
     plain = [c if isinstance(c, (str, int, float, np.number)) else str(c) for c in series]
@@ -301,7 +302,7 @@ def number(cell: object, column: str = "") -> float | None:
     """
     if cell is None:
         return math.nan
-    if isinstance(cell, str) and "_" in cell:
+    if isinstance(cell, str) and "_" in cell:  # which float() would take anywhere
         return None
     try:
         return float(cell)  # type: ignore[arg-type]
