@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from jaxmix.errors import JaxmixError
-
 from .errors import DataError, clip
+from .levels import UnreadablePicture as UnreadablePicture
+from .levels import eight_bits
 
 MOST_PIXELS = 50_000_000  # according to the header, before anything is decoded
 LEAST_SIDE = 8  # pixels
@@ -21,20 +20,18 @@ KEPT_RATIO = 3  # of the sides of pictures that are kept
 # Only these, because Pillow's other readers start programs (EPS) or are for scientific data.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
+_PHOTOMETRIC = 262  # a tag of TIFF; 0 says that 0 is white
 _SKIPPED_SHARE = 0.05
 _SKIPPED_COUNT = 3
 _EXAMPLES = 5
-
-
-class UnreadablePicture(JaxmixError):
-    """Data that is not a usable picture; the message is the reason, without details."""
 
 
 def shrunk(data: bytes, size: int) -> bytes:
     """A picture as plain RGB PNG with a shorter side of `size` pixels.
 
     Transparent pictures are laid over white, animations are reduced to their first frame, and the
-    EXIF orientation is applied. Pictures longer than 3 to 1 are cropped at both ends.
+    EXIF orientation is applied. Pictures longer than 3 to 1 are cropped at both ends. Those of more
+    than 8 bits a sample are scaled by what they hold, see `levels`.
 
     Args:
         data: an encoded picture: PNG, JPEG, WebP, GIF, BMP, TIFF or PNM.
@@ -110,7 +107,12 @@ def _decoded(data: bytes, draft: int | None = None) -> Image.Image:
     with _opened(data) as image:
         if draft:
             image.draft("RGB", (draft, draft))
-        return ImageOps.exif_transpose(image)
+        # Pillow scales these to 16 bits, and says nothing of colors and of white in TIFF.
+        white = 65535 if image.format == "PPM" and image.mode == "I" else None
+        inverted = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
+        deep = ";16" in str(getattr(image, "tile", ""))
+        upright = ImageOps.exif_transpose(image)
+    return eight_bits(upright, white=white, inverted=inverted, deep=deep)
 
 
 @contextmanager
@@ -150,9 +152,6 @@ def _opaque(image: Image.Image) -> Image.Image:
         over = image.convert("RGBA")
         white = Image.new("RGBA", over.size, "white")
         return Image.alpha_composite(white, over).convert("RGB")
-    if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to white
-        high = np.asarray(image).astype(np.int64) >> 8
-        return Image.fromarray(high.clip(0, 255).astype(np.uint8)).convert("RGB")
     return image.convert("RGB")
 
 

@@ -77,6 +77,72 @@ def test_sixteen_bits_keep_their_grays():
     assert decoded(shrunk(encoded(image), 16)).getpixel((3, 3)) == (128, 128, 128)
 
 
+GRAY = np.repeat([[81.0] * 20 + [130.0] * 20], 30, 0)  # dim, as most photographs are
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("factor", [1, 4, 16, 64, 257])
+def test_gray_of_8_to_16_bits_is_scaled_by_what_is_there(factor, kind):
+    assert_as_plain(encoded(Image.fromarray((GRAY * factor).astype(np.uint16)), kind))
+
+
+@pytest.mark.parametrize("factor", [1 / 255, 1, 257])
+def test_other_numbers_are_scaled_too(factor):
+    assert_as_plain(encoded(Image.fromarray((GRAY * factor).astype(np.float32)), "TIFF"))
+    if factor >= 1:
+        assert_as_plain(encoded(Image.fromarray((GRAY * factor).astype(np.int32)), "TIFF"))
+
+
+def test_what_the_file_says_of_its_grays_holds():
+    white_is_zero = Image.fromarray((65535 - GRAY * 257).astype(np.uint16))
+    assert_as_plain(encoded(white_is_zero, "TIFF", tiffinfo={262: 0}))
+    deep = b"P5 40 30 4095\n" + (GRAY * 16).astype(">u2").tobytes()
+    assert_as_plain(deep)
+    clear = (b"tRNS", struct.pack(">H", 130 * 257))
+    made = decoded(shrunk(png_of((GRAY * 257)[..., None], 0, clear), 30))
+    assert made.getpixel((2, 2)) == (81,) * 3 and made.getpixel((38, 2)) == (255,) * 3
+
+
+def assert_as_plain(data: bytes) -> None:
+    plain = encoded(Image.fromarray(GRAY.astype(np.uint8)))
+    both = [np.asarray(decoded(shrunk(one, 30))).astype(int) for one in (data, plain)]
+    assert abs(both[0] - both[1]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.where(GRAY > 100, np.nan, 0.5), "not numbers"),
+        (np.where(GRAY > 100, np.inf, 0.5), "not numbers"),
+        (GRAY / 127.5 - 1, "no known scale"),
+        (GRAY / 20, "no known scale"),
+        (GRAY * 1e5, "no known scale"),
+        (GRAY * 0, "no known scale"),
+        ((GRAY > 100).astype(np.int32), "no known scale"),
+        (GRAY.astype(np.int32) << 23, "no known scale"),
+        (GRAY.astype(np.int32) - 100, "no known scale"),
+    ],
+)
+def test_values_of_no_known_scale_are_unreadable_and_not_black(values, reason):
+    kind = values.dtype if values.dtype == np.int32 else np.float32
+    with pytest.raises(UnreadablePicture, match=reason):
+        shrunk(encoded(Image.fromarray(values.astype(kind)), "TIFF"), 16)
+
+
+def test_colors_of_16_bits_are_read_unless_their_upper_bits_are_empty():
+    colors = np.stack([GRAY, 200 - GRAY, GRAY], 2)
+    whole = np.asarray(decoded(shrunk(png_of(colors * 257, 2), 30)))
+    assert np.array_equal(whole, colors)
+    with pytest.raises(UnreadablePicture, match="no known scale"):
+        shrunk(png_of(colors * 16, 2), 30)
+    # A black drawing on nothing has no colors, and its depth shows in its transparency.
+    shape = np.stack([0 * GRAY, np.where(GRAY > 100, 65535, 0)], 2)
+    made = decoded(shrunk(png_of(shape, 4), 30))
+    assert made.getpixel((2, 2)) == (255,) * 3 and made.getpixel((30, 2)) == (0,) * 3
+    with pytest.raises(UnreadablePicture, match="no known scale"):
+        shrunk(png_of(shape / 16, 4), 30)
+
+
 def test_transparency_is_laid_over_white():
     clear = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     half = Image.new("RGBA", (20, 20), (255, 0, 0, 128))
@@ -114,14 +180,24 @@ def test_equal_pixels_give_equal_bytes_whatever_the_metadata():
 
 def bomb(width: int, height: int) -> bytes:
     """A PNG whose header promises more than it has."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 9)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+    return chunks((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 9)))
+
+
+def png_of(values: np.ndarray, color: int, *more: tuple[bytes, bytes]) -> bytes:
+    """A PNG of 16 bits a sample, [height, width, samples]."""
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, color, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    return chunks((b"IHDR", header), *more, (b"IDAT", zlib.compress(rows)))
+
+
+def chunks(*held: tuple[bytes, bytes]) -> bytes:
+    """A PNG of these chunks."""
+    made = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in (*held, (b"IEND", b""))
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(made)
 
 
 SOUND = encoded(noise(64, 64))
