@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @decay_option
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
 @opt.seed
+@opt.out
 @click.option("--plot", metavar="FILE.png", help="Draw the isoFLOP curves and the frontier.")
 @opt.json
 def command(
@@ -40,6 +41,7 @@ def command(
     target_weights: Mapping[str, float],
     starts: int | None,
     seed: int,
+    out: str | None,
     plot: str | None,
     as_json: bool,
     **given: Any,
@@ -49,8 +51,9 @@ def command(
     Training costs 6 N D FLOPs. If tokens run out (--available), they cap the weights or, with a law
     that knows repetition or --r-star, count less when they are repeated.
     """
+    common.check_table(out, law)
     if plot is not None:
-        common.check_out(plot, law, endings=common.PICTURES)
+        common.check_out(plot, law, *([out] if out else []), endings=common.PICTURES)
     if sizes is not None and not (len(sizes) == 2 and sizes[0] < sizes[1]):
         raise JaxmixError("--sizes: give the smallest and the largest N, as 100M,100B")
     served = inference_tokens or 0.0
@@ -80,7 +83,24 @@ def command(
         notes.append(f"law '{laws.law.name}' does not look at the mixture: any is as good")
     held = {"plans": [as_dict(plan) for plan in plans], "notes": notes}
     written = [f"written to {plot}"] if plot else []
-    common.answer(as_json, held, lambda: [*_tables(plans), *written], notes)
+    common.answer(
+        as_json,
+        held,
+        lambda: [*_tables(plans), *written],
+        notes,
+        out=out,
+        rows=lambda: [_row(plan) for plan in plans],
+    )
+
+
+def _row(plan: "BudgetPlan") -> dict[str, float]:
+    """A plan in the columns of a run table."""
+    best, names = plan.optimum, ("flops", "n_params", "tokens", "objective")
+    return {
+        **common.pick(plan, *names),
+        **{f"w_{d}": h for d, h in best.weights.items()},
+        **{f"loss_{t}": loss for t, loss in best.predicted.items()},
+    }
 
 
 def as_dict(plan: "BudgetPlan") -> dict[str, Any]:

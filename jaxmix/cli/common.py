@@ -19,6 +19,8 @@ from jaxmix.cli.tables import table as table
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from jaxmix.runs import RunTable
 
 
@@ -70,6 +72,7 @@ class Group(click.Group):
 
 
 PICTURES = (".png", ".svg", ".pdf")
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 
 
 def check_out(path: str, *others: str, endings: Sequence[str] = ()) -> None:
@@ -102,6 +105,12 @@ def check_out(path: str, *others: str, endings: Sequence[str] = ()) -> None:
         raise JaxmixError(f"{path}: cannot be written ({reason}); check the folder") from None
 
 
+def check_table(path: str | None, *others: str) -> None:
+    """``check_out`` for the table of rows of ``--out``, if it is given."""
+    if path is not None:
+        check_out(path, *others, endings=TABLES)
+
+
 def read_table(path: str, where: str | None, pool: Sequence[str] = ()) -> "RunTable":
     """The run table in a file."""
     from jaxmix.runs import read_runs
@@ -109,13 +118,13 @@ def read_table(path: str, where: str | None, pool: Sequence[str] = ()) -> "RunTa
     return read_runs(path, where=where, pool=pool)
 
 
-def write_rows(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as CSV; numbers read back bit for bit."""
+def write_rows(path: str, rows: "Sequence[Mapping[str, Any]] | DataFrame") -> None:
+    """Rows as CSV, JSON lines or Parquet, by the ending of the name; numbers read back exactly."""
     import pandas as pd
 
-    from jaxmix.files import write_text
+    from jaxmix.runs.writing import write_frame
 
-    write_text(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    write_frame(pd.DataFrame(rows), path)
 
 
 def command_line() -> str | None:
@@ -132,6 +141,9 @@ def answer(
     found: Mapping[str, Any],
     parts: Callable[[], Iterable[Any]],
     notes: Iterable[str] = (),
+    *,
+    out: str | None = None,
+    rows: "Callable[[], Sequence[Mapping[str, Any]] | DataFrame]" = tuple,
 ) -> None:
     """Prints what a command found, as JSON or for people, and its notes.
 
@@ -140,11 +152,15 @@ def answer(
         found: the object.
         parts: makes the tables and lines for people.
         notes: to standard error.
+        out: a file for the rows of the table, if any.
+        rows: makes them.
     """
+    if out is not None:
+        write_rows(out, rows())
     if as_json:
         emit(found)
     else:
-        show(*parts())
+        show(*parts(), *([f"written to {out}"] if out is not None else []))
     say(notes)
 
 
@@ -202,6 +218,11 @@ def show(*parts: Any) -> None:
 def number(value: float, digits: int = 4) -> str:
     """A number for people; a dash where there is none."""
     return f"{value:.{digits}g}" if math.isfinite(value) else "-"
+
+
+def finite(value: float) -> float:
+    """A number for a file; NaN, which files leave empty, where there is no bound."""
+    return value if math.isfinite(value) else math.nan
 
 
 def end(value: float, digits: int | None = None, least: float = -math.inf) -> str:

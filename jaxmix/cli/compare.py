@@ -1,5 +1,6 @@
 """``jaxmix compare``: several laws fitted on some rows and scored on others."""
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,16 +21,19 @@ if TYPE_CHECKING:
 @opt.targets
 @opt.pool
 @fit_options
+@opt.out
 @opt.json
 def command(
     runs: str,
     laws: tuple[str, ...],
     train: str,
     test: str,
+    out: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Fit several laws on some rows of RUNS and score each on others."""
+    common.check_table(out, runs)
     from jaxmix.fitting.selection.compare import compare
 
     with common.progress("fitting") as report:
@@ -42,7 +46,16 @@ def command(
         held,
         lambda: [_rows(found), _means(found), _verdict(found)],
         [*found.notes, *notes],
+        out=out,
+        rows=lambda: [
+            {**_row(row), "baseline": one} for one, rows in _by_kind(found) for row in rows
+        ],
     )
+
+
+def _by_kind(found: "Comparison") -> "Iterable[tuple[bool, Sequence[ComparisonRow]]]":
+    """Rows of laws, then of baselines."""
+    return ((False, found.rows), (True, found.baseline_rows))
 
 
 def _as_json(found: "Comparison") -> dict[str, Any]:

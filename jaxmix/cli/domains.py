@@ -32,7 +32,7 @@ def _read(
     runs: str, out: str, where: str | None, pool: tuple[str, ...], as_json: bool
 ) -> "RunTable":
     del as_json
-    common.check_out(out, runs)
+    common.check_table(out, runs)
     return common.read_table(runs, where, pool)
 
 

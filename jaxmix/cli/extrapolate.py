@@ -38,7 +38,7 @@ def command(
     A step law goes through the checkpoints of every size and mixture, and a size law through what
     the step laws of a mixture predict at D. Fit a law of the mixture, such as ye-m4, to the file.
     """
-    common.check_out(out, runs)
+    common.check_table(out, runs)
     from jaxmix.fitting.extrapolate import extrapolate
     from jaxmix.runs import write_runs
 

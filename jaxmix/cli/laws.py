@@ -13,16 +13,28 @@ if TYPE_CHECKING:
 
 
 @click.command("laws", cls=common.Command, short_help="List the laws there are.")
+@opt.out
 @opt.json
-def command(as_json: bool) -> None:
+def command(out: str | None, as_json: bool) -> None:
     """List the laws: formula, number of parameters for k domains, source.
 
     NAME+repetition is the law NAME at the effective tokens of repeated data.
     """
+    common.check_table(out)
     from jaxmix.laws import LAWS
 
     found, more = {law.name: _entry(law) for law in LAWS.values()}, _more()
-    common.answer(as_json, {"laws": found, "more": more}, lambda: [_table(found | more), _REPEATED])
+    names = ("n_parameters", "formula", "source")
+    common.answer(
+        as_json,
+        {"laws": found, "more": more},
+        lambda: [_table(found | more), _REPEATED],
+        out=out,
+        rows=lambda: [
+            {"name": law, **{name: entry[name] for name in names}}
+            for law, entry in (found | more).items()
+        ],
+    )
 
 
 _REPEATED = (

@@ -51,7 +51,7 @@ _CRITERIA = ("regret", "variance", "space-filling", "random")
 )
 @opt.where
 @opt.pool
-@click.option("--out", metavar="NEXT.csv", help="Plan to write: n_params, tokens, w_<domain>.")
+@opt.out
 @opt.json
 def command(
     law: str,
@@ -66,10 +66,9 @@ def command(
     """Choose which runs to add to RUNS so that LAW.json's best mixture gets more certain.
 
     RUNS holds the rows that LAW.json was fitted on; its file says which of them. New mixtures obey
-    the same limits as the best one.
+    the same limits as the best one. --out writes a plan: n_params, tokens, w_<domain>.
     """
-    if out is not None:
-        common.check_out(out, law, runs)
+    common.check_table(out, law, runs)
     given, settings = parted(options)
     if settings["flops"] is None and settings["count"] is None:
         raise JaxmixError("name a limit of the batch: --flops 1e19, --count 8 or both")
@@ -90,9 +89,8 @@ def command(
                 f"the regret comes from the curvature of the fit alone, without refits: {error}"
             ]
     batch = next_runs(optimum, table, seed=given["seed"], ensemble=ensemble, **settings)
-    if out is not None:
-        common.write_rows(out, batch.rows())
-    common.answer(as_json, batch.to_dict(), lambda: _parts(batch), [*batch.notes, *notes])
+    notes = [*batch.notes, *notes]
+    common.answer(as_json, batch.to_dict(), lambda: _parts(batch), notes, out=out, rows=batch.rows)
 
 
 def _parts(batch: "NextRuns") -> list[Any]:

@@ -19,14 +19,22 @@ if TYPE_CHECKING:
 @proposal_options()
 @decay_option
 @baseline_option
+@opt.out
 @opt.json
-def command(law: str, baselines: Sequence[tuple[str, Any]], as_json: bool, **given: Any) -> None:
+def command(
+    law: str,
+    baselines: Sequence[tuple[str, Any]],
+    out: str | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
     """Find the mixture that minimizes the laws in the file LAW for a model of N and D.
 
     This is the optimum of the laws; jaxmix recommend asks what the runs support. Limits are checked
     first: if no mixture meets them, those that clash are named, with what they must give. Those
     that bind are listed with what loosening them is worth.
     """
+    common.check_table(out, law)
     from jaxmix.mixtures.uncertainty import check_baselines
 
     found = propose(law, given)
@@ -37,7 +45,14 @@ def command(law: str, baselines: Sequence[tuple[str, Any]], as_json: bool, **giv
     held = {**found.to_dict(), "notes": notes}
     if losses:
         held["candidates"] = {n: {"predicted": at, "weights": named[n]} for n, at in losses.items()}
-    common.answer(as_json, held, lambda: parts(found, losses), notes)
+    common.answer(
+        as_json,
+        held,
+        lambda: parts(found, losses),
+        notes,
+        out=out,
+        rows=lambda: found.to_frame().reset_index(),
+    )
 
 
 def _worse(found: "Optimum", name: str, at: dict[str, float]) -> list[str]:

@@ -50,6 +50,9 @@ def count(name: str, usual: int, text: str) -> Decorator:
 
 
 json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+out = click.option(
+    "--out", metavar="FILE", help="Write the rows there: .csv, .tsv, .jsonl or .parquet."
+)
 where = click.option(
     "--where", metavar="EXPR", help='Use only rows that meet this: "n_params < 2e9".'
 )

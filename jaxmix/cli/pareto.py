@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @decay_option
 @click.option("--starts", type=click.IntRange(min=1), help="Starting points of each mixture.")
 @opt.seed
+@opt.out
 @opt.json
 def command(
     law: str,
@@ -31,6 +32,7 @@ def command(
     points: int,
     starts: int | None,
     seed: int,
+    out: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -38,6 +40,7 @@ def command(
 
     Each is listed with the target weights for which ``jaxmix optimize`` would find it.
     """
+    common.check_table(out, law)
     from jaxmix.mixtures.pareto import pareto
     from jaxmix.runs import resolve_names
 
@@ -47,7 +50,9 @@ def command(
     front = pareto(laws, n_params, tokens, limits, **asked)
     notes = [*laws.mixture_notes]
     notes += [] if front.proven else [f"not proven to be the whole front: {front.reason}"]
-    common.answer(as_json, as_dict(front), lambda: [_table(front)], notes)
+    common.answer(
+        as_json, as_dict(front), lambda: [_table(front)], notes, out=out, rows=front.to_frame
+    )
 
 
 def as_dict(front: "Front") -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``jaxmix predict``: the losses that fitted laws expect at given points."""
 
-import math
 from typing import TYPE_CHECKING
 
 import click
@@ -8,7 +7,6 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.intervals import interval_options, refitted
-from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting import Ensemble
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("law")
 @click.argument("points")
 @interval_options
-@click.option("--out", metavar="FILE.csv", help="Write the CSV there, not to standard output.")
+@opt.out
 @opt.json
 def command(
     law: str,
@@ -34,13 +32,10 @@ def command(
 
     Laws with more inputs read their columns too. A law that knows repetition reads
     unique_<domain>; a domain without that column never repeats. With --interval, low_<target> and
-    high_<target> follow; an end without a bound is empty.
+    high_<target> follow; an end without a bound is empty. CSV goes to standard output without
+    --out.
     """
-    if out is not None:
-        if out.lower().endswith((".parquet", ".pq", ".jsonl", ".ndjson", ".json")):
-            raise JaxmixError(f"{out}: predict writes CSV; name the file .csv, or use --json")
-        common.check_out(out, law, points)
-    from jaxmix.files import write_text
+    common.check_table(out, law, points)
     from jaxmix.fitting.evidence import unread_notes
     from jaxmix.fitting.files import load_laws
     from jaxmix.runs import read_points
@@ -54,8 +49,9 @@ def command(
         predicted |= _ends(ensemble, table, level)
         notes += ensemble.notes
     if out is not None or not as_json:
-        text = table.frame.assign(**predicted).to_csv(index=False, lineterminator="\n")
-        write_text(out, text) if out is not None else click.echo(text, nl=False)
+        whole = table.frame.assign(**predicted)
+        text = whole.to_csv(index=False, lineterminator="\n") if out is None else ""
+        common.write_rows(out, whole) if out is not None else click.echo(text, nl=False)
     if as_json:
         rows = zip(table.runs, *predicted.values(), strict=True)
         common.emit({"rows": [dict(zip(("run", *predicted), row, strict=True)) for row in rows]})
@@ -69,5 +65,5 @@ def _ends(ensemble: "Ensemble", table: "PointTable", level: float) -> dict[str, 
     ends = {}
     for i, name in enumerate(ensemble.laws.targets):
         for end, values in (("low", found.low[i]), ("high", found.high[i])):
-            ends[f"{end}_{name}"] = [v if math.isfinite(v) else math.nan for v in values.tolist()]
+            ends[f"{end}_{name}"] = [common.finite(v) for v in values.tolist()]
     return ends

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "to the best mixture that was run.",
 )
 @opt.resamples
+@opt.out
 @click.option("--report", "page", metavar="FILE.html", help="Write one HTML page too.")
 @opt.json
 def command(
@@ -45,6 +46,7 @@ def command(
     pool: tuple[str, ...],
     baselines: Sequence[tuple[str, Any]],
     page: str | None,
+    out: str | None,
     as_json: bool,
     level: float,
     confidence: float,
@@ -57,8 +59,9 @@ def command(
     were run (--within), the one whose gain over the best of the baselines is surest is recommended;
     the law's own optimum stands beside it.
     """
+    common.check_table(out, runs)
     if page:
-        common.check_out(page, runs)
+        common.check_out(page, runs, *([out] if out else []))
     check_limits(given)
     table = common.read_table(runs, where, pool)
     names = table.target_names(bare_targets(table, targets))
@@ -75,7 +78,14 @@ def command(
     if page:
         held["report"] = page
         _write(page, found, table, runs)
-    common.answer(as_json, held, lambda: parts(found), found.notes)
+    common.answer(
+        as_json,
+        held,
+        lambda: parts(found),
+        found.notes,
+        out=out,
+        rows=lambda: found.to_frame().reset_index(),
+    )
     if page and not as_json:
         click.echo(f"written to {page}", err=True)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--target-tokens", type=Quantity(), help="D of the big run.  [default: 10 x tokens]")
 @opt.count("--restarts", 32, "Local solves of each fit.")
 @opt.seed
+@opt.out
 @opt.json
 def command(
     law: str,
@@ -47,6 +48,7 @@ def command(
     truths: int,
     n_params: float | None,
     target_tokens: float | None,
+    out: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -55,6 +57,7 @@ def command(
     Truths are drawn from the law's prior (or taken from a file), studied with noise, fitted, and
     the fit's best mixture is judged by the truth at the size of the big run.
     """
+    common.check_table(out, *([source] if source else []))
     from jaxmix.mixtures.sequential.sample_size import sample_size
 
     chosen, truth = _truths(law, source, truths)
@@ -66,7 +69,14 @@ def command(
         k = len(truth.domains) if source else domains
         found = sample_size(chosen, k, progress=report, **asked)
     held = found.to_dict(regret)
-    common.answer(as_json, held, lambda: _parts(found, held), found.notes)
+    common.answer(
+        as_json,
+        held,
+        lambda: _parts(found, held),
+        found.notes,
+        out=out,
+        rows=lambda: held["curve"],
+    )
 
 
 def _truths(law: str, source: str | None, count: int) -> tuple[Any, Any]:

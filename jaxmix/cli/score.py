@@ -21,6 +21,7 @@ Held = Mapping[str, Mapping[str, float]]  # coverage and half width by target
 @opt.where
 @opt.pool
 @interval_options
+@opt.out
 @opt.json
 def command(
     law: str,
@@ -30,6 +31,7 @@ def command(
     level: float | None,
     fitted: str | None,
     resamples: int,
+    out: str | None,
     as_json: bool,
 ) -> None:
     """Score the laws in the file LAW on the rows of RUNS: MRE %, R2, Spearman.
@@ -37,6 +39,7 @@ def command(
     With --interval, also the share of the losses that lie in their intervals (coverage), and the
     mean half width of these in nats.
     """
+    common.check_table(out, law, runs)
     from jaxmix.fitting.evidence import unread_notes
     from jaxmix.fitting.files import load_laws
     from jaxmix.fitting.scores import mean_mre, score, unscored
@@ -55,7 +58,19 @@ def command(
         notes += ensemble.notes
     found = {name: {**_as_json(s), **held.get(name, {})} for name, s in scores.items()}
     answer = {"targets": found, "mean_mre": mean_mre(scores)}
-    common.answer(as_json, answer, lambda: [_table(laws.law.name, scores, held)], notes)
+    common.answer(
+        as_json,
+        answer,
+        lambda: [_table(laws.law.name, scores, held)],
+        notes,
+        out=out,
+        rows=lambda: [_row(name, s, held.get(name, {})) for name, s in scores.items()],
+    )
+
+
+def _row(target: str, score: "Score", held: Mapping[str, float]) -> dict[str, Any]:
+    known = common.pick(score, "mre", "r2", "spearman", "rows", "diverged")
+    return {"target": target, **known, **{name: common.finite(x) for name, x in held.items()}}
 
 
 def _as_json(s: "Score") -> dict[str, Any]:

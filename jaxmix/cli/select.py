@@ -48,7 +48,12 @@ _SHOWN = 12  # rows of the table of settings
 @delta_option
 @weighting_option
 @opt.pool
-@click.option("--out", metavar="CHOICE.json", help="File to write.")
+@click.option(
+    "--out",
+    metavar="CHOICE.json",
+    help="Write the choice, which jaxmix fit --choice reads; or the rows of the table: .csv, .tsv, "
+    ".jsonl or .parquet.",
+)
 @opt.json
 def command(
     runs: str,
@@ -69,8 +74,7 @@ def command(
     another's is not eligible; of the rest, those within one standard error of the lowest error tie
     and the one with the fewest parameters is picked.
     """
-    if out is not None:
-        common.check_out(out, runs)
+    common.check_table(out, runs)
     from jaxmix.files import to_json, write_text
     from jaxmix.fitting.selection import default_laws, select
 
@@ -82,8 +86,10 @@ def command(
     chosen = found.trials.targets if targets else ()
     command = fit_command_line(found, laws, (runs, where, pool, chosen), options)
     summary = {**_as_json(found), "command": command}
-    if out is not None:
+    if out is not None and out.lower().endswith(".json"):
         write_text(out, to_json(common.plain(summary)) + "\n")
+    elif out is not None:
+        common.write_rows(out, [_flat(row) for row in found.rows])
     common.answer(as_json, summary, lambda: _parts(found, out))
     if not as_json:
         click.echo(f"\nfit it with:\n{command}")  # whole, so that it can be copied
@@ -159,6 +165,13 @@ def _row(row: "SelectionRow") -> dict[str, Any]:
         "difference": row.difference.mean,
         "standard_error": row.difference.standard_error,
     }
+
+
+def _flat(row: "SelectionRow") -> dict[str, Any]:
+    """A row of the table without values in values."""
+    errors = {f"error_{kind}": error for kind, error in row.error.items()}
+    kept = {n: v for n, v in _row(row).items() if not isinstance(v, Mapping)}
+    return {**kept, **errors}
 
 
 def _baseline(row: "BaselineRow") -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Table:
         """The table in parts that are no wider than so many characters.
 
         A table of numbers that is too wide is turned around if that fits. Otherwise its columns are
-        dealt to several tables, each with the first column, in the way that takes fewer lines.
+        dealt to several tables, each with what names the rows, in the way that takes fewer lines.
         """
         words = any(name in self.text for name in self.columns[1:])
         ways = [self] if words else [self, self._turned()]
@@ -57,15 +57,23 @@ class Table:
         header, *rows = zip(self.columns, *self.rows, strict=True)
         return Table(self.title, header, rows=rows)
 
+    @property
+    def _keys(self) -> int:
+        """How many columns name a row: the first, and words beside it if numbers follow."""
+        words = [name in self.text for name in self.columns[1:]]
+        return 1 + words.index(False) if False in words else 1
+
     def _parts(self, width: int) -> "list[Table]":
-        """Some columns each, as many as fit beside the first one."""
-        first, *least = self._least(width)
-        dealt, used = [[0]], first
-        for i, own in enumerate(least, 1):
-            if used + GAP + own > width and len(dealt[-1]) > 1:
-                dealt, used = [*dealt, [0]], first
+        """Some columns each, as many as fit beside those that name the rows."""
+        least = self._least(width)
+        keys = next((n for n in (self._keys, 1) if sum(least[:n]) + GAP * n <= 0.7 * width), 1)
+        room = width - sum(least[:keys]) - GAP * (keys - 1)
+        dealt, left = [[*range(keys)]], room
+        for i, own in enumerate(least[keys:], keys):
+            if left < GAP + own and len(dealt[-1]) > keys:
+                dealt, left = [*dealt, [*range(keys)]], room
             dealt[-1].append(i)
-            used += GAP + own
+            left -= GAP + own
         return [self._some(columns) for columns in dealt]
 
     def _some(self, columns: Sequence[int]) -> "Table":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @opt.setting("--method", ("wild", "bayesian", "resample", "noise"), "wild", "How to resample rows.")
 @opt.setting("--probes", click.IntRange(min=0), 0, "Refits to check by a fresh search.")
 @click.option("--where", metavar="EXPR", help="Rows of the fit, if the law's file does not say.")
+@opt.out
 @opt.json
 def command(
     law: str,
@@ -38,6 +39,7 @@ def command(
     baselines: Sequence[tuple[str, Any]],
     level: float,
     where: str | None,
+    out: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -47,6 +49,7 @@ def command(
     its gain over baselines with the optimism at the optimum taken out, the chance that it beats
     them, and what noise the losses have; and the recommendation from the same refits.
     """
+    common.check_table(out, law, runs)
     from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
     from jaxmix.mixtures import recommend_mixture
@@ -65,7 +68,18 @@ def command(
     held = {**found.to_dict(), "recommended": advice.weights, "next": advice.next_step}
     said = [f"recommended instead: {advice.headline}", f"next: {advice.next_step}"]
     notes = [*table.notes, *found.notes]
-    common.answer(as_json, held, lambda: [*_parts(found), "\n".join(said)], notes)
+    common.answer(
+        as_json,
+        held,
+        lambda: [*_parts(found), "\n".join(said)],
+        notes,
+        out=out,
+        rows=lambda: [
+            {"domain": d, "weight": i.estimate, "low": i.low, "high": i.high}
+            | {"recommended": advice.weights[d]}
+            for d, i in found.intervals.items()
+        ],
+    )
 
 
 def _parts(found: "Uncertainty") -> list[Any]:

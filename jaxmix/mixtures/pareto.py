@@ -65,9 +65,11 @@ class Front:
         return len(self.h)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row per point, in the columns of a run table."""
-        columns = {f"w_{d}": self.h[:, i] for i, d in enumerate(self.domains)}
+        """One row per point in the columns of a run table, and the target weights that find it."""
+        columns: dict[str, Any] = {"n_params": self.n_params, "tokens": self.tokens}
+        columns |= {f"w_{d}": self.h[:, i] for i, d in enumerate(self.domains)}
         columns |= {f"loss_{t}": self.losses[:, i] for i, t in enumerate(self.targets)}
+        columns |= {f"weight_{t}": self.target_weights[:, i] for i, t in enumerate(self.targets)}
         return pd.DataFrame(columns)
 
 

@@ -34,9 +34,14 @@ def write_runs(table: RunTable, path: str | os.PathLike[str]) -> None:
     >>> float(read_runs(path).losses()[0, 0])
     0.1
     """
-    path = Path(path)
+    write_frame(table.frame, path)
+
+
+def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Writes any rows as ``write_runs`` does; the same arguments and errors."""
+    suffix = Path(path).suffix.lower()
     with whole(path) as beside:
-        _write(table.frame, beside, path.suffix.lower())
+        _write(frame, beside, suffix)
 
 
 def _write(frame: pd.DataFrame, path: Path, suffix: str) -> None:

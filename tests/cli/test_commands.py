@@ -118,10 +118,6 @@ def test_predict_refuses_bad_points(refused, study, tmp_path, points, message):
     assert not out.exists()
 
 
-def test_predict_writes_csv_only(refused, study, tmp_path):
-    refused("predict", study.law, study.runs, "--out", tmp_path / "out.parquet")
-
-
 def test_optimize_json(run, study):
     budget = ("--n-params", "7B", "--tokens", "150e9")
     result = run("optimize", study.law, *budget, "--json")

@@ -2,6 +2,7 @@
 
 import re
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -74,7 +75,7 @@ def test_commands_agree_and_obey(run, three, refit_once, tmp_path) -> None:
     assert plan["weights"]["b"] * plan["tokens"] <= 4 * 10e9 * (1 + 1e-6)
 
 
-def test_trust_says_how_sure_that_is(run, three, refit_once) -> None:
+def test_trust_says_how_sure_that_is(run, three, refit_once, tmp_path) -> None:
     baselines = ("--baseline", "uniform", "--baseline", "mine:a=0.5,b=0.5")
     asked = ("trust", three.law, three.runs, *BUDGET, *GIVEN, *baselines, "--resamples", 50)
     found = run(*asked, "--json").json
@@ -86,7 +87,9 @@ def test_trust_says_how_sure_that_is(run, three, refit_once) -> None:
     assert found["resampling"]["unit"] == "mixture" and found["resampling"]["units"] == 14
     assert found["noise"]["a"]["floor"] is None
     assert set(found["discrepancy"]) == set(found["losses"]) == {"a", "b"}
-    shown = run(*asked)
+    shown = run(*asked, "--out", tmp_path / "weights.csv")
+    rows = pd.read_csv(tmp_path / "weights.csv", index_col="domain")
+    assert rows["low"].to_dict() == pytest.approx({d: i[0] for d, i in found["intervals"].items()})
     assert "model error" in shown.out and "50 wild refits over 14 mixtures" in shown.out
 
 

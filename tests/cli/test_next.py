@@ -1,5 +1,7 @@
 """next, sample-size and domains on the command line."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -48,14 +50,16 @@ def test_next_does_not_write_over_its_input(refused, study):
 STUDY = ("--law", "additive-fixed-nd", "--domains", "2", "--sizes", "1e8", "--checkpoints", "1")
 
 
-def test_sample_size_prints_the_curve_and_the_answer(run):
+def test_sample_size_prints_the_curve_and_the_answer(run, tmp_path):
     small = ("--truths", "3", "--restarts", "8", "--mixtures", "24,12,6", "--noise", "0")
     found = run("sample-size", *STUDY, *small, "--json").json
     assert [row["mixtures"] for row in found["curve"]] == [6, 12, 24]
     assert found["mixtures"] in (6, 12) and found["curve"][-1]["share_met"] == 1.0
     assert (found["n_params"], found["tokens"]) == (1e9, 1e10)
-    shown = run("sample-size", *STUDY, *small)
+    shown = run("sample-size", *STUDY, *small, "--out", tmp_path / "curve.jsonl")
     assert f"{found['mixtures']} mixtures are enough" in shown.out
+    rows = (tmp_path / "curve.jsonl").read_text().splitlines()
+    assert [json.loads(row) for row in rows] == found["curve"]
     assert "least that is needed" in shown.err
 
 

@@ -14,9 +14,12 @@ def page(tmp_path_factory):
 
 
 def test_a_table_goes_in_and_a_mixture_comes_out(run, three, page) -> None:
-    own = ("--candidate", "mine:a=0.2,b=0.3,c=0.5", "--report", page)
+    rows = page.with_name("mixture.jsonl")
+    own = ("--candidate", "mine:a=0.2,b=0.3,c=0.5", "--report", page, "--out", rows)
     result = run("recommend", three.runs, *BIG, *FAST, *own, "--json")
     found = result.json
+    written = [json.loads(line) for line in rows.read_text().splitlines()]
+    assert {row["domain"]: row["recommended"] for row in written} == found["weights"]
     assert result.status == 0 and sum(found["weights"].values()) == pytest.approx(1.0)
     assert set(found["weights"]) == set(found["law_optimum"]) == set("abc")
     for name in ("uniform", "best run", "mine"):
