@@ -153,21 +153,40 @@ def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
 
     loaded, folder = _load(plan)
     corpus = _open(loaded.study)
+    others: dict[str, str] = {}
     with training_bar(loaded) as report:
-        run_plan(loaded, folder, shard=shard, progress=report, corpus=corpus, keep_final=keep_final)
+        run_plan(
+            loaded,
+            folder,
+            shard=shard,
+            progress=report,
+            corpus=corpus,
+            keep_final=keep_final,
+            passed=lambda wave, holder: others.update({wave.name: holder}),
+        )
     found = status(loaded, folder)
-    waiting = [s.wave.name for s in found if s.state != "done"]
-    if not any(s.rows for s in found):
-        common.show(f"no rows yet; left to others: {', '.join(waiting)}")
-        return
-    table = write_table(loaded, folder, folder / "runs.csv")
-    left = f"; {len(waiting)} waves are not done" if waiting else ""
-    common.show(f"{len(table)} rows written to {folder / 'runs.csv'}{left}")
+    written = "no rows yet"
+    if any(s.rows for s in found):
+        table = write_table(loaded, folder, folder / "runs.csv")
+        written = f"{len(table)} rows written to {folder / 'runs.csv'}"
+    common.show("; ".join([written, *_left(found, others)]))
     common.say(
         f"{run} diverged at step {step}: it has no rows from there on"
         for s in found
         for run, step in s.diverged.items()
     )
+
+
+def _left(found: "Sequence[WaveStatus]", others: dict[str, str]) -> list[str]:
+    """Which waves are not done, and who trains them as far as that is known."""
+    names = [s.wave.name for s in found if s.state != "done"]
+    taken = [f"{name} ({others[name]})" for name in names if name in others]
+    free = [name for name in names if name not in others]
+    return [
+        f"{text}: {', '.join(some[:4])}{f' and {len(some) - 4} more' if len(some) > 4 else ''}"
+        for text, some in (("left to others", taken), ("not done", free))
+        if some
+    ]
 
 
 @group.command("status")

@@ -1,16 +1,17 @@
 """Running a plan wave by wave; it may be stopped, run twice, and shared among machines."""
 
-import contextlib
 import dataclasses
-import fcntl
 import functools
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jaxmix.claims import LEASE, Claim, Taken, claimed, say, take
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.errors import JaxmixError
 from jaxmix.runs import RunTable, read_runs, write_runs
@@ -61,6 +62,7 @@ def run_plan(
     progress: WaveProgress | None = None,
     corpus: Corpus | None = None,
     keep_final: bool = False,
+    passed: Callable[[Wave, str], None] | None = None,
 ) -> list[Outcome]:
     """Trains the waves of a plan that are not done.
 
@@ -72,13 +74,15 @@ def run_plan(
         progress: called with the wave and a snapshot.
         corpus: the plan's corpus, if it is open already.
         keep_final: leave the final parameters of every run, for `finished_run`.
+        passed: called with every wave that another process is training, and the name of that
+            process.
 
     Returns:
         Outcomes of the waves of this shard, except those that another process is training.
 
     Raises:
-        JaxmixError: the data are not those of the plan, or a domain is too small and its repetition
-            is forbidden.
+        JaxmixError: the data are not those of the plan, a domain is too small and its repetition
+            is forbidden, or the folder cannot be written.
     """
     corpus = corpus or plan.study.corpus.open()
     if corpus.hash != plan.corpus_hash:
@@ -88,26 +92,44 @@ def run_plan(
         )
     index, count = shard
     outcomes = []
-    for wave in plan.waves[index - 1 :: count]:
-        with _claimed(wave_folder(folder, wave)) as ours:
-            if ours:
-                tell = None if progress is None else functools.partial(progress, wave)
-                done = run_wave(plan.study, wave, corpus, folder, tell, keep_final=keep_final)
-                outcomes.append(done)
+    for wave, claim in _claims(plan.waves[index - 1 :: count], folder, passed):
+        with claim:
+            tell = None if progress is None else functools.partial(progress, wave)
+            job = _job(plan.study, wave, corpus, folder, None, keep_final)
+            outcomes.append(job(progress=_watched(claim, tell)))
     return outcomes
 
 
-@contextlib.contextmanager
-def _claimed(folder: Path) -> Iterator[bool]:
-    """True if no other process trains in this folder; the lock ends with the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
+def _claims(
+    waves: Sequence[Wave], folder: Path, passed: Callable[[Wave, str], None] | None
+) -> Iterator[tuple[Wave, Claim]]:
+    """Claims one wave after the other; passes over those whose holders are known to be alive.
+
+    Holders on other machines are known to be alive once they are seen to renew their claims.
+    """
+    found: dict[str, Taken] = {}
+    for attempt in itertools.count():
+        doubtful = []
+        for wave in waves:
+            answer = take(_lock(folder, wave), found.get(wave.name))
+            if isinstance(answer, Claim):
+                yield wave, answer
+            elif not answer.certain:
+                found[wave.name] = answer
+                doubtful.append(wave)
+            elif passed:
+                passed(wave, answer.holder)
+        if not doubtful:
             return
-        yield True
+        if attempt == 1:
+            named = ", ".join(f"{found[wave.name].holder} ({wave.name})" for wave in doubtful[:4])
+            say(f"waiting up to {LEASE:.0f} seconds to see whether {named} is still at work")
+        waves = doubtful
+        time.sleep(0.5)
+
+
+def _lock(folder: Path, wave: Wave) -> Path:
+    return wave_folder(folder, wave) / ".lock"
 
 
 def run_wave(
@@ -129,7 +151,26 @@ def run_wave(
         progress: called about twice a second.
         layout: how arrays lie on devices; None for a fleet over this process's devices.
         keep_final: leave the final parameters in the wave's folder.
+
+    Raises:
+        JaxmixError: another process trains the wave; or as `run_plan`.
     """
+    job = _job(study, wave, corpus, folder, layout, keep_final)
+    if layout is not None and layout.host[0] > 0:  # the first process of the group has the claim
+        return job(progress=progress)
+    with claimed(_lock(folder, wave), "wait for it or stop it, or name another folder") as claim:
+        return job(progress=_watched(claim, progress))
+
+
+def _job(
+    study: Study,
+    wave: Wave,
+    corpus: Corpus,
+    folder: Path,
+    layout: Layout | None,
+    keep_final: bool,
+) -> Callable[..., Outcome]:
+    """Checks what a wave needs and returns the call of `train` that is left to make."""
     family = study.family
     built = build(study, wave.preset, corpus)
     sources = sources_of(study, wave, corpus, (0, 1) if layout is None else layout.host)
@@ -158,16 +199,22 @@ def run_wave(
         },
         consumed,
     )
-    return train(
-        built.model,
-        fleet,
-        feed,
-        wave_folder(folder, wave),
-        layout=layout,
-        progress=progress,
-        keep_final=keep_final,
-        start=origin_params(study.start_from, built) if study.start_from else None,
-    )
+    start = origin_params(study.start_from, built) if study.start_from else None
+
+    here = wave_folder(folder, wave)
+    kept = {"layout": layout, "keep_final": keep_final, "start": start}
+    return functools.partial(train, built.model, fleet, feed, here, **kept)
+
+
+def _watched(claim: Claim, progress: Callable[[Snapshot], None] | None) -> Callable[..., None]:
+    """A progress callback that also stops a run whose claim was lost, before it writes rows."""
+
+    def tell(snapshot: Snapshot) -> None:
+        claim.check()
+        if progress:
+            progress(snapshot)
+
+    return tell
 
 
 def _columns_of(

@@ -1,11 +1,16 @@
 """Running plans: the run table they give, running twice, sharing, and pairing by seed."""
 
 import dataclasses
+import errno
 import fcntl
+import os
+import socket
 
 import numpy as np
 import pytest
 
+from jaxmix import claims
+from jaxmix.claims import take
 from jaxmix.runs import read_runs
 from jaxmix.studies import (
     Size,
@@ -14,6 +19,7 @@ from jaxmix.studies import (
     make_plan,
     merged,
     run_plan,
+    run_wave,
     status,
     write_table,
 )
@@ -92,13 +98,49 @@ def test_shards_share_the_waves_out(study, corpus, tmp_path):
 
 def test_a_wave_that_another_process_trains_is_passed_over(study, corpus, tmp_path):
     plan = make_plan(study, corpus)
-    here = wave_folder(tmp_path, plan.waves[0])
+    (wave,), passed = plan.waves, []
+    here = wave_folder(tmp_path, wave)
     here.mkdir(parents=True)
+
+    def run():
+        return run_plan(
+            plan, tmp_path, corpus=corpus, passed=lambda wave, who: passed.append((wave.name, who))
+        )
+
     with (here / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert run_plan(plan, tmp_path, corpus=corpus) == []
+        assert run() == []
+    with take(here / ".lock"):
+        assert run() == []
+        with pytest.raises(ValueError, match=rf"process {os.getpid()} is at work here; wait for"):
+            run_wave(study, wave, corpus, tmp_path)
+    who = f"{socket.gethostname()}, process {os.getpid()}"
+    assert passed == [(wave.name, "another process"), (wave.name, who)]
     with pytest.raises(ValueError, match="no rows yet"):
         merged(plan, tmp_path)
+
+
+def test_waves_are_trained_where_there_are_no_locks(study, corpus, tmp_path, monkeypatch):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    plan = make_plan(study, corpus)
+    with take(wave_folder(tmp_path, plan.waves[0]) / ".lock"):
+        assert run_plan(plan, tmp_path, corpus=corpus) == []
+    assert len(run_plan(plan, tmp_path, corpus=corpus)[0].rows) == 8
+
+
+def test_a_run_whose_claim_was_lost_ends_before_it_writes(study, corpus, tmp_path, monkeypatch):
+    plan = make_plan(study, corpus)
+    monkeypatch.setattr(claims, "BEAT", -1.0)  # asks at once
+
+    def follow(*_):
+        (wave_folder(tmp_path, plan.waves[0]) / ".lock.lease.2").touch()
+
+    with pytest.raises(ValueError, match="taken over by another process"):
+        run_plan(plan, tmp_path, corpus=corpus, progress=follow)
+    assert [s.rows for s in status(plan, tmp_path)] == [0]
 
 
 def test_other_data_than_planned_is_refused(study, corpus, tmp_path):
