@@ -16,7 +16,7 @@ from .store import Documents
 from .tokenizer import Tokenizer, load_tokenizer
 
 SPLITS = ("train", "heldout")
-FORMAT = 4  # raise this if extraction, splits or files change, so that corpora are made again
+FORMAT = 5  # raise this if extraction, splits or files change, so that corpora are made again
 
 
 @dataclass(frozen=True)

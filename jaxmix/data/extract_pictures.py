@@ -37,6 +37,16 @@ _SEPARATOR = re.compile(r"[-_ ]+")
 _OCTICON_SIZE = re.compile(r"-\d+$")
 _TONE = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")
 _TONES = re.compile(r"( person person)?( (light|medium(-light|-dark)?|dark) skin tone)+$")
+_VARIANTS = {
+    re.compile(r"\b(princess|prince|person with crown)\b"): "crowned",
+    re.compile(r"\b(santa|mrs\.|mx) claus\b"): "claus",
+    re.compile(r"\bmer(maid|man|person)\b"): "merperson",
+    re.compile(r"\b(fe)?male sign\b|\btransgender symbol\b"): "gender sign",
+    re.compile(r"\bolder\b"): "old",
+    re.compile(r"\b(wo)?m[ae]n’s room\b"): "restroom",
+    re.compile(r" facing right\b"): "",
+    re.compile(r"\b((wo)?m[ae]n|persons?|people|boys?|girls?|child|adults?)\b( and\b)?(?!’)"): "",
+}
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}|\U0001f3f4[\U000e0020-\U000e007f]+")
 _VARIANT = re.compile(r" (white|alt|rounded)$")
 _DIGIT_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -63,14 +73,33 @@ def _pair(data: bytes, caption: str, name: str, *keys: str) -> Document:
 
 
 def emoji(openmoji: zipfile.ZipFile, names: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
-    """OpenMoji's drawings with their English names; the skin tones of an emoji share its keys."""
+    """OpenMoji's drawings with their English names.
+
+    Skin tones, genders and directions of an emoji share a key.
+    """
     named = _emoji_names(names)
     for name in members(openmoji, _OPENMOJI, ".svg"):
         characters = "".join(chr(int(code, 16)) for code in PurePosixPath(name).stem.split("-"))
         if characters in named:
             caption = named[characters]
-            keys = f"emoji:{_TONE.sub('', characters)}", f"word:{_TONES.sub('', caption)}"
+            plain = _TONES.sub("", caption)
+            keys = (
+                f"emoji:{_TONE.sub('', characters)}",
+                f"word:{plain}",
+                f"word:{genderless(plain)}",
+            )
             yield _pair(render(openmoji.read(name), size), caption, name, *keys)
+
+
+def genderless(name: str) -> str:
+    """What the variants of an emoji by gender, age and direction have in common.
+
+    >>> [genderless(name) for name in ("woman detective", "men holding hands", "boy", "mermaid")]
+    ['detective', 'holding hands', 'person', 'merperson']
+    """
+    for variant, common in _VARIANTS.items():
+        name = variant.sub(common, name)
+    return " ".join(name.split()) or "person"
 
 
 def _emoji_names(archive: zipfile.ZipFile) -> dict[str, str]:

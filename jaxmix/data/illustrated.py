@@ -7,7 +7,6 @@ split together; then text becomes tokens.
 import hashlib
 import itertools
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,18 +16,13 @@ from jaxmix.files import file_hash, write_text
 
 from .corpus import SPLITS
 from .documents import Document
+from .handed import is_handed
 from .pictures import Skips, UnreadablePicture, shrunk
 from .planning import Source
 from .splits import Fingerprint, capped, fingerprint, split_documents
 from .store import PICTURE, Index, Part, pack, read_records, unpack, write_records
 from .tokenizer import Tokenizer
 
-# A mirrored picture contradicts such words, or shows another sign.
-_HANDED = re.compile(
-    r"\b(left|right|\w*clockwise|east|west|mirror(ed)?|flip\w*"
-    r"|alpha\w*|numeric|numbers?|letters?)\b",
-    re.IGNORECASE,
-)
 _CHUNK = 512  # documents tokenized at a time
 
 
@@ -148,7 +142,7 @@ def _write(
         for texts, parts in _tokenized(records, tokenizer):
             sizes = [PICTURE if p.is_picture else len(p.data) // width for p in parts]
             lengths.append(sizes)
-            may_flip.append(flip and not any(map(_HANDED.search, texts)))
+            may_flip.append(flip and not any(map(is_handed, texts)))
             counts["pictures"] += sizes.count(PICTURE)
             counts["bytes"] += sum(len(text.encode()) for text in texts)
             counts["tokens"] += sum(n for n in sizes if n != PICTURE)

@@ -57,7 +57,7 @@ class Domain:
         target_only: the domain is evaluated and never trained on.
         scarce: the domain is so small that runs soon repeat it.
         pictures: its documents are `Document`, not text.
-        flip: mirrored pictures mean the same, unless their words say left or right.
+        flip: mirrored pictures mean the same, unless their words are handed, see `handed`.
     """
 
     name: str

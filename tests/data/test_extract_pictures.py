@@ -86,6 +86,7 @@ def test_emoji_have_names_and_share_keys_over_skin_tones(drawings):
     found = {d.text: d for d in extract_pictures.emoji(drawings, drawings, size=24)}
     plain, toned = found["woman detective"], found["woman detective medium skin tone"]
     assert plain.keys == toned.keys and "word:woman detective" in plain.keys
+    assert "word:detective" in plain.keys
     two = found["kiss person person light skin tone medium-light skin tone"]
     assert "word:kiss" in two.keys & found["kiss dark skin tone"].keys
     assert {"flag of turkey", "turkey", "flag of wales", "anchor"} < set(found)
@@ -93,6 +94,23 @@ def test_emoji_have_names_and_share_keys_over_skin_tones(drawings):
     assert found["turkey"].keys.isdisjoint(found["flag of turkey"].keys)
     assert opened(plain.pictures[0]).size == (24, 24)
     assert plain.pictures[0].name == file_of("🕵️‍♀️")
+
+
+def test_genders_and_directions_of_an_emoji_are_on_one_side():
+    variants = {
+        "detective": ("woman detective", "man detective", "detective"),
+        "holding hands": ("woman and man holding hands", "men holding hands"),
+        "kiss": ("kiss man man", "kiss woman man", "kiss"),
+        "walking": ("man walking", "person walking facing right", "woman walking"),
+        "person": ("man", "girl", "child", "person"),
+        "crowned": ("prince", "princess", "person with crown"),
+        "red hair": ("woman red hair", "red hair"),
+        "family": ("family man woman boy", "family adult child child", "family"),
+    }
+    for common, names in variants.items():
+        assert {extract_pictures.genderless(name) for name in names} == {common}
+    apart = ("man’s shoe", "woman’s sandal", "human", "manual", "boycott", "women’s")
+    assert all(extract_pictures.genderless(name) == name for name in apart)
 
 
 def test_icons_are_called_as_their_files_and_keep_variants_together(drawings):

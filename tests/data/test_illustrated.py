@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jaxmix.data import DataError, Document, Picture, illustrated, prepare_plan
+from jaxmix.data.handed import is_handed
 from tests.data import pictures
 
 
@@ -108,6 +109,22 @@ def test_words_that_say_left_or_right_forbid_mirroring(cache):
         for i in range(len(held)):
             caption = corpus.tokenizer.decode(held[i][1])
             assert held.index.flip[i] == any(w in caption for w in ("cat", "brightness"))
+
+
+HANDED = """
+undo|redo variant|flag of japan|pirate flag|one o’clock|clock time four|mantelpiece clock|stopwatch
+waxing crescent moon|first quarter moon face|back arrow|chevron double up|skip next|rewind 10|reply
+fast-forward button|trending up|sort ascending|greater than|copyleft|roman numeral 4|keycap 3
+alpha b box|format bold|4k|t-shirt|heavy dollar sign|leo|treble clef|check mark|man walking
+world map|logout|login|signal cellular 1|1st place medal|currency yen|code tags|help circle
+"""
+
+
+def test_directions_signs_and_writing_are_not_mirrored_and_things_are():
+    handed = HANDED.strip().replace("\n", "|").split("|")
+    assert [one for one in handed if not is_handed(one)] == []
+    free = ("woman detective", "cat face", "thumbs up", "sailboat", "anchor off outline", "bank")
+    assert not any(map(is_handed, free))
 
 
 def test_one_cap_holds_for_texts_and_pictures(cache):
