@@ -8,6 +8,8 @@ from jaxmix.training.evaluation import Evaluator as Evaluator
 from jaxmix.training.evaluation import Measured as Measured
 from jaxmix.training.evaluation import measure as measure
 from jaxmix.training.folder import append_rows as append_rows
+from jaxmix.training.folder import has_begun as has_begun
+from jaxmix.training.folder import read_finished as read_finished
 from jaxmix.training.folder import read_rows as read_rows
 from jaxmix.training.folder import write_json as write_json
 from jaxmix.training.loop import Outcome as Outcome
@@ -17,6 +19,9 @@ from jaxmix.training.progress import Progress as Progress
 from jaxmix.training.progress import Snapshot as Snapshot
 from jaxmix.training.progress import all_of as all_of
 from jaxmix.training.progress import tensorboard as tensorboard
+from jaxmix.training.saving import USUAL as USUAL
+from jaxmix.training.saving import Saving as Saving
+from jaxmix.training.saving import Stopped as Stopped
 from jaxmix.training.sharding import Layout as Layout
 from jaxmix.training.sharding import fleet_layout as fleet_layout
 from jaxmix.training.sharding import single_layout as single_layout

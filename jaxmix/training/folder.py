@@ -1,7 +1,9 @@
 """The files in a fleet's folder: a mark of what the fleet is, and rows of the run table."""
 
 import dataclasses
+import errno
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,13 +11,13 @@ from typing import Any
 
 import jax
 
-from jaxmix.errors import JaxmixError
-from jaxmix.files import write_text
+from jaxmix.errors import JaxmixError, clip
+from jaxmix.files import read_json, write_text
 from jaxmix.training.checkpoints import params_hash
 from jaxmix.training.types import Fleet, Model, Params
 
 
-def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes: bool) -> None:
+def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes: bool) -> bool:
     """Marks a folder as this fleet's, so that the same call resumes and others are refused.
 
     Args:
@@ -25,8 +27,12 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
         start: parameters that all members start from, or None.
         writes: whether this process writes the mark.
 
+    Returns:
+        Whether the folder was marked before.
+
     Raises:
-        JaxmixError: the folder holds another fleet, or `start` does not fit the model.
+        JaxmixError: the folder holds another fleet, its mark is damaged, or `start` does not fit
+            the model.
     """
     mark = folder / "fleet.json"
     parameters = _shapes(jax.eval_shape(model.init, jax.random.key(0)))
@@ -34,11 +40,13 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
         raise JaxmixError(f"{folder}: the parameters to start from are of another model")
     made = {"start": None if start is None else params_hash(start), "parameters": parameters}
     ours = json.loads(json.dumps(dataclasses.asdict(fleet) | made))
-    if not mark.exists():
+    marked = mark.exists()
+    if not marked or not has_begun(folder):  # a run that was refused later left only its mark
         if writes:
             write_json(mark, ours)
-        return
-    theirs = {"start": None, **json.loads(mark.read_text(encoding="utf-8"))}
+        return marked
+    same = "if the command is the one that began this run, delete the file; otherwise the folder"
+    theirs = {"start": None, **read_json(mark, same, "members", "optimizer")}
     for held in (ours, theirs):  # another machine may cut batches into other parts
         held["optimizer"].pop("accumulate", None)
     # Compared as text, because NaN does not equal itself.
@@ -48,6 +56,15 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
             f"{folder}: holds a run with other {', '.join(sorted(changed))}; name another folder "
             "or delete this one"
         )
+    return True
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a fleet left rows or a checkpoint in its folder, rather than its mark alone."""
+    rows = folder / "rows.jsonl"
+    steps = (folder / "checkpoints").glob("[0-9]*")
+    recorded = rows.exists() and rows.stat().st_size > 0
+    return recorded or (folder / "done.json").exists() or any(p.name.isdecimal() for p in steps)
 
 
 def _shapes(params: Params) -> dict[str, tuple[int, ...]]:
@@ -56,37 +73,104 @@ def _shapes(params: Params) -> dict[str, tuple[int, ...]]:
 
 
 def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Appends rows as lines of JSON and waits until they are on disk."""
-    text = "".join(json.dumps(dict(row)) + "\n" for row in rows)
-    with path.open("a+b") as file:
-        # A line that a crash cut short must not absorb the next one.
-        if file.seek(0, os.SEEK_END) and not _ends_line(file):
-            file.write(b"\n")
-        file.write(text.encode())
-        file.flush()
-        os.fsync(file.fileno())
+    """Appends rows as lines of JSON and waits until they are on disk.
 
-
-def _ends_line(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
+    Raises:
+        JaxmixError: they cannot be written; the file is left as it was.
+    """
+    text = "".join(json.dumps(dict(row)) + "\n" for row in rows).encode()
+    end = None
+    try:
+        with path.open("a+b", buffering=0) as file:
+            file.seek(0)
+            *lines, last = file.read().split(b"\n")
+            if last and _parsed(last):
+                text = b"\n" + text
+            elif last:  # which a crash cut short
+                file.truncate(sum(map(len, lines)) + len(lines))
+            end = file.seek(0, os.SEEK_END)
+            if file.write(text) < len(text):  # as much as the disk still held
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+    except OSError as error:
+        if end is not None:
+            os.truncate(path, end)
+        raise JaxmixError(
+            f"{path}: cannot be written ({error.strerror}); what it holds is kept, and the same "
+            "command goes on from there"
+        ) from None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Returns the rows, one per (run, tokens): the last one written, in the order of the first.
 
-    A line that a crash cut short is left out; its run records it again.
+    A last line that a crash cut short is left out; its run records it again.
+
+    Raises:
+        JaxmixError: a line before it is damaged.
     """
     rows: dict[tuple[Any, Any], dict[str, Any]] = {}
-    if not path.exists():
-        return []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows[row["run"], row["tokens"]] = row
+    *lines, last = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    for number, line in enumerate([*lines, last], start=1):
+        row = _parsed(line)
+        if row:
+            rows[row["run"], row["tokens"]] = row
+        elif number <= len(lines):
+            raise JaxmixError(
+                f"{path}: line {number} is damaged ({clip(ascii(line)[1:], 40)}); restore the "
+                f"file, or delete the folder {path.parent} to train its runs again"
+            )
     return list(rows.values())
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The row in a line, or None if it holds none."""
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    named = isinstance(row, dict) and isinstance(row.get("run"), str) and "tokens" in row
+    return row if named else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A finished fleet: its rows, and the steps from which members that diverged have none."""
+
+    rows: list[dict[str, Any]]
+    diverged: dict[str, int]
+
+
+def read_finished(folder: Path, runs: Iterable[str], record_at: Iterable[int]) -> Finished | None:
+    """The rows of a fleet that is done; None if it is not, or if rows of it are missing.
+
+    Args:
+        folder: folder of the fleet.
+        runs: names of its members.
+        record_at: the steps at which each of them records.
+
+    Raises:
+        JaxmixError: a file of the folder is damaged.
+    """
+    done = folder / "done.json"
+    if not done.exists():
+        return None
+    remedy = "delete it, and the command that trains writes it again"
+    diverged = read_json(done, remedy, "diverged")["diverged"]
+    rows = read_rows(folder / "rows.jsonl")
+    return None if lost_rows(rows, runs, record_at, diverged) else Finished(rows, diverged)
+
+
+def lost_rows(
+    rows: Iterable[Mapping[str, Any]],
+    runs: Iterable[str],
+    steps: Iterable[int],
+    diverged: Mapping[str, int],
+) -> set[tuple[str, int]]:
+    """The (run, step) of all rows that are missing; members that diverged have none from there."""
+    steps = tuple(steps)
+    due = {(run, s) for run in runs for s in steps if s < diverged.get(run, math.inf)}
+    return due - {(row["run"], row.get("step")) for row in rows}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,11 +1,9 @@
 """The training loop of all runs, of every family, alone or in a fleet."""
 
-import dataclasses
-import json
 import math
 import shutil
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,18 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.training.checkpoints import Checkpoints, save_final
 from jaxmix.training.evaluation import Evaluator, Measured
-from jaxmix.training.folder import append_rows, claim, read_rows, write_json
+from jaxmix.training.folder import (
+    append_rows,
+    claim,
+    lost_rows,
+    read_finished,
+    read_rows,
+    write_json,
+)
 from jaxmix.training.program import Program, StepMetrics, TrainState
 from jaxmix.training.progress import Clock, Progress, Snapshot
+from jaxmix.training.saving import GO_ON, STOP, USUAL, Saving, Stopped, Watch
+from jaxmix.training.seals import tidy
 from jaxmix.training.sharding import Layout, fleet_layout, put, single_layout
 from jaxmix.training.types import Feed, Fleet, Model, Params
 
@@ -49,7 +56,7 @@ def train(
     *,
     layout: Layout | None = None,
     progress: Progress | None = None,
-    checkpoint_seconds: float = 20.0,
+    saving: Saving = USUAL,
     keep_final: bool = False,
     start: Params | None = None,
 ) -> Outcome:
@@ -65,15 +72,16 @@ def train(
             or a single run's records over all devices. If it spans several processes, all of them
             must make this call alike, with a folder that they share.
         progress: called about twice a second.
-        checkpoint_seconds: least time between two checkpoints, which are saved at recorded steps; a
-            group of processes saves at every recorded step.
+        saving: when checkpoints are saved, when to stop, and who is told. Two checkpoints are kept;
+            if the newest one is damaged, the run goes on from the other.
         keep_final: leave the final parameters in the folder, for `load_final`.
         start: parameters of one model, from `load_final`, that all members start from; their
             losses are in every row as ``base_loss_<target>``. None for new ones from the seeds.
 
     Raises:
-        JaxmixError: the folder holds another fleet, or lost rows; the layout leaves out some
-            processes of a group; or `start` does not fit the model.
+        Stopped: `saving.stop` asked for it; the state is saved.
+        JaxmixError: the folder holds another fleet, is damaged or cannot be written; the layout
+            leaves out some processes of a group; or `start` does not fit the model.
     """
     folder = Path(folder).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,23 +94,24 @@ def train(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
-    claim(folder, fleet, model, start, writes)
+    note = saving.note if writes else lambda line: None
+    begun = claim(folder, fleet, model, start, writes)
+    names = [member.run for member in fleet.members]
+    if found := read_finished(folder, names, fleet.record_at):
+        return Outcome(found.rows, found.diverged, 0.0, 0.0)
     if done.exists():
-        return _finished(folder)
-    clock, diverged = _Run(model, fleet, feed, folder, layout, start).finish(
-        progress, checkpoint_seconds, keep_final
-    )
+        note(f"{done}: rows of its runs are missing, so they are trained again")
+    run = _Run(model, fleet, feed, folder, layout, start, note)
+    layout.wait("begun")  # none of them reads any more what the first one removes
+    if writes:
+        done.unlink(missing_ok=True)
+    clock, diverged = run.finish(progress, saving, keep_final, begun)
     rate, wait = clock.tokens_per_second, clock.data_wait
     if writes:
         write_json(done, {"diverged": diverged, "tokens_per_second": rate, "data_wait": wait})
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     layout.wait("done")
-    return dataclasses.replace(_finished(folder), tokens_per_second=rate, data_wait=wait)
-
-
-def _finished(folder: Path) -> Outcome:
-    summary = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-    return Outcome(read_rows(folder / "rows.jsonl"), summary["diverged"], 0.0, 0.0)
+    return Outcome(read_rows(folder / "rows.jsonl"), diverged, rate, wait)
 
 
 class _Run:
@@ -116,9 +125,10 @@ class _Run:
         folder: Path,
         layout: Layout,
         start: Params | None,
+        note: Callable[[str], None],
     ) -> None:
         self.fleet, self.feed, self.layout, self.folder = fleet, feed, layout, folder
-        self.count = len(fleet.members)
+        self.count, self.note = len(fleet.members), note
         self.rows = folder / "rows.jsonl"
         self.program = Program(model, fleet, layout)
         self.evaluate = Evaluator(model, layout, feed.heldout)
@@ -130,85 +140,113 @@ class _Run:
             self.base = {f"base_loss_{name}": m.loss for name, m in losses.items()}
 
     def finish(
-        self, progress: Progress | None, checkpoint_seconds: float, keep_final: bool
+        self, progress: Progress | None, saving: Saving, keep_final: bool, begun: bool
     ) -> tuple[Clock, dict[str, int]]:
-        clock = Clock(self.fleet.tokens_per_step * self.count)
-        checkpoints = Checkpoints(self.folder / "checkpoints")
-        try:
-            start, state = self._begin(checkpoints)
-            saved = time.monotonic()
-            for goal in (s for s in self.fleet.record_at if s > start):
-                state, last = self._advance(state, start, goal, clock, progress)
-                self._record(goal, state, last)
-                start = goal
-                # Processes with different clocks must agree, so they save every time.
-                due = time.monotonic() - saved > checkpoint_seconds or self.layout.host[1] > 1
-                if due and goal < self.fleet.steps:
-                    checkpoints.save(goal, (state, last, self._marks()))
-                    saved = time.monotonic()
+        """Trains to the end.
+
+        Args:
+            progress: called about twice a second.
+            saving: when to save and to stop.
+            keep_final: whether to leave the final parameters.
+            begun: whether an earlier call trained in this folder.
+        """
+        clock, steps = Clock(self.fleet.tokens_per_step * self.count), self.fleet.steps
+        if self.layout.host[0] == 0:
+            tidy(self.folder / "checkpoints", self.note)
+        self.layout.wait("tidied")
+        with closing(Checkpoints(self.folder / "checkpoints")) as checkpoints:
+            step, state = self._begin(checkpoints, begun)
+            watch = Watch(saving, self.layout)
+            while step < steps:
+                goal = next(at for at in self.fleet.record_at if at > step)
+                step, state, last, wanted = self._advance(state, step, goal, clock, progress, watch)
+                if step == goal:
+                    self._record(goal, state, last)
+                if wanted != GO_ON and step < steps:
+                    checkpoints.save(step, (state, last, self._marks()))
+                    watch.saved()
+                    if wanted == STOP:
+                        raise Stopped(self.folder.name, step, steps)
             if keep_final:
                 params = jax.tree.map(lambda x: x[: self.count], state.params)
-                save_final(self.folder, self.fleet.steps, params)
-        finally:
-            checkpoints.close()
+                save_final(self.folder, steps, params, self.layout)
         return clock, self.diverged
 
-    def _begin(self, checkpoints: Checkpoints) -> tuple[int, TrainState]:
-        """The step and state of the newest checkpoint, or of the start."""
-        latest = checkpoints.latest()
-        self._batches = iter(self.feed.batches(latest or 0))
-        if latest is None:
-            return 0, self.program.init(self.start)
+    def _begin(self, checkpoints: Checkpoints, begun: bool) -> tuple[int, TrainState]:
+        """The step and state of the newest checkpoint that no lost row is older than, or of 0."""
+        steps, rows = checkpoints.steps(), read_rows(self.rows)
+        for step in reversed(steps):
+            state, last = self._restored(checkpoints, step)
+            lost = self._lost(rows, step)
+            if all(at == step for _, at in lost):
+                for newer in steps[steps.index(step) + 1 :]:
+                    checkpoints.delete(newer)  # it would keep earlier steps from being saved
+                self.note(f"{self.folder.name} goes on at step {step} of {self.fleet.steps}")
+                if lost:
+                    self._record(step, state, last)
+                self._batches = iter(self.feed.batches(step))
+                return step, state
+            del state, last  # before the next one takes as much memory
+        if steps:
+            raise JaxmixError(
+                f"{self.rows}: lacks rows from before its checkpoints; delete {self.folder} to "
+                "start over"
+            )
+        if begun:
+            self.note(f"{self.folder.name} starts anew: no checkpoint was saved before it stopped")
+        self._batches = iter(self.feed.batches(0))
+        return 0, self.program.init(self.start)
+
+    def _lost(self, rows: list[dict[str, Any]], step: int) -> set[tuple[str, int]]:
+        runs = [member.run for member in self.fleet.members]
+        before = [at for at in self.fleet.record_at if at <= step]
+        return lost_rows(rows, runs, before, self.diverged)
+
+    def _restored(self, checkpoints: Checkpoints, step: int) -> tuple[TrainState, StepMetrics]:
+        """The state and the last metrics of a checkpoint; takes over who had diverged."""
         marks = jax.ShapeDtypeStruct((self.count,), np.int32, sharding=self.layout.replicated)
-        state, last, found = checkpoints.restore(latest, (*self.program.like, marks))
+        state, last, found = checkpoints.restore(step, (*self.program.like, marks))
         runs = (member.run for member in self.fleet.members)
-        steps = np.asarray(found).tolist()
-        self.diverged = {run: step for run, step in zip(runs, steps, strict=True) if step >= 0}
-        self._restore_rows(latest, state, last)
-        return latest, state
+        ends = zip(runs, np.asarray(found).tolist(), strict=True)
+        self.diverged = {run: end for run, end in ends if end >= 0}
+        return state, last
 
     def _marks(self) -> jax.Array:
         """The step at which each member diverged, or -1, as checkpoints keep it."""
         steps = [self.diverged.get(member.run, -1) for member in self.fleet.members]
         return put(np.array(steps, np.int32), self.layout.replicated)
 
-    def _restore_rows(self, latest: int, state: TrainState, last: StepMetrics) -> None:
-        """Records the checkpoint's step again if its rows were lost with the end of the file."""
-        due = {
-            (member.run, step)
-            for member in self.fleet.members
-            for step in self.fleet.record_at
-            if step <= latest and step < self.diverged.get(member.run, math.inf)
-        }
-        lost = due - {(row["run"], row["step"]) for row in read_rows(self.rows)}
-        if any(step < latest for _, step in lost):
-            raise JaxmixError(
-                f"{self.rows}: lacks rows from before its checkpoint; delete {self.folder} to "
-                "start over"
-            )
-        if lost:
-            self._record(latest, state, last)
-
     def _advance(
-        self, state: TrainState, start: int, goal: int, clock: Clock, progress: Progress | None
-    ) -> tuple[TrainState, StepMetrics]:
-        """Trains from `start` to `goal`; reads metrics only after the next step was started."""
+        self,
+        state: TrainState,
+        start: int,
+        goal: int,
+        clock: Clock,
+        progress: Progress | None,
+        watch: Watch,
+    ) -> tuple[int, TrainState, StepMetrics, int]:
+        """Trains from `start` to `goal`, or until it must be saved; says which of them.
+
+        Metrics are read only after the next step was started.
+        """
         last: StepMetrics | None = None
+        wanted, step = GO_ON, start
         clock.resume()
-        for number in range(start, goal):
+        while step < goal and wanted == GO_ON:
             batch = self.program.place(clock.next_batch(self._batches))
-            state, metrics = self.program.step(state, batch, number)
+            state, metrics = self.program.step(state, batch, step)
             if last is not None:
                 jax.block_until_ready(last)  # one step ahead and no further
                 if clock.step_done() and progress is not None:
-                    progress(self._snapshot(number, last, clock))
-            last = metrics
+                    progress(self._snapshot(step, last, clock))
+            last, step = metrics, step + 1
+            wanted = watch.ask()
         assert last is not None  # recorded steps ascend
         jax.block_until_ready(last)
         clock.step_done()
         if progress is not None:
-            progress(self._snapshot(goal, last, clock))
-        return state, last
+            progress(self._snapshot(step, last, clock))
+        return step, state, last, wanted
 
     def _snapshot(self, step: int, metrics: StepMetrics, clock: Clock) -> Snapshot:
         losses, norms = (np.asarray(x)[: self.count] for x in (metrics.loss, metrics.gradient_norm))

@@ -3,11 +3,13 @@
 This is the only file that uses meshes; everything else uses a `Layout`.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -111,6 +113,15 @@ class Layout:
 
             multihost_utils.sync_global_devices(where)
 
+    def largest(self, value: int) -> jax.Array:
+        """The largest of the values that the processes of the mesh give, for all of them.
+
+        The devices compute it in turn with the steps; whoever reads it later does not wait.
+        """
+        spread = NamedSharding(self.mesh, P(self.mesh.axis_names))
+        own = np.full(len(self.mesh.local_devices), value, np.int32)
+        return _largest(self.replicated)(jax.make_array_from_process_local_data(spread, own))
+
     def over_members(self, one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:
         """Returns a function of all members.
 
@@ -131,6 +142,11 @@ class Layout:
             )(*args)
 
         return run
+
+
+@functools.cache
+def _largest(replicated: NamedSharding) -> Callable[[jax.Array], jax.Array]:
+    return jax.jit(jnp.max, out_shardings=replicated)
 
 
 def _squeezed(one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:

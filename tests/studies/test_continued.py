@@ -20,7 +20,7 @@ from jaxmix.studies import (
     write_table,
 )
 from jaxmix.studies.run import sources_of
-from jaxmix.training import read_rows
+from jaxmix.training import Saving, read_rows
 
 STAGED = {"turn": (Stage(0.5, {"low": 1.0}), Stage(0.5, {"low": 0.25, "high": 0.75}))}
 
@@ -86,7 +86,7 @@ def test_the_table_says_where_runs_start_and_what_they_read(origin, continued, t
 
 def test_stopped_and_resumed_it_goes_on_bit_for_bit(continued, corpus, tmp_path, monkeypatch):
     plan, folder = continued
-    monkeypatch.setattr(run, "train", functools.partial(run.train, checkpoint_seconds=0.0))
+    monkeypatch.setattr(run, "train", functools.partial(run.train, saving=Saving(0.0)))
 
     def stop(wave, moment):
         if moment.step >= 6:  # in the second stage

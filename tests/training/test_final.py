@@ -30,7 +30,7 @@ def test_final_parameters_give_the_last_losses(tmp_path, members):
 
 def test_what_was_not_kept_is_said(tmp_path):
     train(toys.Toy(), toys.fleet(1, (2,)), toys.feed(1), tmp_path / "a", layout=fleet_layout(1))
-    with pytest.raises(ValueError, match="holds no final parameters; train with keep_final"):
+    with pytest.raises(ValueError, match="holds no final parameters; train it with --keep-final"):
         load_final(tmp_path / "a", toys.Toy())
     train(toys.Toy(), toys.fleet(2, (2,)), toys.feed(2), tmp_path / "b", keep_final=True)
     with pytest.raises(ValueError, match="no run 'None'; it holds "):

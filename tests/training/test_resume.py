@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from jaxmix.training import append_rows, fleet_layout, read_rows, single_layout, train
+from jaxmix.training import Saving, append_rows, fleet_layout, read_rows, single_layout, train
 from tests.training import toys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -48,11 +48,11 @@ def unbroken(tmp_path_factory):
 
 
 def go_on(folder, feed=None, **options):
-    options = {"layout": fleet_layout(2), "checkpoint_seconds": 0.0} | options
+    options = {"layout": fleet_layout(2), "saving": Saving(0.0)} | options
     return train(toys.Toy(), fleet(), feed or toys.feed(3), folder, **options)
 
 
-@pytest.mark.parametrize(("after", "resumed"), [(1, 0), (8, 6)])
+@pytest.mark.parametrize(("after", "resumed"), [(0, 0), (1, 1), (8, 8)])
 def test_stopped_by_its_data(tmp_path, unbroken, after, resumed):
     started: list[int] = []
     with pytest.raises(Stop):
@@ -83,22 +83,22 @@ def test_a_single_run_over_many_devices_resumes(tmp_path):
     started: list[int] = []
     with pytest.raises(Stop):
         cut = stopping(feed, 3, started)
-        train(*work, cut, tmp_path / "cut", layout=layout, checkpoint_seconds=0.0)
+        train(*work, cut, tmp_path / "cut", layout=layout, saving=Saving(0.0))
     found = train(*work, stopping(feed, 9, started), tmp_path / "cut", layout=layout).rows
-    assert started == [0, 2]
+    assert started == [0, 3]
     assert found == expected
 
 
 def stopped(folder, after: int = 8) -> pathlib.Path:
-    """A run that was stopped after its checkpoint at step 6; returns its rows' file."""
+    """A run that was stopped after its checkpoints at steps 7 and 8; returns its rows' file."""
     with pytest.raises(Stop):
         go_on(folder, stopping(toys.feed(3), after, []))
     return folder / "rows.jsonl"
 
 
-@pytest.mark.parametrize("cut", [20, 700])
-def test_rows_cut_off_at_their_end(tmp_path, unbroken, cut):
-    rows = stopped(tmp_path)
+@pytest.mark.parametrize(("after", "cut"), [(6, 20), (6, 700), (7, 20), (7, 700)])
+def test_rows_cut_off_at_their_end(tmp_path, unbroken, after, cut):
+    rows = stopped(tmp_path, after)
     rows.write_bytes(rows.read_bytes()[:-cut])
     started: list[int] = []
     outcome = go_on(tmp_path, stopping(toys.feed(3), 100, started))
@@ -116,7 +116,7 @@ def test_rows_lost_from_before_the_checkpoint_are_an_error(tmp_path):
 
 def test_a_member_that_diverged_stays_so(tmp_path):
     wild = fleet(3, rates=(0.02, 1e38, 0.06))
-    work = {"layout": fleet_layout(2), "checkpoint_seconds": 0.0}
+    work = {"layout": fleet_layout(2), "saving": Saving(0.0)}
     expected = train(toys.Toy(), wild, toys.feed(3), tmp_path / "whole", **work)
     with pytest.raises(Stop):
         train(toys.Toy(), wild, stopping(toys.feed(3), 8, []), tmp_path / "cut", **work)

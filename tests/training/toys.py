@@ -127,12 +127,12 @@ def main() -> None:
     parser.add_argument("--group", nargs=3)
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", options.devices)
-    from jaxmix.training import initialize, train
+    from jaxmix.training import Saving, initialize, train
 
     if options.group:
         address, count, index = options.group
         assert initialize(address, int(count), int(index))
-    train(*work(options), checkpoint_seconds=0.0, **layout(options))
+    train(*work(options), saving=Saving(0.0), **layout(options))
 
 
 def work(options: argparse.Namespace) -> tuple[Any, Any, Any, pathlib.Path]:
