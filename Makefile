@@ -13,7 +13,7 @@ SECOND ?= $(shell \
   $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && \
   for p in python3.12 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.12.*/bin/python; do \
   $$p -c 'import ensurepip, venv' >/dev/null 2>&1 && echo $$p && break; done)
-SECOND_TESTS := laws runs models training fitting
+SECOND_TESTS := laws runs models training $(addprefix fitting/test_,fit.py saving.py solvers.py)
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt
