@@ -195,14 +195,20 @@ def _parts(corpus: "Corpus", rows: Mapping[str, dict[str, Any]]) -> list[Any]:
         counts = [f"{row[what]:,}" if row[what] else "-" for what in ("documents", "pictures")]
         cells = (name, *counts, f"{row['bytes'] / 1e6:.1f}", *sides)
         made.add_row(*cells, f"{row['bytes_per_token']:.2f}", row["role"], row["license"] or "-")
-    skipped = [f"{name}: {text}" for name, row in rows.items() for text in _skipped(row["skipped"])]
-    return [made, *skipped, str(corpus.path)]
+    left_out = [f"{name}: {text}" for name, row in rows.items() for text in _left_out(row)]
+    return [made, *left_out, str(corpus.path)]
 
 
-def _skipped(facts: Mapping[str, Any]) -> list[str]:
-    """A line for every reason why documents were left out."""
-    text = "{} skipped, because one {}, such as {}"
-    return [text.format(f["count"], reason, f["examples"][0]) for reason, f in facts.items()]
+def _left_out(row: Mapping[str, Any]) -> list[str]:
+    """A line for every reason why documents of a domain were left out."""
+    skipped, total = row["skipped"].items(), f"of {row['read']:,} documents"
+    text = "{:,} skipped, because one {}, such as {} ({})"
+    told = [text.format(one["count"], why, one["examples"][0], total) for why, one in skipped]
+    for key, what in (("repeats", "dropped as exact copies"), ("blank", "dropped without text")):
+        told += [f"{row[key]:,} {total} {what}"] if row[key] else []
+    beyond = row["read"] - row["documents"] - row["repeats"] - row["blank"]
+    beyond -= sum(found["count"] for _, found in skipped)
+    return told + ([f"{beyond:,} {total} left out by --max-bytes"] if beyond > 0 else [])
 
 
 def _counts(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,6 +219,9 @@ def _counts(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "documents": both["documents"],
         "pictures": sum(side.get("pictures", 0) for side in sides),
+        "read": facts.get("read", both["documents"]),
+        "repeats": facts.get("repeats", 0),
+        "blank": facts.get("blank", 0),
         "skipped": facts.get("skipped", {}),
         "bytes": both["bytes"],
         "train_tokens": train["tokens"],

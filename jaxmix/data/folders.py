@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from .errors import DataError, clip
 from .paths import checked_name
@@ -11,9 +13,10 @@ from .picture_folders import (
     PictureDomain,
     find_picture_domain,
     has_only_page_pictures,
-    json_objects,
+    json_lines,
     visible_files,
 )
+from .skips import Skips, Unusable
 from .text import pieces
 
 DOCUMENT = 4_000  # characters of a document cut from one text file of a whole domain
@@ -76,7 +79,9 @@ def _text_domain(entry: Path) -> TextDomain | None:
     return found
 
 
-def read_texts(domain: TextDomain, text_field: str = "text") -> Iterator[str]:
+def read_texts(
+    domain: TextDomain, text_field: str = "text", skips: Skips | None = None
+) -> Iterator[str]:
     """The documents of a domain of text.
 
     Each line of a JSONL file is a document, and so is each file of a subfolder unless it is very
@@ -86,48 +91,52 @@ def read_texts(domain: TextDomain, text_field: str = "text") -> Iterator[str]:
     Args:
         domain: the domain.
         text_field: the field of a JSONL line that holds the text.
+        skips: counts lines and files that cannot be read.
 
     Raises:
-        DataError: a line or a file cannot be read, or there is no text at all.
+        DataError: there is no text at all, or half of the lines of a JSONL file cannot be read.
     """
-    size = DOCUMENT if domain.is_one_file else LONGEST
+    skips = skips or Skips()
     empty = True
     for path in domain.files:
-        jsonl = path.suffix == ".jsonl"
-        for text in _jsonl_texts(path, text_field) if jsonl else pieces(_read(path), size):
+        for text in _texts(path, text_field, domain, skips):
             empty = empty and not text.strip()
             yield text
-    if empty:
+    if empty and not skips.count:
         raise DataError(
             f"{domain.files[0]}: domain '{domain.name}' holds no text; add some or remove it"
         )
 
 
-def _read(path: Path) -> str:
+def _texts(path: Path, field: str, domain: TextDomain, skips: Skips) -> Iterator[str]:
+    if path.suffix == ".jsonl":
+        yield from (text for _, text in json_lines(path, partial(_field, field), skips))
+        return
     data = path.read_bytes()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path}:{line}: byte {error.start} is not UTF-8; convert the file or remove it"
-        ) from None
-    return text.replace("\r\n", "\n")
+        said = f"byte {error.start} is not UTF-8"
+        remedy = "convert the file or remove it"
+        skips.add(f"{path}:{line}", Unusable("is not UTF-8", said, remedy))
+        return
+    size = DOCUMENT if domain.is_one_file else LONGEST
+    yield from pieces(text.replace("\r\n", "\n"), size)
 
 
-def _jsonl_texts(path: Path, field: str) -> Iterator[str]:
-    for where, record in json_objects(path):
-        text = record.get(field)
-        if not isinstance(text, str):
-            raise DataError(
-                f"{where}: has no text in field '{field}' (there: {clip(', '.join(record))}); name "
-                "it with --text-field"
-            )
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise DataError(f"{where}: holds half a surrogate pair; fix or remove it") from None
-        yield text
+def _field(field: str, record: dict[str, Any]) -> str:
+    """The text in a field of a line."""
+    text = record.get(field)
+    if not isinstance(text, str):
+        reason = f"has no text in field '{field}'"
+        said = f"{reason} (there: {clip(', '.join(record))})"
+        raise Unusable(reason, said, "name it with --text-field")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unusable("holds half a surrogate pair") from None
+    return text
 
 
 def write_texts(folder: str | Path, texts: Iterable[tuple[str, str]]) -> Path:

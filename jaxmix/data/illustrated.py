@@ -61,7 +61,7 @@ def _records(
                 for part in document.parts
             ]
         except UnreadablePicture as error:
-            skips.add(document.name, str(error))
+            skips.add(document.name, error)
             continue
         except UnicodeEncodeError:
             skips.add(document.name, "has text with half a surrogate pair")
@@ -118,7 +118,9 @@ def write_splits(
     if not path.is_file():
         indices = _indices(partial, source.name)
         note = json.loads((partial / f"{source.name}.spool.json").read_text())
-        counts: dict[str, Any] = {"repeats": indices["repeats"], "skipped": note["skipped"]}
+        skipped = note["skipped"]
+        read = len(note["documents"]) + sum(found["count"] for found in skipped.values())
+        counts: dict[str, Any] = {"read": read, "repeats": indices["repeats"], "skipped": skipped}
         for split in SPLITS:
             is_capped = split == "train" or source.target_only
             records = read_records(partial / f"{source.name}.spool", indices[split])

@@ -8,7 +8,7 @@ value, never from other pictures. If no scale is likely, the picture is unreadab
 import numpy as np
 from PIL import Image
 
-from jaxmix.errors import JaxmixError
+from .skips import Unusable
 
 _TOPS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))
 _DARKEST = 1 / 16  # of white; the scale of a picture whose largest value is less is not known
@@ -16,8 +16,8 @@ _SLACK = 1.02  # resampling overshoots
 _NO_SCALE = "has values of no known scale (0 to 1, or 8 to 16 bits)"
 
 
-class UnreadablePicture(JaxmixError):
-    """Data that is not a usable picture; the message is the reason, without details."""
+class UnreadablePicture(Unusable):
+    """Data that is not a usable picture."""
 
 
 def eight_bits(

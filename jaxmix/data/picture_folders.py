@@ -2,20 +2,22 @@
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from .documents import Document, Picture
 from .errors import DataError, clip
 from .paths import checked_name
-from .pictures import Skips
-from .shards import NO_CAPTION, SUFFIXES, read_shards
+from .shards import NO_CAPTION, SUFFIXES, is_shard, read_shards
+from .skips import Skips, Unusable
 
 _CAPTIONS = ("captions.csv", "captions.jsonl")
 _NOT_THERE = "names a file that is not there"
 _OUTSIDE = "names a file outside its folder"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,9 @@ class PictureDomain:
         """Its documents, in the order of its files.
 
         Args:
-            skips: counts documents that have no caption or whose pictures are not there, by file
-                and row; what is wrong inside a picture is found when it is decoded.
+            skips: counts lines that are not documents, and documents that have no caption or whose
+                pictures are not there, by file and row; what is wrong inside a picture is found
+                when it is decoded.
 
         Raises:
             DataError: a file does not have the form that it should have.
@@ -84,7 +87,7 @@ def _find_folder(entry: Path) -> PictureDomain | None:
     files = visible_files(entry)
     if captions:
         return PictureDomain(checked_name(entry.name), files, captions[0])
-    shards = tuple(path for path in files if path.suffix == ".tar")
+    shards = tuple(path for path in files if is_shard(path))
     if shards:
         return PictureDomain(checked_name(entry.name), shards, entry)
     if any(path.suffix.lower() in SUFFIXES for path in files):
@@ -118,7 +121,7 @@ def _picture(folder: Path, name: str) -> Picture | str:
 
 def _captioned(source: Path, skips: Skips) -> Iterator[Document]:
     """Pairs of a file with captions."""
-    rows = _csv_rows(source) if source.suffix == ".csv" else _jsonl_rows(source)
+    rows = _csv_rows(source) if source.suffix == ".csv" else _jsonl_rows(source, skips)
     for where, file, caption in rows:
         picture = _picture(source.parent, file) if caption.strip() else NO_CAPTION
         if isinstance(picture, str):
@@ -147,45 +150,67 @@ def _csv_rows(source: Path) -> Iterator[tuple[str, str, str]]:
         raise DataError(f"{source}: is not a CSV file ({error}); fix the file") from None
 
 
-def _jsonl_rows(source: Path) -> Iterator[tuple[str, str, str]]:
-    for where, record in json_objects(source):
-        file, caption = record.get("file"), record.get("caption")
-        if not isinstance(file, str) or not isinstance(caption, str | None):
-            raise DataError(
-                f"{where}: has no file and caption (there: {clip(', '.join(record))}); write lines "
-                'like {"file": "a.png", "caption": "a cat"}'
-            )
-        yield where, file, caption or ""
+def _jsonl_rows(source: Path, skips: Skips) -> Iterator[tuple[str, str, str]]:
+    yield from ((where, *pair) for where, pair in json_lines(source, _file_and_caption, skips))
 
 
-def json_objects(source: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """File and line, and object, of every line of a JSONL file that is not empty.
+def _file_and_caption(record: dict[str, Any]) -> tuple[str, str]:
+    file, caption = record.get("file"), record.get("caption")
+    if not isinstance(file, str) or not isinstance(caption, str | None):
+        reason = "has no file and caption"
+        remedy = 'write lines like {"file": "a.png", "caption": "a cat"}'
+        raise Unusable(reason, f"{reason} (there: {clip(', '.join(record))})", remedy)
+    return file, caption or ""
+
+
+def json_lines(
+    source: Path, read: Callable[[dict[str, Any]], T], skips: Skips
+) -> Iterator[tuple[str, T]]:
+    """File and line, and what `read` makes of the object there, of every line that is not empty.
+
+    Args:
+        source: a JSONL file.
+        read: reads an object, or raises `Unusable`.
+        skips: counts lines that are not JSON objects, and those that `read` refuses.
 
     Raises:
-        DataError: a line is not a JSON object; names the file and the line.
+        DataError: half of the lines or more cannot be read, so that the file is of another kind;
+            names the first of them.
     """
+    good, bad = 0, Skips()
     with source.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield f"{source}:{number}", _json_object(line, f"{source}:{number}")
+                where = f"{source}:{number}"
+                try:
+                    found = read(_json_object(line))
+                except Unusable as error:
+                    bad.add(where, error)
+                    skips.add(where, error)
+                else:
+                    good += 1
+                    yield where, found
+    if bad.count and bad.count >= good:
+        raise DataError(bad.first)
 
 
-def _json_object(line: bytes, where: str) -> dict[str, Any]:
+def _json_object(line: bytes) -> dict[str, Any]:
+    remedy = "fix or remove the line"
     try:
         record = json.loads(line)
     except UnicodeDecodeError:
-        raise DataError(f"{where}: is not UTF-8; convert the file") from None
+        raise Unusable("is not UTF-8", remedy="convert the file") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: is not JSON ({clip(error)}); fix or remove the line") from None
+        raise Unusable("is not JSON", f"is not JSON ({clip(error)})", remedy) from None
     if not isinstance(record, dict):
-        raise DataError(f"{where}: is not a JSON object; fix or remove the line")
+        raise Unusable("is not a JSON object", remedy=remedy)
     return record
 
 
 def _begins_with_page(source: Path) -> bool:
-    """Whether the first line of a JSONL file has parts; errors in the file are reported later."""
+    """Whether the first object of a JSONL file has parts; bad lines are reported later."""
     try:
-        record = next(json_objects(source), ("", {}))[1]
+        record = next(json_lines(source, dict, Skips()), ("", {}))[1]
     except (DataError, OSError):
         return False
     return "parts" in record or {"texts", "images"} <= record.keys()
@@ -193,15 +218,21 @@ def _begins_with_page(source: Path) -> bool:
 
 def _page_files(source: Path) -> list[Path]:
     """The pictures of a JSONL file of pages that are there, sorted."""
-    pages = (_items(where, record) for where, record in json_objects(source))
+    pages = (items for _, items in json_lines(source, _items, Skips()))
     names = {PurePosixPath(held) for items in pages for kind, held in items if kind == "image"}
     inside = (name for name in names if not name.is_absolute() and ".." not in name.parts)
-    return sorted(path for path in (source.parent / name for name in inside) if path.is_file())
+    return sorted(path for path in (source.parent / name for name in inside) if _is_file(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or with a NUL
+        return False
 
 
 def _pages(source: Path, skips: Skips) -> Iterator[Document]:
-    for where, record in json_objects(source):
-        items = _items(where, record)
+    for where, items in json_lines(source, _items, skips):
         pictures = {
             i: _picture(source.parent, held) for i, (k, held) in enumerate(items) if k == "image"
         }
@@ -215,34 +246,40 @@ def _pages(source: Path, skips: Skips) -> Iterator[Document]:
             yield Document(parts, frozenset(), where)
 
 
-def _items(where: str, record: dict[str, Any]) -> list[tuple[str, str]]:
+def _items(record: dict[str, Any]) -> list[tuple[str, str]]:
     """Kind (text, image) and text or path of every part of a page; empty texts are dropped."""
     if "parts" in record:
         remedy = 'give "parts" as a list of {"text": "..."} and {"image": "path"}'
-        parts = _list_of(record["parts"], dict, where, remedy)
+        parts = _list_of(record["parts"], dict, remedy)
         pairs = [tuple(part.items()) for part in parts]
     else:
         remedy = 'give "texts" and "images" as lists of one length, null where the other is not'
-        both = (record.get(key) for key in ("texts", "images"))
-        texts, images = (_list_of(found, object, where, remedy) for found in both)
+        texts, images = (_list_of(record.get(key), object, remedy) for key in ("texts", "images"))
         if len(texts) != len(images):
-            raise DataError(f"{where}: {len(texts)} texts beside {len(images)} images; {remedy}")
+            said = f"{len(texts)} texts beside {len(images)} images"
+            raise Unusable("has lists of two lengths", said, remedy)
         given = (
             zip(("text", "image"), one, strict=True) for one in zip(texts, images, strict=True)
         )
         pairs = [tuple(pair for pair in one if pair[1] is not None) for one in given]
     for number, pair in enumerate(pairs):
-        if len(pair) != 1 or pair[0][0] not in ("text", "image") or not isinstance(pair[0][1], str):
-            raise DataError(f"{where}: part {number} is not one text or one image; {remedy}")
-        if pair[0][0] == "image" and ("://" in pair[0][1] or pair[0][1].startswith("data:")):
-            raise DataError(
-                f"{where}: part {number} is an address, not a file; save the picture and give its "
-                "path from the folder of this file"
-            )
+        _check_part(number, pair, remedy)
     return [pair[0] for pair in pairs if pair[0][0] == "image" or pair[0][1].strip()]
 
 
-def _list_of(found: Any, kind: type, where: str, remedy: str) -> list[Any]:
+def _check_part(number: int, pair: tuple[tuple[str, Any], ...], remedy: str) -> None:
+    if len(pair) != 1 or pair[0][0] not in ("text", "image") or not isinstance(pair[0][1], str):
+        one = "not one text or one image"
+        raise Unusable(f"has a part that is {one}", f"part {number} is {one}", remedy)
+    if pair[0][0] == "image" and ("://" in pair[0][1] or pair[0][1].startswith("data:")):
+        raise Unusable(
+            "has an address in place of a file",
+            f"part {number} is an address, not a file",
+            "save the picture and give its path from the folder of this file",
+        )
+
+
+def _list_of(found: Any, kind: type, remedy: str) -> list[Any]:
     if not isinstance(found, list) or not all(isinstance(one, kind) for one in found):
-        raise DataError(f"{where}: is not a page of texts and images; {remedy}")
+        raise Unusable("is not a page of texts and images", remedy=remedy)
     return found

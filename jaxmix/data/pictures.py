@@ -2,16 +2,16 @@
 
 import io
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from .errors import DataError, clip
+from .errors import DataError
 from .levels import UnreadablePicture as UnreadablePicture
 from .levels import eight_bits
+from .skips import Skips as Skips
 
 MOST_PIXELS = 50_000_000  # according to the header, before anything is decoded
 LEAST_SIDE = 8  # pixels
@@ -21,9 +21,6 @@ KEPT_RATIO = 3  # of the sides of pictures that are kept
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 _PHOTOMETRIC = 262  # a tag of TIFF; 0 says that 0 is white
-_SKIPPED_SHARE = 0.05
-_SKIPPED_COUNT = 3
-_EXAMPLES = 5
 
 
 def shrunk(data: bytes, size: int) -> bytes:
@@ -170,58 +167,3 @@ def _resized(image: Image.Image, size: int) -> Image.Image:
     width, height = (round(side * size / short) for side in image.size)
     kind = Image.Resampling.LANCZOS if short > size else Image.Resampling.BICUBIC
     return image.resize((width, height), kind)
-
-
-class Skips:
-    """Documents that are left out, counted by reason.
-
-    >>> skips = Skips()
-    >>> skips.add("a.png", "is damaged or cut short")
-    >>> skips.count
-    1
-    """
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = defaultdict(int)
-        self._examples: dict[str, list[str]] = defaultdict(list)
-
-    def add(self, name: str, reason: str) -> None:
-        """Counts the document of this name under a reason; keep the reasons few."""
-        self._counts[reason] += 1
-        if len(self._examples[reason]) < _EXAMPLES:
-            self._examples[reason].append(name)
-
-    @property
-    def count(self) -> int:
-        """Number of documents left out."""
-        return sum(self._counts.values())
-
-    @property
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """Counts and first names by reason, the most frequent reason first."""
-        order = sorted(self._counts, key=lambda reason: (-self._counts[reason], reason))
-        return {
-            reason: {"count": self._counts[reason], "examples": list(self._examples[reason])}
-            for reason in order
-        }
-
-    def check(self, where: str, total: int) -> None:
-        """Refuses a domain if many of its documents are left out.
-
-        Args:
-            where: the domain, for the message.
-            total: number of its documents, with those left out.
-
-        Raises:
-            DataError: more than 5% are left out, and more than 3; or all.
-        """
-        if total == 0:
-            raise DataError(f"{where}: holds no documents; add some or remove it")
-        most = max(_SKIPPED_COUNT, _SKIPPED_SHARE * total)
-        if self.count <= most and self.count < total:
-            return
-        reason, held = next(iter(self.facts.items()))
-        raise DataError(
-            f"{where}: {self.count} of {total} documents are unusable, most often because one "
-            f"{clip(reason, 80)} (such as {clip(held['examples'][0], 200)}); fix or remove them"
-        )

@@ -15,8 +15,8 @@ from .errors import DataError, hint
 from .folders import TextDomain, find_domains, read_texts
 from .paths import checked_name, corpora
 from .picture_folders import PictureDomain
-from .pictures import Skips
 from .recipes import RECIPES, Domain
+from .skips import Skips
 from .tokenizer import vocab_of
 
 _FACTS = ("about", "source", "sha256", "license", "target_only", "scarce", "pictures", "flip")
@@ -32,8 +32,8 @@ class Source:
     Attributes:
         name: name of the domain.
         facts: what it is made of, for `corpus.json`.
-        read: yields its documents: texts, or `Document` if ``facts["pictures"]``, in which case it
-            counts those that it skips.
+        read: yields its documents: texts, or `Document` if ``facts["pictures"]``, and counts those
+            that it skips.
         fetch: downloads what is not there yet.
     """
 
@@ -212,4 +212,4 @@ def _from_files(
     }
     if isinstance(domain, PictureDomain):
         return Source(domain.name, facts, domain.documents)
-    return Source(domain.name, facts, lambda _: read_texts(domain, text_field))
+    return Source(domain.name, facts, lambda skips: read_texts(domain, text_field, skips))

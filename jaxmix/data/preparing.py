@@ -17,8 +17,8 @@ from .corpus import SPLITS, Corpus, open_corpus
 from .errors import DataError
 from .illustrated import assign_splits, spool, spooled_texts, write_splits
 from .paths import corpora
-from .pictures import Skips
 from .planning import PICTURE_SIZE, CorpusPlan, Source, plan_corpus
+from .skips import Skips
 from .splits import split_texts
 from .tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 
@@ -104,12 +104,19 @@ def _extract(source: Source, partial: Path, max_bytes: int | None) -> None:
     """The two splits of a domain as lines of JSON, unless an earlier try left them."""
     if (partial / f"{source.name}.split.json").is_file():
         return
-    texts, only = source.read(Skips()), source.target_only
-    found = split_texts(source.name, texts, target_only=only, max_bytes=max_bytes)
+    skips, only = Skips(), source.target_only
+    texts = list(source.read(skips))
+    skips.check(f"domain '{source.name}'", len(texts) + skips.count)
+    try:
+        found = split_texts(source.name, texts, target_only=only, max_bytes=max_bytes)
+    except DataError as error:
+        left_out = f"; {skips.count} left out, such as {skips.first}" if skips.count else ""
+        raise DataError(f"{error}{left_out}") from None
     for split in SPLITS:
         lines = "".join(f"{json.dumps(text)}\n" for text in getattr(found, split))
         write_text(partial / f"{source.name}.{split}.jsonl", lines)
-    _write_json(partial / f"{source.name}.split.json", {"repeats": found.repeats})
+    facts = {"repeats": found.repeats, "blank": found.blank, "skipped": skips.facts}
+    _write_json(partial / f"{source.name}.split.json", {"read": len(texts) + skips.count, **facts})
 
 
 def _documents(partial: Path, name: str, split: str) -> Iterator[str]:

@@ -33,11 +33,13 @@ class Splits(Generic[T]):
         train: documents to train on.
         heldout: documents to evaluate on; none of them is in `train`.
         repeats: number of exact copies that were dropped.
+        blank: number of texts without any that were dropped.
     """
 
     train: list[T]
     heldout: list[T]
     repeats: int = 0
+    blank: int = 0
 
 
 def split_texts(
@@ -49,35 +51,36 @@ def split_texts(
 
     Args:
         name: the domain, for messages.
-        texts: the documents. Exact copies are dropped.
+        texts: the documents. Exact copies and blank ones are dropped.
         target_only: hold everything out.
         max_bytes: most bytes of the train split, or of the held-out split if all is held out.
 
     Raises:
         DataError: there are too few texts for two splits.
     """
-    count, unique = _shuffled(texts)
-    repeats = count - len(unique)
+    count, blank, unique = _shuffled(texts)
+    repeats = count - blank - len(unique)
     if target_only and unique:
-        return Splits([], list(capped(unique, max_bytes)), repeats)
+        return Splits([], list(capped(unique, max_bytes)), repeats, blank)
     if len(unique) < 2:
         raise DataError(
             f"domain '{name}': has {len(unique)} different documents, and two splits need two; add "
             "text, or make it a target-only domain"
         )
     held = _heldout_count([len(text.encode()) for text in unique])
-    return Splits(list(capped(unique[held:], max_bytes)), unique[:held], repeats)
+    return Splits(list(capped(unique[held:], max_bytes)), unique[:held], repeats, blank)
 
 
-def _shuffled(texts: Iterable[str]) -> tuple[int, list[str]]:
-    """The number of texts that are not blank, and the distinct ones by their hashes."""
-    count = 0
+def _shuffled(texts: Iterable[str]) -> tuple[int, int, list[str]]:
+    """The number of texts, that of blank ones, and the distinct others by their hashes."""
+    count = blank = 0
     by_hash: dict[bytes, str] = {}
-    for text in texts:
+    for count, text in enumerate(texts, 1):  # noqa: B007
         if text.strip():
-            count += 1
             by_hash[hashlib.sha256(text.encode()).digest()] = text
-    return count, [by_hash[key] for key in sorted(by_hash)]
+        else:
+            blank += 1
+    return count, blank, [by_hash[key] for key in sorted(by_hash)]
 
 
 def _heldout_count(sizes: list[int]) -> int:
