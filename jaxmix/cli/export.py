@@ -48,7 +48,7 @@ def command(
     if out:
         common.check_out(out, mixture)
     from jaxmix.files import write_text
-    from jaxmix.report import export_mixture
+    from jaxmix.report import prepare_export
     from jaxmix.runs import resolve_name
 
     named = [n for n in given if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
@@ -60,13 +60,13 @@ def command(
     if len(paths) < len(prefixes):
         raise JaxmixError("--prefix: a domain is given in both spellings; give it once")
     tokens = given["tokens"]
-    text = export_mixture(found, format_, prefixes=paths, tokens=tokens, provenance=origin)
+    made = prepare_export(found, format_, prefixes=paths, tokens=tokens, provenance=origin)
     if out:
-        write_text(out, text)
+        write_text(out, made.text)
         click.echo(f"written to {out}", err=True)
     else:
-        click.echo(text, nl=False)
-    common.say(() if isinstance(found, dict) else found.notes)
+        click.echo(made.text, nl=False)
+    common.say([*(() if isinstance(found, dict) else found.notes), *made.notes])
 
 
 def _resolve(mixture: str, given: Mapping[str, Any], named: list[str]) -> _Found:

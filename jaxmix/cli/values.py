@@ -1,6 +1,7 @@
 """Types of option values: numbers with units, lists, and values by name."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -101,6 +102,7 @@ class Named(Value):
         each: makes a value from its text; a value that is not equal to itself is none.
         name: of one pair, for messages and the help.
         example: of a list.
+        between: the pattern that separates pairs.
     """
 
     def __init__(
@@ -108,8 +110,9 @@ class Named(Value):
         each: Callable[[str], Any] = _finite,
         name: str = "name=number",
         example: str = "web=0.2,code=0.1",
+        between: str = ",",
     ) -> None:
-        self._each, self._pair, self._example = each, name, example
+        self._each, self._pair, self._example, self._between = each, name, example, between
         self.name = f"{name.upper()},..."
 
     def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, Any]:
@@ -117,7 +120,7 @@ class Named(Value):
         if isinstance(value, dict):
             return value
         found: dict[str, Any] = {}
-        for part in str(value).split(","):
+        for part in re.split(self._between, str(value)):
             name, equals, text = part.partition("=")
             name, text = name.strip(), text.strip()
             made = self._each(text) if equals and name and text else math.nan
@@ -131,7 +134,7 @@ class Named(Value):
 
 NUMBERS = Named()
 AMOUNTS = Named(quantity, "name=tokens", "books=25B,code=3e9")
-PATHS = Named(str, "domain=path", "web=/data/web")
+PATHS = Named(str, "domain=path", "web=/data/web", ",(?=[^,=]+=)")  # a path may hold a comma
 QUANTITIES = Listed("finite positive number", "1e7,30M", quantity, math.isfinite)
 NAMES = Listed("name", "a,b", words={"all": None})
 LAWS = Listed("law", "additive,joint")

@@ -20,8 +20,9 @@ def test_law_to_yaml_with_its_origin(run, study):
 
 
 def test_weights_on_the_command_line_and_from_optimize(run, study, tmp_path):
-    listed = run("export", "w_web=0.7,code=0.3", "--format", "megatron").out
-    assert listed.splitlines()[-1] == "0.700000 web 0.300000 code"
+    listed = run("export", "w_web=0.7,code=0.3", "--format", "megatron", "--prefix", "web=/a,b")
+    assert "note: no --prefix for code" in listed.err
+    assert listed.out.splitlines()[-1] == "0.7 /a,b 0.3 code"
     (tmp_path / "best.json").write_text(run("optimize", study.law, *BUDGET, "--json").out)
     again = run("export", tmp_path / "best.json", "--format", "megatron").out
     law = run("export", study.law, *BUDGET, "--format", "megatron").out
@@ -46,6 +47,7 @@ def test_writes_a_file(run, tmp_path):
         (("LAW", *BUDGET, "--format", "yaml", "--min", "wbe=1"), "unknown domain 'wbe'"),
         (("a=1", "--format", "yaml", "--prefix", "b=/x"), "unknown domain 'b'"),
         (("a=1", "--format", "yaml", "--prefix", "b"), "'b' is not domain=path"),
+        (("a=1", "--format", "megatron", "--prefix", "a=/x y"), "holds ' ', which does not"),
         (("a=1", "--format", "yaml", "--out", "no/where.yaml"), "does not exist; make it first"),
         (("RUNS", "--format", "yaml"), "is not JSON"),
     ],

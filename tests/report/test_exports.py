@@ -1,7 +1,10 @@
 """Mixtures as trainers read them, parsed by the trainers' own syntax."""
 
-import ast
-import shlex
+import json
+import math
+import subprocess
+import sys
+import types
 from decimal import Decimal
 
 import numpy as np
@@ -10,76 +13,142 @@ import yaml
 
 from jaxmix.files import file_hash
 from jaxmix.mixtures import Constraints
-from jaxmix.report.exports import FORMATS, export_mixture, rounded
+from jaxmix.report.exports import FORMATS, export_mixture, prepare_export, rounded
 
 from .conftest import proposal
 
-MIXTURE = {"web": 0.6180339, "my code": 0.2819661, "books: 'old'": 0.1, "none": 0.0}
-PATHS = {"web": "/data/web_text", "my code": "/data/my code/*.npy"}
+MIXTURE = {"web": 0.6180339, "my code": 0.28196605, "books: 'old'": 0.1, "rare": 5e-8, "none": 0.0}
+PATHS = {
+    "web": "/data/web, été",
+    "my code": "/data/my code/*.npy",
+    "books: 'old'": 'C:\\it\'s "$x"',
+    "rare": "-r",
+}
+PLAIN = {"web": "/data/web,été", "my code": "s3://code#1", "books: 'old'": "~b=1", "rare": "./-r"}
 ORIGIN = {"law": "additive\nin law.json", "command": "jaxmix export # law.json"}
 
 
 def exported(format: str) -> str:
-    return export_mixture(MIXTURE, format, prefixes=PATHS, tokens=1.5e11, provenance=ORIGIN)
+    paths = PLAIN if format == "megatron" else PATHS
+    return export_mixture(MIXTURE, format, prefixes=paths, tokens=1.5e11, provenance=ORIGIN)
 
 
-def close(found: dict[str, float]) -> None:
-    for name, value in MIXTURE.items():
-        assert found.get(name, 0.0) == pytest.approx(value, abs=1e-6)
+def same(found: dict[str, float], zeros: bool = False) -> None:
+    """What is read back is the mixture, number by number, and sums to 1."""
+    assert found == {name: value for name, value in MIXTURE.items() if value or zeros}
+    assert math.fsum(found.values()) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_rounded_weights_sum_to_exactly_one(seed):
-    weights = np.random.default_rng(seed).dirichlet(np.full(17, 0.2))
+def test_weights_read_back_and_sum_to_exactly_one(seed):
+    weights = np.random.default_rng(seed).dirichlet(np.full(17, 0.05 if seed % 2 else 2.0))
     found = rounded({f"d{i}": w for i, w in enumerate(weights)})
     assert sum(map(Decimal, found.values())) == 1
     for text, value in zip(found.values(), weights, strict=True):
-        assert float(text) == pytest.approx(value, abs=1e-6)
+        assert float(text) == pytest.approx(value, rel=1e-14, abs=1e-27)
+        assert yaml.safe_load(text) == json.loads(text) == float(text)
 
 
-def test_megatron_blend_is_weights_and_paths():
-    *comments, line = exported("megatron").splitlines()
-    assert all(c.startswith("# ") for c in comments) and "# weight 0: none" in comments
-    parts = shlex.split(line)
-    weights, paths = parts[::2], parts[1::2]
-    assert sum(map(Decimal, weights)) == 1 and all(float(w) > 0 for w in weights)
-    assert paths == ["/data/web_text", "/data/my code/*.npy", "books: 'old'"]
+def megatron(tokens: list[str]) -> dict[str, float]:
+    """A blend as get_blend_from_list of Megatron-LM reads it: weights and prefixes in turn."""
+    assert len(tokens) % 2 == 0
+    return dict(zip(map(str.strip, tokens[1::2]), map(float, tokens[::2]), strict=True))
+
+
+def test_megatron_blend_through_the_shell_and_as_a_file(tmp_path):
+    text, file = exported("megatron"), tmp_path / "blend"
+    file.write_text(text, encoding="utf-8")
+    assert "# weight 0: none" in text
+    shell = f"printf '%s\\n' $(grep -v '^#' {file})"  # as the help of jaxmix export says
+    said = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=True)
+    for tokens in (said.stdout.split("\n")[:-1], text.splitlines()[-1].split()):
+        blend = megatron(tokens)
+        same({name: blend[path] for name, path in PLAIN.items()})
+
+
+@pytest.mark.parametrize(
+    "path", [*PATHS.values(), "/a\tb", "/a`b`", "/a(b)", "/a;b", "/\udce9", "/a\\b"][1:]
+)
+def test_megatron_refuses_what_a_blend_cannot_carry(path):
+    with pytest.raises(ValueError, match=r"of domain 'web' (holds|begins with).* --prefix"):
+        export_mixture({"web": 1.0}, "megatron", prefixes={"web": path})
 
 
 def test_levanter_configuration():
     data = yaml.safe_load(exported("levanter"))["data"]
     assert set(data["configs"]) == set(data["train_weights"]) == set(MIXTURE)
-    assert data["configs"]["web"]["train_urls"] == ["/data/web_text"]
-    close(data["train_weights"])
-
-
-def test_hugging_face_script():
-    tree = ast.parse(exported("hf"))
-    values = {
-        n.targets[0].id: n.value  # type: ignore[attr-defined]
-        for n in tree.body
-        if isinstance(n, ast.Assign)
+    assert {d: c["train_urls"] for d, c in data["configs"].items()} == {
+        d: [PATHS.get(d, d)] for d in MIXTURE
     }
-    shares = ast.literal_eval(values["probabilities"])
-    names = [ast.literal_eval(call.args[0]) for call in values["datasets"].elts]
-    assert names == ["/data/web_text", "/data/my code/*.npy", "books: 'old'"]
-    assert sum(map(Decimal, map(str, shares))) == 1
-    keywords = {k.arg for k in values["dataset"].keywords}
-    assert {"probabilities", "seed", "stopping_strategy"} == keywords
+    same(data["train_weights"], zeros=True)
+
+
+def test_hugging_face_script(tmp_path):
+    """With the package itself where it is installed: folders of files, drawn by their weights."""
+    datasets = pytest.importorskip("datasets")
+    folders = {name: tmp_path / path.lstrip("/-") for name, path in PATHS.items()}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True)
+        (folder / "part.jsonl").write_text(json.dumps({"text": name}) + "\n")
+    paths = {name: str(folder) for name, folder in folders.items()}
+    made: dict = {}
+    exec(export_mixture(MIXTURE, "hf", prefixes=paths), made)
+    assert isinstance(made["dataset"], datasets.IterableDataset)
+    same(dict(zip(paths, made["probabilities"], strict=True)))
+    drawn = [row["text"] for row in made["dataset"].take(200)]
+    assert drawn.count("web") == pytest.approx(124, abs=30) and "rare" not in drawn
+
+
+def test_hugging_face_script_calls_what_the_documentation_names(monkeypatch):
+    def load_dataset(path, *, split, streaming):
+        return path, split, streaming
+
+    def interleave_datasets(datasets, probabilities, seed, stopping_strategy):
+        assert stopping_strategy in ("first_exhausted", "all_exhausted") and seed == 0
+        return dict(zip(datasets, probabilities, strict=True))
+
+    stand_in = types.SimpleNamespace(**locals())
+    monkeypatch.setitem(sys.modules, "datasets", stand_in)
+    made: dict = {}
+    exec(exported("hf"), made)
+    same({d: made["dataset"][path, "train", True] for d, path in PATHS.items()})
 
 
 def test_olmo_core_sources():
     sources = yaml.safe_load(exported("olmo-core"))["sources"]
     assert all(set(s) == {"source_name", "target_ratio", "paths"} for s in sources)
-    assert all(s["target_ratio"] > 0 and isinstance(s["paths"], list) for s in sources)
-    close({s["source_name"]: s["target_ratio"] for s in sources})
+    assert {s["source_name"]: s["paths"] for s in sources} == {d: [p] for d, p in PATHS.items()}
+    same({s["source_name"]: s["target_ratio"] for s in sources})
 
 
 def test_plain_yaml_has_everything():
     found = yaml.safe_load(exported("yaml"))
-    close(found["weights"])
+    same(found["weights"], zeros=True)
     assert found["tokens"] == 1.5e11 and found["paths"] == PATHS
     assert found["provenance"]["command"] == ORIGIN["command"]
+    assert yaml.safe_load(export_mixture({"a": 1.0}, "yaml", tokens=2e22))["tokens"] == 2e22
+
+
+@pytest.mark.parametrize("format", sorted({*FORMATS} - {"megatron"}))
+def test_awkward_names_cannot_break_a_file(format):
+    names = ["a\0\x07", "\u2028b", "é\udce9", "#", "{{x}}", "- y", "😀"]
+    text = export_mixture(dict.fromkeys(names, 1 / 7), format, prefixes={"#": "a\nb"})
+    assert text.encode("utf-8") and "\0" not in text
+    if format == "hf":
+        compile(text, "mixture.py", "exec")
+    else:
+        assert all(ascii(n)[1:-1] in ascii(yaml.safe_load(text)) for n in names)
+
+
+def test_what_was_left_out_or_assumed_is_said():
+    said = {f: " ".join(prepare_export(MIXTURE, f, prefixes=PLAIN).notes) for f in FORMATS}
+    assert said["hf"] == said["olmo-core"] == said["megatron"]
+    assert said["hf"] == "weight 0, so not in the file: none" and said["yaml"] == ""
+    assert said["levanter"].startswith("no --prefix for none: the file has the domain's name")
+    odd = prepare_export({"a": 0.5, "b": 0.499}, "megatron", prefixes={"a": "/a"})
+    assert (
+        odd.notes[0] == "weights renormalized (sum 0.999)" and "no --prefix for b" in odd.notes[1]
+    )
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -105,6 +174,10 @@ def test_refusals():
         export_mixture({"a": 0.9}, "yaml")
     with pytest.raises(ValueError, match="weight of 'a' is -1"):
         export_mixture({"a": -1.0, "b": 2.0}, "yaml")
+    with pytest.raises(ValueError, match="a and b have one path, '/x'; give each its own --prefix"):
+        export_mixture({"a": 0.5, "b": 0.5}, "yaml", prefixes={"a": "/x", "b": "/x"})
+    with pytest.raises(ValueError, match="path '' of domain 'a' is empty"):
+        export_mixture({"a": 1.0}, "hf", prefixes={"a": ""})
     with pytest.raises(ValueError, match="unknown domain 'c'"):
         export_mixture({"a": 1.0}, "yaml", prefixes={"c": "x"})
 
