@@ -51,7 +51,7 @@ def read_shards(paths: tuple[Path, ...], skips: Skips) -> Iterator[Document]:
     for path in paths:
         try:
             with _unpacked(path) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-                for key, files in _samples(tar):
+                for key, files in _samples(path, tar):
                     yield from _pair(f"{path}:{key}", files, skips)
         except _BROKEN as error:
             raise DataError(
@@ -77,7 +77,7 @@ def _unpacked(path: Path) -> Iterator[IO[bytes]]:
             yield whole
 
 
-def _samples(tar: tarfile.TarFile) -> list[tuple[str, Files]]:
+def _samples(path: Path, tar: tarfile.TarFile) -> list[tuple[str, Files]]:
     """Keys and files of all samples, in the order of their first members."""
     found: list[tuple[str, Files]] = []
     latest: dict[str, Files] = {}
@@ -91,17 +91,22 @@ def _samples(tar: tarfile.TarFile) -> list[tuple[str, Files]]:
             latest[key] = {}
             found.append((key, latest[key]))
         latest[key][extension] = functools.partial(_read, tar, member)
-    _check_end(tar)
+    _check_end(path, tar)
     return found
 
 
-def _check_end(tar: tarfile.TarFile) -> None:
-    """Refuses a tar that ends without its mark: it was cut between two members."""
+def _check_end(path: Path, tar: tarfile.TarFile) -> None:
+    """Refuses a tar without the mark of its end, and one that goes on behind it."""
     assert tar.fileobj is not None
     tar.fileobj.seek(tar.offset)
-    if not tar.fileobj.read(1):
-        raise tarfile.ReadError("it has no end")
-    tar.fileobj.seek(0)
+    mark = tar.fileobj.read(tarfile.BLOCKSIZE)
+    if mark.strip(b"\0"):
+        raise tarfile.ReadError("a damaged header")
+    if len(mark) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("no end")
+    parts = iter(functools.partial(tar.fileobj.read, 1 << 20), b"")
+    if any(part.strip(b"\0") for part in parts):
+        raise DataError(f"{path}: goes on behind its end; join tar files with tar -A, not with cat")
 
 
 def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

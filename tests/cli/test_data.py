@@ -35,6 +35,20 @@ def test_prepare_then_show_then_list(run, folder):
     assert "mine-bytes-" in run("data", "list").out
 
 
+def test_what_is_left_out_is_said_by_domain(run, folder):
+    lines = [json.dumps({"text": f"web {i % 30} " + "word " * 30}) for i in range(40)]
+    (folder / "web.jsonl").write_text("\n".join([*lines, "{", '{"text": ""}']))
+    made = run("data", "prepare", folder, "--tokenizer", "bytes", "--max-bytes", "4K")
+    said = " ".join(made.out.split())
+    assert made.status == 0 and "web: 1 skipped, because one is not JSON, such as" in said
+    assert "web.jsonl:41 (of 42 documents)" in said
+    assert "web: 10 of 42 documents dropped as exact copies" in said
+    assert "web: 1 of 42 documents dropped without text" in said
+    assert "of 42 documents left out by --max-bytes" in said and "code: 0" not in said
+    web = run("data", "show", "mine", "--json").json["domains"]["web"]
+    assert (web["read"], web["repeats"], web["blank"]) == (42, 10, 1)
+
+
 def test_list_knows_the_recipes(run, folder):
     listed = run("data", "list", "--json").json
     recipes = {one["name"]: one for one in listed["recipes"]}

@@ -84,6 +84,47 @@ def test_bad_file_is_named_with_line_and_remedy(folder, name, data, message):
     assert "\n" not in str(error.value)
 
 
+BAD_LINES = ('{"text": "b"', '{"body": "b"}', "[1]", '{"text": "\\ud800"}', '{"text": 3}')
+
+
+def spoiled(folder, count: int) -> None:
+    """Bad lines among the 100 of web.jsonl, the first one in line 11."""
+    lines = [json.dumps({"text": f"{'line ' * 30} {i}"}) for i in range(100)]
+    for i in range(count):
+        lines[10 * (i + 1)] = BAD_LINES[i % len(BAD_LINES)]
+    (folder / "web.jsonl").write_text("\n".join(lines))
+
+
+def test_a_few_bad_lines_and_files_are_counted_and_named(folder):
+    spoiled(folder, 5)
+    bad(folder, "code/bad.py", b"x = 1\ny = '\xe9'")
+    facts = prepare(folder, tokenizer="bytes").info["domains"]
+    web = facts["web"]
+    assert web["read"] == 100 and sum(web[s]["documents"] for s in ("train", "heldout")) == 95
+    assert web["skipped"]["has no text in field 'text'"]["count"] == 2
+    examples = {held["examples"][0] for held in web["skipped"].values()}
+    assert f"{folder / 'web.jsonl'}:11" in examples and len(examples) == 4
+    assert facts["code"]["skipped"]["is not UTF-8"]["examples"] == [f"{folder / 'code/bad.py'}:2"]
+
+
+def test_more_than_a_few_bad_lines_stop_it(folder, cache):
+    spoiled(folder, 6)
+    message = (
+        r"domain 'web': 6 of 100 documents are unusable, .* one has no text in field 'text' "
+        r"\(such as .*web.jsonl:21\); name it with --text-field$"
+    )
+    with pytest.raises(DataError, match=message):
+        prepare(folder, tokenizer="bytes")
+    assert not list((cache / "corpora").glob("mine*"))
+
+
+def test_copies_and_blank_documents_are_counted(folder):
+    lines = [json.dumps({"text": f"{'line ' * 30} {i % 20}"}) for i in range(55)]
+    (folder / "web.jsonl").write_text("\n".join([*lines, '{"text": " "}', '{"text": ""}']))
+    web = prepare(folder, tokenizer="bytes").info["domains"]["web"]
+    assert (web["read"], web["repeats"], web["blank"]) == (57, 35, 2)
+
+
 def test_empty_folders_are_refused(tmp_path, cache):
     with pytest.raises(DataError, match="holds no domain; make one subfolder"):
         prepare(tmp_path)

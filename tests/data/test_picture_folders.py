@@ -1,5 +1,6 @@
 """Folders of pictures: the three kinds of domains, and what is wrong with them."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -38,9 +39,11 @@ def read(entry, skips: Skips | None = None) -> list[list[str | bytes]]:
     return [[p.data if isinstance(p, Picture) else p for p in d.parts] for d in documents]
 
 
-def write_tar(path, members: dict[str, bytes]) -> None:
-    with tarfile.open(path, "w") as tar:
-        for name, data in members.items():
+def write_tar(path, members, mode="w") -> None:
+    """Writes names and data, a dict or pairs in any order."""
+    pairs = members.items() if isinstance(members, dict) else members
+    with tarfile.open(path, mode) as tar:
+        for name, data in pairs:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -116,6 +119,21 @@ def test_wrong_captions_are_named_with_row_and_remedy(folder, name, data, messag
     (folder / name).write_bytes(data)
     with pytest.raises(DataError, match=message):
         read(folder)
+
+
+def test_a_few_bad_lines_are_skipped_by_line(folder):
+    lines = [json.dumps({"file": "a.png", "caption": str(i)}) for i in range(9)]
+    lines[0], lines[4], lines[7] = "{", '{"caption": "x"}', "[2]"
+    (folder / "captions.jsonl").write_text("\n".join(lines))
+    skips = Skips()
+    assert len(read(folder, skips)) == 6
+    path = folder / "captions.jsonl"
+    named = {example for held in skips.facts.values() for example in held["examples"]}
+    assert named == {f"{path}:{line}" for line in (1, 5, 8)}
+    pages = folder.parent / "pages.jsonl"
+    pages.write_text("{\n" + "".join(json.dumps(page) + "\n" for page in PAGES))
+    skips = Skips()
+    assert len(read(pages, skips)) == 2 and skips.first.startswith(f"{pages}:1: is not JSON (")
 
 
 def test_pictures_need_captions_once(folder, tmp_path):
@@ -245,6 +263,41 @@ def test_shards_pair_neighbors(tmp_path):
     assert next(iter(domain.documents(Skips()))).name == f"{folder / '000.tar'}:0"
 
 
+NEIGHBORS = (("0.jpg", b"0"), ("0.txt", b"zero"), ("d/1.jpg", b"1"), ("d/1.txt", b"one"))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3), (3, 1, 0, 2)])
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.tar", "w"), ("a.tar.gz", "w:gz"), ("a.tgz", "w:gz"), ("a.tar", "w:bz2")]
+)
+def test_members_in_any_order_and_compressed_are_pairs(tmp_path, order, name, mode):
+    folder = tmp_path / "web"
+    folder.mkdir()
+    write_tar(folder / name, [NEIGHBORS[i] for i in order], mode)
+    skips = Skips()
+    assert sorted(read(folder, skips)) == [[b"0", "zero"], [b"1", "one"]] and not skips.count
+
+
+def test_a_name_that_occurs_again_begins_another_sample(tmp_path):
+    folder = tmp_path / "web"
+    folder.mkdir()
+    write_tar(folder / "a.tar", [*NEIGHBORS, ("0.jpg", b"other"), ("0.txt", b"two")])
+    assert read(folder) == [[b"0", "zero"], [b"1", "one"], [b"other", "two"]]
+
+
+def test_pictures_with_dots_in_their_names_are_counted_one_by_one_with_the_cause(tmp_path):
+    folder = tmp_path / "web"
+    folder.mkdir()
+    dotted = {f"photo.v{i}.{end}": b"x" for i in range(3) for end in ("jpg", "txt")}
+    write_tar(folder / "a.tar", {**dict(NEIGHBORS), **dotted, "1.mask.png": b"m", "1.png": b"p"})
+    skips = Skips()
+    assert len(read(folder, skips)) == 2
+    counts = {reason: held["count"] for reason, held in skips.facts.items()}
+    (cause,) = (reason for reason in counts if "has a dot in its name" in reason)
+    assert counts == {cause: 3, "has no caption": 1}
+    assert skips.facts[cause]["examples"][0] == f"{folder / 'a.tar'}:photo.v0.jpg"
+
+
 def test_unusable_samples_are_skipped_by_key(tmp_path):
     folder = tmp_path / "web"
     folder.mkdir()
@@ -267,12 +320,23 @@ def test_unusable_samples_are_skipped_by_key(tmp_path):
     assert skips.facts["has no picture"]["examples"] == [f"{folder / 'a.tar'}:1"]
 
 
-@pytest.mark.parametrize("cut", [0, 700])
-def test_broken_shard_is_refused(tmp_path, cut):
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (lambda data: b"no tar" * 1000, r"cut short \(invalid header\)"),
+        (lambda data: b"", r"cut short \(empty file\)"),
+        (lambda data: data[:700], r"cut short \(unexpected end of data\)"),
+        (lambda data: data[: 512 + 5120], r"cut short \(no end\)"),
+        (lambda data: data[: 512 + 5120 + 100], r"cut short \(a damaged header\)"),
+        (lambda data: gzip.compress(data)[:-9], r"cut short \(Compressed file ended before"),
+        (lambda data: data + data, r"a.tar: goes on behind its end; join tar files with tar -A"),
+        (lambda data: b"\x28\xb5\x2f\xfd" + data, r"a.tar: is compressed with zstd"),
+    ],
+)
+def test_a_broken_shard_is_refused_with_the_cause(tmp_path, spoil, cause):
     folder = tmp_path / "web"
     folder.mkdir()
     write_tar(folder / "a.tar", {"0.jpg": b"x" * 5000, "0.txt": b"x"})
-    data = (folder / "a.tar").read_bytes()
-    (folder / "a.tar").write_bytes(data[:cut] if cut else b"no tar" * 1000)
-    with pytest.raises(DataError, match=r"a.tar: is not a tar file or is cut short .*; replace it"):
+    (folder / "a.tar").write_bytes(spoil((folder / "a.tar").read_bytes()))
+    with pytest.raises(DataError, match=cause):
         read(folder)
