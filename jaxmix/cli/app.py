@@ -1,7 +1,7 @@
 """The ``jaxmix`` command: its subcommands, and how anything that goes wrong ends.
 
-Exit status 0, or 2 with one line on standard error for bad input, or 130 after Ctrl-C. A bug ends
-with its traceback and exit status 1.
+Exit status 0, or 2 with one line on standard error for bad input, or 130 after Ctrl-C, or 75 if
+training was stopped by SIGTERM and can go on. A bug ends with its traceback and exit status 1.
 """
 
 import contextlib

@@ -1,13 +1,23 @@
-"""Options that the commands which train share: the corpus, the models, the runs."""
+"""What the commands that train share: options, and how they stop when they are asked to."""
 
-from collections.abc import Mapping
-from typing import Any
+import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import options as opt
 from jaxmix.cli.values import Quantity, Value
 from jaxmix.errors import JaxmixError
+
+if TYPE_CHECKING:
+    from jaxmix.training import Saving
+
+GO_ON_LATER = 75  # EX_TEMPFAIL: a job scheduler that starts the same command again is right
 
 
 class Shard(Value):
@@ -54,6 +64,77 @@ run_options = opt.several(
     opt.setting("--schedule", ("constant", "cosine"), "constant", "Of the learning rate."),
     click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
 )
+
+
+checkpoint_minutes = opt.setting(
+    "--checkpoint-minutes",
+    click.FloatRange(min=0),
+    5.0,
+    "Most minutes from one checkpoint to the next; the first ones come sooner.",
+)
+
+
+@contextlib.contextmanager
+def stoppable(minutes: float) -> "Iterator[Saving]":
+    """Yields when to save; SIGTERM and Ctrl-C end a run after its step, once it is saved.
+
+    The command then ends with status 75, or 130 after Ctrl-C. A second signal ends it at once, as
+    Ctrl-C does while nothing is being trained.
+    """
+    from jaxmix.training import Saving, Stopped
+
+    with _signals() as (received, stopping):
+        try:
+            yield Saving(60 * minutes, stopping)
+        except Stopped as stopped:
+            _told(stopped)
+            status = 130 if received[:1] == [signal.SIGINT] else GO_ON_LATER
+            raise click.exceptions.Exit(status) from None
+
+
+def _told(stopped: Exception) -> None:
+    import jax
+
+    if jax.process_index() == 0:
+        click.echo(str(stopped), err=True)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[tuple[list[int], Callable[[], Any]]]:
+    """Yields the signals that arrived during training, and `Saving.stopping`."""
+    received: list[int] = []
+    training: list[bool] = []
+    before: dict[int, Any] = {}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if training:
+            received.append(number)
+            for each in before:  # another one ends the process, whatever it is doing
+                signal.signal(each, signal.SIG_DFL)
+        elif number == signal.SIGINT and callable(before[number]):
+            before[number](number, frame)
+        else:
+            sys.exit(GO_ON_LATER)
+
+    @contextlib.contextmanager
+    def stopping() -> Iterator[Callable[[], bool]]:
+        training.append(True)
+        try:
+            yield lambda: bool(received)
+        finally:
+            training.clear()
+
+    if threading.current_thread() is threading.main_thread():
+        ours = (signal.SIGTERM, signal.SIGINT)
+        now = {number: signal.getsignal(number) for number in ours}
+        before = {number: was for number, was in now.items() if was is not signal.SIG_IGN}
+    try:
+        for number in before:
+            signal.signal(number, handle)
+        yield received, stopping
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
 
 
 def corpus_spec(options: Mapping[str, Any]) -> Any:

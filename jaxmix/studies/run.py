@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,14 +27,17 @@ from jaxmix.studies.plan import (
 )
 from jaxmix.studies.study import Study, epoch_tokens, targets_of
 from jaxmix.training import (
+    USUAL,
     Feed,
     Fleet,
     Layout,
     Member,
     Outcome,
+    Saving,
     Snapshot,
     default_parts,
     fleet_layout,
+    read_finished,
     read_rows,
     train,
 )
@@ -63,6 +65,7 @@ def run_plan(
     corpus: Corpus | None = None,
     keep_final: bool = False,
     passed: Callable[[Wave, str], None] | None = None,
+    saving: Saving = USUAL,
 ) -> list[Outcome]:
     """Trains the waves of a plan that are not done.
 
@@ -76,11 +79,13 @@ def run_plan(
         keep_final: leave the final parameters of every run, for `finished_run`.
         passed: called with every wave that another process is training, and the name of that
             process.
+        saving: when checkpoints are saved, and when to stop.
 
     Returns:
         Outcomes of the waves of this shard, except those that another process is training.
 
     Raises:
+        Stopped: `saving` asked for it; the state is saved.
         JaxmixError: the data are not those of the plan, a domain is too small and its repetition
             is forbidden, or the folder cannot be written.
     """
@@ -95,7 +100,7 @@ def run_plan(
     for wave, claim in _claims(plan.waves[index - 1 :: count], folder, passed):
         with claim:
             tell = None if progress is None else functools.partial(progress, wave)
-            job = _job(plan.study, wave, corpus, folder, None, keep_final)
+            job = _job(plan.study, wave, corpus, folder, None, keep_final, saving)
             outcomes.append(job(progress=_watched(claim, tell)))
     return outcomes
 
@@ -140,6 +145,7 @@ def run_wave(
     progress: Callable[[Snapshot], None] | None = None,
     layout: Layout | None = None,
     keep_final: bool = False,
+    saving: Saving = USUAL,
 ) -> Outcome:
     """Trains one wave to its end, from where it was stopped.
 
@@ -151,11 +157,13 @@ def run_wave(
         progress: called about twice a second.
         layout: how arrays lie on devices; None for a fleet over this process's devices.
         keep_final: leave the final parameters in the wave's folder.
+        saving: when checkpoints are saved, and when to stop.
 
     Raises:
+        Stopped: `saving` asked for it; the state is saved.
         JaxmixError: another process trains the wave; or as `run_plan`.
     """
-    job = _job(study, wave, corpus, folder, layout, keep_final)
+    job = _job(study, wave, corpus, folder, layout, keep_final, saving)
     if layout is not None and layout.host[0] > 0:  # the first process of the group has the claim
         return job(progress=progress)
     with claimed(_lock(folder, wave), "wait for it or stop it, or name another folder") as claim:
@@ -169,6 +177,7 @@ def _job(
     folder: Path,
     layout: Layout | None,
     keep_final: bool,
+    saving: Saving,
 ) -> Callable[..., Outcome]:
     """Checks what a wave needs and returns the call of `train` that is left to make."""
     family = study.family
@@ -202,7 +211,7 @@ def _job(
     start = origin_params(study.start_from, built) if study.start_from else None
 
     here = wave_folder(folder, wave)
-    kept = {"layout": layout, "keep_final": keep_final, "start": start}
+    kept = {"layout": layout, "keep_final": keep_final, "start": start, "saving": saving}
     return functools.partial(train, built.model, fleet, feed, here, **kept)
 
 
@@ -300,20 +309,18 @@ def _weights(run: PlannedRun, steps: int) -> Any:
 
 
 def status(plan: Plan, folder: Path) -> list[WaveStatus]:
-    """The state of every wave, from the files alone."""
+    """The state of every wave, from the files alone; a wave that lacks rows is not done."""
     found = []
     for wave in plan.waves:
         here = wave_folder(folder, wave)
-        rows = len(read_rows(here / "rows.jsonl"))
-        done = (here / "done.json").exists()
+        names = [run.run for run in wave.runs]
+        done = read_finished(here, names, plan.study.record_at(wave.tokens))
+        rows = len(done.rows if done else read_rows(here / "rows.jsonl"))
         state = "done" if done else "started" if (here / "fleet.json").exists() else "waiting"
         expected = len(wave.runs) * plan.study.checkpoints
-        found.append(WaveStatus(wave, state, rows, expected, _diverged(here / "done.json")))
+        diverged = done.diverged if done else {}
+        found.append(WaveStatus(wave, state, rows, expected, diverged))
     return found
-
-
-def _diverged(done: Path) -> dict[str, int]:
-    return json.loads(done.read_text(encoding="utf-8"))["diverged"] if done.exists() else {}
 
 
 def merged(plan: Plan, folder: Path) -> RunTable:

@@ -102,7 +102,7 @@ def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Returns the rows, one per (run, tokens): the last one written, in the order of the first.
+    """Returns the rows, one per (run, tokens): the last one written, in that order.
 
     A last line that a crash cut short is left out; its run records it again.
 
@@ -114,6 +114,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate([*lines, last], start=1):
         row = _parsed(line)
         if row:
+            rows.pop((row["run"], row["tokens"]), None)
             rows[row["run"], row["tokens"]] = row
         elif number <= len(lines):
             raise JaxmixError(

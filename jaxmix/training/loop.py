@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from jaxmix.claims import say
 from jaxmix.errors import JaxmixError
 from jaxmix.training.checkpoints import Checkpoints, save_final
 from jaxmix.training.evaluation import Evaluator, Measured
@@ -72,14 +73,14 @@ def train(
             or a single run's records over all devices. If it spans several processes, all of them
             must make this call alike, with a folder that they share.
         progress: called about twice a second.
-        saving: when checkpoints are saved, when to stop, and who is told. Two checkpoints are kept;
-            if the newest one is damaged, the run goes on from the other.
+        saving: when checkpoints are saved, and when to stop. Two checkpoints are kept; if the
+            newest one is damaged, the run goes on from the other, with a note on standard error.
         keep_final: leave the final parameters in the folder, for `load_final`.
         start: parameters of one model, from `load_final`, that all members start from; their
             losses are in every row as ``base_loss_<target>``. None for new ones from the seeds.
 
     Raises:
-        Stopped: `saving.stop` asked for it; the state is saved.
+        Stopped: `saving.stopping` asked for it; the state is saved.
         JaxmixError: the folder holds another fleet, is damaged or cannot be written; the layout
             leaves out some processes of a group; or `start` does not fit the model.
     """
@@ -94,18 +95,19 @@ def train(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
-    note = saving.note if writes else lambda line: None
     begun = claim(folder, fleet, model, start, writes)
     names = [member.run for member in fleet.members]
     if found := read_finished(folder, names, fleet.record_at):
         return Outcome(found.rows, found.diverged, 0.0, 0.0)
     if done.exists():
-        note(f"{done}: rows of its runs are missing, so they are trained again")
-    run = _Run(model, fleet, feed, folder, layout, start, note)
-    layout.wait("begun")  # none of them reads any more what the first one removes
-    if writes:
-        done.unlink(missing_ok=True)
-    clock, diverged = run.finish(progress, saving, keep_final, begun)
+        layout.wait("read")  # by all processes, before the first one removes it
+        if writes:
+            say(f"{done}: rows of its runs are missing, so they are trained again")
+            done.unlink()
+    with saving.stopping() as asked:
+        run = _Run(model, fleet, feed, folder, layout, start)
+        watch = Watch(saving.seconds, asked, layout)
+        clock, diverged = run.finish(progress, watch, keep_final, begun)
     rate, wait = clock.tokens_per_second, clock.data_wait
     if writes:
         write_json(done, {"diverged": diverged, "tokens_per_second": rate, "data_wait": wait})
@@ -125,10 +127,9 @@ class _Run:
         folder: Path,
         layout: Layout,
         start: Params | None,
-        note: Callable[[str], None],
     ) -> None:
         self.fleet, self.feed, self.layout, self.folder = fleet, feed, layout, folder
-        self.count, self.note = len(fleet.members), note
+        self.count = len(fleet.members)
         self.rows = folder / "rows.jsonl"
         self.program = Program(model, fleet, layout)
         self.evaluate = Evaluator(model, layout, feed.heldout)
@@ -140,23 +141,22 @@ class _Run:
             self.base = {f"base_loss_{name}": m.loss for name, m in losses.items()}
 
     def finish(
-        self, progress: Progress | None, saving: Saving, keep_final: bool, begun: bool
+        self, progress: Progress | None, watch: Watch, keep_final: bool, begun: bool
     ) -> tuple[Clock, dict[str, int]]:
         """Trains to the end.
 
         Args:
             progress: called about twice a second.
-            saving: when to save and to stop.
+            watch: says when to save and when to stop.
             keep_final: whether to leave the final parameters.
             begun: whether an earlier call trained in this folder.
         """
         clock, steps = Clock(self.fleet.tokens_per_step * self.count), self.fleet.steps
         if self.layout.host[0] == 0:
-            tidy(self.folder / "checkpoints", self.note)
+            tidy(self.folder / "checkpoints", self._note)
         self.layout.wait("tidied")
         with closing(Checkpoints(self.folder / "checkpoints")) as checkpoints:
             step, state = self._begin(checkpoints, begun)
-            watch = Watch(saving, self.layout)
             while step < steps:
                 goal = next(at for at in self.fleet.record_at if at > step)
                 step, state, last, wanted = self._advance(state, step, goal, clock, progress, watch)
@@ -181,7 +181,7 @@ class _Run:
             if all(at == step for _, at in lost):
                 for newer in steps[steps.index(step) + 1 :]:
                     checkpoints.delete(newer)  # it would keep earlier steps from being saved
-                self.note(f"{self.folder.name} goes on at step {step} of {self.fleet.steps}")
+                self._note(f"{self.folder.name} goes on at step {step} of {self.fleet.steps}")
                 if lost:
                     self._record(step, state, last)
                 self._batches = iter(self.feed.batches(step))
@@ -193,7 +193,7 @@ class _Run:
                 "start over"
             )
         if begun:
-            self.note(f"{self.folder.name} starts anew: no checkpoint was saved before it stopped")
+            self._note(f"{self.folder.name} starts anew: no checkpoint was saved before it stopped")
         self._batches = iter(self.feed.batches(0))
         return 0, self.program.init(self.start)
 
@@ -210,6 +210,10 @@ class _Run:
         ends = zip(runs, np.asarray(found).tolist(), strict=True)
         self.diverged = {run: end for run, end in ends if end >= 0}
         return state, last
+
+    def _note(self, line: str) -> None:
+        if self.layout.host[0] == 0:
+            say(line)
 
     def _marks(self) -> jax.Array:
         """The step at which each member diverged, or -1, as checkpoints keep it."""

@@ -1,7 +1,9 @@
 """When a run is saved and when it stops, decided alike in all processes of a group."""
 
+import contextlib
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +13,27 @@ FIRST = 15.0  # seconds until the first checkpoint of a call; the next ones doub
 GO_ON, SAVE, STOP = 0, 1, 2
 
 
+Stopping = Callable[[], AbstractContextManager[Callable[[], bool]]]
+
+
+def never() -> AbstractContextManager[Callable[[], bool]]:
+    """The run is not asked to stop."""
+    return contextlib.nullcontext(lambda: False)
+
+
 @dataclass(frozen=True)
 class Saving:
-    """When a run is saved, when it stops, and who is told.
+    """When a run is saved and when it stops.
 
     Attributes:
         seconds: most seconds between two checkpoints. The first ones come sooner: 15 seconds after
             the start of a call, and whenever its time has doubled. 0 saves after every step.
-        stop: asked after every step; once it is true the run is saved and `Stopped` is raised.
-        note: called with one line about where a run goes on, and about damage.
+        stopping: opens a context for the time of training, with a function that is asked after
+            every step; once it returns True, the run is saved and `Stopped` is raised.
     """
 
     seconds: float = 300.0
-    stop: Callable[[], bool] = lambda: False
-    note: Callable[[str], None] = lambda line: None
+    stopping: Stopping = never
 
 
 USUAL = Saving()
@@ -50,21 +59,21 @@ class Watch:
     step they send what each of them wants, and all of them do what any wanted a step before.
     """
 
-    def __init__(self, saving: Saving, layout: Layout) -> None:
-        self._saving, self._layout = saving, layout
+    def __init__(self, seconds: float, asked: Callable[[], bool], layout: Layout) -> None:
+        self._seconds, self._asked, self._layout = seconds, asked, layout
         self._begun = self._saved = time.monotonic()
         self._sent: Any = None
 
     def ask(self) -> int:
         """GO_ON, SAVE or STOP; in a group, the same in all processes."""
-        wanted = STOP if self._saving.stop() else SAVE if self._due() else GO_ON
+        wanted = STOP if self._asked() else SAVE if self._due() else GO_ON
         if self._layout.host[1] == 1:
             return wanted
         before, self._sent = self._sent, self._layout.largest(wanted)
         return GO_ON if before is None else int(before)
 
     def _due(self) -> bool:
-        limit = min(self._saving.seconds, max(FIRST, self._saved - self._begun))
+        limit = min(self._seconds, max(FIRST, self._saved - self._begun))
         return time.monotonic() - self._saved >= limit
 
     def saved(self) -> None:

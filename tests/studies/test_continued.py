@@ -1,7 +1,6 @@
 """Runs that start from a finished run, and mixtures that change as a run goes on."""
 
 import dataclasses
-import functools
 import json
 import pathlib
 
@@ -86,14 +85,13 @@ def test_the_table_says_where_runs_start_and_what_they_read(origin, continued, t
 
 def test_stopped_and_resumed_it_goes_on_bit_for_bit(continued, corpus, tmp_path, monkeypatch):
     plan, folder = continued
-    monkeypatch.setattr(run, "train", functools.partial(run.train, saving=Saving(0.0)))
 
     def stop(wave, moment):
         if moment.step >= 6:  # in the second stage
             raise Stop
 
     with pytest.raises(Stop):
-        run_plan(plan, tmp_path, corpus=corpus, progress=stop)
+        run_plan(plan, tmp_path, corpus=corpus, progress=stop, saving=Saving(0.0))
     begun: list[int] = []
     batches = run.batches
     monkeypatch.setattr(

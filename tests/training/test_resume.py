@@ -171,8 +171,8 @@ def test_rows_are_read_once_each_and_the_last_counts(tmp_path):
         file.write('{"run": "a", "tokens": 2, "x"')
     append_rows(path, [{"run": "a", "tokens": 1, "x": 2}, {"run": "a", "tokens": 2, "x": 3}])
     assert read_rows(path) == [
-        {"run": "a", "tokens": 1, "x": 2},
         {"run": "b", "tokens": 1, "x": 1},
+        {"run": "a", "tokens": 1, "x": 2},
         {"run": "a", "tokens": 2, "x": 3},
     ]
 
