@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from jaxmix.cli.values import QUANTITIES, Quantity
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
+    from jaxmix.fitting import FittedLaws
     from jaxmix.mixtures import BudgetPlan
 
 
@@ -62,8 +64,9 @@ def command(
     laws, limits, at = load_within(law, given, mixed=False)
     from jaxmix.mixtures.budget import frontier
 
+    one_mixture = not laws.domains and all(i.per == "row" for i in laws.law.inputs)
     plans = frontier(
-        laws,
+        _over_all_data(laws) if one_mixture else laws,
         flops,
         limits,
         inference_tokens=served,
@@ -73,13 +76,15 @@ def command(
         starts=starts,
         seed=seed,
     )
+    if one_mixture:
+        plans = [_without_mixture(plan, laws) for plan in plans]
     if plot is not None:
         from jaxmix.report import plot_frontier
 
         plot_frontier(plans, plot)
     labels = [f"{plan.flops:.4g} FLOPs: " if len(plans) > 1 else "" for plan in plans]
     notes = [label + note for label, p in zip(labels, plans, strict=True) for note in p.notes]
-    if not laws.law.reads("weights"):
+    if laws.domains and not laws.law.reads("weights"):
         notes.append(f"law '{laws.law.name}' does not look at the mixture: any is as good")
     held = {"plans": [as_dict(plan) for plan in plans], "notes": notes}
     written = [f"written to {plot}"] if plot else []
@@ -91,6 +96,22 @@ def command(
         out=out,
         rows=lambda: [_row(plan) for plan in plans],
     )
+
+
+def _over_all_data(laws: "FittedLaws") -> "FittedLaws":
+    """Laws of N and D alone, fitted on rows without a mixture, over one domain."""
+    import numpy as np
+
+    from jaxmix.fitting import FittedLaws
+
+    ones = (replace(f.data, mixtures=np.ones((1, 1))) for f in laws)
+    return FittedLaws(replace(f, domains=("all",), data=d) for f, d in zip(laws, ones, strict=True))
+
+
+def _without_mixture(plan: "BudgetPlan", laws: "FittedLaws") -> "BudgetPlan":
+    """A plan of N and D for laws over no domains."""
+    h, none = plan.optimum.h[:0], {"active": (), "prices": {}, "worth": {}}
+    return replace(plan, optimum=replace(plan.optimum, laws=laws, h=h, **none))
 
 
 def _row(plan: "BudgetPlan") -> dict[str, float]:
@@ -119,10 +140,10 @@ def _tables(plans: "Sequence[BudgetPlan]") -> list[Any]:
     domains = plans[0].optimum.domains
     weights = ((domain, *(_weight(plan, domain) for plan in plans)) for domain in domains)
     budgets = (f"{plan.flops:.4g} FLOPs" for plan in plans)
-    return [
-        common.table("compute-optimal runs", *columns, rows=rows),
-        common.table("mixtures (epochs)", "domain", *budgets, rows=weights),
-    ]
+    tables = [common.table("compute-optimal runs", *columns, rows=rows)]
+    if domains:
+        tables.append(common.table("mixtures (epochs)", "domain", *budgets, rows=weights))
+    return tables
 
 
 def _weight(plan: "BudgetPlan", domain: str) -> str:

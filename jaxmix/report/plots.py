@@ -122,7 +122,8 @@ def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
     if not plans:
         raise JaxmixError("a frontier needs at least one plan to draw")
     plans = sorted(plans, key=lambda plan: plan.flops)
-    figure, panels = _figure(3 if len(plans) > 1 else 1, 5.0, 4.2)
+    domains = plans[0].optimum.domains
+    figure, panels = _figure((3 if domains else 2) if len(plans) > 1 else 1, 5.0, 4.2)
     _plot_isoflops(panels[0], plans)
     if len(plans) > 1:
         flops = [plan.flops for plan in plans]
@@ -130,9 +131,10 @@ def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
         panels[1].plot(flops, sizes, color=COLORS[0], marker="o", ms=4, label="parameters N")
         panels[1].plot(flops, tokens, color=COLORS[1], marker="s", ms=4, label="tokens D")
         panels[1].set(title="size and tokens", yscale="log")
-        h = np.stack([plan.optimum.h for plan in plans])
-        _plot_weights(panels[2], flops, h, plans[0].optimum.domains)
-        panels[2].set(title="optimal mixture", ylabel="weight")
+        if domains:
+            h = np.stack([plan.optimum.h for plan in plans])
+            _plot_weights(panels[2], flops, h, domains)
+            panels[2].set(title="optimal mixture", ylabel="weight")
         for axes in panels[1:]:
             axes.set(xlabel="FLOPs", xscale="log")
             axes.legend(frameon=False, fontsize="small")

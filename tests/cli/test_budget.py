@@ -64,3 +64,18 @@ def test_a_law_without_mixture_says_so(run, study, tmp_path):
     assert "does not look at the mixture" in result.err and result.json["notes"]
     refused = run("next", law, study.runs, "--n-params", "1B", "--tokens", "1B", "--count", 2)
     assert refused.status == 2 and "does not look at the mixture" in refused.err
+
+
+def test_a_table_without_domains_has_a_budget_too(run, tmp_path):
+    """The closed form of Hoffmann et al., approach 3: N and D in the ratio that the law sets."""
+    scale = [(n, d) for n in (1e7, 1e8, 1e9, 1e10) for d in (1e9, 1e10, 1e11)]
+    rows = [f"{n},{d},{1.7 + 400 * n**-0.34 + 410 * d**-0.28!r}\n" for n, d in scale]
+    runs, law, table = (tmp_path / name for name in ("runs.csv", "law.json", "plan.csv"))
+    runs.write_text("n_params,tokens,loss\n" + "".join(rows))
+    assert run("fit", runs, "--law", "chinchilla", "--restarts", 4, "--out", law).status == 0
+    drawn = ("--out", table, "--plot", tmp_path / "plan.png")
+    result = run("budget", law, "--flops", "1e20,1e21", *drawn)
+    assert result.status == 0 and "tokens D" in result.out and "mixture" not in result.out
+    header, first, _ = (line.split(",") for line in table.read_text().splitlines())
+    best = (0.34 * 400 / (0.28 * 410)) ** (1 / 0.62) * (1e20 / 6) ** (0.28 / 0.62)
+    assert float(dict(zip(header, first, strict=True))["n_params"]) == pytest.approx(best, rel=1e-3)
