@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,7 @@ class Group(click.Group):
         return list(self.commands)
 
 
+MINUTE = 60.0  # seconds between two lines in the log of a job
 PICTURES = (".png", ".svg", ".pdf")
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 
@@ -243,15 +245,18 @@ def end(value: float, digits: int | None = None, least: float = -math.inf) -> st
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[..., None]]:
-    """A bar on standard error, if that is a terminal.
+    """A bar on standard error, or a line a minute if that is not a terminal.
 
     Call what it yields with (done, total), or with the name of a stage before them.
     """
-    from rich.console import Console
     from rich.progress import Progress
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    console = _error_console()
+    if not console.is_terminal:
+        with _line_a_minute(label) as tell_line:
+            yield tell_line
+        return
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task(label, total=None)
 
         def tell(*told: Any) -> None:
@@ -259,3 +264,39 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
             bar.update(task, completed=done, total=total, description=[*stage, label][0])
 
         yield tell
+
+
+def shows_bars() -> bool:
+    """Whether standard error is a terminal; if not, it is the log of a job."""
+    return _error_console().is_terminal
+
+
+def _error_console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextlib.contextmanager
+def _line_a_minute(label: str) -> Iterator[Callable[..., None]]:
+    """The progress of a job whose standard error is a file, which a short job leaves empty."""
+    line, ended = label, threading.Event()
+
+    def tell(*told: Any) -> None:
+        nonlocal line
+        *stage, done, total = told
+        line = f"{[*stage, label][0]}  {done / total:.0%}"
+
+    def write() -> None:
+        minutes = 0
+        while not ended.wait(MINUTE):
+            minutes += 1
+            click.echo(f"{line}  ({minutes} min)", err=True)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    try:
+        yield tell
+    finally:
+        ended.set()
+        thread.join()

@@ -145,9 +145,9 @@ def _trained(
     study: "Study", corpus: "Corpus", folder: Path, keep_final: bool = False
 ) -> "RunTable":
     """Trains what is not trained yet, and returns the run table."""
-    from jaxmix.studies import make_plan, run_plan, write_table
+    from jaxmix.studies import extended, make_plan, run_plan, write_table
 
-    plan = make_plan(study, corpus)
+    plan = extended(make_plan(study, corpus), folder)
     folder.mkdir(exist_ok=True)
     plan.save(folder / "plan.json")
     with training_bar(plan) as report:

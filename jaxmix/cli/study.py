@@ -8,9 +8,17 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.devices import training_bar, use_all_cores
+from jaxmix.cli.devices import repeats, repeats_line, training_bar, use_all_cores
 from jaxmix.cli.stages import STAGES, find_start, made_stages, read_schedules, start_option
-from jaxmix.cli.training import Shard, corpus_options, corpus_spec, run_options, run_settings
+from jaxmix.cli.training import (
+    Shard,
+    checkpoint_minutes,
+    corpus_options,
+    corpus_spec,
+    run_options,
+    run_settings,
+    stoppable,
+)
 from jaxmix.cli.values import NAMES, PRESETS, SEEDS, Labelled
 
 if TYPE_CHECKING:
@@ -58,9 +66,13 @@ def group() -> None:
 @click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
 @opt.json
 def plan_command(folder: str, as_json: bool, **options: Any) -> None:
-    """Write FOLDER/plan.json and say what it will cost; nothing is trained."""
+    """Write FOLDER/plan.json and say what it will cost; nothing is trained.
+
+    If FOLDER has results, they are kept: the plan must hold their runs as they were trained, and
+    may add sizes, mixtures and seeds.
+    """
     use_all_cores()
-    from jaxmix.studies import estimate, make_plan
+    from jaxmix.studies import estimate, extended, make_plan
 
     study = _study(options)
     corpus = _open(study)
@@ -69,13 +81,17 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
         from jaxmix.studies import check_repeats
 
         check_repeats(plan, corpus)
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    plan.save(Path(folder, "plan.json"))
+    path = Path(folder, "plan.json")
+    plan = extended(plan, path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plan.save(path)
     with common.progress("measuring this machine"):
         costs = estimate(plan, corpus)
-    path = Path(folder, "plan.json")
+    repeated = repeats(plan, corpus)
     held = {"plan": str(path), "runs": len(plan.runs), "sizes": [_cost(c) for c in costs]}
-    common.answer(as_json, held, lambda: _cost_parts(len(plan.runs), costs, path))
+    held["repeats"] = repeated
+    notes = repeats_line(repeated)
+    common.answer(as_json, held, lambda: _cost_parts(len(plan.runs), costs, path), notes)
 
 
 def _cost(cost: "Cost") -> dict[str, Any]:
@@ -142,11 +158,14 @@ def _load(path: str) -> "tuple[Plan, Path]":
 @click.argument("plan", metavar="PLAN")
 @opt.setting("--shard", Shard(), "1/1", "Of N machines this is the I-th, from 1: every N-th wave.")
 @click.option("--keep-final", is_flag=True, help="Keep the parameters, to start others from.")
-def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
+@checkpoint_minutes
+def run_command(
+    plan: str, shard: tuple[int, int], keep_final: bool, checkpoint_minutes: float
+) -> None:
     """Train what is not done yet of PLAN (its file or its folder), and write runs.csv beside it.
 
     Machines that share the folder take a shard each; a wave that another process is training is
-    passed over.
+    passed over. SIGTERM and Ctrl-C save the wave in training first; the status is then 75 or 130.
     """
     use_all_cores()
     from jaxmix.studies import run_plan, status, write_table
@@ -154,7 +173,7 @@ def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
     loaded, folder = _load(plan)
     corpus = _open(loaded.study)
     others: dict[str, str] = {}
-    with training_bar(loaded) as report:
+    with stoppable(checkpoint_minutes) as saving, training_bar(loaded) as report:
         run_plan(
             loaded,
             folder,
@@ -163,6 +182,7 @@ def run_command(plan: str, shard: tuple[int, int], keep_final: bool) -> None:
             corpus=corpus,
             keep_final=keep_final,
             passed=lambda wave, holder: others.update({wave.name: holder}),
+            saving=saving,
         )
     found = status(loaded, folder)
     written = "no rows yet"

@@ -7,9 +7,16 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.devices import training_bar, use_all_cores
+from jaxmix.cli.devices import repeats, repeats_line, training_bar, use_all_cores
 from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start_option
-from jaxmix.cli.training import corpus_options, corpus_spec, run_options, run_settings
+from jaxmix.cli.training import (
+    checkpoint_minutes,
+    corpus_options,
+    corpus_spec,
+    run_options,
+    run_settings,
+    stoppable,
+)
 from jaxmix.cli.values import Quantity
 
 
@@ -38,6 +45,7 @@ from jaxmix.cli.values import Quantity
     type=click.Choice(["none", "dots", "full"]),
     help="What the backward pass computes again.  [default: the preset's]",
 )
+@checkpoint_minutes
 @opt.count("--fsdp", 1, "Devices that share the parameters.")
 @click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well.")
 @click.option(
@@ -50,12 +58,13 @@ from jaxmix.cli.values import Quantity
 def command(preset: str, weights: Parts, **options: Any) -> None:
     """Train PRESET on a mixture, over all devices; --out FOLDER gets runs.csv and the parameters.
 
-    Stop it at any moment and give the same command again: it goes on where it was. Parameters are
-    spread over groups of --fsdp devices, records over all of them. With --from the parameters are
-    those of a finished run, the optimizer is new, and what that run has not read comes first.
+    Stop it at any moment and give the same command again: it goes on where it was. SIGTERM and
+    Ctrl-C save it first; the status is then 75 or 130. Parameters are spread over groups of --fsdp
+    devices, records over all of them. With --from the parameters are those of a finished run, the
+    optimizer is new, and what that run has not read comes first.
     """
     use_all_cores()
-    from jaxmix.studies import make_plan, run_wave, write_table
+    from jaxmix.studies import extended, make_plan, run_wave, write_table
     from jaxmix.training import all_of, initialize, single_layout
 
     initialize(options["coordinator"], options["processes"], options["process"])
@@ -65,11 +74,16 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     layout = single_layout(options["fsdp"])
     plan = make_plan(study, corpus)
     folder = Path(options["out"])
-    with training_bar(plan) as tell:
+    if layout.host[0] == 0:
+        extended(plan, folder)  # refuses a folder with other results
+    bar = training_bar(plan, repeats_line(repeats(plan, corpus)))
+    with stoppable(options["checkpoint_minutes"]) as saving, bar as tell:
         (wave,) = plan.waves
         listeners = [lambda snapshot: tell(wave, snapshot), *_tensorboard(options, wave)]
         tell_all = all_of(*listeners)
-        outcome = run_wave(study, wave, corpus, folder, tell_all, layout, keep_final=True)
+        outcome = run_wave(
+            study, wave, corpus, folder, tell_all, layout, keep_final=True, saving=saving
+        )
     if layout.host[0] == 0:
         plan.save(folder / "plan.json")  # by which `jaxmix inspect` finds model and data
         if outcome.rows:

@@ -5,6 +5,7 @@ from jaxmix.studies.contact_sheets import caption_pictures as caption_pictures
 from jaxmix.studies.cost import Cost as Cost
 from jaxmix.studies.cost import check_repeats as check_repeats
 from jaxmix.studies.cost import estimate as estimate
+from jaxmix.studies.cost import most_read as most_read
 from jaxmix.studies.families import FAMILIES as FAMILIES
 from jaxmix.studies.families import CorpusSpec as CorpusSpec
 from jaxmix.studies.families import Family as Family
@@ -24,8 +25,9 @@ from jaxmix.studies.plan import Plan as Plan
 from jaxmix.studies.plan import PlannedRun as PlannedRun
 from jaxmix.studies.plan import Wave as Wave
 from jaxmix.studies.plan import build as build
-from jaxmix.studies.plan import load_plan as load_plan
 from jaxmix.studies.plan import make_plan as make_plan
+from jaxmix.studies.plan_file import extended as extended
+from jaxmix.studies.plan_file import load_plan as load_plan
 from jaxmix.studies.run import WaveStatus as WaveStatus
 from jaxmix.studies.run import merged as merged
 from jaxmix.studies.run import run_plan as run_plan

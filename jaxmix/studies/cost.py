@@ -6,7 +6,7 @@ from jaxmix.data import Corpus, batches
 from jaxmix.errors import JaxmixError
 from jaxmix.studies.plan import Plan, Wave, build
 from jaxmix.studies.run import sources_of
-from jaxmix.studies.study import Size, targets_of
+from jaxmix.studies.study import Size, epoch_tokens, targets_of
 from jaxmix.training import measure_rate
 
 
@@ -53,6 +53,25 @@ def _cost(plan: Plan, corpus: Corpus, size: Size) -> Cost:
     n_params = model.count().n_params
     flops = plan.flops[size.preset]
     return Cost(size.preset, n_params, runs, len(waves), size.tokens, flops, seconds=tokens / rate)
+
+
+def most_read(plan: Plan, corpus: Corpus) -> dict[str, tuple[float, int]]:
+    """Tokens that a run reads of every domain, of the run that reads most, and those that it holds.
+
+    Args:
+        plan: the plan.
+        corpus: its corpus.
+    """
+    study, most = plan.study, plan.study.unique_tokens
+    found: dict[str, tuple[float, int]] = {}
+    for size in study.sizes:
+        epochs = epoch_tokens(study, corpus, build(study, size.preset, corpus))
+        for run in (run for w in plan.waves if w.preset == size.preset for run in w.runs):
+            for domain, weight in run.weights.items():
+                held = epochs[domain]
+                read = (weight * size.tokens, min(most.get(domain, held), held))
+                found[domain] = max(found.get(domain, (0.0, 1)), read)
+    return found
 
 
 def check_repeats(plan: Plan, corpus: Corpus) -> None:

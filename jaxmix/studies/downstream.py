@@ -31,7 +31,7 @@ from jaxmix.data import Question, Tokenizer
 from jaxmix.errors import JaxmixError
 from jaxmix.models import TextConfig, likelihood
 from jaxmix.studies.finished import FinishedRun, finished_run
-from jaxmix.studies.plan import load_plan
+from jaxmix.studies.plan_file import load_plan
 
 Progress = Callable[[int, int], None]
 

@@ -8,7 +8,8 @@ from typing import Any
 from jaxmix.data import Corpus
 from jaxmix.errors import JaxmixError, clip
 from jaxmix.studies.families import Built
-from jaxmix.studies.plan import Wave, build, load_plan, wave_folder
+from jaxmix.studies.plan import Wave, build, wave_folder
+from jaxmix.studies.plan_file import load_plan
 from jaxmix.studies.study import Origin, Study
 from jaxmix.training import Params, load_final, params_hash, read_rows
 

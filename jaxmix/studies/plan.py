@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jaxmix.data import Corpus
-from jaxmix.errors import JaxmixError, clip
-from jaxmix.studies.families import Built, CorpusSpec
-from jaxmix.studies.mixtures import Design, Stage, average
-from jaxmix.studies.study import Origin, Size, Study, mixtures_of, stages_of, targets_of
+from jaxmix.errors import JaxmixError
+from jaxmix.studies.families import Built
+from jaxmix.studies.mixtures import Stage, average
+from jaxmix.studies.study import Size, Study, mixtures_of, stages_of, targets_of
 from jaxmix.training import fleet_memory, write_json
 
 
@@ -207,48 +207,3 @@ def config_hash(*parts: Any) -> str:
     """Short hash of the settings of a run."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def load_plan(path: Path) -> Plan:
-    """Reads a plan.
-
-    Raises:
-        JaxmixError: the file is not a plan.
-    """
-    path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise JaxmixError(f"{path}: no such plan; write one with jaxmix study plan") from None
-    except (ValueError, RecursionError) as error:
-        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write a new one") from None
-    if not isinstance(data, dict) or data.pop("jaxmix_plan", None) != 1:
-        raise JaxmixError(f"{path}: is not a plan (of this version); write a new one")
-    try:
-        return _plan_of(data)
-    except (KeyError, TypeError, JaxmixError) as error:  # the file lacks something
-        raise JaxmixError(f"{path}: is not a plan ({clip(error)}); write a new one") from error
-
-
-def _plan_of(data: dict[str, Any]) -> Plan:
-    study = data["study"]
-    study |= {
-        "corpus": CorpusSpec(**study["corpus"]),
-        "sizes": tuple(Size(**s) for s in study["sizes"]),
-        "designs": tuple(Design(**d) for d in study["designs"]),
-        "domains": tuple(study["domains"]) if study["domains"] else None,
-        "seeds": tuple(study["seeds"]),
-        "stages": {n: _read_stages(s) for n, s in study.get("stages", {}).items()},
-        "start_from": Origin(**study["start_from"]) if study.get("start_from") else None,
-    }
-    waves = []
-    for wave in data["waves"]:
-        stages = (_read_stages(run.get("stages", ())) for run in wave["runs"])
-        pairs = zip(wave["runs"], stages, strict=True)
-        runs = tuple(PlannedRun(**{**run, "stages": found}) for run, found in pairs)
-        waves.append(Wave(**{**wave, "runs": runs}))
-    return Plan(Study(**study), data["corpus_hash"], tuple(waves), data["flops"])
-
-
-def _read_stages(held: Sequence[Mapping[str, Any]]) -> tuple[Stage, ...]:
-    return tuple(Stage(**stage) for stage in held)

@@ -1,12 +1,27 @@
 """Plans: what is written down, what is refused before anything runs, and that files read back."""
 
 import dataclasses
+import functools
 import json
+import operator
 
 import pytest
 
-from jaxmix.studies import CorpusSpec, Size, Study, check_repeats, estimate, load_plan, make_plan
-from jaxmix.studies.plan import build, fleet_size
+from jaxmix.claims import take
+from jaxmix.errors import JaxmixError
+from jaxmix.studies import (
+    CorpusSpec,
+    Size,
+    Stage,
+    Study,
+    check_repeats,
+    estimate,
+    extended,
+    load_plan,
+    make_plan,
+    most_read,
+)
+from jaxmix.studies.plan import build, fleet_size, wave_folder
 
 
 def test_a_plan_has_every_run_once(study, corpus):
@@ -45,6 +60,102 @@ def test_what_is_no_plan_is_refused(tmp_path, content):
         load_plan(path)
     with pytest.raises(ValueError, match="no such plan"):
         load_plan(tmp_path / "absent.json")
+
+
+def leaves(value, path=()):
+    """Paths of all values in a JSON document, its inner ones too."""
+    yield path
+    inner = {list: enumerate, dict: dict.items}.get(type(value), lambda value: ())
+    for key, held in inner(value):
+        yield from leaves(held, (*path, key))
+
+
+@pytest.mark.parametrize("wrong", [[[]], {"a": {}}, "x", True, -1.5, None], ids=repr)
+def test_a_plan_with_a_value_of_another_kind_is_refused_or_read(study, corpus, tmp_path, wrong):
+    path = tmp_path / "plan.json"
+    stages = {"turn": (Stage(1.0, {"low": 1.0}),)}
+    plan = make_plan(dataclasses.replace(study, stages=stages), corpus)
+    plan.save(path)
+    held = json.loads(path.read_text())
+    refused = 0
+    for place in list(leaves(held))[1:]:
+        changed = json.loads(path.read_text())
+        *above, last = place
+        functools.reduce(operator.getitem, above, changed)[last] = wrong
+        (tmp_path / "other.json").write_text(json.dumps(changed))
+        try:
+            load_plan(tmp_path / "other.json")
+        except JaxmixError as error:
+            assert str(error).startswith(f"{tmp_path / 'other.json'}: is not a plan (")
+            refused += 1
+    assert refused > len(list(leaves(held))) / 4
+
+
+def leave_rows(folder, wave):
+    """What training leaves of a wave, as far as plans care."""
+    here = wave_folder(folder, wave)
+    here.mkdir(parents=True, exist_ok=True)
+    members = [{"run": run.run} for run in wave.runs]
+    (here / "fleet.json").write_text(json.dumps({"members": members}))
+    (here / "rows.jsonl").write_text("{}\n")
+
+
+def test_a_plan_over_results_keeps_their_waves(study, corpus, tmp_path):
+    study = dataclasses.replace(study, fleet=2)
+    plan = make_plan(study, corpus)
+    plan.save(tmp_path / "plan.json")
+    assert extended(plan, tmp_path) == plan
+    leave_rows(tmp_path, plan.waves[1])
+    assert extended(plan, tmp_path) == plan
+    more = {**study.mixtures, "only-low": {"low": 1.0}}
+    sizes = (*study.sizes, Size("tiny-24", 4 * 8 * 32))
+    larger = make_plan(dataclasses.replace(study, mixtures=more, sizes=sizes, fleet=64), corpus)
+    found = extended(larger, tmp_path)
+    assert found.waves[1] == plan.waves[1]
+    assert [(w.name, len(w.runs)) for w in found.waves] == [
+        ("tiny-16-0", 4),
+        ("tiny-16-1", 2),
+        ("tiny-24-0", 6),
+    ]
+    assert sorted(r.run for r in found.runs) == sorted(r.run for r in larger.runs)
+    (tmp_path / "plan.json").write_text("")  # what was trained is known without the plan
+    assert extended(larger, tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch": 16}, r"with batch 8\)"),
+        ({"seeds": (0,)}, r"'tiny-16-uniform-s1' is not asked for\)"),
+        ({"mixtures": {"mostly-low": {"low": 0.8, "high": 0.2}}}, r"mostly-low-s0' with weights"),
+        ({"sizes": (Size("tiny-16", 8 * 8 * 32),)}, r"with tokens 1024"),
+    ],
+    ids=["setting", "fewer", "weights", "tokens"],
+)
+def test_a_plan_that_lacks_results_is_refused(study, corpus, tmp_path, change, message):
+    plan = make_plan(study, corpus)
+    plan.save(tmp_path / "plan.json")
+    other = make_plan(dataclasses.replace(study, **change), corpus)
+    assert extended(other, tmp_path) == other  # nothing was trained yet
+    leave_rows(tmp_path, plan.waves[0])
+    with pytest.raises(ValueError, match=f"{message}.*repeat the options .* name another folder"):
+        extended(other, tmp_path)
+
+
+def test_a_plan_over_a_wave_in_training_is_refused_unless_it_is_the_same(study, corpus, tmp_path):
+    plan = make_plan(study, corpus)
+    plan.save(tmp_path / "plan.json")
+    leave_rows(tmp_path, plan.waves[0])
+    with take(wave_folder(tmp_path, plan.waves[0]) / ".lock"):
+        assert extended(plan, tmp_path) == plan
+        with pytest.raises(ValueError, match="is at work here; wait for it"):
+            extended(make_plan(dataclasses.replace(study, fleet=1), corpus), tmp_path)
+
+
+def test_tokens_that_are_read_and_held(study, corpus):
+    capped = dataclasses.replace(study, unique_tokens={"low": 64})
+    found = most_read(make_plan(capped, corpus), corpus)
+    assert found == {"low": (768.0, 64), "high": (512.0, corpus.train_tokens["high"] // 32 * 32)}
 
 
 def test_fleets_are_cut_evenly(study, corpus):

@@ -1,0 +1,184 @@
+"""Plan files: reading them with their types checked, and planning anew over what was trained."""
+
+import dataclasses
+import itertools
+import json
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxmix.claims import Taken, take
+from jaxmix.errors import JaxmixError, clip
+from jaxmix.files import read_json
+from jaxmix.studies.plan import Plan, Wave
+from jaxmix.studies.study import Study
+from jaxmix.training import has_begun
+
+# What a study may change over its results, because no run that is kept depends on it.
+_FREE = ("corpus", "sizes", "designs", "mixtures", "stages", "seeds")
+_FREE += ("fleet", "forbid_repeat", "accumulate")
+
+
+def load_plan(path: Path) -> Plan:
+    """Reads a plan.
+
+    Raises:
+        JaxmixError: the file is not a plan.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise JaxmixError(f"{path}: no such plan; write one with jaxmix study plan") from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, "it is empty" if not path.stat().st_size else error) from None
+    if not isinstance(data, dict) or data.pop("jaxmix_plan", None) != 1:
+        raise _damaged(path, "of this version")
+    try:
+        plan = _read(Plan, data, "the plan")
+    except JaxmixError as error:
+        raise _damaged(path, error) from error
+    if not plan.waves or not all(wave.runs and wave.preset in plan.flops for wave in plan.waves):
+        raise _damaged(path, "a wave lacks runs or FLOPs")
+    return plan
+
+
+def _damaged(path: Path, what: object) -> JaxmixError:
+    return JaxmixError(
+        f"{path}: is not a plan ({clip(what)}); give the command that planned or trained it again"
+    )
+
+
+def _read(kind: Any, value: Any, name: str) -> Any:
+    """A value of JSON as its annotated type: a dataclass, a mapping, a tuple or a scalar.
+
+    Raises:
+        JaxmixError: it is of another kind.
+    """
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any or (origin is typing.Literal and value in inner):
+        return value
+    if origin is types.UnionType:  # X | None
+        return None if value is None else _read(inner[0], value, name)
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return _read_object(kind, value, name)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _read(inner[1], held, f"{name}.{key}") for key, held in value.items()}
+    if origin is tuple and isinstance(value, list):
+        return tuple(_read(inner[0], held, name) for held in value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    if kind in (int, str, bool) and type(value) is kind:
+        return value
+    raise JaxmixError(f"{name} cannot be {clip(json.dumps(value), 20)}")
+
+
+def _read_object(kind: Any, value: Mapping[str, Any], name: str) -> Any:
+    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
+    needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
+    wrong = [f"lacks {n}" for n in needed if n not in value]
+    wrong += [f"has an unknown {n}" for n in value if n not in hints]
+    if wrong:
+        raise JaxmixError(f"{name} {wrong[0]}")
+    return kind(**{key: _read(hints[key], held, key) for key, held in value.items()})
+
+
+def extended(plan: Plan, folder: Path) -> Plan:
+    """A plan with the waves of a folder that have results as they are, and the rest in new ones.
+
+    Args:
+        plan: a plan with all runs that the folder has results of, alone or among others.
+        folder: folder of the results of an earlier plan.
+
+    Returns:
+        The plan as it was given if there are no results, and the earlier one if both are equal.
+
+    Raises:
+        JaxmixError: the folder has results that the plan lacks or would train otherwise, or a
+            process is training there.
+    """
+    earlier = _earlier(folder)
+    if plan == earlier:
+        return plan
+    kept = [_kept(plan, here, earlier) for here in _begun(folder)]
+    done = {run.run for wave in kept for run in wave.runs}
+    names = {wave.name for wave in kept}
+    waves = list(kept)
+    for wave in plan.waves:
+        runs = tuple(run for run in wave.runs if run.run not in done)
+        if runs:
+            free = itertools.chain([wave.name], (f"{wave.preset}-{i}" for i in itertools.count()))
+            name = next(name for name in free if name not in names)
+            names.add(name)
+            waves.append(dataclasses.replace(wave, name=name, runs=runs))
+    order = [size.preset for size in plan.study.sizes]
+    waves.sort(key=lambda wave: (order.index(wave.preset), len(wave.name), wave.name))
+    return dataclasses.replace(plan, waves=tuple(waves))
+
+
+def _earlier(folder: Path) -> Plan | None:
+    """The plan of a folder, or None if it has none or a damaged one."""
+    try:
+        return load_plan(folder / "plan.json")
+    except JaxmixError:
+        return None
+
+
+def _begun(folder: Path) -> list[Path]:
+    """Folders of waves that have results.
+
+    Raises:
+        JaxmixError: another process is training one.
+    """
+    found = sorted(path.parent for path in folder.glob("waves/*/fleet.json"))
+    for here in found:
+        claim = take(here / ".lock")
+        if isinstance(claim, Taken):
+            raise JaxmixError(
+                f"{here}: {claim.holder} is at work here; wait for it or stop it, or name another "
+                "folder"
+            )
+        claim.__exit__()
+    return [here for here in found if has_begun(here)]
+
+
+def _kept(plan: Plan, here: Path, earlier: Plan | None) -> Wave:
+    """The wave with results in a folder, in terms of a new plan."""
+    remedy = f"delete the folder {here} to train its runs again"
+    members = read_json(here / "fleet.json", remedy, "members")["members"]
+    names = [one["run"] for one in members]
+    found = {run.run: (wave, run) for wave in plan.waves for run in wave.runs}
+    changes = [f"'{name}' is not asked for" for name in names if name not in found]
+    changes = changes or _changes(plan, earlier, names)
+    if changes:
+        raise JaxmixError(
+            f"{here.parent.parent}: has results of other runs ({changes[0]}); repeat the options "
+            "that they were trained with, and add to them, or name another folder"
+        )
+    wave = found[names[0]][0]
+    return Wave(here.name, wave.preset, wave.tokens, tuple(found[name][1] for name in names))
+
+
+def _changes(plan: Plan, earlier: Plan | None, names: Sequence[str]) -> list[str]:
+    """What of an earlier plan was different for some runs of both."""
+    if earlier is None:
+        return []
+    settings = [f.name for f in dataclasses.fields(Study) if f.name not in _FREE]
+    found = [
+        f"with {name} {clip(getattr(earlier.study, name), 60)}"
+        for name in settings
+        if getattr(plan.study, name) != getattr(earlier.study, name)
+    ]
+    ours, theirs = (
+        {run.run: {"tokens": w.tokens, **vars(run)} for w in p.waves for run in w.runs}
+        for p in (plan, earlier)
+    )
+    found += [
+        f"'{name}' with {key} {clip(value, 60)}"
+        for name in names
+        for key, value in theirs.get(name, {}).items()
+        if ours[name][key] != value
+    ]
+    return ["other data"] * (plan.corpus_hash != earlier.corpus_hash) + found
