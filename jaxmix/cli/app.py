@@ -8,12 +8,15 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -67,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings(), _interrupts() as interrupted:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
+        _replace_damaged_programs()
         try:
             return _run(argv)
         except (click.Abort, KeyboardInterrupt):
@@ -85,6 +89,30 @@ def _keep_compiled_programs() -> None:
     root = os.environ.get("JAXMIX_CACHE") or os.path.join(os.path.expanduser("~"), ".cache/jaxmix")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(root, "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
+_DAMAGED = "Error reading persistent compilation cache entry for '"
+
+
+def _replace_damaged_programs() -> None:
+    """Removes entries of JAX's cache that it cannot read; else it would compile them every time.
+
+    JAX warns about them with the name of the program, which their names begin with, compiles, and
+    writes the result only if no entry is in the way.
+    """
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, *rest: Any, **more: Any) -> None:
+        told = str(message)
+        if not told.startswith(_DAMAGED):
+            return usual(message, *rest, **more)
+        program = told.removeprefix(_DAMAGED).partition("'")[0]
+        for path in Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).glob(f"{program}-*-cache"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    warnings.filterwarnings("always", message=re.escape(_DAMAGED))
+    warnings.showwarning = show
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -132,6 +160,17 @@ def _one_line(error: click.ClickException) -> str:
 
 
 def _quiet_dependencies() -> None:
-    """Keeps what JAX and XLA log about the machine off standard error."""
+    """Keeps what JAX and XLA log about the machine off standard error.
+
+    And what threads of the library that writes checkpoints report after the command's own error.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("jax").setLevel(logging.ERROR)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _report_unraisable
+
+
+def _report_unraisable(found: "sys.UnraisableHookArgs") -> None:
+    told = str(found.exc_value)
+    if told != "Event loop is closed" and "TensorStore" not in told:
+        sys.__unraisablehook__(found)

@@ -9,6 +9,8 @@ from jaxmix.training.evaluation import Measured as Measured
 from jaxmix.training.evaluation import measure as measure
 from jaxmix.training.folder import append_rows as append_rows
 from jaxmix.training.folder import has_begun as has_begun
+from jaxmix.training.folder import lost_rows as lost_rows
+from jaxmix.training.folder import read_diverged as read_diverged
 from jaxmix.training.folder import read_finished as read_finished
 from jaxmix.training.folder import read_rows as read_rows
 from jaxmix.training.folder import write_json as write_json

@@ -153,13 +153,26 @@ def read_finished(folder: Path, runs: Iterable[str], record_at: Iterable[int]) -
     Raises:
         JaxmixError: a file of the folder is damaged.
     """
-    done = folder / "done.json"
-    if not done.exists():
+    diverged = read_diverged(folder)
+    if diverged is None:
         return None
-    remedy = "delete it, and the command that trains writes it again"
-    diverged = read_json(done, remedy, "diverged")["diverged"]
     rows = read_rows(folder / "rows.jsonl")
     return None if lost_rows(rows, runs, record_at, diverged) else Finished(rows, diverged)
+
+
+def read_diverged(folder: Path) -> dict[str, int] | None:
+    """The steps from which members of a finished fleet have no rows, by run; None if not done.
+
+    Raises:
+        JaxmixError: the file that says so is damaged.
+    """
+    done, remedy = folder / "done.json", "delete it, and the command that trains writes it again"
+    if not done.exists():
+        return None
+    diverged = read_json(done, remedy, "diverged")["diverged"]
+    if isinstance(diverged, dict) and all(type(step) is int for step in diverged.values()):
+        return diverged
+    raise JaxmixError(f"{done}: 'diverged' does not hold steps by run; {remedy}")
 
 
 def lost_rows(

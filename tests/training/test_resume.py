@@ -4,6 +4,8 @@ import dataclasses
 import json
 import pathlib
 import random
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -177,27 +179,19 @@ def test_rows_are_read_once_each_and_the_last_counts(tmp_path):
     ]
 
 
-def command(folder: pathlib.Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "tests.training.toys", str(folder), *options]
+def interrupted(folder: pathlib.Path, number: int, wait: float, *options: str) -> tuple[int, str]:
+    """Runs the script and sends it a signal, if any, so long after its first batch was asked for.
 
-
-def killed(folder: pathlib.Path, when) -> bool:
-    """Starts the script and kills it once `when()` holds; False where it came to its end."""
-    process = subprocess.Popen(command(folder, "--slow", "0.02"), cwd=ROOT)
-    try:
-        while process.poll() is None:
-            if when():
-                process.kill()
-            time.sleep(0.005)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode in (0, -9)
-    return process.returncode == -9
-
-
-def has_rows(folder: pathlib.Path, n: int):
-    return lambda: len(read_rows(folder / "rows.jsonl")) >= n
+    Returns its status and what it noted.
+    """
+    command = [sys.executable, "-m", "tests.training.toys", str(folder), "--slow", "0.02", *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    if number:
+        process.stdout.readline()
+        time.sleep(wait)
+        process.send_signal(number)
+    return process.wait(timeout=60), process.communicate()[1]
 
 
 def expected(folder: pathlib.Path):
@@ -206,38 +200,50 @@ def expected(folder: pathlib.Path):
     return train(toys.Toy(), work, toys.feed(3), folder, layout=fleet_layout(2)).rows
 
 
-def test_killed_once(tmp_path):
-    folder = tmp_path / "killed"
-    assert killed(folder, has_rows(folder, 9))
-    assert not (folder / "done.json").exists()
-    assert not killed(folder, lambda: False)
+def test_stopped_and_killed_at_random_times(tmp_path):
+    folder, seed = tmp_path / "run", random.randrange(10**6)
+    draw = random.Random(print("seed", seed) or seed)
+    status, err = interrupted(folder, signal.SIGTERM, draw.uniform(0, 1))
+    assert status == 75
+    at = re.fullmatch(r"run stopped at step (\d+) of 40; the same command goes on\n", err)
+    assert at and 0 < int(at[1]) < 40
+    status, err = interrupted(folder, signal.SIGKILL, draw.uniform(0, 1))
+    assert status == -signal.SIGKILL and f"run goes on at step {at[1]} of 40" in err
+    status, err = interrupted(folder, 0, 0, "--minutes", "5")
+    assert status == 0 and "run goes on at step" in err
     assert json.loads((folder / "done.json").read_text())["diverged"] == {}
     assert read_rows(folder / "rows.jsonl") == expected(tmp_path / "whole")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2))
-def test_killed_again_and_again(tmp_path, seed):
-    folder, draw = tmp_path / "killed", random.Random(seed)
-    kills = 0
-    while kills < 6:
-        # Some time after the first new rows: in a step, an evaluation or a checkpoint.
-        done = len(read_rows(folder / "rows.jsonl"))
-        armed, pause = has_rows(folder, done + 1), draw.uniform(0, 0.4)
-
-        def when(armed=armed, pause=pause):
-            return armed() and (time.sleep(pause) or True)
-
-        if not killed(folder, when):
-            break
-        kills += 1
-    assert kills > 1
-    while killed(folder, lambda: False):
-        pass
+@pytest.mark.parametrize("what", ["fleet", "single"])
+def test_killed_again_and_again(tmp_path, what):
+    folder, seed = tmp_path / "run", random.randrange(10**6)
+    draw = random.Random(print("seed", seed) or seed)
+    seen = []
+    for number in draw.choices([signal.SIGKILL, signal.SIGTERM, signal.SIGINT], k=8):
+        minutes = draw.choice(["0", "0", "0.01", "5"])
+        options = ("--what", what, "--minutes", minutes)
+        seen.append(interrupted(folder, number, draw.uniform(0, 1.5), *options)[0])
+    assert set(seen) <= {0, 75, 130, -9, -2} and len(set(seen)) > 1, seen
+    assert interrupted(folder, 0, 0, "--what", what)[0] == 0
+    assert interrupted(tmp_path / "whole", 0, 0, "--what", what)[0] == 0
     rows = read_rows(folder / "rows.jsonl")
-    whole = expected(tmp_path / "whole")
-    assert rows == whole
+    assert rows == read_rows(tmp_path / "whole" / "rows.jsonl")
     assert np.isfinite([row["loss_a"] for row in rows]).all()
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path):
+    """While the first one waits for a step that never ends."""
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "tests.training.toys", str(folder), "--slow", "100"]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.terminate()
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.terminate()
+        assert process.wait(timeout=5) == -signal.SIGTERM
 
 
 def test_a_finished_folder_of_another_fleet_is_refused(tmp_path):

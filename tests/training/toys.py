@@ -7,10 +7,12 @@ import argparse
 import dataclasses
 import os
 import pathlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import click
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -124,15 +126,21 @@ def main() -> None:
     parser.add_argument("--devices", type=int, default=2)
     parser.add_argument("--slow", type=float, default=0.0)
     parser.add_argument("--stop", type=int, default=10**9)
+    parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--group", nargs=3)
     options = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", options.devices)
-    from jaxmix.training import Saving, initialize, train
+    from jaxmix.cli.training import stoppable
+    from jaxmix.training import initialize, train
 
     if options.group:
         address, count, index = options.group
         assert initialize(address, int(count), int(index))
-    train(*work(options), saving=Saving(0.0), **layout(options))
+    try:
+        with stoppable(options.minutes) as saving:
+            train(*work(options), saving=saving, **layout(options))
+    except click.exceptions.Exit as stopped:
+        sys.exit(stopped.exit_code)
 
 
 def work(options: argparse.Namespace) -> tuple[Any, Any, Any, pathlib.Path]:
@@ -147,9 +155,10 @@ def work(options: argparse.Namespace) -> tuple[Any, Any, Any, pathlib.Path]:
 
 
 def slowly(given: Any, seconds: float, stop: int = 10**9) -> Any:
-    """The same data, with a pause before every batch, and an end to it before step `stop`."""
+    """The same data, announced, with a pause before every batch, and an end before step `stop`."""
 
     def start(step: int) -> Iterator[Any]:
+        print("begun", flush=True)
         for number, batch in enumerate(given.batches(step), start=step):
             if number == stop:
                 raise RuntimeError("stopped here")
