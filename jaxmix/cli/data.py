@@ -11,8 +11,6 @@ from jaxmix.cli.values import NAMES, Quantity
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jaxmix.data import Corpus, Recipe
 
 
@@ -56,16 +54,22 @@ def prepare_command(
     In a FOLDER every domain of text is a subfolder of text files, a <domain>.jsonl or a
     <domain>.txt. With pictures it is a subfolder of images and captions.csv (file,caption) or
     captions.jsonl, a subfolder of WebDataset *.tar shards, or a <domain>.jsonl of texts and images.
-    Up to 5% of a domain's lines and pictures (or three) may be unusable: they are counted and named.
+    Up to 5% of the lines and pictures of a domain (or three) may be unusable: they are counted.
     """
-    from jaxmix.data import plan_corpus, prepare_plan
+    from jaxmix.data import damage, plan_corpus, prepare_plan
 
     size = None if max_bytes is None else _whole(max_bytes)
     plan = plan_corpus(source, max_bytes=size, target_only=target_only or (), **options)
-    fresh = not (plan.path / "corpus.json").is_file()
+    manifest = plan.path / "corpus.json"
+    damaged = damage(plan.path, content=True)
+    if damaged:
+        manifest.unlink()
+    fresh = not manifest.is_file()
     with common.progress(f"preparing {plan.name}") as report:
         corpus = prepare_plan(plan, report)
     _print(corpus, as_json, made=fresh)
+    if damaged:
+        common.say([f"{damaged}; it was made anew"])
     if not fresh:
         common.say([f"{corpus.path.name} was prepared before; nothing was done"])
 
@@ -80,15 +84,16 @@ def _whole(size: float) -> int:
 @opt.json
 def list_command(as_json: bool) -> None:
     """List recipes and prepared corpora."""
-    from jaxmix.data import RECIPES, prepared
+    from jaxmix.data import RECIPES, survey
 
-    there = prepared()
+    there, damages = survey()
     recipes = [_recipe(one, there) for one in RECIPES.values()]
-    held = {"recipes": recipes, "prepared": [str(path) for path in there]}
-    common.answer(as_json, held, lambda: [*_recipe_tables(recipes), *_prepared_table(there)])
+    held = {"recipes": recipes, "prepared": [str(one.path) for one in there]}
+    parts = lambda: [*_recipe_tables(recipes), *_prepared_table(there)]  # noqa: E731
+    common.answer(as_json, held, parts, damages)
 
 
-def _recipe(recipe: "Recipe", there: "list[Path]") -> dict[str, Any]:
+def _recipe(recipe: "Recipe", there: "list[Corpus]") -> dict[str, Any]:
     domains = [
         {
             **common.pick(domain, "name", "about", "source", "license"),
@@ -98,14 +103,8 @@ def _recipe(recipe: "Recipe", there: "list[Path]") -> dict[str, Any]:
         for domain in recipe.domains
     ]
     about = {**common.pick(recipe, "name", "about"), "megabytes": round(recipe.megabytes, 1)}
-    names = [path.name for path in there if _info(path)["name"] == recipe.name]
+    names = [one.path.name for one in there if one.name == recipe.name]
     return {**about, "domains": domains, "prepared": names}
-
-
-def _info(path: "Path") -> dict[str, Any]:
-    from jaxmix.data import open_corpus
-
-    return open_corpus(path).info
 
 
 def _role(facts: Mapping[str, Any]) -> str:
@@ -130,11 +129,10 @@ def _recipe_tables(recipes: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
-def _prepared_table(there: "list[Path]") -> list[Any]:
+def _prepared_table(there: "list[Corpus]") -> list[Any]:
     if not there:
         return ["No corpus is prepared yet: jaxmix data prepare text-mini"]
-    held = ((path.name, _info(path)) for path in there)
-    rows = ((name, i["tokenizer"]["name"], ", ".join(i["domains"])) for name, i in held)
+    rows = ((one.path.name, one.tokenizer.name, ", ".join(one.info["domains"])) for one in there)
     words = ("tokenizer", "domains")
     return [common.table("prepared", "corpus", *words, text=words, rows=rows)]
 

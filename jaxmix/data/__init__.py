@@ -8,6 +8,7 @@ from .corpus import Corpus as Corpus
 from .corpus import TokenWindows as TokenWindows
 from .corpus import open_corpus as open_corpus
 from .corpus import prepared as prepared
+from .corpus import survey as survey
 from .documents import Document as Document
 from .documents import Picture as Picture
 from .errors import DataError as DataError
@@ -18,6 +19,7 @@ from .mixture import Records as Records
 from .order import spaced as spaced
 from .planning import CorpusPlan as CorpusPlan
 from .planning import plan_corpus as plan_corpus
+from .preparing import damage as damage
 from .preparing import prepare as prepare
 from .preparing import prepare_plan as prepare_plan
 from .questions import make_tasks as make_tasks

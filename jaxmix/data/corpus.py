@@ -1,18 +1,23 @@
 """A prepared corpus on disk: token streams, read as windows, and documents with pictures."""
 
+import contextlib
 import functools
 import hashlib
+import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import DataError, hint
+from jaxmix.files import file_hash
+
+from .errors import DataError, clip, hint
 from .order import spaced
 from .paths import corpora
-from .store import Documents
+from .store import Documents, content_hash
 from .tokenizer import Tokenizer, load_tokenizer
 
 SPLITS = ("train", "heldout")
@@ -152,6 +157,29 @@ class Corpus:
             self._opened[name, split] = self._documents(name, split)
         return self._opened[name, split]
 
+    def check(self, *, content: bool = False) -> None:
+        """Checks that all files are there and whole.
+
+        Args:
+            content: read all of them and compare their hashes too.
+
+        Raises:
+            DataError: a file is missing or damaged; names it.
+        """
+        for name, split in itertools.product(self.targets, SPLITS):
+            if name in self.illustrated:
+                path = self.path / f"{name}.{split}.arrayrecord"
+                self.documents(name, split)
+            else:
+                path = self.path / f"{name}.{split}.bin"
+                self._stream(name, split)
+            read = content_hash if name in self.illustrated else file_hash
+            if content and read(path) != self.info["domains"][name][split]["sha256"]:
+                raise self._damaged(path, "its content was changed")
+
+    def _damaged(self, path: Path, what: str) -> DataError:
+        return DataError(f"{path}: {what}; delete {self.path} and prepare it again")
+
     def _check(self, name: str, split: str) -> None:
         """Refuses a name that is not a domain with this split."""
         if split == "train" and name not in self.domains:
@@ -167,10 +195,10 @@ class Corpus:
             raise DataError(f"corpus {self.name}: domain '{name}' is text without pictures")
         path = self.path / f"{name}.{split}.arrayrecord"
         if not path.is_file() or not path.with_suffix(".index").is_file():
-            raise DataError(f"{path}: is missing; delete {self.path} and prepare it again")
+            raise self._damaged(path, "is missing")
         found = Documents(path, self.tokenizer.dtype)
         if len(found) != self.info["domains"][name][split]["documents"]:
-            raise DataError(f"{path}: is cut short; delete {self.path} and prepare it again")
+            raise self._damaged(path, "is cut short")
         return found
 
     def _stream(self, name: str, split: str) -> np.ndarray:
@@ -181,9 +209,9 @@ class Corpus:
         count = self.info["domains"][name][split]["tokens"]
         path = self.path / f"{name}.{split}.bin"
         if not path.is_file() or path.stat().st_size != count * self.tokenizer.dtype.itemsize:
-            raise DataError(
-                f"{path}: is missing or cut short; delete {self.path} and prepare it again"
-            )
+            raise self._damaged(path, "is missing or cut short")
+        if not count:
+            return np.zeros(0, self.tokenizer.dtype)  # an empty file cannot be mapped
         return np.memmap(path, self.tokenizer.dtype, "r")
 
 
@@ -201,29 +229,69 @@ def open_corpus(corpus: str | Path) -> Corpus:
     info = _info(path)
     if info.get("format") != FORMAT:
         raise DataError(f"{path}: was made by another version of jaxmix; prepare it again")
+    tokenizer = _tokenizer(path)
     try:
-        text = (path / "tokenizer.json").read_text(encoding="utf-8")
-        opened = Corpus(path, info, load_tokenizer(text))
-    except (OSError, UnicodeDecodeError, DataError, KeyError) as error:
-        raise DataError(f"{path}: is damaged ({error}); delete it and prepare it again") from None
-    if opened.tokenizer.hash != info["tokenizer"]["sha256"]:
+        opened = Corpus(path, info, tokenizer)
+        changed = bool(opened.hash) and tokenizer.hash != info["tokenizer"]["sha256"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path / "corpus.json", f"lacks {error}") from None
+    if changed:
         raise DataError(f"{path}: its tokenizer.json was changed; delete it and prepare it again")
     return opened
 
 
+def _tokenizer(path: Path) -> Tokenizer:
+    file = path / "tokenizer.json"
+    try:
+        return load_tokenizer(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, DataError) as error:
+        raise _damaged(file, error) from None
+
+
 def prepared() -> list[Path]:
     """The folders of all prepared corpora that this version reads, by name."""
+    return [path for path, info in _manifests() if info.get("format") == FORMAT]
+
+
+def survey() -> tuple[list[Corpus], list[str]]:
+    """All prepared corpora that this version reads, and what is wrong with those it cannot."""
+    opened, damages = [], []
+    for path in _folders():
+        try:
+            if _info(path).get("format") == FORMAT:
+                opened.append(open_corpus(path))
+        except DataError as error:
+            damages.append(str(error))
+    return opened, damages
+
+
+def _folders() -> list[Path]:
     found = sorted(path.parent for path in corpora().glob("*/corpus.json"))
-    return [p for p in found if p.suffix != ".partial" and _info(p).get("format") == FORMAT]
+    return [path for path in found if path.suffix != ".partial"]
+
+
+def _manifests() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """All folders of corpora with what is in `corpus.json`, without those where that is damaged."""
+    for path in _folders():
+        with contextlib.suppress(DataError):
+            yield path, _info(path)
 
 
 def _info(path: Path) -> dict[str, Any]:
     """The content of `corpus.json`."""
+    file = path / "corpus.json"
     try:
-        info = json.loads((path / "corpus.json").read_text(encoding="utf-8"))
+        info = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is damaged ({error}); delete it and prepare it again") from None
-    return info if isinstance(info, dict) else {}
+        raise _damaged(file, error) from None
+    if not isinstance(info, dict):
+        raise _damaged(file, "it holds no JSON object")
+    return info
+
+
+def _damaged(file: Path, why: object) -> DataError:
+    folder = file.parent
+    return DataError(f"{file}: is damaged ({clip(why)}); delete {folder} and prepare it again")
 
 
 def _find(corpus: str | Path) -> Path:
@@ -233,7 +301,11 @@ def _find(corpus: str | Path) -> Path:
     name = str(corpus)
     there = prepared()
     # A corpus goes by its folder, its name, or its name with the tokenizer.
-    meant = [p for p in there if name in (p.name, _info(p)["name"], p.name.rpartition("-")[0])]
+    known = [(p, info) for p, info in _manifests() if p in there]
+    meant = [p for p, i in known if name in (p.name, i.get("name"), p.name.rpartition("-")[0])]
+    damaged = [p for p in _folders() if p.name.startswith(f"{name}-") or p.name == name]
+    if not meant and damaged:
+        meant = [p for p in damaged if p not in dict(_manifests())][:1]
     if len(meant) == 1:
         return meant[0]
     if meant:

@@ -4,7 +4,6 @@ Documents are read, and their pictures are shrunk, once, into a spool; then all 
 split together; then text becomes tokens.
 """
 
-import hashlib
 import itertools
 import json
 from collections import Counter
@@ -12,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmix.files import file_hash, write_text
+from jaxmix.files import write_text
 
 from .corpus import SPLITS
 from .documents import Document
@@ -20,7 +19,16 @@ from .handed import is_handed
 from .pictures import Skips, UnreadablePicture, shrunk
 from .planning import Source
 from .splits import Fingerprint, capped, fingerprint, split_documents
-from .store import PICTURE, Index, Part, pack, read_records, unpack, write_records
+from .store import (
+    PICTURE,
+    Index,
+    Part,
+    content_hash,
+    pack,
+    read_records,
+    unpack,
+    write_records,
+)
 from .tokenizer import Tokenizer
 
 _CHUNK = 512  # documents tokenized at a time
@@ -152,7 +160,7 @@ def _write(
 
     write_records(out, tokenized())
     Index.of(lengths, may_flip).save(out.with_suffix(".index"))
-    return {"documents": len(lengths), **counts, "sha256": _content_hash(out)}
+    return {"documents": len(lengths), **counts, "sha256": content_hash(out)}
 
 
 def _tokenized(
@@ -175,11 +183,3 @@ def _tokenized(
 
 def _texts(parts: Sequence[Part]) -> list[str]:
     return [part.data.decode() for part in parts if not part.is_picture]
-
-
-def _content_hash(path: Path) -> str:
-    """Hash of the documents in a file: the file itself may differ with the library version."""
-    content = hashlib.sha256(file_hash(path.with_suffix(".index")).encode())
-    for record in read_records(path):
-        content.update(hashlib.sha256(record).digest())
-    return content.hexdigest()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jaxmix.claims import claimed
+from jaxmix.errors import JaxmixError
 from jaxmix.files import file_hash, write_text
 
 from .corpus import SPLITS, Corpus, open_corpus
@@ -48,12 +49,28 @@ def prepare(source: str | Path, *, progress: Progress | None = None, **options: 
 
 
 def prepare_plan(plan: CorpusPlan, progress: Progress | None = None) -> Corpus:
-    """Makes the corpus of a plan, or opens it if it was made before."""
-    if not _is_complete(plan.path):
+    """Makes the corpus of a plan, or opens it if it was made before and no file is damaged."""
+    if not _is_complete(plan.path) or damage(plan.path):
         with claimed(corpora() / ".locks" / plan.path.name, remedy=_REMEDY):
-            if not _is_complete(plan.path):
-                _make(plan, _step_counter(3 * len(plan.sources) + 1, progress))
+            if not _is_complete(plan.path) or damage(plan.path):
+                _make(plan, progress)
     return open_corpus(plan.path)
+
+
+def damage(path: Path, *, content: bool = False) -> str:
+    """What is wrong with a prepared corpus; "" if nothing is, or if there is none.
+
+    Args:
+        path: its folder.
+        content: compare the hashes of its files too.
+    """
+    if not _is_complete(path):
+        return ""
+    try:
+        open_corpus(path).check(content=content)
+    except DataError as error:
+        return str(error).rpartition("; ")[0]  # the remedy is for others
+    return ""
 
 
 def _is_complete(path: Path) -> bool:
@@ -66,15 +83,25 @@ def _step_counter(total: int, progress: Progress | None) -> Callable[[], None]:
     return lambda: progress(next(done), total) if progress else None
 
 
-def _make(plan: CorpusPlan, step: Callable[[], None]) -> None:
+def _make(plan: CorpusPlan, progress: Progress | None) -> None:
     """Makes a corpus beside its folder, from where an interrupted try stopped."""
     partial = plan.path.with_name(plan.path.name + ".partial")
+    is_new = not partial.exists()
     partial.mkdir(parents=True, exist_ok=True)
     try:
-        _fill(plan, partial, step)
-    except DataError:  # the same plan cannot succeed later
-        shutil.rmtree(partial)
-        raise
+        _fill(plan, partial, _step_counter(3 * len(plan.sources) + 1, progress))
+    except JaxmixError as error:
+        if isinstance(error, DataError):  # the same plan cannot succeed later; a full disk can
+            shutil.rmtree(partial)
+        if is_new or not isinstance(error, DataError):
+            raise
+    except (ValueError, KeyError):
+        if is_new:
+            raise
+        shutil.rmtree(partial)  # what the interrupted try left is damaged
+    else:
+        return
+    _make(plan, progress)
 
 
 def _fill(plan: CorpusPlan, partial: Path, step: Callable[[], None]) -> None:

@@ -5,6 +5,8 @@ picture), all as int32, and then the parts one after the other. The index is sma
 memory, so that documents can be packed into rows without reading them.
 """
 
+import contextlib
+import hashlib
 import io
 import itertools
 import os
@@ -19,6 +21,10 @@ import grain
 import numpy as np
 from array_record.python import array_record_module  # type: ignore[attr-defined]
 from PIL import Image
+
+from jaxmix.files import file_hash
+
+from .errors import DataError, clip
 
 PICTURE = -1  # stands for a picture among the lengths of a document's parts
 _DECODED = 512_000_000  # most bytes of decoded documents that are kept, per split of a domain
@@ -68,7 +74,27 @@ def write_records(path: Path, records: Iterable[bytes]) -> None:
 
 
 def _source(path: Path) -> Any:  # it has more methods than it declares
-    return grain.sources.ArrayRecordDataSource([str(path)])
+    with _whole(path):
+        return grain.sources.ArrayRecordDataSource([str(path)])
+
+
+@contextlib.contextmanager
+def _whole(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Names a damaged file; the library raises RuntimeError whatever is wrong with it."""
+    try:
+        yield
+    except (RuntimeError, *errors) as error:
+        raise DataError(
+            f"{path}: is damaged ({clip(error)}); delete {path.parent} and prepare it again"
+        ) from None
+
+
+def content_hash(path: Path) -> str:
+    """Hash of the documents in a file: the file itself may differ with the library version."""
+    content = hashlib.sha256(file_hash(path.with_suffix(".index")).encode())
+    for record in read_records(path):
+        content.update(hashlib.sha256(record).digest())
+    return content.hexdigest()
 
 
 def read_records(path: Path, indices: Sequence[int] | None = None) -> Iterator[bytes]:
@@ -76,7 +102,9 @@ def read_records(path: Path, indices: Sequence[int] | None = None) -> Iterator[b
     source = _source(path)
     wanted = range(len(source)) if indices is None else indices
     for start in range(0, len(wanted), 256):
-        yield from source.__getitems__(wanted[start : start + 256])
+        with _whole(path):
+            records = source.__getitems__(wanted[start : start + 256])
+        yield from records
 
 
 @dataclass(frozen=True)
@@ -110,8 +138,12 @@ class Index:
     @classmethod
     def load(cls, path: Path) -> "Index":
         """Reads an index."""
-        with path.open("rb") as file:
-            return cls(*(np.load(file) for _ in range(3)))
+        with _whole(path, ValueError, EOFError), path.open("rb") as file:
+            found = cls(*(np.load(file) for _ in range(3)))
+            last = found.ends[-1] if found.ends.size else 0
+            if found.flip.size != found.ends.size or last != found.parts.size:
+                raise ValueError("its parts do not fit together")
+            return found
 
 
 class Documents:
@@ -120,10 +152,13 @@ class Documents:
     Args:
         path: the ArrayRecord file; its index is beside it, as `.index`.
         tokens: dtype of the tokens in it.
+
+    Raises:
+        DataError: one of the two is damaged, now or when a document is read.
     """
 
     def __init__(self, path: Path, tokens: np.dtype) -> None:
-        self._tokens = tokens
+        self._tokens, self._path = tokens, path
         self._source = _source(path)
         self.index = Index.load(path.with_suffix(".index"))
         self._kept: dict[int, tuple[Any, ...]] = {}
@@ -153,7 +188,9 @@ class Documents:
         return self._read(i) if found is None else found
 
     def _read(self, i: int) -> tuple[Any, ...]:
-        decoded = tuple(self._decoded(part) for part in unpack(self._source[i]))
+        with _whole(self._path):
+            record = self._source[i]
+        decoded = tuple(self._decoded(part) for part in unpack(record))
         size = sum(map(_bytes, decoded))
         with self._lock:
             if size <= self._left and i not in self._kept:

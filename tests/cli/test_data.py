@@ -35,6 +35,23 @@ def test_prepare_then_show_then_list(run, folder):
     assert "mine-bytes-" in run("data", "list").out
 
 
+def test_a_damaged_corpus_is_listed_and_made_anew(run, refused, folder):
+    arguments = ("data", "prepare", folder, "--tokenizer", "bytes")
+    path = run(*arguments, "--json").json["path"]
+    stream = f"{path}/web.train.bin"
+    with open(stream, "r+b") as file:
+        file.write(b"\0\0\1\0")
+    mended = run(*arguments, "--json")
+    assert mended.json["made"] is True
+    assert f"{stream}: its content was changed; it was made anew" in mended.err
+    with open(f"{path}/corpus.json", "w") as file:
+        file.write('{"format"')
+    listed = run("data", "list")
+    assert listed.status == 0 and f"note: {path}/corpus.json: is damaged" in listed.err
+    assert "corpus.json: is damaged" in refused("data", "show", "mine")
+    assert run(*arguments).status == 0 and run("data", "show", "mine").status == 0
+
+
 def test_what_is_left_out_is_said_by_domain(run, folder):
     lines = [json.dumps({"text": f"web {i % 30} " + "word " * 30}) for i in range(40)]
     (folder / "web.jsonl").write_text("\n".join([*lines, "{", '{"text": ""}']))

@@ -15,13 +15,18 @@ from jaxmix.data import (
     DataError,
     Domain,
     Recipe,
+    damage,
     extract,
     open_corpus,
     plan_corpus,
     prepare,
+    prepare_plan,
+    prepared,
     preparing,
+    survey,
 )
 from jaxmix.data.corpus import FORMAT
+from tests.data import pictures
 
 CALLS = []
 OURS = f'{{"format": {FORMAT}}}'
@@ -175,6 +180,60 @@ def test_damaged_corpus_says_so(recipe):
     (corpus.path / "corpus.json").write_text("{}")
     with pytest.raises(DataError, match="'tiny' is not a prepared corpus"):
         open_corpus("tiny")
+
+
+SPOILT = {
+    "empty": lambda data: b"",
+    "cut": lambda data: data[: len(data) // 2],
+    "another kind": lambda data: b"[1, 2]",
+    "changed": lambda data: data[:100] + b"7" * 40 + data[140:],
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+@pytest.mark.parametrize(
+    "name",
+    ["corpus.json", "tokenizer.json", "a.heldout.arrayrecord", "a.train.index", "t.train.bin"],
+)
+def test_a_damaged_file_is_named_and_preparing_again_mends_it(cache, name, how):
+    texts = pictures.source("t", pictures.texts(1, 30))
+    plan = pictures.plan(pictures.source("a", [pictures.pair(i) for i in range(30)]), texts)
+    corpus = prepare_plan(plan)
+    path = corpus.path / name
+    path.write_bytes(SPOILT[how](path.read_bytes()))
+    assert damage(corpus.path, content=True).startswith(f"{corpus.path}")
+    if (name, how) == ("t.train.bin", "changed"):
+        return  # only its hash tells
+    with pytest.raises(DataError, match=r"delete .* and prepare it again") as error:
+        open_corpus(plan.path).check(content=True)
+    assert name in str(error.value) and "\n" not in str(error.value)
+    assert prepare_plan(plan).hash == corpus.hash
+    assert damage(corpus.path, content=True) == ""
+
+
+def test_one_damaged_corpus_does_not_hide_the_others(recipe):
+    whole, other = (prepare("tiny", tokenizer=name) for name in ("bytes", "bpe-300"))
+    (other.path / "corpus.json").write_text("")
+    assert open_corpus("tiny").path == whole.path and prepared() == [whole.path]
+    opened, damages = survey()
+    assert [one.path for one in opened] == [whole.path]
+    assert len(damages) == 1 and damages[0].startswith(str(other.path / "corpus.json"))
+    with pytest.raises(DataError, match=r"corpus.json: is damaged .*; delete"):
+        open_corpus("tiny-bpe-300")
+
+
+@pytest.mark.parametrize("name", ["greek.split.json", "tokenizer.json", "latin.train.jsonl"])
+def test_a_damaged_rest_of_an_interrupted_try_is_made_anew(recipe, monkeypatch, name):
+    with monkeypatch.context() as patch:
+        patch.setattr(preparing, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            prepare("tiny", tokenizer="bpe-300")
+    path = plan_corpus("tiny", tokenizer="bpe-300").path
+    partial = path.with_name(f"{path.name}.partial")
+    for path in partial.glob("*.counts.json"):
+        path.unlink()
+    (partial / name).write_text('{"re')
+    assert len(prepare("tiny", tokenizer="bpe-300").domains) == 2
 
 
 def test_description_does_not_make_another_corpus_but_content_does(recipe, monkeypatch):
