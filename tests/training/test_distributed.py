@@ -5,6 +5,7 @@ import pathlib
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -21,8 +22,11 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-def pair(folder: pathlib.Path, *options: str, code: int = 0) -> list[str]:
-    """Runs the script in a group of two processes; returns what they said on standard error."""
+def pair(folder: pathlib.Path, *options: str, code: int = 0, stop: float = 0.0) -> list[str]:
+    """Runs the script in a group of two processes; returns what they said on standard error.
+
+    With `stop`, the second one gets SIGTERM so many seconds after its first batch was asked for.
+    """
     address = f"127.0.0.1:{free_port()}"
     start = [sys.executable, "-m", "tests.training.toys", str(folder), *options]
     environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
@@ -31,12 +35,18 @@ def pair(folder: pathlib.Path, *options: str, code: int = 0) -> list[str]:
             [*start, "--group", address, "2", str(i)],
             cwd=ROOT,
             env=environment,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for i in range(2)
     ]
     try:
+        if stop:
+            while both[1].stdout.readline() != "begun\n":
+                pass
+            time.sleep(stop)
+            both[1].terminate()
         errors = [one.communicate(timeout=120)[1] for one in both]
     finally:
         for one in both:
@@ -85,6 +95,18 @@ def test_two_processes_resume(tmp_path):
     assert read_rows(tmp_path / "cut" / "rows.jsonl") == read_rows(
         tmp_path / "whole" / "rows.jsonl"
     )
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_processes_stops_both_at_one_step(tmp_path):
+    options = ("--what", "single", "--fsdp", "4", "--minutes", "5")
+    first, second = pair(tmp_path / "cut", *options, "--slow", "0.6", code=75, stop=1.0)
+    (line,) = (line for line in first.splitlines() if "stopped at" in line)
+    assert 0 < int(line.split()[4]) < 6 and "stopped at" not in second
+    assert f"goes on at step {line.split()[4]} of 6" in pair(tmp_path / "cut", *options)[0]
+    pair(tmp_path / "whole", *options)
+    cut, whole = (read_rows(tmp_path / name / "rows.jsonl") for name in ("cut", "whole"))
+    assert cut == whole
 
 
 @pytest.mark.slow
