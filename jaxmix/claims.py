@@ -31,6 +31,7 @@ from jaxmix.errors import JaxmixError
 BEAT = 15.0  # seconds from one renewal of a lease to the next
 LEASE = 120.0  # a lease that was not renewed for so many seconds is void
 WATCH = 1.5 * BEAT  # least seconds to watch another machine's lease before it is void
+_ENDED = b"ended\n"  # the content of a lease that was given up
 REMEDY = "make it writable, or use another folder"
 
 
@@ -90,10 +91,19 @@ class Claim:
     def __exit__(self, *error: object) -> None:
         self._end.set()
         self._thread.join()
-        with contextlib.suppress(OSError):  # if it cannot be marked as ended, it becomes void
-            if not self._lost:
-                os.utime(self._lease, (0, 0))
+        if not self._lost:
+            with contextlib.suppress(OSError):
+                self._mark_as_ended()
         self._lock.close()
+
+    def _mark_as_ended(self) -> None:
+        """By its time, for which a full disk has room, and its content, which copies keep."""
+        try:
+            with self._lease.open("r+b") as file:
+                file.write(_ENDED)
+                file.truncate()
+        finally:
+            os.utime(self._lease, (0, 0))
 
     def check(self) -> None:
         """Asks whether the claim still holds; it may be lost by a process that was suspended.
@@ -260,7 +270,8 @@ def _newest(path: Path) -> _Lease | None:
             about = json.loads(text)
         except ValueError:  # it is being written, or its writer was killed
             about = {}
-        return _Lease(number, changed, changed != 0, about if isinstance(about, dict) else {})
+        held = changed != 0 and text != _ENDED
+        return _Lease(number, changed, held, about if isinstance(about, dict) else {})
     return None
 
 

@@ -190,6 +190,7 @@ def run_command(
         table = write_table(loaded, folder, folder / "runs.csv")
         written = f"{len(table)} rows written to {folder / 'runs.csv'}"
     common.show("; ".join([written, *_left(found, others)]))
+    common.say(s.lacks for s in found if s.lacks)
     common.say(
         f"{run} diverged at step {step}: it has no rows from there on"
         for s in found
@@ -218,9 +219,10 @@ def status_command(plan: str, as_json: bool) -> None:
 
     loaded, folder = _load(plan)
     found = status(loaded, folder)
-    names = ("state", "rows", "expected", "diverged")
+    names = ("state", "rows", "expected", "diverged", "lacks")
     waves = [{"wave": s.wave.name, **common.pick(s, *names)} for s in found]
-    common.answer(as_json, {"waves": waves}, lambda: [_status_table(folder, found)])
+    notes = [s.lacks for s in found if s.lacks]
+    common.answer(as_json, {"waves": waves}, lambda: [_status_table(folder, found)], notes)
 
 
 def _status_table(folder: Path, found: "Sequence[WaveStatus]") -> Any:
@@ -237,8 +239,10 @@ def _status_table(folder: Path, found: "Sequence[WaveStatus]") -> Any:
 def table_command(plan: str, out: str) -> None:
     """Write the run table of all rows that PLAN has so far."""
     common.check_out(out, plan)
-    from jaxmix.studies import write_table
+    from jaxmix.studies import status, write_table
 
     loaded, folder = _load(plan)
+    found = status(loaded, folder)
     table = write_table(loaded, folder, Path(out))
     common.show(f"{len(table)} rows written to {out}")
+    common.say(s.lacks for s in found if s.lacks)

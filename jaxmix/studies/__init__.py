@@ -28,12 +28,12 @@ from jaxmix.studies.plan import build as build
 from jaxmix.studies.plan import make_plan as make_plan
 from jaxmix.studies.plan_file import extended as extended
 from jaxmix.studies.plan_file import load_plan as load_plan
-from jaxmix.studies.run import WaveStatus as WaveStatus
-from jaxmix.studies.run import merged as merged
+from jaxmix.studies.results import WaveStatus as WaveStatus
+from jaxmix.studies.results import merged as merged
+from jaxmix.studies.results import status as status
+from jaxmix.studies.results import write_table as write_table
 from jaxmix.studies.run import run_plan as run_plan
 from jaxmix.studies.run import run_wave as run_wave
-from jaxmix.studies.run import status as status
-from jaxmix.studies.run import write_table as write_table
 from jaxmix.studies.study import Origin as Origin
 from jaxmix.studies.study import Size as Size
 from jaxmix.studies.study import Study as Study

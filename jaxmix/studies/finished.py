@@ -10,6 +10,7 @@ from jaxmix.errors import JaxmixError, clip
 from jaxmix.studies.families import Built
 from jaxmix.studies.plan import Wave, build, wave_folder
 from jaxmix.studies.plan_file import load_plan
+from jaxmix.studies.results import wave_status
 from jaxmix.studies.study import Origin, Study
 from jaxmix.training import Params, load_final, params_hash, read_rows
 
@@ -76,11 +77,12 @@ def find_origin(folder: Path | str, run: str | None = None, corpus: Corpus | Non
     wave, _ = plan.find(name, folder)
     built = build(plan.study, wave.preset, corpus or plan.study.corpus.open())
     params = load_final(wave_folder(folder, wave), built.model, name)
+    found = wave_status(plan, wave, folder)
     rows = [r for r in read_rows(wave_folder(folder, wave) / "rows.jsonl") if r["run"] == name]
-    if not rows:
-        raise JaxmixError(
-            f"{folder}: run '{name}' diverged and has no rows; start from another run"
-        )
+    if name in found.diverged:
+        raise JaxmixError(f"{folder}: run '{name}' diverged; start from another run")
+    if found.lacks or not rows:
+        raise JaxmixError(found.lacks or f"{folder}: run '{name}' has no rows; train it again")
     tokens = rows[-1]["tokens"] + rows[-1].get("tokens_before", 0)
     made = (params_hash(params), wave.preset, rows[-1]["tokenizer"])
     return Origin(str(folder), name, *made, tokens=int(tokens))

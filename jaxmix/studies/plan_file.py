@@ -147,8 +147,11 @@ def _begun(folder: Path) -> list[Path]:
 def _kept(plan: Plan, here: Path, earlier: Plan | None) -> Wave:
     """The wave with results in a folder, in terms of a new plan."""
     remedy = f"delete the folder {here} to train its runs again"
-    members = read_json(here / "fleet.json", remedy, "members")["members"]
-    names = [one["run"] for one in members]
+    held = read_json(here / "fleet.json", remedy, "members")["members"]
+    members = held if isinstance(held, list) else []
+    names = [str(one.get("run")) for one in members if isinstance(one, dict)]
+    if not names:
+        raise JaxmixError(f"{here / 'fleet.json'}: names no runs; {remedy}")
     found = {run.run: (wave, run) for wave in plan.waves for run in wave.runs}
     changes = [f"'{name}' is not asked for" for name in names if name not in found]
     changes = changes or _changes(plan, earlier, names)

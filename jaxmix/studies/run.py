@@ -5,15 +5,13 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxmix.claims import LEASE, Claim, Taken, claimed, say, take
 from jaxmix.data import Corpus, MixtureSource, batches
 from jaxmix.errors import JaxmixError
-from jaxmix.runs import RunTable, read_runs, write_runs
 from jaxmix.studies.families import Built
 from jaxmix.studies.finished import origin_params, read_before
 from jaxmix.studies.plan import (
@@ -37,23 +35,10 @@ from jaxmix.training import (
     Snapshot,
     default_parts,
     fleet_layout,
-    read_finished,
-    read_rows,
     train,
 )
 
 WaveProgress = Callable[[Wave, Snapshot], None]
-
-
-@dataclass(frozen=True)
-class WaveStatus:
-    """The state of one wave ("done", "started" or "waiting"), and its number of rows."""
-
-    wave: Wave
-    state: str
-    rows: int
-    expected: int
-    diverged: Mapping[str, int]
 
 
 def run_plan(
@@ -306,50 +291,3 @@ def _weights(run: PlannedRun, steps: int) -> Any:
     """The weights of a run's source: one mixture, or stages by their first steps."""
     pairs = zip(run.stage_starts(steps), run.stages, strict=True) if run.stages else ()
     return [(start, stage.weights) for start, stage in pairs] or run.weights
-
-
-def status(plan: Plan, folder: Path) -> list[WaveStatus]:
-    """The state of every wave, from the files alone; a wave that lacks rows is not done."""
-    found = []
-    for wave in plan.waves:
-        here = wave_folder(folder, wave)
-        names = [run.run for run in wave.runs]
-        done = read_finished(here, names, plan.study.record_at(wave.tokens))
-        rows = len(done.rows if done else read_rows(here / "rows.jsonl"))
-        state = "done" if done else "started" if (here / "fleet.json").exists() else "waiting"
-        expected = len(wave.runs) * plan.study.checkpoints
-        diverged = done.diverged if done else {}
-        found.append(WaveStatus(wave, state, rows, expected, diverged))
-    return found
-
-
-def merged(plan: Plan, folder: Path) -> RunTable:
-    """The run table of all rows that a study has so far, with columns merged by name.
-
-    Args:
-        plan: the plan.
-        folder: folder of the results.
-
-    Raises:
-        JaxmixError: there are no rows yet.
-    """
-    rows = [row for w in plan.waves for row in read_rows(wave_folder(folder, w) / "rows.jsonl")]
-    if not rows:
-        raise JaxmixError(f"{folder}: no rows yet; run the plan first")
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: [row.get(name, _missing(name)) for row in rows] for name in names}
-    # A study may have fixed and staged mixtures; readers of its file must choose or pool.
-    pool = ("schedule",) if plan.study.stages else ()
-    return read_runs(columns, source=str(folder), pool=pool)
-
-
-def _missing(name: str) -> float:
-    """A run has weight 0 on domains that it lacks, and fixed mixtures have 0 stages."""
-    return 0.0 if name.startswith("w_") or name == "stages" else math.nan
-
-
-def write_table(plan: Plan, folder: Path, out: Path) -> RunTable:
-    """Writes the study's run table and returns it."""
-    table = merged(plan, folder)
-    write_runs(table, out)
-    return table

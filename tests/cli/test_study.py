@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from jaxmix.cli import common
 from jaxmix.runs import read_runs
 
 SMALL = ("--checkpoints", "2", "--batch", "8", "--length", "32", "--held-windows", "8")
@@ -161,3 +163,53 @@ def test_other_mistakes(refused, corpus, tmp_path):
     assert "sum to" in refused("train", "tiny-16", "--weights", "low=0.8", *options)
     assert "known: high, low" in refused("train", "tiny-16", "--weights", "lw=1", *options)
     assert not (tmp_path / "one").exists()
+
+
+def test_a_folder_with_other_results_is_refused(run, refused, corpus, tmp_path):
+    folder = tmp_path / "study"
+    options = ("--corpus", corpus, "--weights", "low=1", *SMALL)
+    assert plan(run, corpus, folder).status == 0
+    here = folder / "waves" / "tiny-16-0"
+    here.mkdir(parents=True)
+    names = ["tiny-16-uniform-s0", "tiny-16-most-s0"]
+    (here / "fleet.json").write_text(json.dumps({"members": [{"run": name} for name in names]}))
+    (here / "rows.jsonl").write_text(json.dumps({"run": names[0], "tokens": 512}) + "\n")
+    before = (folder / "plan.json").read_bytes()
+    assert "with length 32" in plan(refused, corpus, folder, "--length", "16")
+    train = ("train", "tiny-24", *options, "--tokens", "1024", "--out", folder)
+    assert "'tiny-16-uniform-s0' is not asked for" in refused(*train)
+    assert (folder / "plan.json").read_bytes() == before
+    assert plan(run, corpus, folder, "--seeds", "0,1").status == 0
+    waves = run("study", "status", folder, "--json").json["waves"]
+    states = [(w["wave"], w["state"], w["rows"], w["expected"]) for w in waves]
+    assert states == [("tiny-16-0", "started", 1, 4), ("tiny-16-1", "waiting", 0, 4)]
+
+
+def test_the_log_of_a_job_tells_how_it_goes(run, corpus, tmp_path):
+    options = (
+        "--corpus",
+        corpus,
+        "--weights",
+        "low=0.9,high=0.1",
+        *SMALL,
+        "--out",
+        tmp_path / "one",
+    )
+    done = run("train", "tiny-16", *options, "--tokens", "90k")
+    lines = done.err.splitlines()
+    assert re.fullmatch(
+        r"note: low: 2\.\d+ epochs of its [\d.]+k tokens \(81k are read\)", lines[0]
+    )
+    assert re.match(r"tiny-16-0  step \d+/352  loss \d\.\d{3}", lines[1])
+    assert re.match(r"tiny-16-0  step 352/352  loss .* tokens/s  0:00 left", lines[-1])
+    assert run("train", "tiny-16", *options, "--tokens", "90k").err == ""  # nothing was trained
+
+
+def test_a_job_that_takes_long_says_so_every_minute(monkeypatch, capsys):
+    monkeypatch.setattr(common, "MINUTE", 0.02)
+    said = ""
+    with common.progress("preparing text") as tell:
+        tell("domain web", 1, 4)
+        while said.count("\n") < 2:
+            said += capsys.readouterr().err
+    assert said.splitlines()[:2] == ["domain web  25%  (1 min)", "domain web  25%  (2 min)"]

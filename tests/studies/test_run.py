@@ -3,14 +3,19 @@
 import dataclasses
 import errno
 import fcntl
+import functools
+import json
 import os
+import shutil
 import socket
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxmix import claims
 from jaxmix.claims import take
+from jaxmix.errors import JaxmixError
 from jaxmix.runs import read_runs
 from jaxmix.studies import (
     Size,
@@ -147,3 +152,66 @@ def test_other_data_than_planned_is_refused(study, corpus, tmp_path):
     plan = dataclasses.replace(make_plan(study, corpus), corpus_hash="0" * 16)
     with pytest.raises(ValueError, match="is not the data of this plan"):
         run_plan(plan, tmp_path, corpus=corpus)
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """The plan that was run, and a copy of its folder; a copy loses times of files."""
+    plan, folder = trained
+    shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile)
+    return plan, tmp_path / "copy"
+
+
+def test_a_wave_that_lacks_rows_is_not_done_and_is_trained_again(copied, trained, corpus, capsys):
+    plan, folder = copied
+    whole = merged(plan, folder).frame
+    path = wave_folder(folder, plan.waves[0]) / "rows.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(others))
+    (found,) = status(plan, folder)
+    lost = json.loads(first)
+    assert (found.state, found.rows, found.expected) == ("incomplete", 7, 8)
+    assert f"{path} lacks rows ({lost['run']} at step {lost['step']})" in found.lacks
+    assert len(run_plan(plan, folder, corpus=corpus)[0].rows) == 8
+    said = capsys.readouterr().err
+    assert "rows of its runs are missing" in said and "taken over" not in said
+    (found,) = status(plan, folder)
+    assert (found.state, found.lacks) == ("done", "")
+    again = merged(plan, folder).frame
+    pd.testing.assert_frame_equal(
+        *(f.sort_values(["run", "tokens"], ignore_index=True) for f in (whole, again))
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("done.json", b"", "is empty; delete it"),
+        ("done.json", b"[]", "holds no JSON object; delete it"),
+        ("done.json", b'{"diverged": 3}', "'diverged' does not hold steps by run; delete it"),
+        ("done.json", b'{"diverged": {"x": null}}', "'diverged' does not hold steps by run"),
+        ("rows.jsonl", b"[]\n", r"line 1 is damaged .*; restore the file, or delete the folder"),
+        ("rows.jsonl", b'\xff{"run"\n{}', r"line 1 is damaged"),
+    ],
+)
+def test_damaged_files_are_named_with_a_remedy(copied, corpus, name, content, message):
+    plan, folder = copied
+    path = wave_folder(folder, plan.waves[0]) / name
+    path.write_bytes(content)
+    for call in (status, functools.partial(run_plan, corpus=corpus)):
+        with pytest.raises(JaxmixError, match=rf"{name}: {message}"):
+            call(plan, folder)
+
+
+def test_a_mark_without_results_does_not_block_a_corrected_run(study, corpus, tmp_path):
+    plan = make_plan(dataclasses.replace(study, accumulate=3), corpus)  # 3 does not divide 8
+    with pytest.raises(ValueError, match="does not divide"):
+        run_plan(plan, tmp_path, corpus=corpus)
+    (tmp_path / "waves" / "tiny-16-0" / "fleet.json").write_text("")
+    longer = make_plan(dataclasses.replace(study, sizes=(Size("tiny-16", 6 * 8 * 32),)), corpus)
+
+    def begin(*_):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        run_plan(longer, tmp_path, corpus=corpus, progress=begin)
