@@ -58,7 +58,8 @@ def _table(rows: Sequence[Mapping[str, Any]], folder: str) -> Any:
 
 
 def _percent(share: float, sem: float) -> str:
-    return "-" if share != share else f"{100 * share:.1f} ± {100 * sem:.1f}"
+    error = f" ± {100 * sem:.1f}" if sem == sem else ""  # one question has none
+    return "-" if share != share else f"{100 * share:.1f}{error}"
 
 
 def _notes(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from jaxmix.data import Question, Tokenizer
-from jaxmix.errors import JaxmixError
+from jaxmix.errors import JaxmixError, clip
 from jaxmix.models import TextConfig, likelihood
 from jaxmix.studies.finished import FinishedRun, finished_run
 from jaxmix.studies.plan_file import load_plan
@@ -102,7 +102,7 @@ def encode(questions: Sequence[Question], tokenizer: Tokenizer, window: int) -> 
     Raises:
         JaxmixError: a choice alone is longer than the window; names its task and context.
     """
-    parts = [_encoded(one, tokenizer, window) for one in questions]
+    parts = [_encoded(i, one, tokenizer, window) for i, one in enumerate(questions, 1)]
     sizes = [len(rows) for rows, *_ in parts]
     flat = [(row, start) for rows, start, *_ in parts for row in rows]
     longest = max(len(row) for row, _ in flat)
@@ -116,7 +116,7 @@ def encode(questions: Sequence[Question], tokenizer: Tokenizer, window: int) -> 
 
 
 def _encoded(
-    question: Question, tokenizer: Tokenizer, window: int
+    number: int, question: Question, tokenizer: Tokenizer, window: int
 ) -> tuple[list[list[int]], int, bool, bool]:
     """Rows of a question, the start of their scored part, and whether it was cut or joined."""
     # Blanks at the end of the context belong to what follows, as in the texts that models read.
@@ -126,7 +126,7 @@ def _encoded(
     scored = max(len(row) for row in whole) - start
     if scored > window:
         raise JaxmixError(
-            f"task '{question.task}': a choice for '{question.context[-40:]}' takes {scored} "
+            f"question {number}, task '{clip(question.task, 40)}': a choice for '{question.context[-40:]}' takes {scored} "
             f"tokens and the model's window {window}; shorten it"
         )
     lost = max(0, start + scored - (window + 1))
