@@ -218,9 +218,11 @@ def _take(path: Path, lock: IO[bytes], before: Taken | None) -> Claim | Taken:
             return Taken(holder, True, mark, time.monotonic())
         void = "" if lease is None or not lease.held else _judge(path, lease, before)
         if isinstance(void, Taken):
-            return void
+            if not (locked and lease and lease.is_here and lease.about.get("locked")):
+                return void
+            void = ""  # its process holds the lock of another folder, of which this one is a copy
         number = lease.number + 1 if lease else 1
-        if _create(path, number):
+        if _create(path, number, bool(locked)):
             if void and lease:
                 say(f"{path.parent}: taken over from {lease.holder}, which {void}")
             return Claim(path, number, lock)
@@ -282,12 +284,12 @@ def _numbers(path: Path) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def _create(path: Path, number: int) -> bool:
+def _create(path: Path, number: int, locked: bool) -> bool:
     """Creates a lease and deletes earlier ones; False if another process was faster."""
     mine = _lease_path(path, number)
     try:
         with mine.open("xb") as file:
-            file.write(json.dumps(_about()).encode())
+            file.write(json.dumps(_about() | {"locked": locked}).encode())
     except FileExistsError:
         return False
     except OSError:  # a full disk

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +105,17 @@ def test_a_claim_ends_with_its_process(tmp_path, capsys, code):
     with take(path):
         assert "has ended" in capsys.readouterr().err
     holder.communicate()
+
+
+def test_a_copy_of_a_folder_in_use_is_free(tmp_path):
+    path = tmp_path / "used" / "lock"
+    with take(path):
+        shutil.copytree(path.parent, tmp_path / "copy")
+        assert isinstance(take(path), Taken)
+        copied = take(tmp_path / "copy" / "lock")
+        assert isinstance(copied, Claim)
+        with copied:
+            copied.check()
 
 
 @pytest.mark.usefixtures("quick")
