@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +13,6 @@ from jaxmix.cli.values import QUANTITIES, Quantity
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
-    from jaxmix.fitting import FittedLaws
     from jaxmix.mixtures import BudgetPlan
 
 
@@ -62,11 +60,11 @@ def command(
     if math.isinf(served):
         raise JaxmixError("--inference-tokens: must be finite")
     laws, limits, at = load_within(law, given, mixed=False)
-    from jaxmix.mixtures.budget import frontier
+    from jaxmix.mixtures.budget import frontier, over_all_data, without_mixture
 
     one_mixture = not laws.domains and all(i.per == "row" for i in laws.law.inputs)
     plans = frontier(
-        _over_all_data(laws) if one_mixture else laws,
+        over_all_data(laws) if one_mixture else laws,
         flops,
         limits,
         inference_tokens=served,
@@ -77,7 +75,7 @@ def command(
         seed=seed,
     )
     if one_mixture:
-        plans = [_without_mixture(plan, laws) for plan in plans]
+        plans = [without_mixture(plan, laws) for plan in plans]
     if plot is not None:
         from jaxmix.report import plot_frontier
 
@@ -96,22 +94,6 @@ def command(
         out=out,
         rows=lambda: [_row(plan) for plan in plans],
     )
-
-
-def _over_all_data(laws: "FittedLaws") -> "FittedLaws":
-    """Laws of N and D alone, fitted on rows without a mixture, over one domain."""
-    import numpy as np
-
-    from jaxmix.fitting import FittedLaws
-
-    ones = (replace(f.data, mixtures=np.ones((1, 1))) for f in laws)
-    return FittedLaws(replace(f, domains=("all",), data=d) for f, d in zip(laws, ones, strict=True))
-
-
-def _without_mixture(plan: "BudgetPlan", laws: "FittedLaws") -> "BudgetPlan":
-    """A plan of N and D for laws over no domains."""
-    h, none = plan.optimum.h[:0], {"active": (), "prices": {}, "worth": {}}
-    return replace(plan, optimum=replace(plan.optimum, laws=laws, h=h, **none))
 
 
 def _row(plan: "BudgetPlan") -> dict[str, float]:

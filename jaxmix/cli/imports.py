@@ -6,7 +6,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import NAMES, Quantity
+from jaxmix.cli.values import NAMES, RENAMES, Quantity, merged
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
@@ -24,11 +24,72 @@ _at_scale = opt.several(
 )
 
 
+_columns = opt.several(
+    click.option("--run", metavar="COLUMN", help="Run ids; without them, a mixture and N is one."),
+    click.option("--n-params", metavar="COLUMN|AMOUNT", help="N: a column, or of all rows: 70M."),
+    click.option("--tokens", metavar="COLUMN|AMOUNT", help="D: a column, or of all rows: 20B."),
+    click.option(
+        "--tokens-per-step", type=Quantity(), help="D of a step, if the column holds steps: 1M."
+    ),
+    click.option(
+        "--weights",
+        metavar="PATTERN",
+        multiple=True,
+        help='Weights: "ratio_*"; what * stands for is the domain.',
+    ),
+    click.option(
+        "--losses",
+        metavar="PATTERN",
+        multiple=True,
+        help='Losses: "eval/*"; what * stands for is the target.',
+    ),
+    click.option(
+        "--rename",
+        "columns",
+        type=RENAMES,
+        multiple=True,
+        callback=merged,
+        help="Give a column another name first: N=n_params.",
+    ),
+    opt.where,
+    opt.pool,
+    click.option("--out", required=True, metavar="RUNS.csv", help="File to write."),
+    opt.json,
+)
+
+
 @click.group(
     "import", cls=common.Group, no_args_is_help=False, short_help="Import tables of other tools."
 )
 def group() -> None:
-    """Turn the files of olmix, RegMix or mixinglaws into a run table."""
+    """Turn tables of other tools into a run table."""
+
+
+@group.command("columns")
+@click.argument("file")
+@_columns
+def columns_command(file: str, out: str, as_json: bool, **options: Any) -> None:
+    """Read any CSV, Parquet or JSONL FILE whose columns have other names."""
+    common.check_out(out, file)
+    from jaxmix.runs import import_columns
+
+    given = {name: value for name, value in options.items() if value is not None}
+    write_table(import_columns(file, **given), out, as_json)
+
+
+@group.command("wandb")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE...|ENTITY/PROJECT")
+@_columns
+def wandb_command(sources: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:
+    """Read runs of Weights & Biases: CSV exports, histories, or a project.
+
+    An export of panels has a column for every run; give the export of the table of runs as well,
+    which has their configurations.
+    """
+    common.check_out(out, *sources)
+    from jaxmix.runs import import_wandb
+
+    write_table(import_wandb(sources, **options), out, as_json)
 
 
 @group.command("olmix")

@@ -146,6 +146,22 @@ SHARES = Listed("share", "0,0.1,0.25", as_number, lambda share: share >= 0)
 FLOORS = Listed("size", "auto or 0,85M", _floor, math.isfinite, {"auto": "auto"})
 
 
+class Rename(Value):
+    """A column of the table and the name to give it: ``N=n_params``."""
+
+    name = "OLD=NEW"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, str]:
+        """Text to the old name by the new one; the old one may hold = and commas."""
+        old, equals, new = str(value).rpartition("=")
+        if not (equals and old.strip() and new.strip()):
+            self.fail(f"'{value}' is not old=new; write N=n_params", param, ctx)
+        return {new.strip(): old.strip()}
+
+
+RENAMES = Rename()
+
+
 class NumberOrNamed(Value):
     """One positive number, or numbers by name: ``4`` or ``books=8,code=2``."""
 

@@ -13,13 +13,13 @@ each mixture is a problem of its own, and the minimum is found from values alone
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import linprog, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
@@ -276,7 +276,8 @@ def _grid(value: _Value, sizes: tuple[float, float] | None) -> np.ndarray:
         sparse, dense = (np.full(len(flops), s) for s in sizes)
     dense = np.minimum(dense, 0.999 * limit)
     sparse = np.minimum(sparse, 1e-4 * dense) if sizes is None else sparse
-    most = _most_tokens(value)
+    given = value.constraints
+    most = given.most_tokens(value.laws.domains, reads_unique=value.reads_unique)
     sparse = np.maximum(sparse, flops / (6.0 * (most + served / 3.0)) * (1 + 1e-9))
     if (sparse >= dense).any():
         at = int(np.argmax(sparse >= dense))
@@ -287,23 +288,6 @@ def _grid(value: _Value, sizes: tuple[float, float] | None) -> np.ndarray:
         )
     share = np.linspace(0.0, 1.0, _GRID)
     return np.exp(np.log(sparse)[:, None] * (1 - share) + np.log(dense)[:, None] * share)
-
-
-def _most_tokens(value: _Value) -> float:
-    """The largest D at which a mixture meets the linear constraints: a program in h D and D."""
-    k = len(value.laws.domains)
-    rows = value.constraints.rows(value.laws.domains, 1.0, reads_unique=value.reads_unique)
-    if not any(row.kind == "epochs" for row in rows):
-        return np.inf
-    capped = [row.kind == "epochs" for row in rows]
-    table = [np.append(r.slope, 0.0 if c else -r.bound) for r, c in zip(rows, capped, strict=True)]
-    right = [row.bound if cap else 0.0 for row, cap in zip(rows, capped, strict=True)]
-    scale = max(row.bound for row, cap in zip(rows, capped, strict=True) if cap)
-    total = np.append(np.ones(k), -1.0)[None]
-    found = linprog(
-        -np.eye(k + 1)[-1], table, np.array(right) / scale, total, [0.0], method="highs"
-    )
-    return float(-found.fun) * scale if found.status == 0 else np.inf
 
 
 def _check(laws: FittedLaws, flops: Any, served: float, sizes: tuple[float, float] | None) -> None:
@@ -324,6 +308,19 @@ def _check(laws: FittedLaws, flops: Any, served: float, sizes: tuple[float, floa
         raise JaxmixError(f"inference_tokens must be at least 0 and finite, not {served:g}")
     if sizes is not None and not 0 < sizes[0] < sizes[1] < np.inf:
         raise JaxmixError(f"sizes must be a smallest and a larger largest N, not {sizes}")
+
+
+def over_all_data(laws: FittedLaws) -> FittedLaws:
+    """Laws of N and D alone, fitted on rows without a mixture, as laws over one domain."""
+    ones = (replace(f.data, mixtures=np.ones((1, 1))) for f in laws)
+    return FittedLaws(replace(f, domains=("all",), data=d) for f, d in zip(laws, ones, strict=True))
+
+
+def without_mixture(plan: BudgetPlan, laws: FittedLaws) -> BudgetPlan:
+    """A plan of N and D for the laws that ``over_all_data`` was given."""
+    none = {"active": (), "prices": {}, "worth": {}}
+    optimum = replace(plan.optimum, laws=laws, h=np.empty(0), **none)
+    return replace(plan, optimum=optimum)
 
 
 def _plan(

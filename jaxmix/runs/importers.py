@@ -1,129 +1,21 @@
-"""Tables of other tools to run tables: columns of other names, and pairs of files joined by run."""
+"""Pairs of files of other tools, joined by run, to run tables."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from jaxmix.errors import clip, hint
+from jaxmix.errors import clip
 from jaxmix.runs.errors import RunTableError
-from jaxmix.runs.names import resolve_names
-from jaxmix.runs.reading import (
-    TEXT_COLUMNS,
-    Origin,
-    Raw,
-    Table,
-    as_column,
-    count,
-    decode,
-    is_text,
-    read_bytes,
-    read_raw,
-)
+from jaxmix.runs.names import bare, resolve_names
+from jaxmix.runs.reading import File, Origin, Raw, count, read_raw
 from jaxmix.runs.table import RunTable, table_from_raw
 
-File = str | os.PathLike[str]
-
-
-def import_columns(
-    table: Table,
-    columns: Mapping[str, str],
-    *,
-    where: str | None = None,
-    pool: Sequence[str] = (),
-) -> RunTable:
-    r"""Reads a run table whose columns have other names.
-
-    Args:
-        table: as for `read_runs`.
-        columns: by name in the run table, the column of the table, as ``{"n_params": "N"}``.
-            Columns that are not named keep their names.
-        where: as in `read_runs`, over the new names.
-        pool: as in `read_runs`.
-
-    Raises:
-        RunTableError: a column is missing, is named twice, or its new name is taken; or as
-            `read_runs` does, by the names of the file.
-
-    >>> import pathlib, tempfile
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "theirs.csv"
-    >>> _ = path.write_text("N,D,web,val/web\n1e6,1e8,1.0,3.5\n")
-    >>> mapping = read_mapping("n_params=N,tokens=D,w_web=web,loss_web=val/web")
-    >>> import_columns(path, mapping).targets
-    ('web',)
-    """
-    texts = tuple(old for new, old in columns.items() if new in TEXT_COLUMNS)
-    return table_from_raw(_renamed(read_raw(table, text_columns=texts), columns), where, pool)
-
-
-def read_mapping(given: str) -> dict[str, str]:
-    """Reads a mapping of columns from ``name=column,...`` or from a JSON file with one object.
-
-    Args:
-        given: names in the run table and columns of the file, or the name of a .json file (for
-            columns whose names hold a comma).
-
-    Raises:
-        RunTableError: a part is not ``name=column``, a name stands twice, or the file is not JSON.
-
-    >>> read_mapping("n_params=N, loss_web=val/web")
-    {'n_params': 'N', 'loss_web': 'val/web'}
-    """
-    if given.lower().endswith(".json"):
-        return _from_json(Path(given))
-    found: dict[str, str] = {}
-    for part in given.split(","):
-        new, equals, old = (piece.strip() for piece in part.partition("="))
-        if not equals or not new or not old:
-            raise RunTableError(f"columns: {clip(part)!r} is not name=column; write tokens=D")
-        if new in found:
-            raise RunTableError(f"columns: {new!r} is given twice; keep one")
-        found[new] = old
-    return found
-
-
-def _from_json(path: Path) -> dict[str, str]:
-    text = decode(read_bytes(path), str(path))
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise RunTableError(f"{path}: not JSON ({clip(error, 60)}); repair it") from None
-    if not isinstance(found, dict) or not all(isinstance(c, str) for c in found.values()):
-        raise RunTableError(f'{path}: write one object of strings, as {{"tokens": "D"}}')
-    return found
-
-
-def _renamed(raw: Raw, columns: Mapping[str, str]) -> Raw:
-    """Returns the same rows under new names; messages still speak of the file's own."""
-    held = list(raw.frame.columns)
-    old_names = list(columns.values())
-    for new, old in columns.items():
-        if old not in held:
-            near = hint(old, held)
-            raise RunTableError(f"{raw.source}: column {old!r}, for {new!r}, is missing; {near}")
-        if old_names.count(old) > 1:
-            raise RunTableError(f"{raw.source}: column {old!r} is given two names; keep one")
-        if new in held and new not in old_names:
-            taken = f"{new!r}, for {old!r}, is a column already"
-            raise RunTableError(
-                f"{raw.source}: {taken}; give that one a name too, as {new}_old={new}"
-            )
-    frame = raw.frame.rename(columns={old: new for new, old in columns.items()})
-    for name in (n for n in TEXT_COLUMNS if n in columns and not is_text(frame, n)):
-        cells = [None if np.isnan(cell) else cell for cell in frame[name].to_numpy(float)]
-        frame[name] = as_column(name, cells)
-    origins = {new: Origin(raw.source, old, raw.lines) for new, old in columns.items()}
-    return replace(raw, frame=frame, origins=origins)
-
-
-# --- pairs of files -------------------------------------------------------------------------------
+_BASE = "base_loss_"
 
 
 def import_olmix(
@@ -155,9 +47,10 @@ def import_olmix(
     """
     weights, losses = _olmix_side(ratios_csv, "w_"), _olmix_side(metrics_csv, "loss_")
     if targets is not None:
-        held = [name.removeprefix("loss_") for name in losses.frame.columns if name != "run"]
+        held = [bare(c, "loss_") for c in losses.frame.columns if c.startswith("loss_")]
         asked = [f"loss_{name}" for name in resolve_names(targets, held, "metric")]
-        losses = replace(losses, frame=losses.frame[["run", *asked]])
+        base = [name for name in losses.frame.columns if name.startswith(_BASE)]
+        losses = replace(losses, frame=losses.frame[["run", *asked, *base]])
     return table_from_raw(_joined(weights, losses, n_params, tokens, allow_unmatched), where)
 
 
@@ -169,7 +62,9 @@ def _olmix_side(path: File, prefix: str) -> Raw:
         remedy = "olmix files have one; add it"
         raise RunTableError(f"{raw.source}: column 'run' (or 'run_id') is missing; {remedy}")
     named = [c for c in raw.frame.columns if c not in ids and not c.lower().startswith("unnamed")]
-    return _only(raw, {"run": key} | {prefix + column: column for column in named})
+    return _only(
+        raw, {"run": key} | {_carried(column) or prefix + column: column for column in named}
+    )
 
 
 def import_regmix(
@@ -200,7 +95,7 @@ def import_regmix(
     weights = _regmix_side(mixtures_csv, r"train_(.+)", "w_", run_prefix)
     losses = _regmix_side(losses_csv, r"(?:metric/)?(.+)[_/]val[_/]loss", "loss_", run_prefix)
     names = [*weights.frame.columns, *losses.frame.columns]
-    if all(re.match("run$|(w|loss)_the_pile_", name) for name in names):
+    if all(re.match("run$|base_loss_|(w|loss)_the_pile_", name) for name in names):
         weights, losses = (_without_dataset(raw, "the_pile_") for raw in (weights, losses))
     return table_from_raw(_joined(weights, losses, n_params, tokens, allow_unmatched), where)
 
@@ -210,17 +105,23 @@ def _regmix_side(path: File, pattern: str, prefix: str, run_prefix: str) -> Raw:
     if "index" not in raw.frame.columns:
         remedy = "RegMix files have one; add it"
         raise RunTableError(f"{raw.source}: column 'index' is missing; {remedy}")
-    matches = {column: re.fullmatch(pattern, column) for column in raw.frame.columns}
+    matches = {c: re.fullmatch(pattern, c) for c in raw.frame.columns if not _carried(c)}
     columns = {prefix + match[1]: column for column, match in matches.items() if match}
     if not columns:
         shape = "train_<domain>" if prefix == "w_" else "metric/<target>_val_loss"
         raise RunTableError(f"{raw.source}: no column {shape}; is this the right file?")
     other = [column for column in matches if not matches[column] and column != "index"]
     notes = [f"columns left out: {clip(', '.join(other))}"] if other else []
-    raw = _only(raw, {"run": "index"} | columns)
+    base = {column: column for column in raw.frame.columns if _carried(column)}
+    raw = _only(raw, {"run": "index"} | columns | base)
     ids = [run_prefix + re.sub(r"\.0*$", "", run.strip()) for run in raw.frame["run"]]
     frame = raw.frame.assign(run=np.array(ids, dtype=object))
     return replace(raw, frame=frame, notes=(*raw.notes, *notes))
+
+
+def _carried(column: str) -> str:
+    """Returns the name of a column that keeps it: losses of the models that runs went on from."""
+    return column if column.startswith(_BASE) else ""
 
 
 def _without_dataset(raw: Raw, dataset: str) -> Raw:
@@ -282,4 +183,4 @@ def _unmatched(raw: Raw, other: Raw, allowed: bool) -> list[str]:
     what = f"{count(len(alone), 'run')} not in {other.source}: {few}"
     if allowed:
         return [f"{raw.source}: dropped {what}"]
-    raise raw.fail("run", alone[0], f"{what}; add them, or allow unmatched runs to drop them")
+    raise raw.fail("run", alone[0], f"{what}; add them, or pass --allow-unmatched to drop them")

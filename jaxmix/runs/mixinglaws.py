@@ -142,7 +142,7 @@ def _line(text: str, path: Path, line: int, allow_unmatched: bool) -> _Line | No
     if not weights:
         raise RunTableError(
             f"{path}: line {line}: {clip(fields[0][-60:])!r} names no <run>/<step> with weights; "
-            "remove the line, or allow unmatched lines to skip it"
+            "remove the line, or pass --allow-unmatched to skip it"
         )
     try:
         loss = float(fields[2])
@@ -181,7 +181,7 @@ def _domains(
             given = f"{len(domains)} domains are named" if domains else "no domains are named"
             raise RunTableError(
                 f"{source}: run {clip(line.run)!r} has {len(line.weights)} weights, but {given}; "
-                "pass domains in the order of the path"
+                "pass domains in the order of the path, as --domains a,b"
             )
     return domains
 
@@ -193,7 +193,7 @@ def _size(label: str, n_params: float | Mapping[str, float] | None, source: str)
     if label not in sizes:
         raise RunTableError(
             f"{source}: size {clip(label)!r} has no known parameter count ({hint(label, sizes)}); "
-            "pass n_params"
+            "give it with --n-params"
         )
     return float(sizes[label])
 

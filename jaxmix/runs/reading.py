@@ -19,11 +19,12 @@ from jaxmix.errors import clip
 from jaxmix.quantities import as_number, quantity
 from jaxmix.runs.errors import RunTableError
 
+File = str | os.PathLike[str]
 Table = str | os.PathLike[str] | pd.DataFrame | Mapping[str, Any]
 
 TEXT_COLUMNS = ("run", "tokenizer", "schedule", "config_hash")
 _JSONL = (".jsonl", ".ndjson", ".json")
-_PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq")
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
@@ -88,13 +89,13 @@ def read_raw(table: Table, *, source: str = "<frame>", text_columns: Sequence[st
     if isinstance(table, Mapping):
         return _from_frame(pd.DataFrame(dict(table)), source)
     path, data = Path(table), read_bytes(Path(table))
-    if path.suffix.lower() in _PARQUET:
-        return _read_parquet(data, str(path))
+    if path.suffix.lower() in PARQUET:
+        return _from_frame(parquet_frame(data, str(path)), str(path))
     text = decode(data, str(path))
     if path.suffix.lower() in _JSONL:
-        return _read_jsonl(text, str(path))
+        return jsonl_table(text, str(path))
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    return _read_csv(text, str(path), delimiter, text_columns)
+    return csv_table(text, str(path), delimiter, text_columns)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -129,7 +130,8 @@ def decode(data: bytes, source: str) -> str:
         ) from None
 
 
-def _read_csv(text: str, source: str, delimiter: str, text_columns: Sequence[str]) -> Raw:
+def csv_table(text: str, source: str, delimiter: str, text_columns: Sequence[str]) -> Raw:
+    """Returns the rows of delimited text; arguments and errors as of `read_raw`."""
     rows, lines = _csv_rows(text, source, delimiter)
     names, notes = _header(rows[0], source)
     body, lines = rows[1:], lines[1:]
@@ -190,18 +192,19 @@ def _check_header(names: Sequence[str], source: str) -> None:
             )
 
 
-def _read_parquet(data: bytes, source: str) -> Raw:
+def parquet_frame(data: bytes, source: str) -> pd.DataFrame:
+    """Returns the frame in a Parquet file; a damaged one is a RunTableError."""
     try:
-        frame = pd.read_parquet(io.BytesIO(data))
+        return pd.read_parquet(io.BytesIO(data))
     except (OSError, ValueError, TypeError, NotImplementedError) as error:  # as pyarrow raises
         raise RunTableError(
             f"{source}: not a readable Parquet file ({clip(error, 60)}); write it again, or name "
             "it .csv if it is text"
         ) from None
-    return _from_frame(frame, source)
 
 
-def _read_jsonl(text: str, source: str) -> Raw:
+def jsonl_table(text: str, source: str) -> Raw:
+    """Returns the rows of JSON objects, one on each line; errors as of `read_raw`."""
     numbered = enumerate(text.split("\n"), start=1)
     found = [(line, _record(row, source, line)) for line, row in numbered if row.strip()]
     names = dict.fromkeys(name for _, record in found for name in record)
@@ -275,7 +278,8 @@ def _without_empty_rows(raw: Raw) -> Raw:
 
 def is_number_column(name: str) -> bool:
     """Whether the run-table contract wants numbers in this column."""
-    return name in ("n_params", "tokens", "loss") or name.startswith(("w_", "loss_", "sem_"))
+    known = ("w_", "loss_", "sem_", "base_loss_")
+    return name in ("n_params", "tokens", "loss") or name.startswith(known)
 
 
 def is_text(frame: pd.DataFrame, name: str) -> bool:

@@ -19,7 +19,7 @@ _SUM_LARGEST = 0.2  # tolerance, however few decimals and however many domains t
 _SUM_EXACT = 1e-9
 ROUNDING = 1e-8  # a weight above the negative of this is 0, and such a sum is no news
 _POOLED = ("tokenizer", "schedule")
-_ALIASES = {
+ALIASES = {
     "n_params": ("N", "n", "params", "parameters", "n_parameters", "model_size", "n_params_nonemb"),
     "tokens": ("D", "d", "n_tokens", "train_tokens", "tokens_seen", "num_tokens"),
 }
@@ -72,7 +72,7 @@ def checked_runs(raw: Raw, where: str | None, pool: Sequence[str]) -> Raw:
 def check_columns(raw: Raw) -> None:
     """Raises RunTableError if a column of the contract is missing or has no name."""
     names = list(raw.frame.columns)
-    for needed, aliases in _ALIASES.items():
+    for needed, aliases in ALIASES.items():
         if needed not in names:
             near = [name for name in names if name in aliases] or nearest(needed, names)
             advice = f"rename {near[0]!r} if that is it" if near else "add it"

@@ -117,6 +117,19 @@ def test_import_mixinglaws(run, tmp_path):
     np.testing.assert_array_equal(read_runs(tmp_path / "runs.csv").tokens, [1e8, 1e8])
 
 
+def test_import_columns(run, refused, tmp_path):
+    file, out = tmp_path / "theirs.csv", tmp_path / "runs.csv"
+    file.write_text('id,"N, total",mix/web,mix/code,eval/a.b\nr1,70M,60%,40%,3.1\nr2,7e7,1,0,3.0\n')
+    amounts = ("--rename", "N, total=n_params", "--tokens", "20B", "--run", "id")
+    asked = ("import", "columns", file, *amounts, "--weights", "mix/*")
+    result = run(*asked, "--losses", "eval/*", "--out", out, "--json")
+    assert result.json["domains"] == ["web", "code"] and result.json["targets"] == ["a_b"]
+    table = read_runs(out)
+    assert table.n_params.tolist() == [7e7, 7e7] and table.tokens.tolist() == [2e10, 2e10]
+    assert "--losses: no column is 'val/*'" in refused(*asked, "--losses", "val/*", "--out", out)
+    assert "'N' is not old=new" in refused(*asked, "--rename", "N", "--out", out)
+
+
 def test_import_refuses(refused, tmp_path):
     paths, out = two(tmp_path, RATIOS, METRICS.replace("r2", "r9")), tmp_path / "runs.csv"
     assert "not in" in refused("import", "olmix", *paths, *SCALE, "--out", out)
