@@ -11,6 +11,7 @@ from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.demo_output import Best, Laws, plot_all, show_pictures, show_proof, show_scores
 from jaxmix.cli.devices import training_bar, use_all_cores
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
@@ -150,8 +151,20 @@ def _trained(
     plan = extended(make_plan(study, corpus), folder)
     folder.mkdir(exist_ok=True)
     plan.save(folder / "plan.json")
+    others: list[str] = []
     with training_bar(plan) as report:
-        run_plan(plan, folder, progress=report, corpus=corpus, keep_final=keep_final)
+        run_plan(
+            plan,
+            folder,
+            progress=report,
+            corpus=corpus,
+            keep_final=keep_final,
+            passed=lambda wave, holder: others.append(holder),
+        )
+    if others:
+        raise JaxmixError(
+            f"{folder}: {others[0]} is at work here; wait for it or name another --out"
+        )
     return write_table(plan, folder, folder / "runs.csv")
 
 

@@ -28,10 +28,10 @@ def use_all_cores() -> None:
 def training_bar(
     plan: "Plan", notes: Iterable[str] = ()
 ) -> "Iterator[Callable[[Wave, Snapshot], None]]":
-    """A bar over all waves of a plan, by FLOPs: steps, loss, tokens/s, time left of the wave.
+    """A bar over all waves of a plan, by FLOPs: tokens/s, loss, time left of the wave.
 
     If standard error is not a terminal, there is a line when training begins, a line a minute, and
-    one at the end of every wave.
+    one at the end of every wave; they say the step too.
 
     Args:
         plan: the plan.
@@ -47,7 +47,8 @@ def training_bar(
     with common.progress("training") as report:
 
         def tell(wave: "Wave", snapshot: "Snapshot") -> None:
-            line = f"{wave.name}  {describe(snapshot)}"
+            steps = f"step {snapshot.step:,}/{snapshot.steps:,}  " if is_log else ""
+            line = f"{wave.name}  {steps}{describe(snapshot)}"
             if not done:
                 common.say(notes)
             if is_log and (not done or snapshot.step == snapshot.steps):
@@ -59,15 +60,14 @@ def training_bar(
 
 
 def describe(snapshot: "Snapshot") -> str:
-    """``step 120/400  loss 4.210  68,000 tokens/s  1:05 left``, with the members' mean loss.
+    """``loss 4.210  68,000 tokens/s  1:05 left``, the loss being the members' mean.
 
     Members that are not finite any more do not count.
     """
     sound = [float(x) for x in snapshot.losses if x == x and abs(x) != float("inf")]
     loss = f"loss {sum(sound) / len(sound):.3f}" if sound else "no finite loss"
-    step, rate = f"step {snapshot.step:,}/{snapshot.steps:,}", snapshot.tokens_per_second
-    speed = f"  {rate:,.0f} tokens/s  {_clock(snapshot.seconds_left)} left" if rate else ""
-    return f"{step}  {loss}{speed}"
+    rate = snapshot.tokens_per_second
+    return f"{loss}  {rate:,.0f} tokens/s  {_clock(snapshot.seconds_left)} left" if rate else loss
 
 
 def repeats(plan: "Plan", corpus: "Corpus") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxmix.claims import Taken, take
+from jaxmix.claims import claimed
 from jaxmix.errors import JaxmixError, clip
 from jaxmix.files import read_json
 from jaxmix.studies.plan import Plan, Wave
@@ -99,6 +99,8 @@ def extended(plan: Plan, folder: Path) -> Plan:
         JaxmixError: the folder has results that the plan lacks or would train otherwise, or a
             process is training there.
     """
+    if folder.exists() and not folder.is_dir():
+        raise JaxmixError(f"{folder}: is a file; name a folder")
     earlier = _earlier(folder)
     if plan == earlier:
         return plan
@@ -134,13 +136,8 @@ def _begun(folder: Path) -> list[Path]:
     """
     found = sorted(path.parent for path in folder.glob("waves/*/fleet.json"))
     for here in found:
-        claim = take(here / ".lock")
-        if isinstance(claim, Taken):
-            raise JaxmixError(
-                f"{here}: {claim.holder} is at work here; wait for it or stop it, or name another "
-                "folder"
-            )
-        claim.__exit__()
+        with claimed(here / ".lock", "wait for it or stop it, or name another folder"):
+            pass
     return [here for here in found if has_begun(here)]
 
 

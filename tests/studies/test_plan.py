@@ -7,6 +7,7 @@ import operator
 
 import pytest
 
+from jaxmix import claims
 from jaxmix.claims import take
 from jaxmix.errors import JaxmixError
 from jaxmix.studies import (
@@ -150,6 +151,16 @@ def test_a_plan_over_a_wave_in_training_is_refused_unless_it_is_the_same(study, 
         assert extended(plan, tmp_path) == plan
         with pytest.raises(ValueError, match="is at work here; wait for it"):
             extended(make_plan(dataclasses.replace(study, fleet=1), corpus), tmp_path)
+
+
+def test_a_wave_whose_process_ended_elsewhere_is_free(study, corpus, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(claims, "LEASE", 0.1)
+    plan = make_plan(study, corpus)
+    leave_rows(tmp_path, plan.waves[0])
+    lease = wave_folder(tmp_path, plan.waves[0]) / ".lock.lease.1"
+    lease.write_text('{"host": "node7", "pid": 42, "machine": "another"}')
+    assert extended(plan, tmp_path).waves == plan.waves
+    assert "taken over from node7, process 42" in capsys.readouterr().err
 
 
 def test_tokens_that_are_read_and_held(study, corpus):
