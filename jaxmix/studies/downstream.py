@@ -126,8 +126,9 @@ def _encoded(
     scored = max(len(row) for row in whole) - start
     if scored > window:
         raise JaxmixError(
-            f"question {number}, task '{clip(question.task, 40)}': a choice for '{question.context[-40:]}' takes {scored} "
-            f"tokens and the model's window {window}; shorten it"
+            f"question {number}, task '{clip(question.task, 40)}': a choice for "
+            f"'{question.context[-40:]}' takes {scored} tokens and the model's window {window}; "
+            "shorten it"
         )
     lost = max(0, start + scored - (window + 1))
     return [row[lost:] for row in whole], start - lost, lost > 0, start < len(alone)
