@@ -117,6 +117,7 @@ waxing crescent moon|first quarter moon face|back arrow|chevron double up|skip n
 fast-forward button|trending up|sort ascending|greater than|copyleft|roman numeral 4|keycap 3
 alpha b box|format bold|4k|t-shirt|heavy dollar sign|leo|treble clef|check mark|man walking
 world map|logout|login|signal cellular 1|1st place medal|currency yen|code tags|help circle
+aws network vpc|google plus
 """
 
 
