@@ -14,7 +14,7 @@ from jaxmix.errors import JaxmixError, clip
 from jaxmix.files import read_json
 from jaxmix.studies.plan import Plan, Wave
 from jaxmix.studies.study import Study
-from jaxmix.training import has_begun
+from jaxmix.training import has_begun, read_rows
 
 # What a study may change over its results, because no run that is kept depends on it.
 _FREE = ("corpus", "sizes", "designs", "mixtures", "stages", "seeds")
@@ -31,7 +31,7 @@ def load_plan(path: Path) -> Plan:
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise JaxmixError(f"{path}: no such plan; write one with jaxmix study plan") from None
+        raise JaxmixError(f"{path}: no such plan; jaxmix study plan and train write one") from None
     except (ValueError, RecursionError) as error:
         raise _damaged(path, "it is empty" if not path.stat().st_size else error) from None
     if not isinstance(data, dict) or data.pop("jaxmix_plan", None) != 1:
@@ -134,7 +134,7 @@ def _begun(folder: Path) -> list[Path]:
     Raises:
         JaxmixError: another process is training one.
     """
-    found = sorted(path.parent for path in folder.glob("waves/*/fleet.json"))
+    found = sorted(path for path in folder.glob("waves/*") if path.is_dir())
     for here in found:
         with claimed(here / ".lock", "wait for it or stop it, or name another folder"):
             pass
@@ -143,12 +143,7 @@ def _begun(folder: Path) -> list[Path]:
 
 def _kept(plan: Plan, here: Path, earlier: Plan | None) -> Wave:
     """The wave with results in a folder, in terms of a new plan."""
-    remedy = f"delete the folder {here} to train its runs again"
-    held = read_json(here / "fleet.json", remedy, "members")["members"]
-    members = held if isinstance(held, list) else []
-    names = [str(one.get("run")) for one in members if isinstance(one, dict)]
-    if not names:
-        raise JaxmixError(f"{here / 'fleet.json'}: names no runs; {remedy}")
+    names = _members(here)
     found = {run.run: (wave, run) for wave in plan.waves for run in wave.runs}
     changes = [f"'{name}' is not asked for" for name in names if name not in found]
     changes = changes or _changes(plan, earlier, names)
@@ -159,6 +154,21 @@ def _kept(plan: Plan, here: Path, earlier: Plan | None) -> Wave:
         )
     wave = found[names[0]][0]
     return Wave(here.name, wave.preset, wave.tokens, tuple(found[name][1] for name in names))
+
+
+def _members(here: Path) -> list[str]:
+    """Names of the runs that a folder has results of."""
+    mark, remedy = here / "fleet.json", "delete it, and the rows beside it name the runs"
+    if mark.exists():
+        found = read_json(mark, remedy, "members")["members"]
+        held = found if isinstance(found, list) else []
+        names = [one.get("run") for one in held if isinstance(one, dict)]
+    else:
+        names = list(dict.fromkeys(row["run"] for row in read_rows(here / "rows.jsonl")))
+        mark, remedy = here, "delete the folder to train its runs again"
+    if not names or None in names:
+        raise JaxmixError(f"{mark}: does not name its runs; {remedy}")
+    return [str(name) for name in names]
 
 
 def _changes(plan: Plan, earlier: Plan | None, names: Sequence[str]) -> list[str]:

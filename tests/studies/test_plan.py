@@ -143,6 +143,25 @@ def test_a_plan_that_lacks_results_is_refused(study, corpus, tmp_path, change, m
         extended(other, tmp_path)
 
 
+@pytest.mark.parametrize("content", ["", "[]", '{"members": 3}', '{"members": [[]]}', None])
+def test_a_damaged_mark_under_a_plan_is_named(study, corpus, tmp_path, content):
+    plan = make_plan(study, corpus)
+    leave_rows(tmp_path, plan.waves[0])
+    here = wave_folder(tmp_path, plan.waves[0])
+    if content is not None:
+        (here / "fleet.json").write_text(content)
+        with pytest.raises(JaxmixError, match=r"fleet.json: .*; delete it, and the rows beside it"):
+            extended(plan, tmp_path)
+    (here / "fleet.json").unlink()
+    (here / "rows.jsonl").write_text("")
+    (here / "done.json").write_text("{}")
+    with pytest.raises(JaxmixError, match="does not name its runs; delete the folder"):
+        extended(plan, tmp_path)
+    rows = ({"run": run.run, "tokens": 1} for run in plan.waves[0].runs)
+    (here / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert extended(plan, tmp_path) == plan
+
+
 def test_a_plan_over_a_wave_in_training_is_refused_unless_it_is_the_same(study, corpus, tmp_path):
     plan = make_plan(study, corpus)
     plan.save(tmp_path / "plan.json")
