@@ -51,10 +51,10 @@ _KINDS = {
     " colon cruzeiro austral taka mill real bitcoin litecoin ethereum cash money banknote coins?"
     " price sale usd eur gbp ils inr jpy krw rub try invoice",
     "logos": "aws azure gcp alibabacloud oci ibm onprem saas firebase elastic digitalocean"
-    " openstack outscale amazon google facebook microsoft github gitlab bitbucket linkedin twitter youtube"
-    " instagram pinterest netflix yahoo spotify skype slack vimeo wordpress whatsapp wikipedia"
-    " wechat twitch reddit quora dropbox docker kubernetes debian fedora ubuntu linux freebsd"
-    " angular react vuejs nodejs npm jquery laravel drupal android",
+    " openstack outscale amazon google facebook microsoft github gitlab bitbucket linkedin twitter"
+    " youtube instagram pinterest netflix yahoo spotify skype slack vimeo wordpress whatsapp"
+    " wikipedia wechat twitch reddit quora dropbox docker kubernetes debian fedora ubuntu linux"
+    " freebsd angular react vuejs nodejs npm jquery laravel drupal android",
     # A number behind everything else only counts variants.
     "letters and digits": "[b-z] ^\\w$ \\d+\\w*(?=\\s) \\d+[a-z]+ [a-z]+\\d\\w*",
 }

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -121,7 +121,7 @@ def _picture(folder: Path, name: str) -> Picture | str:
 
 def _captioned(source: Path, skips: Skips) -> Iterator[Document]:
     """Pairs of a file with captions."""
-    rows = _csv_rows(source) if source.suffix == ".csv" else _jsonl_rows(source, skips)
+    rows = _csv_rows(source, skips) if source.suffix == ".csv" else _jsonl_rows(source, skips)
     for where, file, caption in rows:
         picture = _picture(source.parent, file) if caption.strip() else NO_CAPTION
         if isinstance(picture, str):
@@ -130,24 +130,41 @@ def _captioned(source: Path, skips: Skips) -> Iterator[Document]:
             yield Document((picture, caption.strip()), frozenset(), where)
 
 
-def _csv_rows(source: Path) -> Iterator[tuple[str, str, str]]:
+def _csv_rows(source: Path, skips: Skips) -> Iterator[tuple[str, str, str]]:
     """File and line, picture and caption of every row."""
+    good = bad = 0
     try:
-        with source.open(newline="", encoding="utf-8-sig") as file:
+        with source.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             rows = csv.DictReader(file)
-            there = rows.fieldnames or ()
-            for column in ("file", "caption"):
-                if column not in there:
-                    raise DataError(
-                        f"{source}:1: has no column '{column}' (there: {clip(', '.join(there))}); "
-                        "name the columns file,caption in the first row"
-                    )
+            _check_columns(source, rows.fieldnames or ())
             for row in rows:
-                yield f"{source}:{rows.line_num}", row["file"] or "", row["caption"] or ""
-    except UnicodeDecodeError:
-        raise DataError(f"{source}: is not UTF-8; convert the file") from None
+                where, pair = f"{source}:{rows.line_num}", (row["file"] or "", row["caption"] or "")
+                if all(_is_unicode(text) for text in pair):
+                    good += 1
+                    yield where, *pair
+                else:
+                    bad += 1
+                    skips.add(where, Unusable("is not UTF-8", remedy="convert the file"))
     except csv.Error as error:
         raise DataError(f"{source}: is not a CSV file ({error}); fix the file") from None
+    if bad and bad >= good:
+        raise DataError(f"{source}: is not UTF-8; convert the file")
+
+
+def _check_columns(source: Path, there: Sequence[str]) -> None:
+    for column in ("file", "caption"):
+        if column not in there:
+            raise DataError(
+                f"{source}:1: has no column '{column}' (there: {clip(', '.join(there))}); "
+                "name the columns file,caption in the first row"
+            )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        return bool(text.encode()) or not text
+    except UnicodeEncodeError:
+        return False
 
 
 def _jsonl_rows(source: Path, skips: Skips) -> Iterator[tuple[str, str, str]]:

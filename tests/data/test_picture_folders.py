@@ -130,6 +130,11 @@ def test_a_few_bad_lines_are_skipped_by_line(folder):
     path = folder / "captions.jsonl"
     named = {example for held in skips.facts.values() for example in held["examples"]}
     assert named == {f"{path}:{line}" for line in (1, 5, 8)}
+    (folder / "captions.jsonl").unlink()
+    (folder / "captions.csv").write_bytes(b"file,caption\na.png,\xe9\na.png,x\na.png,y\n")
+    skips = Skips()
+    assert read(folder, skips) == [[png(1), "x"], [png(1), "y"]]
+    assert skips.facts["is not UTF-8"]["examples"] == [f"{folder / 'captions.csv'}:2"]
     pages = folder.parent / "pages.jsonl"
     pages.write_text("{\n" + "".join(json.dumps(page) + "\n" for page in PAGES))
     skips = Skips()
