@@ -52,7 +52,7 @@ _columns = opt.several(
         help="Give a column another name first: N=n_params.",
     ),
     opt.where,
-    opt.pool,
+    opt.pool_only,
     click.option("--out", required=True, metavar="RUNS.csv", help="File to write."),
     opt.json,
 )

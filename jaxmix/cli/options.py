@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jaxmix.cli.values import LAWS, NAMES, Quantity, named_option
+from jaxmix.cli.values import LAWS, NAMES, RENAMES, Quantity, merged, named_option
 
 Decorator = Callable[[Any], Any]
 
@@ -56,12 +56,31 @@ out = click.option(
 where = click.option(
     "--where", metavar="EXPR", help='Use only rows that meet this: "n_params < 2e9".'
 )
-pool = click.option(
+pool_only = click.option(
     "--pool",
     multiple=True,
     type=click.Choice(["tokenizer", "schedule"]),
     help="Allow rows that differ in this.",
 )
+
+
+def _rename(ctx: click.Context, param: click.Parameter, given: tuple[dict[str, str], ...]) -> None:
+    columns = merged(ctx, param, given)
+    if columns:
+        from jaxmix.runs import renaming
+
+        ctx.with_resource(renaming(columns))
+
+
+rename = click.option(
+    "--rename",
+    type=RENAMES,
+    multiple=True,
+    expose_value=False,
+    callback=_rename,
+    help="Read a column under another name: N=n_params.",
+)
+pool = several(pool_only, rename)
 seed = setting("--seed", click.IntRange(min=0), 0, "Seed of everything random.")
 targets = setting("--targets", NAMES, "all", "Losses to use.")
 laws = click.option("--laws", type=LAWS, required=True, help="Names of laws, or FILE.py:VARIABLE.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command("predict", cls=common.Command, short_help="Predict losses at given points.")
 @click.argument("law")
 @click.argument("points")
+@opt.rename
 @interval_options
 @opt.out
 @opt.json

@@ -20,6 +20,7 @@ from jaxmix.runs.names import resolve_names as resolve_names
 from jaxmix.runs.points import PointTable as PointTable
 from jaxmix.runs.points import read_mixtures as read_mixtures
 from jaxmix.runs.points import read_points as read_points
+from jaxmix.runs.renaming import renaming as renaming
 from jaxmix.runs.table import RunTable as RunTable
 from jaxmix.runs.table import read_runs as read_runs
 from jaxmix.runs.wandb import import_wandb as import_wandb

@@ -17,15 +17,13 @@ from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.foreign import read_foreign
 from jaxmix.runs.reading import (
     TEXT_COLUMNS,
-    Origin,
     Raw,
     Table,
-    as_column,
     count,
     decode,
-    is_text,
     read_bytes,
 )
+from jaxmix.runs.renaming import renamed
 from jaxmix.runs.table import RunTable, table_from_raw
 from jaxmix.runs.validate import ALIASES, is_loss, with_numbers
 
@@ -125,37 +123,6 @@ def _from_json(path: Path) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(c, str) for c in found.values()):
         raise RunTableError(f'{path}: write one object of strings, as {{"tokens": "D"}}')
     return found
-
-
-def renamed(raw: Raw, columns: Mapping[str, str]) -> Raw:
-    """Returns the same rows under new names; messages still speak of the file's own.
-
-    Args:
-        raw: the table.
-        columns: the columns of the table by their new names.
-
-    Raises:
-        RunTableError: a column is missing or is named twice, or its new name is taken.
-    """
-    held = list(raw.frame.columns)
-    old_names = list(columns.values())
-    for new, old in columns.items():
-        if old not in held:
-            near = hint(old, held)
-            raise RunTableError(f"{raw.source}: column {old!r}, for {new!r}, is missing; {near}")
-        if old_names.count(old) > 1:
-            raise RunTableError(f"{raw.source}: column {old!r} is given two names; keep one")
-        if new in held and new not in old_names:
-            taken = f"{new!r}, for {old!r}, is a column already"
-            raise RunTableError(
-                f"{raw.source}: {taken}; give that one a name too, as {new}_old={new}"
-            )
-    frame = raw.frame.rename(columns={old: new for new, old in columns.items()})
-    for name in (n for n in TEXT_COLUMNS if n in columns and not is_text(frame, n)):
-        cells = [None if np.isnan(cell) else cell for cell in frame[name].to_numpy(float)]
-        frame[name] = as_column(name, cells)
-    origins = {new: Origin(raw.source, old, raw.lines) for new, old in columns.items()}
-    return replace(raw, frame=frame, origins={**raw.origins, **origins})
 
 
 def chosen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from jaxmix.runs import validate
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.names import bare
 from jaxmix.runs.plausibility import unit_notes
-from jaxmix.runs.reading import Raw, Table, read_raw
+from jaxmix.runs.reading import Raw, Table
+from jaxmix.runs.renaming import read_named
 from jaxmix.runs.table import Rows
 
 
@@ -50,7 +52,7 @@ def read_points(
     """
     if isinstance(table, Rows):
         table, source = table.frame, table.source
-    raw = read_raw(table, source=source)
+    raw = read_named(table, source=source)
     validate.check_columns(raw)
     held = validate.domains_of(raw)
     names = tuple(d if d in held else bare(d, "w_") for d in (held if domains is None else domains))
@@ -69,7 +71,10 @@ def _check_domains(raw: Raw, domains: Sequence[str], held: Sequence[str]) -> Non
     for name in domains:
         if name not in held:
             near = nearest(name, [other for other in held if other not in domains])
-            advice = f"rename 'w_{near[0]}' if that is it" if near else "add it (0 if unused)"
+            advice = "add it (0 if unused)"
+            if near:
+                old = f"w_{near[0]}"
+                advice = f"rename {old!r} if that is it: --rename {shlex.quote(old)}=w_{name}"
             raise RunTableError(f"{raw.source}: column 'w_{name}' is missing; {advice}")
 
 
@@ -97,7 +102,7 @@ def read_mixtures(path: str | os.PathLike[str]) -> dict[str, dict[str, float]]:
     Raises:
         RunTableError: no column `w_<domain>`, or a row that is no mixture.
     """
-    raw = read_raw(path)
+    raw = read_named(path, partly=True)
     domains = validate.domains_of(raw)
     if not domains:
         raise RunTableError(f"{path}: no columns w_<domain>; give a table of mixtures")

@@ -16,7 +16,8 @@ from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import columns_of
 from jaxmix.runs.names import bare, resolve_names
 from jaxmix.runs.plausibility import loss_notes, unit_notes
-from jaxmix.runs.reading import Raw, Table, count, read_raw
+from jaxmix.runs.reading import Raw, Table, count
+from jaxmix.runs.renaming import read_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +219,7 @@ def read_runs(
     """
     if isinstance(table, RunTable):
         return table if where is None else table.where(where)
-    return table_from_raw(read_raw(table, source=source), where, pool)
+    return table_from_raw(read_named(table, source=source), where, pool)
 
 
 def table_from_raw(raw: Raw, where: str | None = None, pool: Sequence[str] = ()) -> RunTable:

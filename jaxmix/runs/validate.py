@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -75,7 +76,11 @@ def check_columns(raw: Raw) -> None:
     for needed, aliases in ALIASES.items():
         if needed not in names:
             near = [name for name in names if name in aliases] or nearest(needed, names)
-            advice = f"rename {near[0]!r} if that is it" if near else "add it"
+            advice = "add it"
+            if near:
+                advice = (
+                    f"rename {near[0]!r} if that is it: --rename {shlex.quote(near[0])}={needed}"
+                )
             raise RunTableError(f"{raw.source}: column {needed!r} is missing; {advice}")
     for prefix, what in (("w_", "domain"), ("loss_", "target")):
         if prefix in names:

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip, hint
-from jaxmix.runs.columns import chosen, grouped, renamed, scaled
+from jaxmix.runs.columns import chosen, grouped, scaled
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.foreign import flattened, read_foreign
 from jaxmix.runs.reading import File, Raw, count, read_raw
+from jaxmix.runs.renaming import renamed
 from jaxmix.runs.table import RunTable
 from jaxmix.runs.validate import is_loss
 

@@ -130,6 +130,26 @@ def test_import_columns(run, refused, tmp_path):
     assert "'N' is not old=new" in refused(*asked, "--rename", "N", "--out", out)
 
 
+def test_a_column_is_renamed_wherever_a_table_is_read(run, refused, study, tmp_path):
+    """Also in a table of points, which has no ids and one column of its old name."""
+    theirs, law = tmp_path / "theirs.csv", study.law
+    header, _, rows = pathlib.Path(study.runs).read_text().partition("\n")
+    header = header.replace("n_params", "N").replace("run", "id").replace("w_web", "a=b")
+    theirs.write_text(f"{header}\n{rows}")
+    names = ("--rename", "N=n_params", "--rename", "id=run", "--rename", "a=b=w_web")
+    for command in ("score", "predict"):
+        renamed, plain = (
+            run(command, law, *t, "--json") for t in ((theirs, *names), (study.runs,))
+        )
+        assert renamed.status == 0 and renamed.json == plain.json
+    text = refused("score", law, theirs, *names[2:])
+    assert "rename 'N' if that is it: --rename N=n_params" in text
+    assert "column 'M', for 'n_params', is missing" in refused(
+        "score", law, theirs, "--rename", "M=n_params"
+    )
+    assert "'n_params' is given twice" in refused("score", law, theirs, *names, *names[:2])
+
+
 def test_import_refuses(refused, tmp_path):
     paths, out = two(tmp_path, RATIOS, METRICS.replace("r2", "r9")), tmp_path / "runs.csv"
     assert "not in" in refused("import", "olmix", *paths, *SCALE, "--out", out)
