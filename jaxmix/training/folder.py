@@ -48,7 +48,8 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
     same = "if the command is the one that began this run, delete the file; otherwise the folder"
     theirs = {"start": None, **read_json(mark, same, "members", "optimizer")}
     for held in (ours, theirs):  # another machine may cut batches into other parts
-        held["optimizer"].pop("accumulate", None)
+        if isinstance(held["optimizer"], dict):
+            held["optimizer"].pop("accumulate", None)
     # Compared as text, because NaN does not equal itself.
     changed = [n for n in ours if json.dumps(ours[n]) != json.dumps(theirs.get(n, ours[n]))]
     if changed:
@@ -170,6 +171,8 @@ def read_diverged(folder: Path) -> dict[str, int] | None:
     if not done.exists():
         return None
     diverged = read_json(done, remedy, "diverged")["diverged"]
+    if not isinstance(diverged, dict):
+        raise JaxmixError(f"{done}: 'diverged' is no object; {remedy}")
     if isinstance(diverged, dict) and all(type(step) is int for step in diverged.values()):
         return diverged
     raise JaxmixError(f"{done}: 'diverged' does not hold steps by run; {remedy}")

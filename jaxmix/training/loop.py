@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,11 +178,11 @@ class _Run:
         for step in reversed(steps):
             state, last = self._restored(checkpoints, step)
             lost = self._lost(rows, step)
-            if all(at == step for _, at in lost):
+            if not self._any(at < step for _, at in lost):
                 for newer in steps[steps.index(step) + 1 :]:
                     checkpoints.delete(newer)  # it would keep earlier steps from being saved
                 self._note(f"{self.folder.name} goes on at step {step} of {self.fleet.steps}")
-                if lost:
+                if self._any(lost):
                     self._record(step, state, last)
                 self._batches = iter(self.feed.batches(step))
                 return step, state
@@ -193,9 +193,13 @@ class _Run:
                 "start over"
             )
         if begun:
-            self._note(f"{self.folder.name} starts anew: no checkpoint was saved before it stopped")
+            self._note(f"{self.folder.name} starts anew: there is no checkpoint to go on from")
         self._batches = iter(self.feed.batches(0))
         return 0, self.program.init(self.start)
+
+    def _any(self, found: Iterable[Any]) -> bool:
+        """Whether any is true in any process; some may see an older state of shared files."""
+        return bool(self.layout.largest(any(found)))
 
     def _lost(self, rows: list[dict[str, Any]], step: int) -> set[tuple[str, int]]:
         runs = [member.run for member in self.fleet.members]

@@ -117,10 +117,12 @@ def test_without_a_good_checkpoint_it_starts_anew(folder, unbroken, capfd):
     assert go_on(folder).rows == unbroken
     *damaged, anew = capfd.readouterr().err.splitlines()
     assert len(damaged) == 2
-    assert anew.startswith(f"note: {folder.name} starts anew: no checkpoint")
+    assert anew.startswith(f"note: {folder.name} starts anew: there is no")
 
 
-@pytest.mark.parametrize("content", [b"", b'{"members": [', b"[1, 2]", b"\xff\x00\x81", b"{}"])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"members": [', b"[1, 2]", b"\xff\x00\x81", b'{"diverged": 3}']
+)
 @pytest.mark.parametrize("name", ["fleet.json", "done.json"])
 def test_a_damaged_state_file_is_named(folder, unbroken, name, content):
     if name == "done.json":
