@@ -36,6 +36,25 @@ def test_help_and_version(run):
         assert result.status == 0 and result.err == "" and "--help" in result.out
 
 
+def test_damaged_compiled_programs_are_replaced(tmp_path):
+    code = (
+        "import sys, jax; from jaxmix.cli import app; app._replace_damaged_programs(); "
+        "jax.jit(lambda x: x @ x)(jax.numpy.ones((3, 3)))"
+    )
+    settings = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    settings["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    for size in (0, 1000):
+        for path in tmp_path.glob("jit__lambda*-cache"):
+            os.truncate(path, size)
+        command = [sys.executable, "-c", code]
+        ended = subprocess.run(
+            command, env={**os.environ, **settings}, cwd=ROOT, capture_output=True, text=True
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        (path,) = tmp_path.glob("jit__lambda*-cache")
+        assert path.stat().st_size > 1000  # also if it was cut before
+
+
 def test_help_loads_neither_jax_nor_pandas():
     code = (
         "import sys; from jaxmix.cli import main; assert main(['--help']) == 0\n"

@@ -1,6 +1,7 @@
 """``jaxmix data tasks`` and ``jaxmix evaluate``: from held-out text to scores of a small study."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -60,6 +61,16 @@ def test_tasks_are_made_and_every_run_is_scored(run, refused, folder, tmp_path):
         "evaluate", folder, "--tasks", tmp_path / "bad.jsonl"
     )
     assert "no run 'x'" in refused("evaluate", folder, "--tasks", path, "--run", "x")
+
+
+def test_damaged_parameters_are_refused(refused, folder, tmp_path):
+    task = {"task": "x", "context": "ab", "choices": ["a", "b"], "answer": 0}
+    (tmp_path / "tasks.jsonl").write_text(json.dumps(task) + "\n")
+    copy = shutil.copytree(folder, tmp_path / "study")
+    (path,) = (copy / "waves").glob("*/final/*/default/manifest.ocdbt")
+    path.write_bytes(path.read_bytes()[:-1])
+    told = refused("evaluate", copy, "--tasks", tmp_path / "tasks.jsonl")
+    assert "is damaged (default/manifest.ocdbt has" in told and "train it again" in told
 
 
 def brute_force(found, path):
