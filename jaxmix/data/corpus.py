@@ -232,6 +232,8 @@ def open_corpus(corpus: str | Path) -> Corpus:
     tokenizer = _tokenizer(path)
     try:
         opened = Corpus(path, info, tokenizer)
+        for held, split in itertools.product(info["domains"].values(), SPLITS):
+            _ = [held[split][key] + 0 for key in ("documents", "bytes")]
         changed = bool(opened.hash) and tokenizer.hash != info["tokenizer"]["sha256"]
     except (KeyError, TypeError, AttributeError) as error:
         raise _damaged(path / "corpus.json", f"lacks {error}") from None
@@ -299,13 +301,13 @@ def _find(corpus: str | Path) -> Path:
     if (path / "corpus.json").is_file():
         return path
     name = str(corpus)
-    there = prepared()
-    # A corpus goes by its folder, its name, or its name with the tokenizer.
-    known = [(p, info) for p, info in _manifests() if p in there]
-    meant = [p for p, i in known if name in (p.name, i.get("name"), p.name.rpartition("-")[0])]
-    damaged = [p for p in _folders() if p.name.startswith(f"{name}-") or p.name == name]
-    if not meant and damaged:
-        meant = [p for p in damaged if p not in dict(_manifests())][:1]
+    manifests = dict(_manifests())
+    there = [p for p, info in manifests.items() if info.get("format") == FORMAT]
+    # A corpus goes by its folder, its name, or its name with the tokenizer; a damaged one has only
+    # its folder.
+    names = {p: (p.name, manifests[p].get("name"), p.name.rpartition("-")[0]) for p in there}
+    damaged = [p for p in _folders() if p not in manifests and f"{p.name}-".startswith(f"{name}-")]
+    meant = [p for p in there if name in names[p]] or damaged[:1]
     if len(meant) == 1:
         return meant[0]
     if meant:
