@@ -49,7 +49,7 @@ def optimum(budgets: int = 1000, repeats: int = 3) -> dict[str, Any]:
         out[name] = {
             "seconds": float(np.median(seconds[1:])),
             "with_compilation": seconds[0],
-            "starts": int(optima.starts),
+            "starts": int(optima.starts.max()),
             "proven": bool(optima.proven),
             "converged": float(np.mean(optima.converged)),
         }

@@ -41,3 +41,35 @@ def shortest(number: float) -> str:
     texts = (f"{number:.{digits}g}" for digits in range(1, 18))
     exact = next(text for text in texts if float(text) == number)
     return min(f"{number:.17g}", exact.replace("e+0", "e").replace("e+", "e"), key=len)
+
+
+def amount(number: float) -> str:
+    """Returns a number of tokens or parameters to three digits, with its unit.
+
+    >>> amount(68e9), amount(18915328), amount(512)
+    ('68B', '18.9M', '512')
+    """
+    for letter, unit in reversed(_UNITS.items()):
+        if unit <= number < 1e15:
+            return f"{number / unit:.3g}{letter}"
+    return f"{number:.3g}"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """Returns a number of things with the noun, and the verb if it is given.
+
+    >>> count(1, "row"), count(2000, "row"), count(1, "row is", "rows are")
+    ('1 row', '2000 rows', '1 row is')
+    """
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def chance(probability: float) -> str:
+    """Returns a probability in percent; one that refits cannot tell from 0 or 1 as a bound.
+
+    >>> chance(1.0), chance(0.57), chance(0.0)
+    ('>99%', '57%', '<1%')
+    """
+    if not 0.005 <= probability <= 0.995:
+        return "-" if math.isnan(probability) else ">99%" if probability > 0.5 else "<1%"
+    return f"{100 * probability:.0f}%"

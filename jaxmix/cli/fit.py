@@ -8,6 +8,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
+from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw, FittedLaws
@@ -45,8 +46,41 @@ def bare_targets(table: "RunTable", names: tuple[str, ...] | None) -> tuple[str,
     return resolve_names(names, table.targets, "target")
 
 
+_PULL = "jaxmix.cli.fit.pull"  # the pull to a mixture that a choice found
+
+
+def _read_choice(ctx: click.Context, param: click.Parameter, path: str | None) -> None:
+    """Makes a choice of ``jaxmix select`` the defaults of the other options."""
+    if path is None:
+        return
+    from jaxmix.files import read_json
+
+    remedy = "give the file that jaxmix select --out CHOICE.json writes"
+    try:
+        choice = read_json(path, remedy, "fit")
+    except FileNotFoundError:
+        raise click.UsageError(f"{path}: no such file; {remedy}", ctx) from None
+    except (JaxmixError, OSError) as error:
+        raise click.UsageError(str(error), ctx) from None
+    chosen, known = choice["fit"], {one.name for one in ctx.command.params}
+    if not isinstance(chosen, dict) or not chosen.get("law") or not set(chosen) <= known:
+        raise click.UsageError(f"{path}: holds no options of jaxmix fit; {remedy}", ctx)
+    pull = choice.get("pull")
+    ctx.meta[_PULL] = pull if isinstance(pull, dict) else None
+    ctx.default_map = {name: value for name, value in chosen.items() if value is not None}
+
+
 @click.command("fit", cls=common.Command, short_help="Fit a law to the losses of a run table.")
 @click.argument("runs")
+@click.option(
+    "--choice",
+    metavar="CHOICE.json",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_choice,
+    help="Take the law, the options and the rows that jaxmix select --out wrote; options that are "
+    "given here come first.",
+)
 @click.option(
     "--law",
     required=True,
@@ -87,8 +121,19 @@ def command(
     origin = {"runs": runs, "runs_sha256": file_hash(runs), **rows, **options}
     laws.save(out, provenance=origin, law_ref=law if ".py:" in law else None)
     notes = list(dict.fromkeys((*table.notes, *fit_notes(laws))))
+    notes += _pull_notes(click.get_current_context().meta.get(_PULL))
     summary = _summary(laws, out, notes)
     common.answer(as_json, summary, lambda: [_table(laws), f"written to {out}"], notes)
+
+
+def _pull_notes(pull: dict[str, Any] | None) -> list[str]:
+    """How to apply the pull of a choice, which is none of the fit, to the optimum of the law."""
+    if not pull or not pull.get("strength"):
+        return []
+    prior = ",".join(f"{d}={w:.6g}" for d, w in pull.get("reference", {}).items())
+    return [
+        f"the choice pulls mixtures: jaxmix optimize --pull {pull['strength']:g} --prior {prior}"
+    ]
 
 
 def _without(runs: str, where: str | None, held_out: str | None, pool: Sequence[str]) -> str | None:

@@ -72,9 +72,9 @@ def command(
     given, settings = parted(options)
     if settings["flops"] is None and settings["count"] is None:
         raise JaxmixError("name a limit of the batch: --flops 1e19, --count 8 or both")
-    from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
     from jaxmix.mixtures import next_runs
+    from jaxmix.mixtures.recommend import refit
 
     optimum = propose(law, given)
     table, weighting = read_fitted_rows(law, runs, where, pool)
@@ -83,7 +83,7 @@ def command(
         made = {"resamples": resamples, "weighting": weighting, "seed": given["seed"]}
         try:
             with common.progress("refitting") as report:
-                ensemble = bootstrap(optimum.laws, table, progress=report, **made)
+                _, ensemble = refit(optimum.counted, table, progress=report, **made)
         except JaxmixError as error:
             notes = [
                 f"the regret comes from the curvature of the fit alone, without refits: {error}"

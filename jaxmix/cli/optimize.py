@@ -68,7 +68,7 @@ def _worse(found: "Optimum", name: str, at: dict[str, float]) -> list[str]:
 def parts(optimum: "Optimum", others: dict[str, dict[str, float]] | None = None) -> list[Any]:
     """The mixture, what it predicts, what holds it, and how good it is known to be."""
     others = others or {}
-    title = f"mixture for N = {optimum.n_params:.4g}, D = {optimum.tokens:.4g}"
+    title = f"mixture for {optimum.budget}"
     weights = ((name, f"{weight:.4f}") for name, weight in optimum.weights.items())
     losses = (
         (

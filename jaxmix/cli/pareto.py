@@ -41,6 +41,7 @@ def command(
     Each is listed with the target weights for which ``jaxmix optimize`` would find it.
     """
     common.check_table(out, law)
+    from jaxmix.mixtures.optimum import budget_words
     from jaxmix.mixtures.pareto import pareto
     from jaxmix.runs import resolve_names
 
@@ -48,10 +49,11 @@ def command(
     names = resolve_names(targets, laws.targets, "target")
     asked = {"targets": names, "points": points, "at": at, "starts": starts, "seed": seed}
     front = pareto(laws, n_params, tokens, limits, **asked)
+    title = f"Pareto front for {budget_words(laws, n_params, tokens)}"
     notes = [*laws.mixture_notes]
     notes += [] if front.proven else [f"not proven to be the whole front: {front.reason}"]
     common.answer(
-        as_json, as_dict(front), lambda: [_table(front)], notes, out=out, rows=front.to_frame
+        as_json, as_dict(front), lambda: [_table(front, title)], notes, out=out, rows=front.to_frame
     )
 
 
@@ -69,9 +71,8 @@ def as_dict(front: "Front") -> dict[str, Any]:
     return {"points": points, "proven": front.proven, "reason": front.reason}
 
 
-def _table(front: "Front") -> Any:
+def _table(front: "Front", title: str) -> Any:
     """One row for each point: losses, the target weights that find it, and the mixture."""
-    title = f"Pareto front for N = {front.n_params:.4g}, D = {front.tokens:.4g}"
     losses = [f"loss {name}" for name in front.targets]
     weights = [f"weight {name}" for name in front.targets]
     made = common.table(title, "point", *losses, *weights, *front.domains)

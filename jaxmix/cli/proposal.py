@@ -59,15 +59,18 @@ def propose(path: str, given: Mapping[str, Any], mixed: bool = True) -> Any:
     Raises:
         JaxmixError: no mixture meets the limits, or as ``load_within``.
     """
-    from jaxmix.mixtures import optimize
+    from jaxmix.mixtures.optimize import optimize, target_weight_rows
+    from jaxmix.mixtures.solve.problem import counted_laws
 
     laws, limits, at = load_within(path, given, mixed)
     if not laws.law.reads("weights"):
         return laws
+    w = target_weight_rows(given["target_weights"] or None, laws.targets)
+    ranges = [f.data for f in counted_laws(laws, w, limits)]
     return optimize(
         laws,
-        given["n_params"] or min(f.data.n_params[1] for f in laws),
-        given["tokens"] or min(f.data.tokens[1] for f in laws),
+        given["n_params"] or min(data.n_params[1] for data in ranges),
+        given["tokens"] or min(data.tokens[1] for data in ranges),
         limits,
         target_weights=given["target_weights"] or None,
         worst_case=given["worst_case"],

@@ -130,7 +130,7 @@ def parts(found: "Recommendation") -> list[Any]:
         for name, i in found.predicted.items()
     )
     ends = (f"{100 * found.level:.0f}%, from", "to")
-    title = f"mixture for N = {found.optimum.n_params:.4g}, D = {found.optimum.tokens:.4g}"
+    title = f"mixture for {found.optimum.budget}"
     law = f"law: {found.optimum.laws.law.name}"
     return [
         found.headline,

@@ -15,12 +15,16 @@ from jaxmix.cli.values import LAWS
 @click.command("report", cls=common.Command, short_help="Write one HTML page on a fitted law.")
 @click.argument("law")
 @click.argument("runs")
+@opt.rename
 @click.option("--out", required=True, metavar="FILE.html", help="File to write.")
 @proposal_options(required=False)
 @baseline_option
 @opt.level
 @click.option(
-    "--where", metavar="EXPR", help="Held-out rows to show; rows that were fitted always are."
+    "--where",
+    metavar="EXPR",
+    help="More held-out rows to show; rows that were fitted, and those of fit --held-out, always "
+    "are.",
 )
 @click.option("--laws", type=LAWS, help="Laws to fit too and compare on the largest size.")
 @click.option(

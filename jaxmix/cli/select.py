@@ -84,8 +84,9 @@ def command(
     with common.progress("fitting") as report:
         found = select(table, laws, targets=targets, progress=report, **asked)
     chosen = found.trials.targets if targets else ()
-    command = fit_command_line(found, laws, (runs, where, pool, chosen), options)
-    summary = {**_as_json(found), "command": command}
+    fit = fit_options(found, laws, (where, pool, chosen), options)
+    command = fit_command_line(runs, fit)
+    summary = {**_as_json(found), "fit": fit, "command": command}
     if out is not None and out.lower().endswith(".json"):
         write_text(out, to_json(common.plain(summary)) + "\n")
     elif out is not None:
@@ -96,32 +97,44 @@ def command(
     common.say([*table.notes, *_notes(found)])
 
 
-def fit_command_line(
+def fit_options(
     found: "Selection",
     laws: tuple[str, ...],
-    rows: tuple[str, str | None, tuple[str, ...], tuple[str, ...]],
+    rows: tuple[str | None, tuple[str, ...], tuple[str, ...]],
     options: Mapping[str, Any],
-) -> str:
-    """The ``jaxmix fit`` call that applies a choice.
+) -> dict[str, Any]:
+    """The options of ``jaxmix fit`` that apply a choice: what ``--choice`` reads.
 
     Args:
         found: the choice.
         laws: as they were named.
-        rows: the run table, --where, --pool, and the targets if not all.
+        rows: --where, --pool, and the targets if not all.
         options: the others.
     """
     from jaxmix.laws import get_law
 
-    runs, where, pool, targets = rows
+    where, pool, targets = rows
     both = [f"({where})" if where and found.where else where, found.where]
-    trusted = " and ".join(part for part in both if part)
-    law = next(name for name in laws if get_law(name).name == found.choice.law.name)
-    words = ["jaxmix", "fit", runs, "--law", law, "--residual", found.choice.residual]
-    words += ["--targets", ",".join(targets)] if targets else []
-    words += ["--where", trusted] if trusted else []
-    words += [word for name in pool for word in ("--pool", name)]
-    for name, usual in (("seed", 0), ("delta", 1e-3), ("weighting", "equal")):
-        words += [f"--{name}", str(options[name])] if options[name] != usual else []
+    return {
+        "law": next(name for name in laws if get_law(name).name == found.choice.law.name),
+        "residual": found.choice.residual,
+        "targets": ",".join(targets) or None,
+        "where": " and ".join(part for part in both if part) or None,
+        "pool": list(pool),
+        **{name: options[name] for name in ("seed", "delta", "weighting")},
+    }
+
+
+_USUAL = {"seed": 0, "delta": 1e-3, "weighting": "equal"}
+
+
+def fit_command_line(runs: str, fit: Mapping[str, Any]) -> str:
+    """The ``jaxmix fit`` call with those options."""
+    words = ["jaxmix", "fit", runs]
+    for name, value in fit.items():
+        given = value if isinstance(value, list) else [value]
+        kept = [one for one in given if one is not None and _USUAL.get(name) != one]
+        words += [word for one in kept for word in (f"--{name}", str(one))]
     return shlex.join([*words, "--out", "law.json"])
 
 

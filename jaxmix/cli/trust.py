@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command("trust", cls=common.Command, short_help="How sure a mixture is: sets and gains.")
 @click.argument("law")
 @click.argument("runs")
+@opt.rename
 @proposal_options()
 @baseline_option
 @opt.level
@@ -50,9 +51,9 @@ def command(
     them, and what noise the losses have; and the recommendation from the same refits.
     """
     common.check_table(out, law, runs)
-    from jaxmix.fitting import bootstrap
     from jaxmix.fitting.files import read_fitted_rows
     from jaxmix.mixtures import recommend_mixture
+    from jaxmix.mixtures.recommend import refit
     from jaxmix.mixtures.uncertainty import check_baselines
 
     given, settings = parted(options)
@@ -62,7 +63,7 @@ def command(
     check_baselines(mixtures, optimum.domains)
     settings |= {"weighting": weighting, "seed": given["seed"]}
     with common.progress("refitting") as report:
-        ensemble = bootstrap(optimum.laws, table, progress=report, **settings)
+        optimum, ensemble = refit(optimum, table, progress=report, **settings)
     found = optimum.uncertainty(ensemble, mixtures, level)
     advice = recommend_mixture(optimum, ensemble, table, baselines=mixtures, level=level)
     held = {**found.to_dict(), "recommended": advice.weights, "next": advice.next_step}
@@ -100,7 +101,7 @@ def _parts(found: "Uncertainty") -> list[Any]:
         (name, *_ends(i, 0.0), common.number(n.floor, 2), common.number(error, 2))
         for (name, i), n, error in errors
     )
-    title = f"mixture for N = {best.n_params:.4g}, D = {best.tokens:.4g}"
+    title = f"mixture for {best.budget}"
     columns = ("predicted", "optimism", "corrected", *ends, "chance")
     return [
         common.table(title, "domain", "weight", *ends, rows=mixture),

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+from scipy.optimize import linprog
 
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.support import Support
 from jaxmix.mixtures.polytope import Polytope, Row, find_clash, polytope
 from jaxmix.mixtures.region import Region, Within
+from jaxmix.quantities import amount
 from jaxmix.runs.expressions import parse_linear
 from jaxmix.runs.names import resolve
 
@@ -275,7 +277,47 @@ meet the others, web>=0.7 must give 0.0333 of weight or web <= 2*code 0.1
         if message := find_clash(rows):
             far = any(row.kind == "run" and row.label in message for row in rows)
             remedy = "; --within anywhere allows mixtures unlike those that were run" if far else ""
-            raise JaxmixError(message + remedy)
+            given = {"reads_unique": reads_unique}
+            short = self.over(domains)._short_stock(domains, tokens, message, rows, **given)
+            raise JaxmixError(message + short + remedy)
+
+    def most_tokens(self, domains: Sequence[str], *, reads_unique: bool = False) -> float:
+        """The largest D at which a mixture meets the linear constraints; infinite without caps.
+
+        A program in h D and D; names must be bare.
+        """
+        rows = self.rows(domains, 1.0, reads_unique=reads_unique)
+        capped = [row.kind == "epochs" for row in rows]
+        if not any(capped):
+            return math.inf
+        pairs = [(row, row.kind == "epochs") for row in rows]
+        table = [np.append(row.slope, 0.0 if cap else -row.bound) for row, cap in pairs]
+        right = np.array([row.bound if cap else 0.0 for row, cap in pairs])
+        total = np.append(np.ones(len(domains)), -1.0)[None]
+        most, scale = -np.eye(len(domains) + 1)[-1], right.max()
+        found = linprog(most, table, right / scale, total, [0.0], method="highs")
+        return float(-found.fun) * scale if found.status == 0 else math.inf
+
+    def _short_stock(
+        self,
+        domains: Sequence[str],
+        tokens: float,
+        message: str,
+        rows: Sequence[Row],
+        **given: bool,
+    ) -> str:
+        """How many tokens the stock allows, if that is what clashes, and what to change."""
+        caps = {row.label for row in rows if row.kind == "epochs" and row.label in message}
+        most = self.most_tokens(domains, **given) if caps else math.inf
+        if not 0 < most < tokens:
+            return ""
+        epochs = {label.rpartition("<=")[2] for label in caps}
+        passes = next(iter(epochs)) if len(epochs) == 1 else "these epochs"
+        others = "" if all(row.kind == "epochs" for row in rows) else " and limits"
+        return (
+            f"; your data{others} allow {amount(most)} of {amount(tokens)} tokens at {passes}: "
+            "allow more epochs (--max-epochs), more data (--available) or fewer tokens (--tokens)"
+        )
 
     def bounds_only(self, domains: Sequence[str]) -> bool:
         """Whether they are bounds on single weights and available tokens alone."""

@@ -18,7 +18,13 @@ from jaxmix.mixtures.solve.certificate import convexity, find_prices
 from jaxmix.mixtures.solve.constrained import solve_program
 from jaxmix.mixtures.solve.descent import Solution
 from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
-from jaxmix.mixtures.solve.problem import Problem, make_problem, problem_of
+from jaxmix.mixtures.solve.problem import (
+    Problem,
+    counted_laws,
+    make_problem,
+    not_finite,
+    problem_of,
+)
 from jaxmix.runs.names import resolve
 
 _MOST_CUTS = 100  # half-spaces that hold the hull of the runs near the optimum
@@ -73,8 +79,16 @@ def optimize(
     Source: eq. (7), (8) and (13) of the paper; the gap is that of Jaggi 2013 (Frank-Wolfe).
     """
     laws = as_laws(laws)
+    if left := _unfitted(laws, target_weights, constraints):
+        rest = laws[[name for name in laws.targets if name not in left]]
+        found = optimize(
+            rest, n_params, tokens, constraints, target_weights=target_weights,
+            worst_case=worst_case, pull=pull, at=at, starts=starts, seed=seed,
+        )  # fmt: skip
+        note = f"{', '.join(left)}: weight 0, left out, because there is no fit"
+        return replace(found, notes=(*found.notes, note))
     problem = make_problem(
-        laws, n_params, tokens, constraints, target_weight_rows(target_weights, laws)[0],
+        laws, n_params, tokens, constraints, target_weight_rows(target_weights, laws.targets)[0],
         worst_case=worst_case, pull=pull, at=at,
     )  # fmt: skip
     if not problem.bounds_only:
@@ -118,11 +132,12 @@ def optimize_many(
     laws = as_laws(laws)
     domains, law = laws.domains, laws.law
     given = (constraints or Constraints()).over(domains, laws.targets)
-    w = target_weight_rows(target_weights, laws)
+    w = target_weight_rows(target_weights, laws.targets)
     x = budget_inputs(law, domains, n_params, tokens, available=given.available, at=at)
     x, w = _batched(law, x, w)
     tightest = float(np.max(x["tokens"], initial=1.0, where=np.isfinite(x["tokens"])))
-    given = given.supported(laws.support, tightest, reads_unique=law.reads("unique"))
+    support = counted_laws(laws, w, given).support
+    given = given.supported(support, tightest, reads_unique=law.reads("unique"))
     if not replace(given, region=None).bounds_only(domains):
         raise JaxmixError(
             "many budgets at once take minima, maxima, pins and available tokens only; "
@@ -132,10 +147,11 @@ def optimize_many(
         return _each_alone(laws, x, w, given, starts, seed)
     boxes = given.boxes(domains, x["tokens"], reads_unique=law.reads("unique"))
     first = {name: value[0] for name, value in x.items()}
-    proven, reason = convexity(laws, first, np.any(w > 0, 0))
-    count = starts or (1 if proven else max(8, len(domains) + 4))
-    best, agreeing = _solve_all(laws, x, w, boxes, count, seed)
-    _check_finite(best, w, laws)
+    proofs = _proofs(laws, first, w)
+    many = starts or max(8, len(domains) + 4)
+    counts = np.array([starts or 1 if proven else many for proven, _ in proofs])
+    best, agreeing = _solve_each(laws, x, w, boxes, counts, seed)
+    _check_finite(best, x, w, laws)
     with jax.enable_x64(True):
         predicted = np.asarray(losses(laws.stacked, {**x, "weights": best.weights})).T
     return Optima(
@@ -150,10 +166,26 @@ def optimize_many(
         multipliers=best.multipliers,
         converged=best.converged,
         agreeing=agreeing,
-        starts=count,
-        proven=proven,
-        reason=reason,
+        starts=counts,
+        proofs=proofs,
     )
+
+
+def _proofs(laws: FittedLaws, x: Inputs, w: np.ndarray) -> tuple[tuple[bool, str], ...]:
+    """``convexity`` of each row of target weights [B, m]: it depends on those above 0 alone."""
+    kinds, which = np.unique(w > 0, axis=0, return_inverse=True)
+    found = [convexity(laws, x, counted) for counted in kinds]
+    return tuple(found[i] for i in which.ravel())
+
+
+def _unfitted(laws: FittedLaws, target_weights: Weights, given: Constraints | None) -> list[str]:
+    """Targets that have no finite parameters and of which nothing is asked."""
+    lost = [f.target for f in laws if not all(np.isfinite(v).all() for v in f.params.values())]
+    if not lost or not isinstance(target_weights, Mapping):
+        return []
+    w, limits = target_weight_rows(target_weights, laws.targets), given or Constraints()
+    counted = counted_laws(laws, w, limits.over(laws.domains, laws.targets)).targets
+    return [name for name in lost if name not in counted]
 
 
 def as_laws(laws: Sequence[FittedLaw]) -> FittedLaws:
@@ -165,17 +197,17 @@ def as_laws(laws: Sequence[FittedLaw]) -> FittedLaws:
     return laws if isinstance(laws, FittedLaws) else FittedLaws(laws)
 
 
-def target_weight_rows(target_weights: Weights, laws: Sequence[FittedLaw]) -> np.ndarray:
-    """Target weights as rows [B or 1, m] with sum 1.
+def target_weight_rows(target_weights: Weights, targets: Sequence[str]) -> np.ndarray:
+    """Target weights as rows [B or 1, m] with sum 1, in the order of the targets' bare names.
 
     Raises:
         JaxmixError: an unknown target, another number of them, a negative weight, or all zero.
     """
-    targets = [fit.target for fit in laws]
     if target_weights is None:
         target_weights = np.ones(len(targets))
     elif isinstance(target_weights, Mapping):
-        given = resolve(target_weights, targets, "target")
+        counts = {name: weight for name, weight in target_weights.items() if weight != 0}
+        given = resolve(counts, targets, "target")  # one of weight 0 need not have been fitted
         target_weights = [given.get(name, 0.0) for name in targets]
     w = np.atleast_2d(np.asarray(target_weights, float))
     if w.ndim != 2 or w.shape[1] != len(targets):
@@ -201,6 +233,27 @@ def _batched(law: Any, x: Inputs, w: np.ndarray) -> tuple[dict[str, np.ndarray],
         for name, value in x.items()
     }
     return wide, np.broadcast_to(w, (size, w.shape[1]))
+
+
+def _solve_each(
+    laws: FittedLaws,
+    x: dict[str, np.ndarray],
+    w: np.ndarray,
+    boxes: tuple[np.ndarray, np.ndarray],
+    starts: np.ndarray,
+    seed: int,
+) -> tuple[Solution, np.ndarray]:
+    """``_solve_all`` of the budgets with each number of starts [B], in the order of the budgets."""
+    parts, order = [], []
+    for count in np.unique(starts):
+        which = np.flatnonzero(starts == count)
+        some = {name: value[which] for name, value in x.items()}
+        low, high = (edge[which] for edge in boxes)
+        parts.append(_solve_all(laws, some, w[which], (low, high), int(count), seed))
+        order.append(which)
+    back = np.argsort(np.concatenate(order))
+    best = Solution(*(np.concatenate(v)[back] for v in zip(*(p[0] for p in parts), strict=True)))
+    return best, np.concatenate([agreeing for _, agreeing in parts])[back]
 
 
 def _solve_all(
@@ -231,14 +284,11 @@ def _solve_all(
     return solve(laws.stacked, Lanes(x, w, found.weights[best], *boxes)), agreeing
 
 
-def _check_finite(best: Solution, w: np.ndarray, laws: FittedLaws) -> None:
-    bad = np.flatnonzero(~np.isfinite(best.value))
-    if len(bad):
-        used = ", ".join(t for t, part in zip(laws.targets, w[bad[0]], strict=True) if part > 0)
-        raise JaxmixError(
-            f"the law '{laws.law.name}' is not finite at any mixture within the bounds for "
-            f"target(s) {used}: allow their own domain a weight above 0, or give them no weight"
-        )
+def _check_finite(best: Solution, x: Inputs, w: np.ndarray, laws: FittedLaws) -> None:
+    for b in np.flatnonzero(~np.isfinite(best.value))[:1]:
+        at = laws.predict({**{n: v[b] for n, v in x.items()}, "weights": best.weights[b]})
+        lost = ~np.isfinite(at.to_numpy()[0]) & (w[b] > 0)
+        raise not_finite(laws, lost if lost.any() else w[b] > 0)
 
 
 def optimize_anew(optimum: Optimum, *, within: Within | None) -> Optimum:
@@ -246,7 +296,7 @@ def optimize_anew(optimum: Optimum, *, within: Within | None) -> Optimum:
     problem = problem_of(optimum)
     reads = problem.laws.law.reads("unique")
     given = replace(problem.constraints, within=within)
-    given = given.supported(problem.laws.support, optimum.tokens, reads_unique=reads)
+    given = given.supported(optimum.counted.laws.support, optimum.tokens, reads_unique=reads)
     given.check(optimum.domains, optimum.tokens, reads_unique=reads)
     return _inside_hull(replace(problem, constraints=given), None, 0)
 
@@ -283,9 +333,8 @@ def _each_alone(
         target_weights=w,
         predicted=np.array([list(one.predicted.values()) for one in found]),
         multipliers=np.zeros_like(np.array([one.h for one in found])),
-        starts=found[0].starts,
-        proven=all(one.proven for one in found),
-        reason=found[0].reason,
+        starts=np.array([one.starts for one in found]),
+        proofs=tuple((one.proven, one.reason) for one in found),
         **{name: np.array([getattr(one, name) for one in found]) for name in columns},
     )
 

@@ -1,7 +1,8 @@
 """The optimal mixture at one budget or many, with what it was asked for and what proves it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.measured import MeasuredMixtures, measured_mixtures
 from jaxmix.mixtures.repetition import ASSUMED
 from jaxmix.mixtures.solve.certificate import Price, box_prices
+from jaxmix.mixtures.solve.problem import counted_laws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
 WorstCase = Literal["loss", "gap"]
 _NEAR_HULL = 0.01  # distance from the mixtures that were run within which a law is not extrapolated
+_NEAR_SIZE = 0.01  # relative distance from the sizes that were run within which one is not outside
+_SYMBOLS = {"n_params": "N", "tokens": "D"}
 _CLOSED = 1e-9  # share of the objective below which a gap is closed
+_BY_TARGET = ("target_weights", "predicted")
 _EXPLAINED = 1e-6  # nats per unit of weight that prices may leave unexplained
 
 
@@ -111,6 +116,15 @@ class Optimum(_Named):
         """The target weights as [m], in the order of ``laws``."""
         return np.array([self.target_weights[name] for name in self.targets])
 
+    @cached_property
+    def counted(self) -> "Optimum":
+        """The same answer without the laws of targets that have neither weight nor guardrail."""
+        laws = counted_laws(self.laws, self.w, self.constraints)
+        if len(laws) == len(self.laws):
+            return self
+        of = {name: {t: getattr(self, name)[t] for t in laws.targets} for name in _BY_TARGET}
+        return replace(self, laws=laws, **of)
+
     def predict(self, h: Any) -> dict[str, float]:
         """Predicted loss by target of another mixture [k] at this budget, nats."""
         x = {**self.inputs, "weights": np.asarray(h, float)}
@@ -139,6 +153,7 @@ class Optimum(_Named):
         found = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skipped}
         inputs = {n: v.tolist() for n, v in self.inputs.items() if n not in found}
         found |= {"active": list(self.active), "notes": list(self.notes), "inputs": inputs}
+        found |= dict.fromkeys(unread_sizes(self.laws))
         return {"weights": self.weights, **found, "constraints": self.constraints.to_dict()}
 
     def to_frame(self) -> pd.DataFrame:
@@ -154,7 +169,7 @@ class Optimum(_Named):
     def summary(self) -> str:
         """The mixture, what it predicts, what holds it, and how good it is known to be."""
         lines = [
-            f"mixture for N = {self.n_params:.4g}, D = {self.tokens:.4g}",
+            f"mixture for {self.budget}",
             self.to_frame().to_string(float_format=lambda v: f"{v:.4f}"),
             "predicted losses, nats per token",
         ]
@@ -182,6 +197,11 @@ class Optimum(_Named):
         return found is not None and bool(found.below(self.objective).any())
 
     @property
+    def budget(self) -> str:
+        """N and D in words; those of the runs if the law does not read them."""
+        return budget_words(self.counted.laws, self.n_params, self.tokens)
+
+    @property
     def short(self) -> str:
         """The largest weights in one line."""
         order = np.argsort(-self.h, kind="stable")[:6]
@@ -192,7 +212,7 @@ class Optimum(_Named):
         return f"Optimum({self.short}; objective {self.objective:.6g}, {self.status})"
 
     def _repr_html_(self) -> str:
-        title = f"N = {self.n_params:.4g}, D = {self.tokens:.4g}, {self.status}"
+        title = f"{self.budget}, {self.status}"
         return f"<p>{title}</p>{self.to_frame().to_html(float_format=lambda v: f'{v:.4f}')}"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -205,7 +225,7 @@ class Optimum(_Named):
         ax.barh(place, frame["weight"], label="optimum")
         ax.plot(frame[self._baseline], place, "k|", markersize=12, label=self._baseline)
         ax.set_yticks(place, frame.index)
-        ax.set(xlabel="weight", title=f"N = {self.n_params:.3g}, D = {self.tokens:.3g}")
+        ax.set(xlabel="weight", title=self.budget)
         ax.legend(frameon=False)
         return ax
 
@@ -238,10 +258,10 @@ def make_optimum(
     merged: dict[str, float] = {}
     for price in prices:
         merged[price.label] = merged.get(price.label, 0.0) + price.price
-    distance = _farthest([fit.data for fit in laws], h)
+    counted = counted_laws(laws, w, others["constraints"])
+    distance = _farthest([fit.data for fit in counted], h)
     assumed = (note for note in laws.notes if note.startswith(ASSUMED))
     beaten = () if others.get("worst_case") else _measured_notes(laws, inputs, w, others)
-    told = laws.mixture_notes
     return Optimum(
         laws=laws,
         n_params=float(inputs["n_params"]),
@@ -258,9 +278,9 @@ def make_optimum(
             *assumed,
             *notes,
             *beaten,
-            *told,
-            *mixture_notes(laws, h),
-            *_range_notes(laws, inputs, distance),
+            *counted.mixture_notes,
+            *mixture_notes(counted, h),
+            *_range_notes(counted, inputs, distance),
             *_proof_notes(others),
         ),
         **others,
@@ -320,15 +340,56 @@ def _range_notes(
 
 
 def budget_notes(laws: FittedLaws, inputs: Mapping[str, np.ndarray]) -> list[str]:
-    """Notes on a budget outside the ranges that the laws were fitted on."""
+    """Notes on a budget outside the ranges that the laws were fitted on, or that they ignore."""
+    unread = unread_sizes(laws)
     ranges = {
-        "N": (inputs["n_params"], [fit.data.n_params for fit in laws]),
-        "D": (inputs["tokens"], [fit.data.tokens for fit in laws]),
+        symbol: (inputs[name], [getattr(fit.data, name) for fit in laws])
+        for name, symbol in _SYMBOLS.items()
+        if name not in unread
     }
     for name in laws[0].data.others:
         seen = [fit.data.others[name] for fit in laws if name in fit.data.others]
         ranges[name] = (inputs[name], seen)
-    return [n for name, (at, seen) in ranges.items() for n in _beyond(name, float(at), seen)]
+    beyond = [n for name, (at, seen) in ranges.items() for n in _beyond(name, float(at), seen)]
+    return [*_ignored(laws, inputs, unread), *beyond]
+
+
+def unread_sizes(laws: FittedLaws) -> list[str]:
+    """Which of ``n_params`` and ``tokens`` a law does not read, so that it knows no such budget."""
+    return [name for name in _SYMBOLS if not laws.law.reads(name)]
+
+
+def budget_words(laws: FittedLaws, n_params: float, tokens: float) -> str:
+    """A budget, or in its place the sizes that were run if the law does not read them."""
+    unread, asked = unread_sizes(laws), {"n_params": n_params, "tokens": tokens}
+    said = (
+        _as_run(laws, n) if n in unread else f"{s} = {asked[n]:.4g}" for n, s in _SYMBOLS.items()
+    )
+    return ", ".join(said)
+
+
+def _as_run(laws: FittedLaws, name: str) -> str:
+    ends = [getattr(fit.data, name) for fit in laws]
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    return f"{_SYMBOLS[name]} as run ({' to '.join(dict.fromkeys((f'{low:.4g}', f'{high:.4g}')))})"
+
+
+def _ignored(laws: FittedLaws, inputs: Mapping[str, np.ndarray], unread: list[str]) -> list[str]:
+    """A note on what of another budget the law does not read."""
+    seen = {n: [end for fit in laws for end in getattr(fit.data, n)] for n in unread}
+    other = [n for n in unread if _outside(float(inputs[n]), min(seen[n]), max(seen[n]))]
+    if not other:
+        return []
+    asked = " and ".join(f"{_SYMBOLS[n]} = {float(inputs[n]):.4g}" for n in other)
+    run = " and ".join(_as_run(laws, n) for n in other)
+    names = " and ".join(_SYMBOLS[n] for n in other)
+    name = laws.law.name
+    return [f"the law '{name}' does not read {names}: it answers for {run}, not for {asked}"]
+
+
+def _outside(value: float, low: float, high: float) -> bool:
+    """Whether a size lies beyond others by more than 1%."""
+    return not low * (1 - _NEAR_SIZE) <= value <= high * (1 + _NEAR_SIZE)
 
 
 def _proof_notes(of: Mapping[str, Any]) -> list[str]:
@@ -349,11 +410,13 @@ def _beyond(name: str, value: float, ranges: Sequence[tuple[float, float]]) -> l
     high = min((r[1] for r in ranges), default=np.inf)
     if np.isinf(value):
         return [f"{name} is infinite: the limit of the law, beyond every run"]
-    if value > high * (1 + 1e-9):
-        return [f"{name} = {value:.4g} is {value / high:.3g} times the largest that was run"]
-    if value < low * (1 - 1e-9):
-        return [f"{name} = {value:.4g} is {low / value:.3g} times below the smallest that was run"]
-    return []
+    if not _outside(value, low, high):
+        return []
+    if value > high:
+        times = f"{value / high:.3g} times the largest that was run ({high:.4g})"
+    else:
+        times = f"{low / value:.3g} times below the smallest that was run ({low:.4g})"
+    return [f"{name} = {value:.4g} is {times}"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -363,6 +426,7 @@ class Optima(_Named, Sequence[Optimum]):
     The attributes are those of an optimum, as arrays with a leading axis B: ``target_weights`` and
     ``predicted`` are [B, m], ``h`` and ``multipliers`` [B, k]. These are the prices of the bounds,
     nats per unit of weight: positive if a minimum holds the weight, negative if a maximum does.
+    ``proofs`` says of each budget whether its optimum is proven, and why it is or may not be.
     """
 
     laws: FittedLaws
@@ -376,9 +440,13 @@ class Optima(_Named, Sequence[Optimum]):
     multipliers: np.ndarray
     converged: np.ndarray
     agreeing: np.ndarray
-    starts: int
-    proven: bool
-    reason: str
+    starts: np.ndarray
+    proofs: tuple[tuple[bool, str], ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether every budget's optimum is proven."""
+        return all(proven for proven, _ in self.proofs)
 
     @property
     def n_params(self) -> np.ndarray:
@@ -413,9 +481,9 @@ class Optima(_Named, Sequence[Optimum]):
             prices=box_prices(shape, self.multipliers[b]),
             residual=0.0,
             converged=bool(self.converged[b]),
-            proven=self.proven,
-            reason=self.reason,
-            starts=self.starts,
+            proven=self.proofs[b][0],
+            reason=self.proofs[b][1],
+            starts=int(self.starts[b]),
             agreeing=int(self.agreeing[b]),
         )
 

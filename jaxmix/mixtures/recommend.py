@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from jaxmix import fitting
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.residual import fit_residual
@@ -19,8 +20,14 @@ from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, interval
 from jaxmix.laws import Law
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.measured import MeasuredMixtures, measured_mixtures
-from jaxmix.mixtures.optimize import Weights, optimize, optimize_anew
-from jaxmix.mixtures.optimum import Optimum, budget_notes, measured_notes, mixture_notes
+from jaxmix.mixtures.optimize import Weights, optimize, optimize_anew, target_weight_rows
+from jaxmix.mixtures.optimum import (
+    Optimum,
+    budget_notes,
+    measured_notes,
+    mixture_notes,
+    unread_sizes,
+)
 from jaxmix.mixtures.risk import Risk, safest_gain
 from jaxmix.mixtures.solve.refits import meets
 from jaxmix.mixtures.uncertainty import Baselines, check_baselines
@@ -136,12 +143,13 @@ class Recommendation:
             "reasons": list(self.reasons),
             "notes": list(self.notes),
             "next": self.next_step,
+            **dict.fromkeys(unread_sizes(law)),
         }
 
     def to_frame(self) -> pd.DataFrame:
         """One row per domain: recommended, by the law alone, the baselines, and the runs' range."""
         columns = {"recommended": self.h, "law alone": self.law_optimum.h, **self.baselines}
-        support = self.optimum.laws.support
+        support = self.optimum.counted.laws.support
         if support is not None:
             columns |= {"least run": support.low, "most run": support.high}
         return pd.DataFrame(columns, index=pd.Index(self.domains, name="domain"))
@@ -171,7 +179,7 @@ class Recommendation:
 
         ax = ax or plt.subplots()[1]
         place = np.arange(len(self.h))[::-1]
-        support = self.optimum.laws.support
+        support = self.optimum.counted.laws.support
         if support is not None:
             ax.barh(place, support.high - support.low, left=support.low, color="0.9", label="run")
         ax.plot(self.h, place, "o", color="C0", label="recommended")
@@ -244,20 +252,68 @@ def recommend(
     if np.isfinite(tokens):
         given.check(table.domains, tokens, reads_unique=True)
     check_baselines(baselines, table.domains)
-    chosen, reasons, where = _chosen(table, law, names, seed, progress)
+    (w,) = target_weight_rows(target_weights, names)
+    counted = tuple(n for n, one in zip(names, w, strict=True) if one > 0 or n in given.guards)
+    chosen, reasons, where = _chosen(table, law, counted, seed, progress)
     rows = table if where is None else table.where(where)
-    options: dict[str, Any] = {"restarts": _RESTARTS, "seed": seed}
-    laws = fit(rows, chosen, targets=names, progress=_step(progress, "fitting"), **options)
-    ensemble = bootstrap(
-        laws, rows, resamples=resamples, seed=seed, progress=_step(progress, "refitting")
-    )
-    optimum = optimize(
-        laws, n_params, tokens, given, target_weights=target_weights, seed=seed, **question
-    )
+    refits = {"resamples": resamples, "seed": seed, "progress": progress}
+    ensemble, left = _refitted(rows, chosen, names, counted, **refits)
+    laws = ensemble.laws
+    weights = {name: one for name, one in zip(names, w, strict=True) if name in laws.targets}
+    optimum = optimize(laws, n_params, tokens, given, target_weights=weights, seed=seed, **question)
     found = recommend_mixture(
         optimum, ensemble, rows, baselines=baselines, level=level, confidence=confidence
     )
-    return replace(found, reasons=reasons, notes=(*table.notes, *found.notes))
+    return replace(found, reasons=reasons, notes=(*table.notes, *left, *found.notes))
+
+
+def _refitted(
+    rows: RunTable,
+    law: Law | str,
+    targets: tuple[str, ...],
+    counted: tuple[str, ...],
+    *,
+    resamples: int,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Ensemble, list[str]]:
+    """Refits of a law; a target that does not count is left out, with a note, if it has no fit."""
+    steps = {name: _step(progress, name) for name in ("fitting", "refitting")}
+    try:
+        options: dict[str, Any] = {"restarts": _RESTARTS, "progress": steps["fitting"]}
+        laws = fit(rows, law, targets=targets, seed=seed, **options)
+        options = {"resamples": resamples, "progress": steps["refitting"]}
+        return bootstrap(laws, rows, seed=seed, **options), []
+    except JaxmixError as error:
+        if counted == targets:
+            raise
+        options = {"resamples": resamples, "seed": seed, "progress": progress}
+        left = ", ".join(name for name in targets if name not in counted)
+        found, _ = _refitted(rows, law, counted, counted, **options)
+        return found, [f"{left}: weight 0, left out, because not every target has a fit ({error})"]
+
+
+def refit(optimum: Optimum, runs: RunTable, **options: Any) -> tuple[Optimum, Ensemble]:
+    """Refits of the laws of an optimum, and the optimum without laws that do not count if need be.
+
+    Args:
+        optimum: whose laws.
+        runs: the rows that they were fitted on.
+        **options: of ``bootstrap``.
+
+    Raises:
+        JaxmixError: as ``bootstrap``, for a target that has a weight or a guardrail.
+    """
+    try:
+        return optimum, fitting.bootstrap(optimum.laws, runs, **options)
+    except JaxmixError as error:
+        counted = optimum.counted
+        if counted is optimum:
+            raise
+        left = ", ".join(name for name in optimum.targets if name not in counted.targets)
+        note = f"{left}: weight 0, left out, because not every target can be refitted ({error})"
+        counted = replace(counted, notes=(*counted.notes, note))
+        return counted, fitting.bootstrap(counted.laws, runs, **options)
 
 
 def called(baseline: str) -> str:
@@ -325,11 +381,12 @@ def recommend_mixture(
     elif within != "anywhere":
         law_optimum = optimize_anew(optimum, within=None)
     measured = measured_mixtures(optimum.laws, optimum.inputs, optimum.w)
-    residual = fit_residual(optimum.laws, runs) if residual_applies(optimum) else None
+    counted = optimum.counted
+    residual = fit_residual(counted.laws, runs) if residual_applies(optimum) else None
     compared = _compared(optimum, measured, baselines)
     risk = Risk(
-        optimum=optimum,
-        ensemble=ensemble,
+        optimum=counted,
+        ensemble=ensemble.only(*counted.targets),
         baseline=optimum.h,
         residual=residual,
         level=level,
@@ -341,14 +398,15 @@ def recommend_mixture(
     gains = {
         name: _gain(replace(risk, baseline=baseline), h) for name, baseline in compared.items()
     }
+    whole = replace(risk, optimum=optimum, ensemble=ensemble)
     found = Recommendation(
         optimum=optimum,
         law_optimum=law_optimum,
         h=h,
-        predicted=_predicted(risk, h),
+        predicted=_predicted(whole, h),
         gains=gains,
         baselines=compared,
-        by_target={name: _gains_by_target(risk, h, b) for name, b in compared.items()},
+        by_target={name: _gains_by_target(whole, h, b) for name, b in compared.items()},
         anchor=anchor,
         level=level,
         ensemble=ensemble,
@@ -397,6 +455,7 @@ def residual_applies(optimum: Optimum) -> bool:
     law misses at small budgets does not carry over to large ones: at ten times the size and tokens
     residuals raised the regret of recommendations.
     """
+    optimum = optimum.counted
     support = optimum.laws.support
     if support is None or len(support.mixtures) < _MANY:
         return False
@@ -424,7 +483,7 @@ def _gains_by_target(risk: Risk, h: np.ndarray, baseline: np.ndarray) -> dict[st
     optimum, ensemble = risk.optimum, risk.ensemble
     x = {**optimum.inputs, "weights": np.stack([baseline, h])}
     predicted = np.stack([f.predict(x) for f in optimum.laws])  # [m, 2]
-    moved = 0.0 * predicted if risk.residual is None else risk.residual.mean(x["weights"])
+    moved = _moved(risk, x["weights"])  # [m, 2]
     errors = ensemble.losses(x) - predicted[:, None]  # [m, B, 2]
     distance = np.linalg.norm(h - baseline)
     found = {}
@@ -442,20 +501,28 @@ def _predicted(risk: Risk, h: np.ndarray) -> dict[str, Interval]:
     """Losses by target at h with their intervals."""
     optimum = risk.optimum
     ends = risk.ensemble.predict({**optimum.inputs, "weights": h}, level=risk.level)
-    moved = 0.0 if risk.residual is None else risk.residual.mean(h)  # [m]
-    rows = (np.stack(ends, axis=1) + np.reshape(moved, (-1, 1))).tolist()
+    rows = (np.stack(ends, axis=1) + _moved(risk, h)[:, None]).tolist()
     return {name: Interval(*row) for name, row in zip(optimum.targets, rows, strict=True)}
 
 
+def _moved(risk: Risk, h: np.ndarray) -> np.ndarray:
+    """What residuals add to the losses of all targets at mixtures [..., k], [m, ...]."""
+    targets, moved = risk.optimum.targets, np.zeros((len(risk.optimum.targets), *h.shape[:-1]))
+    if risk.residual is not None:
+        moved[[targets.index(name) for name in risk.residual.targets]] = risk.residual.mean(h)
+    return moved
+
+
 def _far(optimum: Optimum, h: np.ndarray) -> bool:
-    support = optimum.laws.support
+    support = optimum.counted.laws.support
     return support is not None and bool(support.beyond(h))
 
 
 def _notes(found: Recommendation) -> list[str]:
     """What was assumed, what the runs cannot tell, and where the mixture is no better."""
     optimum, best = found.optimum, found.law_optimum
-    notes = [*optimum.laws.notes, *budget_notes(optimum.laws, optimum.inputs)]
+    counted = optimum.counted.laws
+    notes = [*counted.notes, *budget_notes(counted, optimum.inputs)]
     within = optimum.constraints.within
     if within == "range":
         notes.append("assumed: each weight stays between the least and the most that were run")
@@ -472,7 +539,7 @@ def _notes(found: Recommendation) -> list[str]:
     notes += _beaten(found)
     notes += _worse(found)
     if best is not optimum and np.abs(best.h - found.h).max() > 0.02:
-        far = "; ".join(n for n in mixture_notes(best.laws, best.h))
+        far = "; ".join(n for n in mixture_notes(counted, best.h))
         notes.append(
             f"the law alone would choose {best.short}, predicted {best.objective:.4f} where the "
             f"recommended mixture has {_objective(found):.4f}" + (f"; {far}" if far else "")
@@ -482,7 +549,8 @@ def _notes(found: Recommendation) -> list[str]:
 
 def _objective(found: Recommendation) -> float:
     estimates = np.array([i.estimate for i in found.predicted.values()])
-    return float(found.optimum.w @ estimates)
+    w = found.optimum.w
+    return float(np.sum(np.where(w > 0, w * estimates, 0.0)))
 
 
 def _beaten(found: Recommendation) -> list[str]:

@@ -29,9 +29,11 @@ from jaxmix.mixtures import (
     optimize_many,
     recommend_mixture,
 )
+from jaxmix.mixtures.optimum import unread_sizes
 from jaxmix.mixtures.polytope import find_clash
-from jaxmix.mixtures.recommend import BEST_RUN, RESAMPLES
+from jaxmix.mixtures.recommend import BEST_RUN, RESAMPLES, refit
 from jaxmix.mixtures.uncertainty import Baselines, Uncertainty, check_baselines
+from jaxmix.quantities import count
 from jaxmix.report.limits import broken_limits, rows_of
 from jaxmix.report.rows import BestRun, FittedRows, best_run, mark_rows
 from jaxmix.runs import RunTable
@@ -131,6 +133,7 @@ class Report:
             "fitted_mre": {t: s.mre for t, s in self.fitted_scores.items()},
             "held_out_mre": {t: s.mre for t, s in self.held_out_scores.items()},
             "notes": list(self.all_notes),
+            **dict.fromkeys(unread_sizes(self.laws)),
         }
 
 
@@ -162,6 +165,14 @@ def make_report(
     unscored(laws, rows.table)
     if uncertainty and uncertainty.optimum is not best:
         raise JaxmixError("the uncertainty is that of another optimum; give optimum.uncertainty()")
+    if best:
+        check_baselines(baselines, laws.domains)
+    comparison = _compare(laws, rows.used, compare_laws, seed, progress)
+    notes, ensemble = rows.notes, uncertainty.ensemble if uncertainty else ensemble
+    if ensemble is None:
+        options = {"weighting": weighting, "seed": seed, "progress": progress}
+        best, ensemble, more = _refits(best, laws, rows.used, resamples, **options)
+        laws, notes = best.laws if best else laws, (*notes, *more)
     budget = (best.n_params, best.tokens) if best else (n_params, tokens)
     largest = (min(getattr(f.data, name)[1] for f in laws) for name in ("n_params", "tokens"))
     n, d = (float(given or most) for given, most in zip(budget, largest, strict=True))
@@ -174,18 +185,15 @@ def make_report(
         optimum=best,
         recommendation=recommended,
         uncertainty=uncertainty,
-        ensemble=uncertainty.ensemble if uncertainty else ensemble,
+        ensemble=ensemble,
         predicted=laws.predict(rows.table).to_numpy().T,
         fitted_scores=_scores(laws, rows.used),
         held_out_scores=_scores(laws, rows.held_out),
         provenance=dict(provenance or {}),
-        comparison=_compare(laws, rows.used, compare_laws, seed, progress),
-        notes=rows.notes,
+        comparison=comparison,
+        notes=notes,
     )
-    report = _with_baselines(report, baselines)
-    if report.ensemble is None:
-        report = _with_refits(report, resamples, weighting, seed, progress)
-    return _with_mixtures(report)
+    return _with_mixtures(_with_baselines(report, baselines))
 
 
 def _without_mixture(laws: Sequence[FittedLaw]) -> FittedLaws:
@@ -218,27 +226,34 @@ def _with_baselines(report: Report, given: Baselines | None) -> Report:
     return replace(report, best_run=run, baselines=found)
 
 
-def _with_refits(
-    report: Report, resamples: int | None, weighting: str, seed: int, progress: Progress | None
-) -> Report:
-    """The refits, or a note that says why there are none."""
-    laws, rows = report.laws, report.rows
+def _refits(
+    best: Optimum | None,
+    laws: FittedLaws,
+    rows: RunTable,
+    resamples: int | None,
+    *,
+    weighting: str,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[Optimum | None, Ensemble | None, tuple[str, ...]]:
+    """The refits, or a note that says why there are none, and the optimum of what was refitted."""
     if resamples == 0:
-        note = "no refits were asked for: nothing here has an interval"
-        return replace(report, notes=(*report.notes, note))
-    runs = int(run_labels(rows.used).max()) + 1
-    if default_cluster(rows.used, laws.law.reads("weights")) == "run" and runs < FEWEST:
-        note = f"no intervals: {runs} runs are too few to resample; at least {FEWEST} are needed"
-        return replace(report, notes=(*report.notes, note))
-    ensemble = bootstrap(
-        laws,
-        rows.used,
-        resamples=resamples or RESAMPLES,
-        weighting=weighting,
-        seed=seed,
-        progress=progress and (lambda done, total: progress("refitting", done, total)),
-    )
-    return replace(report, ensemble=ensemble)
+        return best, None, ("no refits were asked for: nothing here has an interval",)
+    runs = int(run_labels(rows).max()) + 1
+    if default_cluster(rows, laws.law.reads("weights")) == "run" and runs < FEWEST:
+        few = count(runs, "run is", "runs are")
+        note = f"no intervals: {few} too few to resample; at least {FEWEST} are needed"
+        return best, None, (note,)
+    options: dict[str, Any] = {
+        "resamples": resamples or RESAMPLES,
+        "weighting": weighting,
+        "seed": seed,
+        "progress": progress and (lambda done, total: progress("refitting", done, total)),
+    }
+    if best is None:
+        return best, bootstrap(laws, rows, **options), ()
+    found, ensemble = refit(best, rows, **options)
+    return found, ensemble, () if found is best else found.notes[-1:]
 
 
 def _with_mixtures(report: Report) -> Report:
@@ -271,6 +286,8 @@ def _recommended(report: Report, best: Optimum, ensemble: Ensemble) -> Recommend
 
 def _with_path(report: Report, best: Optimum) -> Report:
     """Optima from the smallest size to far beyond the largest, for what the proposal was asked."""
+    if len(unread_sizes(report.laws)) == 2:
+        return report  # the same mixture at every size
     run, seen = report.rows.table.n_params, min(f.data.n_params[1] for f in report.laws)
     high = max(_BEYOND * run.max(), best.n_params if np.isfinite(best.n_params) else 0.0)
     simple = best.constraints.bounds_only(best.domains) and not (best.pull or best.worst_case)

@@ -142,7 +142,7 @@ def _origin(optimum: Optimum) -> dict[str, str]:
     """What a mixture was optimized for, by name."""
     found = {
         "law": optimum.laws.law.name,
-        "budget": f"N = {optimum.n_params:g}, D = {optimum.tokens:g}",
+        "budget": optimum.budget,
         "targets": ", ".join(f"{t} {w:.4g}" for t, w in optimum.target_weights.items()),
         "constraints": "; ".join(limits(optimum)),
     }

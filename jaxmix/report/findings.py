@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxmix.mixtures.optimum import budget_words, unread_sizes
 from jaxmix.mixtures.recommend import called as mixture_name
 from jaxmix.report.contents import Report
 from jaxmix.report.markup import loss, number, percent, size
@@ -25,7 +26,9 @@ def find(report: Report) -> Findings:
 
 
 def budget(report: Report) -> str:
-    """N and D for people."""
+    """N and D for people, or that the law does not read them."""
+    if unread_sizes(report.laws):
+        return budget_words(report.laws, report.n_params, report.tokens)
     return f"N = {size(report.n_params)} parameters and D = {size(report.tokens)} tokens"
 
 

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxmix.quantities import amount
+
 
 class Cell(NamedTuple):
     """A table cell with classes of the style sheet and a text for hovering over it."""
@@ -86,10 +88,7 @@ def size(value: float) -> str:
     >>> size(7e9), size(18915328), size(25656), size(float("inf"))
     ('7B', '18.9M', '25.7K', '∞')
     """
-    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if math.isfinite(value) and value >= unit:
-            return f"{value / unit:.3g}{letter}" if value < 1e15 else number(value, 3)
-    return number(value, 3)
+    return amount(value) if 1e3 <= value < 1e15 else number(value, 3)
 
 
 def percent(value: float) -> str:

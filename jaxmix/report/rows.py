@@ -72,12 +72,15 @@ def mark_rows(runs: Table | RunTable | FittedRows, where: str | None = None) -> 
 def read_rows(
     path: str | os.PathLike[str], provenance: Mapping[str, Any], where: str | None = None
 ) -> FittedRows:
-    """Reads a run table and marks the rows that a law was fitted on.
+    """Reads the rows that a law was fitted on and those held out, and marks the former.
+
+    Rows that the fit left out with ``where`` are left out here too.
 
     Args:
         path: the run table.
-        provenance: of the law (``read_provenance``): ``where`` and ``pool`` of its fit.
-        where: keep only rows for which this holds; those that were fitted stay in any case.
+        provenance: of the law (``read_provenance``): ``where``, ``held_out`` and ``pool`` of its
+            fit.
+        where: holds for further rows to show as held out.
 
     Raises:
         RunTableError: the table cannot be read, or no row of it took part in the fit.
@@ -90,9 +93,9 @@ def read_rows(
         evaluate_where(where, columns_of(used.frame))  # an error in it is no error of the rows
     if not chosen:
         return mark_rows(used)
-    wanted = f"({chosen}) or ({where})" if where else None
+    shown = [str(one) for one in (chosen, provenance.get("held_out"), where) if one]
     try:
-        table = read_runs(path, where=wanted, pool=pool)
+        table = read_runs(path, where=" or ".join(f"({one})" for one in shown), pool=pool)
     except RunTableError as error:  # of rows that nothing on the page depends on
         note = f"rows that took no part in the fit cannot be read and are not shown: {error}"
         return FittedRows(table=used, fitted=np.ones(len(used), bool), notes=(note,))

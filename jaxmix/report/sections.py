@@ -309,7 +309,7 @@ def data(report: Report) -> Made:
     if report.laws.law.reads("weights") and report.laws.domains:
         spread = [
             [d, *(percent(x) for x in (h.min(), h.mean(), h.max()))]
-            for d, h in zip(report.laws.domains, mixtures.T, strict=True)
+            for d, h in zip(report.laws.domains, mixtures[report.rows.fitted].T, strict=True)
         ]
         made += table("Weights that were run", ["domain", "least", "mean", "most"], spread)
     return lead, made + paragraphs(held.notes)

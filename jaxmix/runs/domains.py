@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip
+from jaxmix.quantities import count
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.names import bare, resolve_names
-from jaxmix.runs.reading import count
 from jaxmix.runs.table import RunTable
 from jaxmix.runs.validate import weights_of
 

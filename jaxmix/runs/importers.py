@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip
+from jaxmix.quantities import count
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.names import bare, resolve_names
-from jaxmix.runs.reading import File, Origin, Raw, count, read_raw
+from jaxmix.runs.reading import File, Origin, Raw, read_raw
 from jaxmix.runs.table import RunTable, table_from_raw
 
 _BASE = "base_loss_"

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip, hint
+from jaxmix.quantities import count
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import columns_of, evaluate_where
 from jaxmix.runs.names import bare
-from jaxmix.runs.reading import Origin, Raw, count, decode, read_bytes
+from jaxmix.runs.reading import Origin, Raw, decode, read_bytes
 from jaxmix.runs.table import RunTable, read_runs, table_from_raw
 
 MIXINGLAWS_SIZES: Mapping[str, float] = {

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip
-from jaxmix.quantities import as_number, quantity
+from jaxmix.quantities import as_number, count, quantity
 from jaxmix.runs.errors import RunTableError
 
 File = str | os.PathLike[str]
@@ -359,8 +359,3 @@ def _text(cell: object, name: str) -> str:
         return str(cell)
     whole = name in TEXT_COLUMNS and float(cell).is_integer()
     return str(int(cell)) if whole else repr(float(cell))
-
-
-def count(number_of: int, noun: str) -> str:
-    """Returns "1 row" or "2 rows"."""
-    return f"{number_of} {noun}" if number_of == 1 else f"{number_of} {noun}s"

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip
+from jaxmix.quantities import count
 from jaxmix.runs import validate
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import columns_of
 from jaxmix.runs.names import bare, resolve_names
 from jaxmix.runs.plausibility import loss_notes, unit_notes
-from jaxmix.runs.reading import Raw, Table, count
+from jaxmix.runs.reading import Raw, Table
 from jaxmix.runs.renaming import read_named
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip, nearest
+from jaxmix.quantities import count
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import evaluate_where
 from jaxmix.runs.names import bare
-from jaxmix.runs.reading import Raw, count, is_number_column, is_size_column, is_text, number
+from jaxmix.runs.reading import Raw, is_number_column, is_size_column, is_text, number
 
 _SUM_TOLERANCE = 0.005
 _SUM_LARGEST = 0.2  # tolerance, however few decimals and however many domains there are

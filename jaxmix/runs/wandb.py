@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip, hint
+from jaxmix.quantities import count
 from jaxmix.runs.columns import chosen, grouped, scaled
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.foreign import flattened, read_foreign
-from jaxmix.runs.reading import File, Raw, count, read_raw
+from jaxmix.runs.reading import File, Raw, read_raw
 from jaxmix.runs.renaming import renamed
 from jaxmix.runs.table import RunTable
 from jaxmix.runs.validate import is_loss
@@ -33,7 +34,8 @@ _WEIGHTS = (
 )
 _LOSSES = (
     *(f"{s}{shape}" for s in _SETS for shape in ("/*/loss", "/loss/*", "/*_loss", "/loss_*")),
-    *(f"{s}{shape}" for s in _SETS for shape in ("/*loss*", "_loss_*", "_*_loss", "_loss")),
+    *(f"{s}{shape}" for s in _SETS for shape in (".*.loss", "/*loss*", "_loss_*", "_*_loss")),
+    *(f"{s}{shape}" for s in _SETS for shape in ("/loss", ".loss", "_loss")),
     *("loss_*", "loss"),
 )
 

@@ -55,6 +55,26 @@ def test_the_command_fits_the_choice(found, study):
     assert len(rows) == (45 if summary["choice"]["burn_in"] == 0 else 30)
 
 
+def test_fit_reads_the_choice(found, study, refused, tmp_path):
+    out = found[-1]
+    summary = json.loads(out.read_text())
+    asked = command.make_context("fit", [study.runs, "--choice", str(out), "--out", "x"]).params
+    by_hand = command.make_context("fit", shlex.split(summary["command"])[2:]).params
+    assert {**asked, "out": None} == {**by_hand, "out": None}
+    more = ["--residual", "loss", "--out", "x"]  # what is given comes first
+    assert command.make_context("fit", [study.runs, "--choice", str(out), *more]).params[
+        "residual"
+    ] == "loss"  # fmt: skip
+    for text, message in (
+        ("", "is empty"),
+        ("{}", "lacks 'fit'"),
+        ('{"fit": {"x": 1}}', "holds no"),
+    ):
+        (tmp_path / "bad.json").write_text(text)
+        bad = ("--choice", tmp_path / "bad.json", "--out", tmp_path / "law.json")
+        assert message in refused("fit", study.runs, *bad)
+
+
 def test_people_get_tables_reasons_and_the_command_whole(run, study):
     few = ("--burn-in", "0,0.01", "--where", "n_params > 2e7")
     result = run("select", study.runs, *LAWS, *FEW, *few)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting.scores import score
-from jaxmix.fitting.selection.compare import compare
+from jaxmix.fitting.selection.compare import compare, shared_rows
 from jaxmix.fitting.simulate import simulate
 from jaxmix.laws import ADDITIVE, CHINCHILLA
 from jaxmix.runs import write_runs
@@ -54,3 +54,20 @@ def test_progress_names_the_law(runs):
 def test_laws_are_named_once(runs, laws):
     with pytest.raises(ValueError, match="each law once"):
         compare(runs, laws, TRAIN, TEST)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ("tokens > 0", TEST, '15 rows are both .*--train "\\(tokens > 0\\) and not'),
+        ("n_params < 2e8", "n_params > 5e7", '15 rows are both .*--test "\\(n_params > 5e7\\) and'),
+    ],
+)
+def test_rows_that_are_fitted_are_not_scored(runs, train, test, message):
+    with pytest.raises(ValueError, match=message):
+        compare(runs, ["chinchilla"], train, test)
+
+
+def test_checkpoints_of_one_run_may_be_on_both_sides(runs):
+    assert shared_rows(runs.where("tokens < 5e9"), runs.where("tokens > 5e9")) == 0
+    assert shared_rows(runs, runs.where("run == 'n0-m0-r0'")) == 3

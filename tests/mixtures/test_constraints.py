@@ -120,6 +120,12 @@ def test_availability_that_falls_short_is_told_in_epochs() -> None:
     text = clash(available=unique, max_epochs=2)  # 7e10 of 1e11 tokens
     assert "web<=2 epochs must give 3 more epochs" in text
     assert "books<=2 epochs 1.5 more epochs" in text and "code<=2 epochs 6 more epochs" in text
+    assert (
+        "your data allow 70B of 100B tokens at 2 epochs: allow more epochs (--max-epochs)" in text
+    )
+    some = clash(available=unique, minimum={"web": 0.5}, max_epochs=1)
+    assert "your data and limits allow 20B of 100B tokens at 1 epoch" in some
+    assert "your data" not in clash(available={"web": 1e10}, minimum={"web": 0.6, "code": 0.6})
     limits = Constraints(available=unique, max_epochs=2)
     limits.check(list(unique), 7e10)
     with pytest.raises(JaxmixError, match="D = inf"):

@@ -22,6 +22,7 @@ from jaxmix.laws import (
     repeated,
 )
 from jaxmix.mixtures import Constraints, grid_design, optimize, optimize_many
+from jaxmix.mixtures.paths import corners
 from jaxmix.mixtures.solve.refits import solve_refits
 
 N, D = 7e9, 1.5e11
@@ -84,6 +85,24 @@ def test_a_single_domain(fit_of) -> None:
 def test_convexity_looks_at_the_parameters(joint3, change: dict, proven: bool) -> None:
     best = optimize(reweighed(joint3, **change), 5.0, 5.0)
     assert best.proven is proven and "joint" in best.reason
+
+
+def test_a_target_that_does_not_count_costs_no_proof(joint3) -> None:
+    first, bent = joint3[0], reweighed(joint3[1:2], gamma=np.full(3, 2.0))[0]
+    far = dataclasses.replace(bent.data, n_params=(1.0, 2.0), mixtures=np.eye(3)[:1])
+    laws = FittedLaws([first, dataclasses.replace(bent, data=far)])
+    alone = optimize(FittedLaws([first]), 5.0, 5.0)
+    for best in (
+        optimize(laws, 5.0, 5.0, target_weights={first.target: 1.0, "unfitted": 0.0}),
+        optimize(laws, 5.0, 5.0, Constraints(groups={"a+b": 1.0}), target_weights=[1.0, 0.0]),
+        corners(laws, 5.0, 5.0)[0],  # in one batch with the other target alone
+    ):
+        assert best.proven and best.starts == 1 and best.h == pytest.approx(alone.h, abs=1e-6)
+        assert best.hull_distance == alone.hull_distance and best.status == alone.status
+        assert not any("N = 5" in note for note in set(best.notes) - set(alone.notes))
+        assert best.counted.targets == (first.target,)
+    other = corners(laws, 5.0, 5.0)[1]
+    assert not other.proven and other.starts == 8
 
 
 def test_yes_m3_is_never_proven(fit_of) -> None:

@@ -43,7 +43,9 @@ def test_rows_of_the_fit_are_found_by_its_provenance(files):
     origin = read_provenance(files / "law.json")
     rows = read_rows(files / "runs.csv", origin)
     np.testing.assert_array_equal(rows.fitted, rows.table.n_params < 5e8)
-    assert len(rows.used) == 42 and rows.held_out is not None and len(rows.held_out) == 21
+    assert len(rows.used) == 42 and rows.held_out is None  # what --where leaves out stays out
+    held = read_rows(files / "runs.csv", origin | {"held_out": "n_params > 5e8"})
+    assert held.used.frame.equals(rows.used.frame) and len(held.held_out or ()) == 21
     some = read_rows(files / "runs.csv", origin, "tokens > 5e10 or n_params < 0")
     assert len(some.table) == 42 + 7 and some.fitted.sum() == 42
     whole = read_rows(files / "runs.csv", {"where": None}, "tokens > 5e10")
@@ -54,7 +56,8 @@ def test_unreadable_rows_outside_the_fit_are_left_out(files):
     frame = pd.read_csv(files / "runs.csv")
     frame.loc[frame.index[-1], "tokens"] = -1.0
     frame.to_csv(files / "bad.csv", index=False)
-    rows = read_rows(files / "bad.csv", read_provenance(files / "law.json"))
+    held = {"held_out": "n_params > 5e8"}
+    rows = read_rows(files / "bad.csv", read_provenance(files / "law.json") | held)
     assert rows.fitted.all() and len(rows.table) == 42
     assert "cannot be read" in rows.notes[0]
     with pytest.raises(RunTableError):

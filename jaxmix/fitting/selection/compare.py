@@ -11,6 +11,7 @@ from jaxmix.fitting.fit import fit
 from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.scores import Score, mean, score, score_arrays
 from jaxmix.laws import Law, get_law
+from jaxmix.quantities import count
 from jaxmix.runs import RunTable, read_runs
 
 
@@ -116,13 +117,18 @@ def compare(
         **fit_options: ``solver``, ``restarts``, ``seed`` and whatever else ``fit`` takes.
 
     Raises:
-        JaxmixError: one line: a selection is empty, a law is unknown, rows are too few, ...
+        JaxmixError: one line: a selection is empty, rows are in both, a law is unknown, ...
     """
     resolved = [get_law(law) for law in laws]
     names = [law.name for law in resolved]
     if not names or len(set(names)) != len(names):
         raise JaxmixError("name at least one law, and each law once")
     train_runs, test_runs = (_selection(runs, where, pool) for where in (train, test))
+    if same := shared_rows(train_runs, test_runs):
+        raise JaxmixError(
+            f"{test_runs.source}: {count(same, 'row is', 'rows are')} both fitted (--train) and "
+            f"scored (--test); {_apart(train, test, all_rows=same == len(test_runs))}"
+        )
     rows: list[ComparisonRow] = []
     fits: dict[str, FittedLaws] = {}
     for law in resolved:
@@ -133,6 +139,23 @@ def compare(
     scored = tuple(dict.fromkeys(row.target for row in rows))
     baselines = _baseline_rows(train_runs, test_runs, scored)
     return Comparison(tuple(rows), fits, tuple(notes), baselines)
+
+
+def _apart(train: str, test: str, *, all_rows: bool) -> str:
+    """What to ask for in place of selections that share rows, all of those scored or some."""
+    if all_rows:
+        return f'fit others: --train "({train}) and not ({test})"'
+    return f'score others: --test "({test}) and not ({train})"'
+
+
+def shared_rows(fitted: RunTable, scored: RunTable) -> int:
+    """How many rows of the second table are rows of the first: all values but the run are equal.
+
+    Names of runs may be made up while a table is read, and one measurement may have two.
+    """
+    both = [name for name in scored.frame.columns if name in set(fitted.frame.columns) - {"run"}]
+    seen = set(fitted.frame[both].astype(str).itertuples(index=False, name=None))
+    return sum(row in seen for row in scored.frame[both].astype(str).itertuples(False, None))
 
 
 def _selection(

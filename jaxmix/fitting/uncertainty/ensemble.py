@@ -145,20 +145,22 @@ class Ensemble:
         """B."""
         return next(iter(self.params.values())).shape[1]
 
-    def only(self, target: str) -> "Ensemble":
-        """The same of one target.
+    def only(self, *targets: str) -> "Ensemble":
+        """The same of some targets.
 
         Raises:
             JaxmixError: there is no such target.
         """
-        law = self.laws[target]
-        i = self.laws.targets.index(law.target)
+        laws = self.laws[list(targets)]
+        if laws.targets == self.laws.targets:
+            return self
+        kept = [self.laws.targets.index(name) for name in laws.targets]
         return replace(
             self,
-            laws=FittedLaws([law]),
-            params={name: value[i : i + 1] for name, value in self.params.items()},
-            model_error=self.model_error.only(i),
-            noise=self.noise[i : i + 1],
+            laws=laws,
+            params={name: value[kept] for name, value in self.params.items()},
+            model_error=self.model_error.only(kept),
+            noise=tuple(self.noise[i] for i in kept) if self.noise else (),
         )
 
     @property

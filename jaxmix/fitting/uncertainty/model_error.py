@@ -106,12 +106,12 @@ class ModelError:
             noise=np.sqrt(np.maximum(size**2 - single**2, 0.0)),
         )
 
-    def only(self, target: int) -> "ModelError":
-        """The same for one target."""
-        one = slice(target, target + 1)
+    def only(self, targets: Sequence[int]) -> "ModelError":
+        """The same for some targets, by position."""
+        kept = list(targets)
         names = ("level", "per_distance", "drift", "beyond", "noise", "smallest", "largest")
-        parts = {name: getattr(self, name)[one] for name in names}
-        return replace(self, **parts, correlation=self.correlation[one, one])
+        parts = {name: getattr(self, name)[kept] for name in names}
+        return replace(self, **parts, correlation=self.correlation[np.ix_(kept, kept)])
 
     def shared(self, x: Mapping[str, Any]) -> np.ndarray:
         """Standard deviation of the error that all mixtures share at a budget, [m, ...]."""

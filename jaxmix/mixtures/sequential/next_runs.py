@@ -194,6 +194,7 @@ def next_runs(
     design, the second-order loss at the optimum of eq. (7), (8) or (13).
     """
     _check(criterion, flops, count, checkpoints, noise)
+    optimum = optimum.counted
     laws, shape = optimum.laws, problem_of(optimum).shape
     odd = sorted(set(laws.domains) ^ set(runs.domains))
     if odd:
@@ -223,7 +224,9 @@ def next_runs(
         closest = 0.0 if (noisy > _NOISY if repeats is None else repeats) else closest
         chosen, curve, refused = _choose(pool, criterion, flops, count, closest, seed)
         if ensemble is not None:
-            curve = curve * (_of_refits(optimum, ensemble) / np.maximum(curve[0], _TINY))
+            curve = curve * (
+                _of_refits(optimum, ensemble.only(*laws.targets)) / np.maximum(curve[0], _TINY)
+            )
     if count and len(chosen) < count:
         notes.append(f"{len(chosen)} of {count} runs: the budget or the candidates are used up")
     new, ran = pool.runs.take(chosen), np.unique(made.weights, axis=0)

@@ -1,7 +1,7 @@
 """What is minimized within what, by name: from a question to its program."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -120,12 +120,33 @@ class Problem:
         """Raises if a loss that counts is infinite at a mixture inside the linear constraints."""
         with jax.enable_x64(True):
             found = np.asarray(losses(self.laws.stacked, {**self.x, "weights": h}))
-        for i in np.flatnonzero(~np.isfinite(found) & self.counted)[:1]:
-            raise JaxmixError(
-                f"the law '{self.laws.law.name}' is not finite within the constraints for "
-                f"target '{self.laws.targets[i]}': allow its own domain a weight above 0, or "
-                "give it no weight"
-            )
+        lost = ~np.isfinite(found) & self.counted
+        if lost.any():
+            raise not_finite(self.laws, lost)
+
+
+def not_finite(laws: FittedLaws, lost: np.ndarray) -> JaxmixError:
+    """The error of targets, bool [m], whose law has no finite loss where a mixture may lie."""
+    names = [f"'{name}'" for name, one in zip(laws.targets, lost, strict=True) if one]
+    return JaxmixError(
+        f"the law '{laws.law.name}' is not finite at any mixture within the limits for target"
+        f"{'s' * (len(names) > 1)} {', '.join(names)}: allow the domains that they need a weight "
+        "above 0, or leave them out of --target-weights and --guard"
+    )
+
+
+def counted_laws(laws: FittedLaws, w: np.ndarray, constraints: Constraints) -> FittedLaws:
+    """The laws of targets that have a weight, in any of several problems, or a guardrail.
+
+    Args:
+        laws: m fits.
+        w: [m] or [B, m] target weights.
+        constraints: with bare names.
+    """
+    counts = np.any(np.atleast_2d(w) > 0, axis=0) | np.isin(laws.targets, [*constraints.guards])
+    if counts.all():
+        return laws
+    return laws[[name for name, one in zip(laws.targets, counts, strict=True) if one]]
 
 
 def make_problem(
@@ -150,9 +171,7 @@ def make_problem(
     if worst_case == "gap" and given.reference is None:
         raise JaxmixError("worst_case 'gap' compares with a reference mixture; give one")
     reads = laws.law.reads("unique")
-    given = given.supported(laws.support, tokens, reads_unique=reads)
-    given.check(laws.domains, tokens, reads_unique=reads)
-    return Problem(
+    problem = Problem(
         laws=laws,
         x=x,
         constraints=given,
@@ -160,6 +179,10 @@ def make_problem(
         worst_case=worst_case,
         pull=float(pull),
     )
+    support = counted_laws(laws, target_weights, given).support
+    given = given.supported(support, tokens, reads_unique=reads)
+    given.check(laws.domains, tokens, reads_unique=reads)
+    return replace(problem, constraints=given)
 
 
 def problem_of(optimum: "Optimum") -> Problem:

@@ -79,9 +79,9 @@ const Explore = (() => {
   const mean = (values) => values.reduce((s, x, i) => s + (state.w[i] > 0 ? state.w[i] * x : 0), 0);
 
   function beyond(name, value, [low, high]) {
-    const times = (x) => `${+x.toPrecision(2)}`;
-    if (value > high * 1.005) return [`${name} is ${times(value / high)} times the largest that was run`];
-    if (value < low / 1.005) return [`${name} is ${times(low / value)} times below the smallest that was run`];
+    const times = (x) => `${+x.toPrecision(3)}`;
+    if (value > high * 1.01) return [`${name} is ${times(value / high)} times the largest that was run`];
+    if (value < low / 1.01) return [`${name} is ${times(low / value)} times below the smallest that was run`];
     return [];
   }
 
