@@ -89,7 +89,7 @@ def repeats(plan: "Plan", corpus: "Corpus") -> dict[str, Any]:
 def repeats_line(found: Mapping[str, Any]) -> list[str]:
     """One line about repeated domains, or none: ``web: 60.6 epochs of its 3.3M tokens (...)``."""
     told = [
-        f"{d}: {one['epochs']:.3g} epochs of its {_amount(one['holds'])} tokens "
+        f"{d}: {_amount(one['epochs'])} epochs of its {_amount(one['holds'])} tokens "
         f"({_amount(one['read'])} are read)"
         for d, one in found.items()
     ]
@@ -98,7 +98,7 @@ def repeats_line(found: Mapping[str, Any]) -> list[str]:
 
 
 def _amount(tokens: float) -> str:
-    """``3.3M``: a number of tokens to three digits."""
+    """``3.3M``: a number of tokens or epochs to three digits."""
     units = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"), (1, ""))
     scale, unit = next((one for one in units if tokens >= one[0]), (1, ""))
     return f"{tokens / scale:.3g}{unit}"

@@ -81,22 +81,16 @@ def stoppable(minutes: float) -> "Iterator[Saving]":
     The command then ends with status 75, or 130 after Ctrl-C. A second signal ends it at once, as
     Ctrl-C does while nothing is being trained.
     """
-    from jaxmix.training import Saving, Stopped
+    from jaxmix.training import Saving, Stopped, is_first
 
     with _signals() as (received, stopping):
         try:
             yield Saving(60 * minutes, stopping)
         except Stopped as stopped:
-            _told(stopped)
+            if is_first():
+                click.echo(str(stopped), err=True)
             status = 130 if received[:1] == [signal.SIGINT] else GO_ON_LATER
             raise click.exceptions.Exit(status) from None
-
-
-def _told(stopped: Exception) -> None:
-    import jax
-
-    if jax.process_index() == 0:
-        click.echo(str(stopped), err=True)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from jaxmix.training.checkpoints import Checkpoints as Checkpoints
 from jaxmix.training.checkpoints import load_final as load_final
 from jaxmix.training.checkpoints import params_hash as params_hash
 from jaxmix.training.distributed import initialize as initialize
+from jaxmix.training.distributed import is_first as is_first
 from jaxmix.training.evaluation import Evaluator as Evaluator
 from jaxmix.training.evaluation import Measured as Measured
 from jaxmix.training.evaluation import measure as measure

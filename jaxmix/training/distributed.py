@@ -51,6 +51,11 @@ def initialize(
     return True
 
 
+def is_first() -> bool:
+    """Whether this process speaks for its group: the first one, or the only one."""
+    return jax.process_index() == 0
+
+
 def _auto(processes: int | None, process: int | None) -> None:
     if os.environ.get("JAX_COORDINATOR_ADDRESS") == "auto":
         del os.environ["JAX_COORDINATOR_ADDRESS"]  # which JAX would use as an address
