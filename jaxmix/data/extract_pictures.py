@@ -41,11 +41,13 @@ _VARIANTS = {
     re.compile(r"\b(princess|prince|person with crown)\b"): "crowned",
     re.compile(r"\b(santa|mrs\.|mx) claus\b"): "claus",
     re.compile(r"\bmer(maid|man|person)\b"): "merperson",
-    re.compile(r"\b(fe)?male sign\b|\btransgender symbol\b"): "gender sign",
+    re.compile(r"\b(fe)?male sign\b|\btransgender symbol\b|^(mars|venus)$"): "gender sign",
     re.compile(r"\bolder\b"): "old",
     re.compile(r"\b(wo)?m[ae]n’s room\b"): "restroom",
     re.compile(r" facing right\b"): "",
-    re.compile(r"\b((wo)?m[ae]n|persons?|people|boys?|girls?|child|adults?)\b( and\b)?(?!’)"): "",
+    re.compile(
+        r"\b((wo)?m[ae]n|(fe)?males?|persons?|people|boys?|girls?|child|adults?)\b( and\b)?(?!’)"
+    ): "",
 }
 _FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}|\U0001f3f4[\U000e0020-\U000e007f]+")
 _VARIANT = re.compile(r" (white|alt|rounded)$")
@@ -114,12 +116,14 @@ def _emoji_names(archive: zipfile.ZipFile) -> dict[str, str]:
 def icons(material: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
     """Icons of Material Design, Font Awesome and Octicons, with captions from their file names.
 
-    Icons whose names begin with the same word ("bank", "bank off outline") share a key.
+    Icons whose names begin with the same word ("bank", "bank off outline") share a key, and so do
+    those of men and women.
     """
     for name, caption in _icon_names(material, _ICON_SETS):
         drawn = render(material.read(name), size)
         if not is_blank(drawn):
-            yield _pair(drawn, caption, name, word_key(caption))
+            first = caption.partition(" ")[0]
+            yield _pair(drawn, caption, name, word_key(caption), word_key(genderless(first)))
 
 
 def brands(material: zipfile.ZipFile, *, size: int) -> Iterator[Document]:
