@@ -41,7 +41,7 @@ _LOSSES = (
 
 
 def import_wandb(
-    source: File | Sequence[File],
+    source: File | pd.DataFrame | Sequence[File | pd.DataFrame],
     columns: Mapping[str, str] | None = None,
     *,
     run: str | None = None,
@@ -61,7 +61,7 @@ def import_wandb(
     Rows without a loss and those at 0 tokens are left out and noted.
 
     Args:
-        source: a file, several, or ENTITY/PROJECT.
+        source: a file or data frame, several, or ENTITY/PROJECT.
         columns: as of `import_columns`, like the other arguments.
         run: None for the column that has a usual name, such as `Name`; likewise `n_params` and
             `tokens`, with or without ``config.`` before it.
@@ -76,14 +76,16 @@ def import_wandb(
     Raises:
         RunTableError: as of `import_columns`; or the package wandb is missing or refuses.
     """
-    sources = [source] if isinstance(source, (str, os.PathLike)) else list(source)
+    alone = isinstance(source, (str, os.PathLike, pd.DataFrame))
+    sources = [source] if alone else list(source)
     raw = renamed(_joined([_read(one, run) for one in sources]), columns or {})
     held, kept = [str(name) for name in raw.frame.columns], set(columns or {})
     if tokens_per_step is not None and tokens is None:
         tokens = _usual(held, _STEPS) or "tokens"
+    axis = held[1:2] if _is_panel(raw) else []  # of the tokens at a loss, unlike those of a run
     amounts = {
         "n_params": n_params or _usual(held, _SIZES) or "n_params",
-        "tokens": tokens or _usual(held, _TOKENS) or "tokens",
+        "tokens": tokens or _usual(axis, _TOKENS) or _usual(held, _TOKENS) or "tokens",
     }
     measured = [name for name in held if name not in ("run", *_STEPS, *kept, *amounts.values())]
     patterns = {
@@ -117,12 +119,14 @@ def _is_panel(raw: Raw) -> bool:
 
 # --- reading --------------------------------------------------------------------------------------
 
+_PROJECT = r"[\w-][\w.-]*/[\w-]+"
 _POINT = "point"  # of a panel: what messages call its rows
 
 
-def _read(source: File, run: str | None) -> Raw:
-    """Returns one file or project with a column `run`, if it names runs."""
-    if not os.path.exists(source) and re.fullmatch(r"[\w-][\w.-]*/[\w-]+", str(source)):
+def _read(source: File | pd.DataFrame, run: str | None) -> Raw:
+    """Returns one file, frame or project with a column `run`, if it names runs."""
+    file = not isinstance(source, pd.DataFrame)
+    if file and not os.path.exists(source) and re.fullmatch(_PROJECT, str(source)):
         raw = read_raw(pd.DataFrame(list(_records(str(source)))), source=str(source))
     else:
         raw = read_foreign(source, [*_RUNS, *([run] if run else [])])

@@ -4,6 +4,7 @@ import json
 import sys
 import types
 
+import pandas as pd
 import pytest
 
 from jaxmix.runs import RunTableError, import_wandb
@@ -61,6 +62,14 @@ def test_panels_are_joined_with_the_table_of_runs(files):
     assert table.losses()[1].tolist() == [4.0, 3.5, 3.6]
 
 
+def test_tokens_on_the_axis_are_those_of_a_loss(files):
+    axis = files["web.csv"].read_text().replace("Step", "train/tokens")
+    files["web.csv"].write_text(axis)
+    files["runs.csv"].write_text(RUNS.replace("State", "tokens").replace("finished", "1e9"))
+    table = import_wandb([files["web.csv"], files["runs.csv"]])
+    assert table.tokens.tolist() == [100, 200, 200] and table.domains == ("web", "my_code")
+
+
 def test_a_history_says_its_configuration_once(files):
     table = import_wandb(files["history.jsonl"], losses=["eval/*/loss"])
     assert list(table.frame["run"]) == ["a", "b"] and table.n_params.tolist() == [7e7, 7e7]
@@ -68,8 +77,10 @@ def test_a_history_says_its_configuration_once(files):
     assert table.targets == ("web", "my_code") and table.losses()[:, 0].tolist() == [4.5, 3.5]
     assert "base_loss_old" in table.frame and "train/loss" in table.frame
     given = {"weights": ["config.weights.*"], "n_params": "config.n_params", "tokens": "tokens"}
-    again = import_wandb(files["history.jsonl"], losses=["eval/*/loss"], **given)
-    assert again.frame.equals(table.frame)
+    frame = pd.DataFrame(HISTORY)
+    again = import_wandb(frame, losses=["eval/*/loss"], **given)
+    columns = ["run", "n_params", "tokens", "w_web", "w_code", "loss_web", "loss_my_code"]
+    pd.testing.assert_frame_equal(again.frame[columns], table.frame[columns])
 
 
 @pytest.mark.parametrize(
