@@ -61,7 +61,8 @@ def prepare_command(
     size = None if max_bytes is None else _whole(max_bytes)
     plan = plan_corpus(source, max_bytes=size, target_only=target_only or (), **options)
     manifest = plan.path / "corpus.json"
-    damaged = damage(plan.path, content=True)
+    with common.progress(f"checking {plan.name}"):
+        damaged = damage(plan.path, content=True)
     if damaged:
         manifest.unlink()
     fresh = not manifest.is_file()
