@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxmix.claims import claimed
 from jaxmix.errors import JaxmixError
-from jaxmix.files import file_hash, write_text
+from jaxmix.files import file_hash, whole, write_text
 
 from .corpus import SPLITS, Corpus, open_corpus
 from .errors import DataError
@@ -192,7 +192,7 @@ def _tokenize(name: str, tokenizer: Tokenizer, partial: Path) -> dict[str, Any]:
 def _write_stream(documents: Iterable[str], tokenizer: Tokenizer, path: Path) -> dict[str, Any]:
     """Writes documents as one flat file of tokens, each followed by end-of-text."""
     counts = {"documents": 0, "bytes": 0, "tokens": 0}
-    with path.open("wb") as file:
+    with whole(path) as beside, beside.open("wb") as file:
         for texts in _chunks(documents):
             tokens = _tokens(tokenizer, texts)
             file.write(tokens.tobytes())

@@ -9,8 +9,6 @@ import contextlib
 import hashlib
 import io
 import itertools
-import os
-import secrets
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,8 @@ import numpy as np
 from array_record.python import array_record_module  # type: ignore[attr-defined]
 from PIL import Image
 
-from jaxmix.files import file_hash
+from jaxmix.errors import JaxmixError
+from jaxmix.files import file_hash, whole
 
 from .errors import DataError, clip
 
@@ -60,17 +59,29 @@ def unpack(record: bytes) -> tuple[Part, ...]:
 
 
 def write_records(path: Path, records: Iterable[bytes]) -> None:
-    """Writes an ArrayRecord file under a temporary name and renames it."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
+    """Writes an ArrayRecord file that appears complete or not at all.
+
+    Raises:
+        JaxmixError: the file cannot be written.
+    """
+    with whole(path) as beside:
         # Groups of one record, because documents are read one by one in random order.
         writer = array_record_module.ArrayRecordWriter(str(beside), "group_size:1")
         for record in records:
-            writer.write(record)
-        writer.close()
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+            with _written(path):
+                writer.write(record)
+        with _written(path):
+            writer.close()
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Names a file that cannot be written, on a full disk; the library raises RuntimeError."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = clip(str(error).partition(";")[0])
+        raise JaxmixError(f"{path}: cannot be written ({reason}); check the folder") from None
 
 
 def _source(path: Path) -> Any:  # it has more methods than it declares

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from jaxmix.data import store
 from jaxmix.data.store import (
     PICTURE,
     Documents,
@@ -13,6 +14,7 @@ from jaxmix.data.store import (
     unpack,
     write_records,
 )
+from jaxmix.errors import JaxmixError
 from tests.data import pictures
 
 KIND = np.dtype(np.uint16)
@@ -70,3 +72,18 @@ def test_pairs_are_known(documents, tmp_path):
     assert documents.are_pairs
     Index.of([[3, PICTURE]] * 20, [False] * 20).save(tmp_path / "a.index")
     assert not Documents(tmp_path / "a.arrayrecord", KIND).are_pairs
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, path: str, _: str) -> None:
+            open(path, "w").close()
+
+        def write(self, _: bytes) -> None:
+            raise RuntimeError("write() failed: No space left on device; writing x; at byte 7")
+
+    monkeypatch.setattr(store.array_record_module, "ArrayRecordWriter", Full)
+    message = r"a.spool: cannot be written \(write\(\) failed: No space left on device\); check"
+    with pytest.raises(JaxmixError, match=message):
+        store.write_records(tmp_path / "a.spool", [b"x"])
+    assert list(tmp_path.iterdir()) == []
