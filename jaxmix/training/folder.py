@@ -171,8 +171,6 @@ def read_diverged(folder: Path) -> dict[str, int] | None:
     if not done.exists():
         return None
     diverged = read_json(done, remedy, "diverged")["diverged"]
-    if not isinstance(diverged, dict):
-        raise JaxmixError(f"{done}: 'diverged' is no object; {remedy}")
     if isinstance(diverged, dict) and all(type(step) is int for step in diverged.values()):
         return diverged
     raise JaxmixError(f"{done}: 'diverged' does not hold steps by run; {remedy}")

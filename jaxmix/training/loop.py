@@ -26,7 +26,7 @@ from jaxmix.training.folder import (
 from jaxmix.training.program import Program, StepMetrics, TrainState
 from jaxmix.training.progress import Clock, Progress, Snapshot
 from jaxmix.training.saving import GO_ON, STOP, USUAL, Saving, Stopped, Watch
-from jaxmix.training.seals import tidy
+from jaxmix.training.seals import steps_in, tidy
 from jaxmix.training.sharding import Layout, fleet_layout, put, single_layout
 from jaxmix.training.types import Feed, Fleet, Model, Params
 
@@ -104,13 +104,28 @@ def train(
         if writes:
             say(f"{done}: rows of its runs are missing, so they are trained again")
             done.unlink()
+    elif begun and not layout.largest(not _complete(folder, fleet, keep_final)):
+        return _end(folder, layout, {}, Clock(0))
     with saving.stopping() as asked:
         run = _Run(model, fleet, feed, folder, layout, start)
         watch = Watch(saving.seconds, asked, layout)
         clock, diverged = run.finish(progress, watch, keep_final, begun)
+    return _end(folder, layout, diverged, clock)
+
+
+def _complete(folder: Path, fleet: Fleet, keep_final: bool) -> bool:
+    """Whether all is there but ``done.json``, because the process was killed or it was deleted."""
+    rows, names = read_rows(folder / "rows.jsonl"), [member.run for member in fleet.members]
+    kept = not keep_final or bool(steps_in(folder / "final"))
+    return kept and not lost_rows(rows, names, fleet.record_at, {})
+
+
+def _end(folder: Path, layout: Layout, diverged: dict[str, int], clock: Clock) -> Outcome:
+    """Marks a fleet as done."""
     rate, wait = clock.tokens_per_second, clock.data_wait
-    if writes:
-        write_json(done, {"diverged": diverged, "tokens_per_second": rate, "data_wait": wait})
+    if layout.host[0] == 0:
+        held = {"diverged": diverged, "tokens_per_second": rate, "data_wait": wait}
+        write_json(folder / "done.json", held)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     layout.wait("done")
     return Outcome(read_rows(folder / "rows.jsonl"), diverged, rate, wait)

@@ -131,7 +131,7 @@ def test_a_damaged_state_file_is_named(folder, unbroken, name, content):
     with pytest.raises(JaxmixError, match=f"{folder / name}: .*delete"):
         go_on(folder)
     (folder / name).unlink()
-    assert go_on(folder).rows == unbroken
+    assert go_on(folder, stop=0 if name == "done.json" else None).rows == unbroken
 
 
 @pytest.mark.parametrize("line", [b'{"run": "r0", "tok', b"\x00\xff\x81", b"7", b'{"loss": 1}'])
