@@ -222,6 +222,15 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if math.isfinite(value) else "-"
 
 
+def fixed(value: float, decimals: int = 4) -> str:
+    """A number with so many decimals for people; a dash where there is none.
+
+    >>> fixed(1.25, 1), fixed(float("nan"))
+    ('1.2', '-')
+    """
+    return f"{value:.{decimals}f}" if math.isfinite(value) else "-"
+
+
 def finite(value: float) -> float:
     """A number for a file; NaN, which files leave empty, where there is no bound."""
     return value if math.isfinite(value) else math.nan

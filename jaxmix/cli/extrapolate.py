@@ -7,6 +7,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.fit import bare_targets, objective_options
+from jaxmix.quantities import count
 
 
 @click.command("extrapolate", cls=common.Command, short_help="Extrapolate losses to one N and D.")
@@ -47,5 +48,5 @@ def command(
     found = extrapolate(table, n_params, tokens, targets=names, **options)
     write_runs(found, out)
     held = {"out": out, "rows": len(found), **common.pick(found, "domains", "targets", "notes")}
-    text = f"{out}: {len(found)} mixtures, {len(found.targets)} targets"
+    text = f"{out}: {count(len(found), 'mixture')}, {count(len(found.targets), 'target')}"
     common.answer(as_json, held, lambda: [text], found.notes)

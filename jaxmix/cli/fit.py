@@ -9,6 +9,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.errors import JaxmixError
+from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw, FittedLaws
@@ -176,7 +177,8 @@ def _summary(laws: "FittedLaws", out: str, notes: list[str]) -> dict[str, Any]:
 
 
 def _table(laws: "FittedLaws") -> Any:
-    title = f"{laws.law.name}: {laws.law.count(len(laws.domains))} parameters per target"
+    size = laws.law.count(len(laws.domains))
+    title = f"{laws.law.name}: {count(size, 'parameter')} per target"
     unseen = ("held-out %",) if any(f.report.held_out_rows for f in laws) else ()
     columns = ("objective", "MRE %", *unseen, "rows", "agree", "gradient", "cond.", "at bound")
     made = common.table(title, "target", *columns, text=("at bound",))
@@ -185,8 +187,8 @@ def _table(laws: "FittedLaws") -> Any:
         made.add_row(
             f.target,
             f"{r.objective:.4e}",
-            f"{r.train_mre:.3f}",
-            *([f"{r.held_out_mre:.3f}"] if unseen else ()),
+            common.fixed(r.train_mre, 3),
+            *([common.fixed(r.held_out_mre, 3)] if unseen else ()),
             str(r.rows),
             f"{r.agreeing}/{r.restarts}",
             f"{r.gradient_norm:.0e}",

@@ -9,6 +9,7 @@ from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import parted, proposal_options, propose
 from jaxmix.cli.values import SIZES, Quantity
 from jaxmix.errors import JaxmixError
+from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import NextRuns
@@ -96,7 +97,7 @@ def command(
 def _parts(batch: "NextRuns") -> list[Any]:
     """One line a run, and what the batch is expected to do."""
     columns = ("run", "N", "D", "FLOPs", *batch.domains, "regret, nats", "SD of h*")
-    made = common.table(f"{len(batch)} runs by {batch.criterion}", *columns)
+    made = common.table(f"{count(len(batch), 'run')} by {batch.criterion}", *columns)
     made.add_row("now", "", "", "", *([""] * len(batch.domains)), *_curve(batch, 0))
     for i, h in enumerate(batch.weights):
         size = (f"{x[i]:.3g}" for x in (batch.n_params, batch.tokens, batch.flops))
@@ -105,7 +106,7 @@ def _parts(batch: "NextRuns") -> list[Any]:
         made,
         f"{batch.flops.sum():.3g} FLOPs; farthest mixture from any run "
         f"{batch.before.farthest:.2f} before, {batch.after.farthest:.2f} after; "
-        f"{batch.refused} near-duplicates refused",
+        f"{count(batch.refused, 'near-duplicate')} refused",
     ]
 
 

@@ -74,8 +74,8 @@ def parts(optimum: "Optimum", others: dict[str, dict[str, float]] | None = None)
         (
             name,
             f"{optimum.target_weights[name]:.3f}",
-            f"{value:.4f}",
-            *(f"{at[name]:.4f}" for at in others.values()),
+            common.fixed(value),
+            *(common.fixed(at[name]) for at in others.values()),
         )
         for name, value in optimum.predicted.items()
     )

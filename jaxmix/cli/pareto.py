@@ -77,7 +77,7 @@ def _table(front: "Front", title: str) -> Any:
     weights = [f"weight {name}" for name in front.targets]
     made = common.table(title, "point", *losses, *weights, *front.domains)
     for i in range(len(front)):
-        row = [*(f"{x:.4f}" for x in front.losses[i])]
+        row = [*(common.fixed(x) for x in front.losses[i])]
         row += [f"{x:.3f}" for x in (*front.target_weights[i], *front.h[i])]
         made.add_row(str(i + 1), *row)
     return made

@@ -129,7 +129,7 @@ def parts(found: "Recommendation") -> list[Any]:
         (name, *_ends(i), *_ends(found.by_target[anchor][name]))
         for name, i in found.predicted.items()
     )
-    ends = (f"{100 * found.level:.0f}%, from", "to")
+    ends = (f"{100 * found.level:g}%, from", "to")
     title = f"mixture for {found.optimum.budget}"
     law = f"law: {found.optimum.laws.law.name}"
     return [
@@ -147,4 +147,4 @@ def parts(found: "Recommendation") -> list[Any]:
 
 
 def _ends(i: Any) -> list[str]:
-    return [f"{i.estimate:.4f}", common.end(i.low), common.end(i.high)]
+    return [common.fixed(i.estimate), common.end(i.low), common.end(i.high)]

@@ -7,6 +7,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.values import COUNTS, QUANTITIES, Quantity
+from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from jaxmix.mixtures.sequential.sample_size import SampleSize
@@ -104,10 +105,11 @@ def _parts(found: "SampleSize", held: dict[str, Any]) -> list[Any]:
         made.add_row(
             str(row["mixtures"]),
             str(row["runs"]),
-            *(f"{row[name]:.2f}" for name in ("mre_median", "mre_90")),
+            *(common.fixed(row[name], 2) for name in ("mre_median", "mre_90")),
             *(common.number(100 * row[name], 3) for name in ("regret_median", "regret_90")),
             f"{100 * row['share_met']:.0f}%",
         )
     answer = held["mixtures"]
-    text = f"{answer} mixtures are enough" if answer else "none of these is enough"
+    enough = count(answer, "mixture is", "mixtures are") if answer else ""
+    text = f"{enough} enough" if answer else "none of these is enough"
     return [made, f"{text}: regret of at most {percent} of the gain in 90% of the truths"]

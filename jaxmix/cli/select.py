@@ -235,8 +235,8 @@ def _figures(
     gap = row.difference
     return [
         str(row.n_parameters),
-        *(f"{row.error[kind]:.3f}" for kind in kinds),
-        f"{row.score:.3f}",
+        *(common.fixed(row.error[kind], 3) for kind in kinds),
+        common.fixed(row.score, 3),
         "" if own else f"{gap.mean:+.3f} ± {gap.standard_error:.3f}",
         common.number(row.mean_regret, 2),
     ]
@@ -257,7 +257,7 @@ def _nested_table(nested: "NestedScore") -> Any:
     return common.table(
         "the procedure, scored on splits that did not choose",
         *("outer split", "chosen without it", "error %", "regret"),
-        rows=((s, chosen, f"{e:.3f}", common.number(r, 2)) for s, chosen, e, r in rows),
+        rows=((s, chosen, common.fixed(e, 3), common.number(r, 2)) for s, chosen, e, r in rows),
     )
 
 

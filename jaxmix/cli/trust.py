@@ -9,6 +9,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import baseline_option, named_baselines, parted, proposal_options, propose
+from jaxmix.quantities import chance
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Uncertainty
@@ -85,14 +86,14 @@ def command(
 
 def _parts(found: "Uncertainty") -> list[Any]:
     ensemble = found.ensemble
-    best, ends = found.optimum, (f"{100 * found.level:.0f}%, from", "to")
+    best, ends = found.optimum, (f"{100 * found.level:g}%, from", "to")
     mixture = ((name, *_ends(i)) for name, i in found.intervals.items())
     gains = (
         (
             g.baseline,
-            *(f"{x:.4f}" for x in (g.predicted, g.optimism, g.corrected)),
+            *(common.fixed(x) for x in (g.predicted, g.optimism, g.corrected)),
             *(common.end(x) for x in (g.low, g.high)),
-            f"{100 * g.probability:.0f}%",
+            chance(g.probability),
         )
         for g in found.gains
     )
@@ -116,7 +117,7 @@ def _parts(found: "Uncertainty") -> list[Any]:
 
 def _ends(interval: Any, least: float = -math.inf) -> list[str]:
     ends = (common.end(x, least=least) for x in (interval.low, interval.high))
-    return [f"{interval.estimate:.4f}", *ends]
+    return [common.fixed(interval.estimate), *ends]
 
 
 def _settings(found: "Uncertainty") -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxmix.laws import Law
 from jaxmix.laws.data_reuse import SUFFIX
-from jaxmix.quantities import shortest
+from jaxmix.quantities import count, shortest
 from jaxmix.runs import RunTable
 from jaxmix.runs.plausibility import loss_notes, unit_notes
 from jaxmix.runs.table import Rows
@@ -66,7 +66,10 @@ def _counts(law: Law, weights: np.ndarray) -> list[str]:
     needed = law.count(k)
     notes = []
     if rows < 1.5 * needed:
-        notes.append(f"{rows} rows are hardly more than the {needed} parameters of {law.name}")
+        notes.append(
+            f"{count(rows, 'row is', 'rows are')} hardly more than the "
+            f"{count(needed, 'parameter')} of {law.name}"
+        )
     slopes = sum(p.size(k) for p in law.parameters if p.shape == "domain")
     mixtures = _mixtures(weights)
     if law.reads_mixture and 1 < mixtures < slopes:
@@ -144,8 +147,9 @@ def _repeated(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
     if not rows:
         return []
     return [
-        f"{rows} rows repeat data more than {_EPOCHS} times (up to {epochs.max():.3g}), which the "
-        f"law '{law.name}' does not use: fit '{law.name}{SUFFIX}'"
+        f"{count(rows, 'row repeats', 'rows repeat')} data more than {_EPOCHS} times "
+        f"(up to {epochs.max():.3g}), which the law '{law.name}' does not use: fit "
+        f"'{law.name}{SUFFIX}'"
     ]
 
 

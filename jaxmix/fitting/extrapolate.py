@@ -230,7 +230,8 @@ def _as_table(
         if not count:
             raise FitError(_nothing_known(runs, curves, n, d))
         if count < len(curves.mixtures):
-            said = f"{len(curves.mixtures) - count} of {len(curves.mixtures)} mixtures are left out"
+            left, every = len(curves.mixtures) - count, len(curves.mixtures)
+            said = f"{left} of {every} mixtures {'is' if left == 1 else 'are'} left out"
             notes = [*notes, f"{said} at N = {n:.6g}, D = {d:.6g}: the rows do not determine them"]
     b, u = np.nonzero(known)
     n, d = (x[b] for x in budgets)

@@ -96,7 +96,7 @@ def _check_found(problem: Problem, pool: Pool) -> None:
         if not np.isfinite(value):
             raise FitError(
                 f"{problem.runs.source}: no start of the {problem.objective.law.name} law gave a "
-                f"finite objective for target '{name}'; look at its losses or raise the restarts"
+                f"finite objective for target '{name}'; look at its losses or raise --restarts"
             )
 
 

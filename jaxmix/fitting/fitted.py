@@ -17,6 +17,7 @@ from jaxmix.fitting.stacked import StackedLaws as StackedLaws
 from jaxmix.fitting.stacked import stack as stack
 from jaxmix.fitting.support import Support, mixture_support
 from jaxmix.laws import Inputs, Law
+from jaxmix.quantities import count
 from jaxmix.runs import PointTable, RunTable, bare
 
 if TYPE_CHECKING:
@@ -126,9 +127,11 @@ class FittedLaw:
 
     def __repr__(self) -> str:
         report = self.report
+        fit = f", mre={report.train_mre:.3g}%" if np.isfinite(report.train_mre) else ""
         return (
-            f"FittedLaw({self.law.name!r}, target={self.target!r}, {len(self.domains)} domains, "
-            f"{report.rows} rows, mre={report.train_mre:.3g}%)"
+            f"FittedLaw({self.law.name!r}, target={self.target!r}, "
+            f"{count(len(self.domains), 'domain')}, "
+            f"{count(report.rows, 'row')}{fit})"
         )
 
     @property
@@ -324,7 +327,7 @@ class FittedLaws(Sequence[FittedLaw]):
         k, size = len(self.domains), self.law.count(len(self.domains))
         lines = [
             f"{self.law.name}: {self.law.formula}".rstrip(": "),
-            f"{size} parameters, {k} domains: {', '.join(self.domains)}",
+            f"{count(size, 'parameter')}, {count(k, 'domain')}: {', '.join(self.domains)}",
             "",
             self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"),
             *(f"note: {note}" for note in self.notes),
@@ -334,12 +337,13 @@ class FittedLaws(Sequence[FittedLaw]):
     def __repr__(self) -> str:
         shown = ", ".join(self.targets[:6]) + (", ..." if len(self) > 6 else "")
         return (
-            f"FittedLaws({self.law.name!r}, {len(self)} targets: {shown}; "
-            f"{len(self.domains)} domains)"
+            f"FittedLaws({self.law.name!r}, {count(len(self), 'target')}: {shown}; "
+            f"{count(len(self.domains), 'domain')})"
         )
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.law.name}, {len(self.domains)} domains</p>{self.to_frame().to_html()}"
+        domains = count(len(self.domains), "domain")
+        return f"<p>{self.law.name}, {domains}</p>{self.to_frame().to_html()}"
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Writes a law file; arguments as for ``save_laws``."""

@@ -15,6 +15,7 @@ from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.laws import Law, Scales
 from jaxmix.laws.data_reuse import SUFFIX
+from jaxmix.quantities import count
 from jaxmix.runs import RunTable
 
 Array = jax.Array
@@ -146,10 +147,10 @@ def make_problem(
         rows = rows._replace(row_weights=jnp.asarray(weighed))
     known = {own.tobytes(): own for own in used}
     evidence = {key: fit_notes(runs, law, own) for key, own in known.items()}
-    for note, own, count in zip(notes, used, divergent.sum(1), strict=True):
+    for note, own, lost in zip(notes, used, divergent.sum(1), strict=True):
         note.extend(evidence[own.tobytes()])
-        if count:
-            note.append(f"{count} rows left out where the {law.name} law is infinite")
+        if lost:
+            note.append(f"{count(lost, 'row')} left out where the {law.name} law is infinite")
         note.extend(_unlimited(runs, law))
     return Problem(runs, targets, objective, rows, scales, used, tuple(map(tuple, notes)))
 
@@ -206,11 +207,12 @@ def _check_counts(
     runs: RunTable, law: Law, targets: Sequence[str], used: np.ndarray, k: int
 ) -> None:
     needed = law.count(k)
-    for name, count in zip(targets, used.sum(1), strict=True):
-        if count < needed:
+    for name, rows in zip(targets, used.sum(1), strict=True):
+        if rows < needed:
             raise FitError(
-                f"{runs.source}: target '{name}' has {count} rows and the {law.name} law {needed} "
-                f"parameters for {len(runs.domains)} domains; add runs or choose a law with fewer"
+                f"{runs.source}: target '{name}' has {count(rows, 'row')} and the {law.name} law "
+                f"{count(needed, 'parameter')} for {count(len(runs.domains), 'domain')}; add runs "
+                "or choose a law with fewer"
             )
 
 

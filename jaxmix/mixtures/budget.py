@@ -284,7 +284,7 @@ def _grid(value: _Value, sizes: tuple[float, float] | None) -> np.ndarray:
         why = "" if np.isinf(most) else f" on the {most:.4g} tokens that the constraints allow"
         raise JaxmixError(
             f"{flops[at]:.4g} FLOPs buy no training{why} beside the tokens served at "
-            f"{sparse[at]:.4g} parameters or more; change flops or allow other sizes"
+            f"{sparse[at]:.4g} parameters or more; change --flops or --sizes"
         )
     share = np.linspace(0.0, 1.0, _GRID)
     return np.exp(np.log(sparse)[:, None] * (1 - share) + np.log(dense)[:, None] * share)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jaxmix.errors import JaxmixError
+from jaxmix.quantities import count
 
 _MOST_POINTS = 1_000_000
 
@@ -58,7 +59,9 @@ def grid_design(k: int, steps: int, minimum: float | Sequence[float] = 0.0) -> n
     lowest = _minima(k, minimum)
     points = math.comb(steps + k - 1, k - 1)
     if points > _MOST_POINTS:
-        raise JaxmixError(f"a grid of {steps} steps over {k} domains has {points:,} points")
+        raise JaxmixError(
+            f"a grid of {count(steps, 'step')} over {k} domains has {points:,} points"
+        )
     parts = _compositions(steps, k)
     return _exact(lowest + (1.0 - lowest.sum()) * parts / steps)
 

@@ -15,6 +15,7 @@ from jaxmix.mixtures.measured import MeasuredMixtures, measured_mixtures
 from jaxmix.mixtures.repetition import ASSUMED
 from jaxmix.mixtures.solve.certificate import Price, box_prices
 from jaxmix.mixtures.solve.problem import counted_laws
+from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -309,7 +310,7 @@ def measured_notes(found: MeasuredMixtures, objective: float) -> list[str]:
     less = int(found.below(objective).sum())
     if not less:
         return []
-    best, mixtures = found.best, "1 mixture" if less == 1 else f"{less} mixtures"
+    best, mixtures = found.best, count(less, "mixture")
     return [
         f"{mixtures} measured less at this N and D than the {objective:.4f} that this one is "
         f"predicted to reach; best measured: run {found.run[best]}, {found.objective[best]:.4f}"
@@ -397,7 +398,7 @@ def _proof_notes(of: Mapping[str, Any]) -> list[str]:
     if not of["proven"]:
         notes.append(
             f"not proven to be the optimum: {of['reason']}; {of['agreeing']} of "
-            f"{of['starts']} starts ended at this objective and none lower"
+            f"{count(of['starts'], 'start')} ended at this objective and none lower"
         )
     if not of["converged"]:
         notes.append(f"not converged: the duality gap is {of['gap']:.3g} nats")
@@ -462,7 +463,7 @@ class Optima(_Named, Sequence[Optimum]):
         return len(self.objective)
 
     def __repr__(self) -> str:
-        return f"Optima({len(self)} budgets, {len(self.domains)} domains)"
+        return f"Optima({count(len(self), 'budget')}, {count(len(self.domains), 'domain')})"
 
     def __getitem__(self, b: Any) -> Any:
         if isinstance(b, slice):

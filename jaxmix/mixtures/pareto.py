@@ -108,7 +108,7 @@ def pareto(
         asked = list(targets or names)
         raise JaxmixError(f"a Pareto front needs two or more different targets, not {asked}")
     if points < len(names):
-        raise JaxmixError(f"points is {points}: a front of {len(names)} targets needs as many")
+        raise JaxmixError(f"points is {points}: {len(names)} targets need as many; raise --points")
     (w,) = target_weight_rows(dict.fromkeys(names, 1.0), laws.targets)
     problem = make_problem(laws, n_params, tokens, constraints, w, worst_case="loss", at=at)
     proven, reason = convexity(problem.laws, problem.x, problem.counted)

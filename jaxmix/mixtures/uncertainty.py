@@ -336,6 +336,6 @@ def _notes(
         notes.append(f"the weight of {', '.join(loose)} is all but undetermined")
     if ensemble.resamples * (1 - level) < _FEWEST_OUTSIDE:
         notes.append(
-            f"{ensemble.resamples} refits are few for a level of {level:g}: raise resamples"
+            f"{ensemble.resamples} refits are few for a level of {level:g}: raise --resamples"
         )
     return notes

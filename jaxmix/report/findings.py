@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxmix.mixtures.optimum import budget_words, unread_sizes
 from jaxmix.mixtures.recommend import called as mixture_name
+from jaxmix.quantities import chance, count
 from jaxmix.report.contents import Report
 from jaxmix.report.markup import loss, number, percent, size
 
@@ -76,7 +77,7 @@ def _how_sure(report: Report) -> list[str]:
     if sure is None:
         said = "There are no refits behind this report, so nothing here has an interval."
         return [said, *best_measured(report)]
-    level = f"{100 * sure.level:.0f}%"
+    level = f"{100 * sure.level:g}%"
     if report.recommendation:
         return [*_recommended(report, level), *best_measured(report)]
     return law_alone(report)
@@ -87,7 +88,7 @@ def law_alone(report: Report) -> list[str]:
     sure = report.uncertainty
     if sure is None:
         return []
-    level = f"{100 * sure.level:.0f}%"
+    level = f"{100 * sure.level:g}%"
     low, value, high = sure.objective
     said = [
         f"The {objective_name(report)} there is predicted to be {loss(value)} nats per token "
@@ -96,7 +97,7 @@ def law_alone(report: Report) -> list[str]:
     said += [
         f"Over the {mixture_name(g.baseline)} the laws promise {number(g.predicted, 3)} nats; "
         f"less their optimism {number(g.corrected, 3)} ({number(g.low, 3)} to "
-        f"{number(g.high, 3)}), and it is better with probability {_chance(g.probability)}."
+        f"{number(g.high, 3)}), and it is better with probability {chance(g.probability)}."
         for g in sure.gains
     ]
     widest = max(sure.intervals, key=lambda d: sure.intervals[d].high - sure.intervals[d].low)
@@ -122,10 +123,6 @@ def _recommended(report: Report, level: str) -> list[str]:
     return [*said, f"Next: {found.next_step}."]
 
 
-def _chance(probability: float) -> str:
-    return ">99%" if probability > 0.995 else f"{100 * probability:.0f}%"
-
-
 def _distrust(report: Report) -> list[str]:
     """Everything that a check found wanting, the gravest first."""
     return list(dict.fromkeys((*report.all_notes, *_held_out(report), *_fits(report))))
@@ -148,7 +145,7 @@ def _fits(report: Report) -> list[str]:
     bound = [f for f in laws if f.report.at_bound]
     if bound:
         named = f"{bound[0].target}: {', '.join(bound[0].report.at_bound[:3])}"
-        more = f" and of {len(bound) - 1} other targets" if len(bound) > 1 else ""
+        more = f" and of {count(len(bound) - 1, 'other target')}" if len(bound) > 1 else ""
         notes.append(f"parameters ended at the edge of their range ({named}{more})")
     loose = [f.target for f in laws if f.report.restarts and f.report.agreeing < 2]
     if loose:

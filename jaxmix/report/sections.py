@@ -6,6 +6,7 @@ import numpy as np
 
 from jaxmix.fitting import Interval
 from jaxmix.mixtures import DomainEffects, Optimum
+from jaxmix.quantities import chance, count
 from jaxmix.report.contents import Report
 from jaxmix.report.findings import best_measured, law_alone, mixture_name, objective_name
 from jaxmix.report.limits import broken_limits, limits
@@ -74,7 +75,7 @@ def mixture(report: Report) -> Made:
     label = "Dots: the law's optimum."
     if sure:
         label += (
-            f" Bars: the {100 * sure.level:.0f}% confidence set, all mixtures within "
+            f" Bars: the {100 * sure.level:g}% confidence set, all mixtures within "
             f"{number(sure.threshold, 3)} nats of the proposal. Faint dots: the optima of "
             f"{len(sure.refit_optima)} refits."
         )
@@ -122,7 +123,7 @@ def _gains(report: Report) -> str:
             number(g.optimism, 3),
             Cell(number(g.corrected, 3), "strong"),
             f"{number(g.low, 3)} to {number(g.high, 3)}",
-            f"{100 * g.probability:.0f}%",
+            chance(g.probability),
         ]
         for g in report.uncertainty.gains
     ]
@@ -212,7 +213,7 @@ def _effect(found: DomainEffects, i: int, j: int, most: float) -> Cell:
         return Cell(number(value), "unsure", "the law has no slope there")
     shade = min(4, int(np.ceil(4 * min(abs(found.slope[i, j]) / most, 1.0) ** 0.5)))
     low, high = 0.1 * found.low[i, j], 0.1 * found.high[i, j]
-    said = f"{100 * found.level:.0f}% interval {number(low, 2)} to {number(high, 2)}"
+    said = f"{100 * found.level:g}% interval {number(low, 2)} to {number(high, 2)}"
     kind = f"{'helps' if value < 0 else 'harms'}-{shade} {'sure' if sure else 'unsure'}"
     shown = "+" if value > 0 else "−" if value < 0 else ""
     mark = "*" if sure else ""
@@ -222,7 +223,8 @@ def _effect(found: DomainEffects, i: int, j: int, most: float) -> Cell:
 def fit(report: Report) -> Made:
     """Observed against predicted, residuals and scores."""
     fitted, held = int(report.rows.fitted.sum()), int((~report.rows.fitted).sum())
-    more = f"{held} took no part and are marked as held out" if held else "none were held out"
+    took = count(held, "took no part and is", "took no part and are")
+    more = f"{took} marked as held out" if held else "none were held out"
     options = "".join(
         f'<option value="{i}">{text(t)}</option>' for i, t in enumerate(report.laws.targets)
     )
@@ -236,7 +238,9 @@ def fit(report: Report) -> Made:
         if report.laws.law.reads("weights")
     )
     grid = f'<div class="grid">{plots}</div><div class="grid small">{small}</div>'
-    return f"{fitted} rows were fitted, {more}.", chooser + grid + _scores(report)
+    return f"{count(fitted, 'row was', 'rows were')} fitted, {more}.", chooser + grid + _scores(
+        report
+    )
 
 
 def _scores(report: Report) -> str:
@@ -256,7 +260,7 @@ def parameters(report: Report) -> Made:
     known: dict[str, dict[str, Interval]] = {}
     lead, formula = "In natural units.", report.laws.law.formula
     if report.ensemble:
-        lead = f"In natural units, with {100 * report.level:.0f}% intervals of the refits."
+        lead = f"In natural units, with {100 * report.level:g}% intervals of the refits."
         known = report.ensemble.parameter_intervals(report.level)
     folds = []
     for f in report.laws:
@@ -295,8 +299,9 @@ def data(report: Report) -> Made:
     """What the table holds."""
     held, mixtures = report.rows.table, report.mixtures
     lead = (
-        f"{len(held)} rows of {held.frame['run'].nunique()} runs on {_distinct(mixtures)} mixtures "
-        f"of {len(report.laws.domains)} domains, {len(report.laws.targets)} targets."
+        f"{count(len(held), 'row')} of {count(len(set(held.frame['run'])), 'run')} on "
+        f"{count(_distinct(mixtures), 'mixture')} of {count(len(report.laws.domains), 'domain')}, "
+        f"{count(len(report.laws.targets), 'target')}."
     )
     rows = []
     for n in np.unique(held.n_params)[:40]:

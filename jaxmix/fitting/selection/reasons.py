@@ -8,6 +8,7 @@ import numpy as np
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.choice import Difference, NestedScore, Verdict
 from jaxmix.fitting.selection.rivals import BaselineRow
+from jaxmix.quantities import count
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def _points(gap: Difference) -> str:
 
 def _why(pick: SelectionRow, lowest: SelectionRow) -> str:
     if pick.n_parameters < lowest.n_parameters:
-        return f"{pick.n_parameters} parameters are fewer than {lowest.n_parameters}"
+        few = count(pick.n_parameters, "parameter is", "parameters are")
+        return f"{few} fewer than {lowest.n_parameters}"
     return "the settings were named first"
 
 

@@ -35,7 +35,7 @@ def cluster_labels(runs: RunTable, cluster: Cluster) -> np.ndarray:
     count = int(labels.max()) + 1
     if count < FEWEST:
         raise JaxmixError(
-            f"{runs.source}: {count} {cluster}s are too few to resample; at least {FEWEST} are "
+            f"{runs.source}: {count} {cluster}{'s are' if count != 1 else ' is'} too few to resample; at least {FEWEST} are "
             "needed"
         )
     return labels

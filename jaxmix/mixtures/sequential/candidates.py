@@ -127,7 +127,7 @@ def cross(
         cheapest = min(6.0 * n * d for n, d in sizes)
         raise JaxmixError(
             f"a budget of {flops:.3g} FLOPs pays no run: the cheapest size takes {cheapest:.3g} "
-            "(6 N D); raise it or add a smaller size"
+            "(6 N D); raise it (--flops) or add a smaller size (--sizes)"
         )
     size = np.repeat(np.asarray(paid, float), len(mixtures), 0)
     return Candidates(size[:, 0], size[:, 1], np.tile(mixtures, (len(paid), 1)))

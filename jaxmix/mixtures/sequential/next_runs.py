@@ -30,6 +30,7 @@ from jaxmix.mixtures.sequential.candidates import (
 from jaxmix.mixtures.sequential.posterior import believe, reductions, update
 from jaxmix.mixtures.solve.problem import problem_of
 from jaxmix.mixtures.solve.refits import losses_at, objective_of, solve_refits
+from jaxmix.quantities import count as things
 from jaxmix.runs import RunTable
 
 if TYPE_CHECKING:
@@ -79,8 +80,13 @@ class NextRuns:
     def __len__(self) -> int:
         return len(self.n_params)
 
+    @property
+    def _size(self) -> str:
+        runs = things(len(self), "run")
+        return f"{runs} by {self.criterion}, {self.flops.sum():.3g} FLOPs"
+
     def __repr__(self) -> str:
-        return f"NextRuns({len(self)} runs by {self.criterion}, {self.flops.sum():.3g} FLOPs)"
+        return f"NextRuns({self._size})"
 
     @property
     def flops(self) -> np.ndarray:
@@ -118,8 +124,8 @@ class NextRuns:
         """The runs as a table, for people."""
         return "\n".join(
             [
-                f"{len(self)} runs by {self.criterion}, {self.flops.sum():.3g} FLOPs; expected "
-                f"regret {self.regret[0]:.2g} nats before, {self.regret[-1]:.2g} after",
+                f"{self._size}; expected regret {self.regret[0]:.2g} nats before, "
+                f"{self.regret[-1]:.2g} after",
                 self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"),
                 *(f"note: {note}" for note in self.notes),
             ]
@@ -215,7 +221,8 @@ def next_runs(
         notes = [*laws.mixture_notes, *found, *_other_rows(laws, problem)]
         if not pool.finite.all():
             lost = np.sum(~pool.finite)
-            notes.append(f"{lost} candidates left out because the law is infinite there")
+            every = len(pool.finite)
+            notes.append(f"{lost} of {every} candidates left out: the law is infinite there")
         noisy = pool.noise_share(laws[0].report.residual == "log")
         if repeats is None and noisy > _NOISY:
             notes.append(
@@ -272,7 +279,8 @@ def _check(
 def _other_rows(laws: FittedLaws, problem: Problem) -> list[str]:
     """A note if the laws were not fitted on these rows."""
     return [
-        f"'{law.target}' was fitted on {law.report.rows} rows and these are {used}: fit again"
+        f"'{law.target}' was fitted on {things(law.report.rows, 'row')} and these are {used}: fit "
+        "again"
         for law, used in zip(laws, problem.used.sum(1), strict=True)
         if law.report.rows not in (0, used)
     ][:1]
@@ -316,7 +324,7 @@ def _choose(
     if not chosen:
         raise JaxmixError(
             f"no run is left to choose: {int(repeated.sum())} of {len(cost)} candidates are "
-            "near-duplicates of runs that were made; allow repeats, or give other sizes or mixtures"
+            "near-duplicates of runs that were made; allow them (--repeats), or give other --sizes"
         )
     return chosen, np.array(curve), int(repeated.sum())
 

@@ -19,6 +19,7 @@ from jaxmix.laws import Law, get_law
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.designs import dirichlet_design
 from jaxmix.mixtures.optimize import optimize_many
+from jaxmix.quantities import count
 from jaxmix.runs import RunTable, read_runs
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ class SampleSize:
     def summary(self, regret: float = 0.01) -> str:
         """The answer and the curve, for people."""
         found = self.smallest(regret)
-        answer = f"{found} mixtures are enough" if found else "none of these counts is enough"
+        enough = count(found, "mixture is", "mixtures are") if found else ""
+        answer = f"{enough} enough" if found else "none of these counts is enough"
         lines = [
             f"{answer}: regret of at most {100 * regret:g}% of the gain in 90% of the truths",
             self.to_frame(regret).to_string(float_format=lambda v: f"{v:.3g}"),
@@ -228,9 +230,10 @@ def _counts(law: Law, domains: int, given: Sequence[int] | None, rows: int) -> t
         return tuple(sorted({round(start * _STEP**i) for i in range(_COUNTS)}))
     counts = tuple(sorted(set(given)))
     if not counts or counts[0] < fewest:
+        few = count(counts[0] if counts else 0, "mixture is", "mixtures are")
         raise JaxmixError(
-            f"{counts[0] if counts else 0} mixtures are too few: the {law.name} law has "
-            f"{law.count(domains)} parameters for {domains} domains, so give at least {fewest}"
+            f"{few} too few: the {law.name} law has {count(law.count(domains), 'parameter')} for "
+            f"{domains} domains, so give at least {fewest} (--mixtures)"
         )
     return counts
 
