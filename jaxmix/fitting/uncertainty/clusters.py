@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from jaxmix.errors import JaxmixError
+from jaxmix.quantities import count
 from jaxmix.runs import RunTable
 
 Cluster = Literal["mixture", "run"]
@@ -32,11 +33,11 @@ def cluster_labels(runs: RunTable, cluster: Cluster) -> np.ndarray:
     if cluster == "mixture" and not runs.domains:
         raise JaxmixError(f"{runs.source}: no columns w_<domain>; resample by run")
     labels = mixture_labels(runs.weights) if cluster == "mixture" else run_labels(runs)
-    count = int(labels.max()) + 1
-    if count < FEWEST:
+    found = int(labels.max()) + 1
+    if found < FEWEST:
         raise JaxmixError(
-            f"{runs.source}: {count} {cluster}{'s are' if count != 1 else ' is'} too few to resample; at least {FEWEST} are "
-            "needed"
+            f"{runs.source}: {count(found, f'{cluster} is', f'{cluster}s are')} too few to "
+            f"resample; at least {FEWEST} are needed"
         )
     return labels
 
