@@ -67,12 +67,16 @@ def tidy(folder: Path, note: Callable[[str], None]) -> None:
 
     Args:
         folder: folder of the checkpoints.
-        note: called with one line about each that was damaged.
+        note: called with one line about each that was damaged. An older one than the newest good
+            one does not count: a process was killed while it removed it.
     """
     remove_unfinished(folder)
-    for step in steps_in(folder):
-        if damage := find_damage(folder / str(step)):
+    found = {step: find_damage(folder / str(step)) for step in steps_in(folder)}
+    newest = max((step for step, damage in found.items() if not damage), default=-1)
+    for step, damage in found.items():
+        if damage and step > newest:
             note(f"{folder / str(step)}: is damaged ({damage}) and is left out")
+        if damage:
             shutil.rmtree(folder / str(step))
 
 
