@@ -110,14 +110,14 @@ class Recommendation:
     def headline(self) -> str:
         """The mixture and its gain over the anchor in one sentence."""
         order = [i for i in np.argsort(-self.h, kind="stable") if self.h[i] >= 0.005]
-        parts = [f"{100 * self.h[i]:.0f}% {self.domains[i]}" for i in order]
+        parts = [f"{_percent(self.h[i])} {self.domains[i]}" for i in order]
         where = ", outside what was run" if _far(self.optimum, self.h) else ""
         gain, said = self.gains[self.anchor], f"Train on {', '.join(parts)}{where}"
         if np.allclose(self.h, self.baselines[self.anchor]):
             return f"{said}: no mixture is shown to beat the {called(self.anchor)}"
         return (
-            f"{said}: gain over the {called(self.anchor)} {gain.estimate:.3f} "
-            f"nats ({100 * self.level:g}%: {gain.low:.3f} to {gain.high:.3f})"
+            f"{said}: gain over the {called(self.anchor)} {_nats(gain.estimate)} "
+            f"nats ({100 * self.level:g}%: {_nats(gain.low)} to {_nats(gain.high)})"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -314,6 +314,15 @@ def refit(optimum: Optimum, runs: RunTable, **options: Any) -> tuple[Optimum, En
         note = f"{left}: weight 0, left out, because not every target can be refitted ({error})"
         counted = replace(counted, notes=(*counted.notes, note))
         return counted, fitting.bootstrap(counted.laws, runs, **options)
+
+
+def _percent(weight: float) -> str:
+    return f"{100 * weight:.0f}%" if weight >= 0.01 else f"{100 * weight:.1f}%"
+
+
+def _nats(value: float) -> str:
+    """A gain with three decimals, or two digits if it is small; never 0.000 for what is not 0."""
+    return f"{value:.3f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
 
 
 def called(baseline: str) -> str:

@@ -328,3 +328,15 @@ def test_a_row_of_target_weights_for_each_budget(joint3) -> None:
     assert np.allclose(many.target_weights, [[1, 0, 0], [0, 0.5, 0.5]])
     with pytest.raises(JaxmixError, match="different numbers"):
         optimize_many(joint3, [1e9] * 3, D, target_weights=w)
+
+
+def test_a_law_without_sizes_knows_no_budget(fit_of) -> None:
+    params = {"E": [1.0], "C": [[1.0, 2.0]], "gamma": [[0.5, 0.5]]}
+    best = optimize(fit_of(ADDITIVE_FIXED_ND, params, "ab", "x"), 7e9, 1.5e11)
+    (low, high), d = best.laws[0].data.n_params, best.laws[0].data.tokens
+    assert best.budget.startswith("N as run (") and "7e+09" not in best.budget
+    assert best.to_dict()["n_params"] is None and best.to_dict()["tokens"] is None
+    (note,) = (note for note in best.notes if "7e+09" in note)
+    assert "does not read N and D" in note and not any("times the" in n for n in best.notes)
+    inside = optimize(best.laws, 1.005 * high, d[1])  # less than 1% beyond is not outside
+    assert low <= high and not any("does not read" in note for note in inside.notes)
