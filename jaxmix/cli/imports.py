@@ -7,6 +7,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.values import NAMES, RENAMES, Quantity, merged
+from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from jaxmix.runs import RunTable
@@ -139,7 +140,8 @@ def write_table(table: "RunTable", out: str, as_json: bool) -> None:
     write_runs(table, out)
     runs = len(set(table.frame["run"]))
     held = {"out": out, "rows": len(table), "runs": runs}
-    counts = f"{len(table)} rows of {runs} runs, {len(table.domains)} domains"
-    text = f"{out}: {counts}, {len(table.targets)} targets"
+    counts = f"{count(len(table), 'row')} of {count(runs, 'run')}"
+    counts += f", {count(len(table.domains), 'domain')}"
+    text = f"{out}: {counts}, {count(len(table.targets), 'target')}"
     found = {**held, "domains": table.domains, "targets": table.targets}
     common.answer(as_json, found, lambda: [text], table.notes)

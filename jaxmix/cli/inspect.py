@@ -37,5 +37,5 @@ def command(
     pictures = caption_pictures(found, count, targets)
     plot_contact_sheet(pictures, out, f"{found.run}: held-out pictures")
     held = [common.pick(one, "target", "caption", "written") for one in pictures]
-    text = f"{len(pictures)} pictures drawn to {out}"
+    text = f"{len(pictures)} picture{'s' * (len(pictures) != 1)} drawn to {out}"
     common.answer(as_json, {"out": out, "pictures": held}, lambda: [text])

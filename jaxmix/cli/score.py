@@ -8,9 +8,11 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.intervals import interval_options, refitted
+from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from jaxmix.fitting.scores import Score
+    from jaxmix.runs import RunTable
 
 Held = Mapping[str, Mapping[str, float]]  # coverage and half width by target
 
@@ -51,6 +53,7 @@ def command(
     scores = score(present, table)
     notes = [*table.notes, *laws.mixture_notes, *unread_notes(laws, table)]
     notes += [f"target {name} has no loss there: not scored" for name in absent]
+    notes += _fitted_notes(law, runs, table)
     held: Held = {}
     if level is not None:
         ensemble = refitted(law, present, fitted, resamples, [runs])
@@ -66,6 +69,19 @@ def command(
         out=out,
         rows=lambda: [_row(name, s, held.get(name, {})) for name, s in scores.items()],
     )
+
+
+def _fitted_notes(law: str, runs: str, table: "RunTable") -> list[str]:
+    """A note on rows that the laws in a file were fitted on, if it names this very run table."""
+    from jaxmix.files import file_hash
+    from jaxmix.fitting.files import read_fitted_rows, read_provenance
+    from jaxmix.fitting.selection.compare import shared_rows
+
+    if read_provenance(law).get("runs_sha256") != file_hash(runs):
+        return []
+    same = shared_rows(read_fitted_rows(law, runs)[0], table)
+    told = f"{same} of {count(len(table), 'row')} took part in the fit"
+    return [f"{told}: their errors are lower than those of others"] if same else []
 
 
 def _row(target: str, score: "Score", held: Mapping[str, float]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from jaxmix.cli.training import (
     stoppable,
 )
 from jaxmix.cli.values import NAMES, PRESETS, SEEDS, Labelled
+from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from jaxmix.studies import Cost, Plan, Stage, Study, WaveStatus
@@ -101,12 +102,12 @@ def _cost(cost: "Cost") -> dict[str, Any]:
 
 def _cost_parts(runs: int, costs: "Sequence[Cost]", path: Path) -> list[Any]:
     columns = ("N", "runs", "waves", "tokens a run", "FLOPs", "minutes here")
-    made = common.table(f"{runs} runs", "preset", *columns)
+    made = common.table(count(runs, "run"), "preset", *columns)
     for c in costs:
         numbers = (f"{c.n_params:,}", str(c.runs), str(c.waves), f"{c.tokens:.3g}")
         made.add_row(c.preset, *numbers, f"{c.flops:.2e}", f"{c.seconds / 60:.1f}")
     total = sum(c.seconds for c in costs) / 60
-    return [made, f"about {total:.0f} minutes; written to {path}"]
+    return [made, f"about {count(max(round(total), 1), 'minute')}; written to {path}"]
 
 
 def _mixtures(options: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -188,7 +189,7 @@ def run_command(
     written = "no rows yet"
     if any(s.rows for s in found):
         table = write_table(loaded, folder, folder / "runs.csv")
-        written = f"{len(table)} rows written to {folder / 'runs.csv'}"
+        written = f"{count(len(table), 'row')} written to {folder / 'runs.csv'}"
     common.show("; ".join([written, *_left(found, others)]))
     common.say(s.lacks for s in found if s.lacks)
     common.say(
@@ -244,5 +245,5 @@ def table_command(plan: str, out: str) -> None:
     loaded, folder = _load(plan)
     found = status(loaded, folder)
     table = write_table(loaded, folder, Path(out))
-    common.show(f"{len(table)} rows written to {out}")
+    common.show(f"{count(len(table), 'row')} written to {out}")
     common.say(s.lacks for s in found if s.lacks)

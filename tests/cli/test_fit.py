@@ -46,6 +46,10 @@ def test_rows_held_out_are_not_fitted(run, study, tmp_path):
     found = fit(run, study, out, "--held-out", "n_params > 2e8", "--json").json["targets"]["web"]
     assert (found["rows"], found["held_out_rows"]) == (45, 15)
     assert json.loads(out.read_text())["provenance"]["where"] == "not (n_params > 2e8)"
+    scored = [
+        run("score", out, study.runs, *more).err for more in ([], ["--where", "n_params > 2e8"])
+    ]
+    assert "45 of 60 rows took part in the fit" in scored[0] and "took part" not in scored[1]
     assert fit(run, study, out, *SMALL, "--held-out", "n_params > 2e8").status == 0
     assert json.loads(out.read_text())["provenance"]["where"] == "n_params < 2e8"
     both = ("--where", "tokens > 2e9", "--held-out", "tokens > 2e9")
