@@ -84,8 +84,9 @@ def newest_damaged(folder: pathlib.Path, path: pathlib.Path, how: str, unbroken,
     assert where == f"note: {folder.name} goes on at step {7 if unread else 6} of 9", (how, path)
     if not unread:
         (line,) = told
-        named = path.relative_to("checkpoints/7")
-        assert f"{folder}/checkpoints/7: is damaged ({named} " in line
+        # A bit of the seal may make any file look damaged.
+        named = "" if path.name == "files.json" else f"{path.relative_to('checkpoints/7')} "
+        assert f"{folder}/checkpoints/7: is damaged ({named}" in line
 
 
 @pytest.mark.parametrize("how", ["short", pytest.param("any", marks=pytest.mark.slow)])
