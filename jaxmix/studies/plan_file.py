@@ -11,10 +11,9 @@ from typing import Any
 
 from jaxmix.claims import claimed
 from jaxmix.errors import JaxmixError, clip
-from jaxmix.files import read_json
 from jaxmix.studies.plan import Plan, Wave
 from jaxmix.studies.study import Study
-from jaxmix.training import has_begun, read_rows
+from jaxmix.training import has_begun, member_names, read_rows
 
 # What a study may change over its results, because no run that is kept depends on it.
 _FREE = ("corpus", "sizes", "designs", "mixtures", "stages", "seeds")
@@ -32,10 +31,11 @@ def load_plan(path: Path) -> Plan:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise JaxmixError(f"{path}: no such plan; jaxmix study plan and train write one") from None
-    except (ValueError, RecursionError) as error:
-        raise _damaged(path, "it is empty" if not path.stat().st_size else error) from None
+    except (ValueError, RecursionError):
+        cut = "it is cut short or is not JSON"
+        raise _damaged(path, cut if path.stat().st_size else "it is empty") from None
     if not isinstance(data, dict) or data.pop("jaxmix_plan", None) != 1:
-        raise _damaged(path, "of this version")
+        raise _damaged(path, "it holds none of this version")
     try:
         plan = _read(Plan, data, "the plan")
     except JaxmixError as error:
@@ -158,17 +158,13 @@ def _kept(plan: Plan, here: Path, earlier: Plan | None) -> Wave:
 
 def _members(here: Path) -> list[str]:
     """Names of the runs that a folder has results of."""
-    mark, remedy = here / "fleet.json", "delete it, and the rows beside it name the runs"
+    mark = here / "fleet.json"
     if mark.exists():
-        found = read_json(mark, remedy, "members")["members"]
-        held = found if isinstance(found, list) else []
-        names = [one.get("run") for one in held if isinstance(one, dict)]
-    else:
-        names = list(dict.fromkeys(row["run"] for row in read_rows(here / "rows.jsonl")))
-        mark, remedy = here, "delete the folder to train its runs again"
-    if not names or None in names:
-        raise JaxmixError(f"{mark}: does not name its runs; {remedy}")
-    return [str(name) for name in names]
+        return member_names(mark, "delete it, and the rows beside it name the runs")
+    names = list(dict.fromkeys(row["run"] for row in read_rows(here / "rows.jsonl")))
+    if not names:
+        raise JaxmixError(f"{here}: does not name its runs; delete it to train them again")
+    return names
 
 
 def _changes(plan: Plan, earlier: Plan | None, names: Sequence[str]) -> list[str]:

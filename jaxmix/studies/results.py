@@ -59,7 +59,7 @@ def wave_status(plan: Plan, wave: Wave, folder: Path) -> WaveStatus:
 def _lacks(here: Path, lost: list[tuple[str, int]]) -> str:
     named = ", ".join(f"{run} at step {step}" for run, step in lost[:3])
     more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-    return f"{here / 'rows.jsonl'} lacks rows ({named}{more}); jaxmix study run trains them again"
+    return f"{here / 'rows.jsonl'} lacks rows ({named}{more}); give the command that trains again"
 
 
 def merged(plan: Plan, folder: Path) -> RunTable:

@@ -2,6 +2,7 @@
 
 from jaxmix.training.checkpoints import Checkpoints as Checkpoints
 from jaxmix.training.checkpoints import load_final as load_final
+from jaxmix.training.checkpoints import member_names as member_names
 from jaxmix.training.checkpoints import params_hash as params_hash
 from jaxmix.training.distributed import initialize as initialize
 from jaxmix.training.distributed import is_first as is_first

@@ -123,6 +123,20 @@ def save_final(folder: Path, step: int, params: Params, layout: Layout) -> None:
         final.save(step, params)
 
 
+def member_names(mark: Path, remedy: str) -> list[str]:
+    """Names of the members of the fleet that a mark, ``fleet.json``, describes.
+
+    Raises:
+        JaxmixError: the mark is damaged; the message ends with the remedy.
+    """
+    found = read_json(mark, remedy, "members")["members"]
+    held = found if isinstance(found, list) else []
+    names = [one.get("run") for one in held if isinstance(one, dict)]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise JaxmixError(f"{mark}: 'members' does not name runs; {remedy}")
+    return [str(name) for name in names]
+
+
 def load_final(folder: Path, model: Model, run: str | None = None) -> Params:
     """The final parameters of one run.
 
@@ -139,7 +153,7 @@ def load_final(folder: Path, model: Model, run: str | None = None) -> Params:
     if not mark.exists() or not steps_in(final):
         raise JaxmixError(f"{folder}: holds no final parameters; train it with --keep-final")
     again = f"delete {folder} and train it again"
-    names = [member["run"] for member in read_json(mark, again, "members")["members"]]
+    names = member_names(mark, again)
     run = names[0] if run is None and len(names) == 1 else run
     if run not in names:
         raise JaxmixError(f"{folder}: no run '{run}'; it holds {', '.join(names)}")

@@ -155,7 +155,7 @@ def test_a_damaged_mark_under_a_plan_is_named(study, corpus, tmp_path, content):
     (here / "fleet.json").unlink()
     (here / "rows.jsonl").write_text("")
     (here / "done.json").write_text("{}")
-    with pytest.raises(JaxmixError, match="does not name its runs; delete the folder"):
+    with pytest.raises(JaxmixError, match="does not name its runs; delete it to train"):
         extended(plan, tmp_path)
     rows = ({"run": run.run, "tokens": 1} for run in plan.waves[0].runs)
     (here / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
