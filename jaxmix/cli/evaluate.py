@@ -29,7 +29,7 @@ def command(folder: str, tasks: str, run: str, out: str | None, as_json: bool) -
     from jaxmix.studies.downstream import evaluate_study, score_rows
 
     if out:
-        common.check_out(out, tasks)
+        common.check_table(out, tasks)
     questions = read_tasks(tasks)
     runs = None if run == "all" else [run]
     with common.progress("scoring runs") as report:

@@ -57,9 +57,10 @@ def optimize(
         n_params: N of the big run; ``inf`` for the limit.
         tokens: D of the big run; ``inf`` for the limit.
         constraints: what the mixture must meet; None for nothing.
-        target_weights: w of eq. (13) by target (targets left out get 0) or in the order of
-            ``laws``; normalized to sum 1, so that the objective is a mean loss. None weighs all
-            targets equally. A worst case is over the targets of weight above 0.
+        target_weights: w of eq. (13) by target (targets left out get 0, and one of weight 0 need
+            not be fitted) or in the order of ``laws``; normalized to sum 1, so that the objective
+            is a mean loss. None weighs all targets equally. A worst case is over the targets of
+            weight above 0.
         worst_case: ``"loss"`` minimizes the largest loss of any target, ``"gap"`` the largest
             excess over its loss at ``constraints.reference``; None the weighted loss.
         pull: ``pull * KL(h‖prior)`` is added to the objective; nats of loss per nat.

@@ -450,6 +450,11 @@ class Optima(_Named, Sequence[Optimum]):
         return all(proven for proven, _ in self.proofs)
 
     @property
+    def reason(self) -> str:
+        """Why they are, or why the first of the others may not be optimal."""
+        return next((reason for proven, reason in self.proofs if not proven), self.proofs[0][1])
+
+    @property
     def n_params(self) -> np.ndarray:
         """[B] N."""
         return self.inputs["n_params"]

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxmix.fitting import FittedLaws
 from jaxmix.laws import LAWS
 from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.report.contents import Report
@@ -61,9 +62,14 @@ def _own(index: int | None) -> dict[str, int]:
     return {} if index is None else {"own": index}
 
 
+def _counted(report: Report) -> FittedLaws:
+    """The laws of the targets that count."""
+    return report.optimum.counted.laws if report.optimum else report.laws
+
+
 def hull_points(report: Report) -> np.ndarray:
-    """The distinct mixtures of the first target, or none if there are too many."""
-    mixtures = report.laws[0].data.mixtures
+    """The distinct mixtures of the first target that counts, or none if there are too many."""
+    mixtures = _counted(report)[0].data.mixtures
     return mixtures if len(mixtures) <= _MOST_HULL else np.zeros((0, len(report.laws.domains)))
 
 
@@ -107,7 +113,7 @@ def recommended(report: Report) -> dict[str, Any] | None:
     if found is None:
         return None
     others = {"law alone": found.law_optimum.h, **found.baselines}
-    support = report.laws.support
+    support = _counted(report).support
     return {
         "weights": found.h,
         "low": None if support is None else support.low,

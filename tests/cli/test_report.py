@@ -16,6 +16,19 @@ def test_page_and_json(run, study, tmp_path):
     assert "<title>additive law of runs.csv</title>" in out.read_text()
 
 
+def test_a_law_without_sizes_names_no_budget(run, study, tmp_path):
+    law, out = tmp_path / "law.json", tmp_path / "report.html"
+    rows = ("--where", "n_params == 3e8 and tokens == 1e10", "--restarts", "4")
+    assert run("fit", study.runs, "--law", "ye-m4", *rows, "--out", law).status == 0
+    big = ("--n-params", "7B", "--tokens", "150B")
+    held = run("report", law, study.runs, *big, "--out", out, "--resamples", 0, "--json").json
+    assert held["n_params"] is None and held["tokens"] is None and not held["held_out_mre"]
+    page = out.read_text()
+    assert "N as run (3e+08), D as run (1e+10)" in page and "The mixture over scale" not in page
+    shown = run("optimize", law, *big)
+    assert "mixture for N as run (3e+08)" in shown.out and "does not read N and D" in shown.err
+
+
 @pytest.mark.slow
 def test_budget_baseline_and_law_comparison(run, study, tmp_path):
     out = tmp_path / "report.html"
