@@ -7,7 +7,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import NAMES, Quantity
+from jaxmix.cli.values import NAMES, Whole
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def group() -> None:
     metavar="bytes|bpe-N",
 )
 @click.option(
-    "--max-bytes", type=Quantity(), help="Cap of every domain's training side, for a quick try: 2M."
+    "--max-bytes",
+    type=Whole("write 2M, or leave it out"),
+    help="Cap of every domain's training side, for a quick try: 2M.",
 )
 @opt.setting(
     "--picture-size",
@@ -47,7 +49,7 @@ def group() -> None:
 @click.option("--target-only", type=NAMES, help="Domains to evaluate on and not to train on.")
 @opt.json
 def prepare_command(
-    source: str, max_bytes: float | None, target_only: Any, as_json: bool, **options: Any
+    source: str, max_bytes: int | None, target_only: Any, as_json: bool, **options: Any
 ) -> None:
     """Make a corpus: a recipe (see jaxmix data list), or a FOLDER of one's own.
 
@@ -58,8 +60,7 @@ def prepare_command(
     """
     from jaxmix.data import damage, plan_corpus, prepare_plan
 
-    size = None if max_bytes is None else _whole(max_bytes)
-    plan = plan_corpus(source, max_bytes=size, target_only=target_only or (), **options)
+    plan = plan_corpus(source, max_bytes=max_bytes, target_only=target_only or (), **options)
     manifest = plan.path / "corpus.json"
     with common.progress(f"checking {plan.name}"):
         damaged = damage(plan.path, content=True)
@@ -73,12 +74,6 @@ def prepare_command(
         common.say([f"{damaged}; it was made anew"])
     if not fresh:
         common.say([f"{corpus.path.name} was prepared before; nothing was done"])
-
-
-def _whole(size: float) -> int:
-    if size == float("inf"):
-        raise JaxmixError("--max-bytes inf: leave it out for all text")
-    return int(size)
 
 
 @group.command("list")

@@ -17,7 +17,8 @@ from jaxmix.cli.training import (
     run_settings,
     stoppable,
 )
-from jaxmix.cli.values import Quantity
+from jaxmix.cli.values import Whole
+from jaxmix.quantities import count
 
 
 @click.command("train", cls=common.Command, short_help="Train one run.")
@@ -29,7 +30,7 @@ from jaxmix.cli.values import Quantity
     required=True,
     help="The mixture; domains left out weigh nothing. Stages end at shares of the tokens.",
 )
-@click.option("--tokens", type=Quantity(), required=True, help="Training tokens, as 20B.")
+@click.option("--tokens", type=Whole(), required=True, help="Training tokens, as 20B.")
 @click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
 @start_option
 @opt.seed
@@ -88,7 +89,7 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
         plan.save(folder / "plan.json")  # by which `jaxmix inspect` finds model and data
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")
-            common.show(f"{len(table)} rows written to {folder / 'runs.csv'}")
+            common.show(f"{count(len(table), 'row')} written to {folder / 'runs.csv'}")
         common.say(f"{run} diverged at step {step}" for run, step in outcome.diverged.items())
 
 
@@ -99,7 +100,7 @@ def _study(preset: str, weights: Parts, options: dict[str, Any]) -> Any:
     staged = {"given": made_stages(weights)} if more else {}
     return Study(
         corpus_spec(options),
-        (Size(preset, options["tokens"], learning_rate=options["learning_rate"]),),
+        (Size(preset, float(options["tokens"]), learning_rate=options["learning_rate"]),),
         mixtures={} if more else {"given": first},
         domains=tuple(dict.fromkeys(domain for _, named in weights for domain in named)),
         seeds=(options["seed"],),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import Quantity, Value
+from jaxmix.cli.values import Value, Whole
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -42,7 +42,11 @@ corpus_options = opt.several(
         metavar="bytes|bpe-N",
         help="Prepares the recipe with it.  [default: bpe-4096 for a recipe]",
     ),
-    click.option("--max-bytes", type=Quantity(), help="Most bytes of every domain's data."),
+    click.option(
+        "--max-bytes",
+        type=Whole("write 2M, or leave it out"),
+        help="Most bytes of every domain's data.",
+    ),
     click.option(
         "--picture-size",
         type=click.IntRange(16, 1024),
@@ -139,7 +143,7 @@ def corpus_spec(options: Mapping[str, Any]) -> Any:
     corpus, tokenizer, most = (options[name] for name in ("corpus", "tokenizer", "max_bytes"))
     size = options["picture_size"]
     if corpus in RECIPES:
-        return CorpusSpec(corpus, tokenizer or "bpe-4096", int(most) if most else None, size)
+        return CorpusSpec(corpus, tokenizer or "bpe-4096", most, size)
     if tokenizer or most or size:
         raise JaxmixError(
             f"--corpus {corpus}: is no recipe, so --tokenizer, --max-bytes and --picture-size do "

@@ -32,6 +32,26 @@ class Quantity(Value):
         return number
 
 
+class Whole(Value):
+    """A whole number of at least 1: 2M.
+
+    Args:
+        advice: what to write instead of what is none.
+    """
+
+    name = "NUMBER"
+
+    def __init__(self, advice: str = "write 2M") -> None:
+        self._advice = advice
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Text to a number."""
+        number = float(value) if isinstance(value, int) else quantity(str(value))
+        if not 1 <= number < math.inf:
+            self.fail(f"'{value}' is not a finite number of at least 1; {self._advice}", param, ctx)
+        return int(number)
+
+
 def _finite(text: str) -> float:
     number = as_number(text)
     number = quantity(text) if math.isnan(number) else number
@@ -141,7 +161,12 @@ LAWS = Listed("law", "additive,joint")
 COUNTS = Listed("count", "10,20,40", _whole)
 SEEDS = Listed("seed", "0,1,2", _whole, lambda seed: seed >= 0)
 SIZES = Listed("pair N=D", "50M=1B,100M=2B", _pair, lambda pair: max(pair) < math.inf)
-PRESETS = Listed("pair PRESET=TOKENS", "tiny-64=1M", lambda text: _pair(text, str))
+PRESETS = Listed(
+    "pair PRESET=TOKENS",
+    "tiny-64=1M",
+    lambda text: _pair(text, str),
+    lambda pair: pair[1] < math.inf,
+)
 SHARES = Listed("share", "0,0.1,0.25", as_number, lambda share: share >= 0)
 FLOORS = Listed("size", "auto or 0,85M", _floor, math.isfinite, {"auto": "auto"})
 

@@ -44,6 +44,22 @@ def test_wrong_input_is_one_line(refused, study, arguments, message):
     assert message in refused("budget", study.law, *arguments)
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("train", "tiny-64", "--corpus", "none", "--weights", "a=1", "--out", "x"), "--tokens"),
+        (("study", "plan", "x", "--corpus", "none", "--size", "tiny-64=1M"), "--max-bytes"),
+        (("study", "plan", "x", "--corpus", "none"), "--size tiny-64="),
+        (("data", "prepare", "none"), "--max-bytes"),
+    ],
+)
+def test_what_is_spent_is_finite(refused, command, option):
+    for amount in ("inf", "1e400", "2MB"):
+        name, _, start = option.partition(" ")
+        text = refused(*command, name, start + amount)
+        assert f"'{name}'" in text and f"'{start}{amount}' is not a" in text
+
+
 def test_a_study_with_repetition_through_the_command_line(run, tmp_path):
     runs, law = tmp_path / "runs.csv", tmp_path / "law.json"
     drawn = ("--law", "additive+repetition", "--domains", "2", "--targets", "1", "--mixtures", "4")
