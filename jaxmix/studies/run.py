@@ -87,6 +87,9 @@ def run_plan(
             tell = None if progress is None else functools.partial(progress, wave)
             job = _job(plan.study, wave, corpus, folder, None, keep_final, saving)
             outcomes.append(job(progress=_watched(claim, tell)))
+            here = wave_folder(folder, wave)
+            if keep_final and not (here / "final").is_dir():
+                say(f"{here}: was done without its parameters; delete it to train it again")
     return outcomes
 
 

@@ -73,9 +73,13 @@ def test_a_study_gives_a_run_table(trained, corpus, tmp_path):
     )
 
 
-def test_what_is_done_is_not_run_again(trained, corpus):
+def test_what_is_done_is_not_run_again(trained, corpus, capsys):
     plan, folder = trained
-    (outcome,) = run_plan(plan, folder, corpus=corpus, progress=lambda *_: pytest.fail("trained"))
+    never = functools.partial(run_plan, progress=lambda *_: pytest.fail("trained"))
+    (outcome,) = never(plan, folder, corpus=corpus)
+    assert capsys.readouterr().err == ""
+    never(plan, folder, corpus=corpus, keep_final=True)
+    assert "was done without its parameters; delete it" in capsys.readouterr().err
     assert len(outcome.rows) == 8
     (found,) = status(plan, folder)
     assert (found.state, found.rows, found.expected, found.diverged) == ("done", 8, 8, {})
