@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -67,6 +68,34 @@ def test_one_run_by_the_same_code(run, corpus, tmp_path):
     assert table.tokens.tolist() == [512, 1024]
     assert dict(zip(table.domains, table.weights[0], strict=True)) == {"low": 0.8, "high": 0.2}
     assert json.loads((tmp_path / "one" / "waves" / "tiny-16-0" / "done.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "status"),
+    [("train", signal.SIGTERM, 75), ("study run", signal.SIGINT, 130)],
+)
+def test_a_signal_saves_first(run, corpus, tmp_path, monkeypatch, name, number, status):
+    if name == "train":
+        options = ("--corpus", corpus, "--weights", "low=0.8,high=0.2", "--tokens", "1024")
+        command = ("train", "tiny-16", *options, *SMALL, "--out", tmp_path)
+    else:
+        plan(run, corpus, tmp_path)
+        command = ("study", "run", tmp_path)
+    from jaxmix.training import loop
+
+    def interrupted(*given):
+        monkeypatch.undo()
+        loop.append_rows(*given)
+        signal.raise_signal(number)
+
+    monkeypatch.setattr(loop, "append_rows", interrupted)  # at step 2
+    before = signal.getsignal(number)
+    stopped = run(*command)
+    assert stopped.status == status and stopped.out == ""
+    assert "tiny-16-0 stopped at step 3 of 4; the same command goes on\n" in stopped.err
+    assert signal.getsignal(number) is before
+    done = run(*command, "--checkpoint-minutes", "0")
+    assert done.status == 0 and "note: tiny-16-0 goes on at step 3 of 4\n" in done.err
 
 
 def group_command(processes, *options):
