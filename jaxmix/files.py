@@ -50,6 +50,25 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         beside.write_text(text, encoding="utf-8", newline="")
 
 
+def json_fault(error: Exception) -> str:
+    """What is wrong with text that `json.loads` refused, and where.
+
+    >>> try:
+    ...     json.loads('{"a": 1')
+    ... except ValueError as error:
+    ...     json_fault(error)
+    'it is cut short'
+    """
+    if not isinstance(error, json.JSONDecodeError):
+        return "it is nested too deeply" if isinstance(error, RecursionError) else "it is not UTF-8"
+    if not error.doc.strip():
+        return "it is empty"
+    if error.pos >= len(error.doc.rstrip()) or error.msg.startswith("Unterminated"):
+        return "it is cut short"
+    line = f"line {error.lineno}, " if "\n" in error.doc.strip() else ""
+    return f"{line}character {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
+
+
 def read_json(path: str | os.PathLike[str], remedy: str, *names: str) -> dict[str, Any]:
     """Returns the JSON object in a file that jaxmix wrote.
 
@@ -61,12 +80,13 @@ def read_json(path: str | os.PathLike[str], remedy: str, *names: str) -> dict[st
     Raises:
         JaxmixError: the file is damaged: empty, cut short, not JSON, or without one of the names.
     """
-    text = Path(path).read_bytes()
     try:
-        found = json.loads(text)
+        found = json.loads(Path(path).read_bytes())
         damage = "" if isinstance(found, dict) else "holds no JSON object"
-    except ValueError:
-        found, damage = {}, "is empty" if not text.strip() else "is cut short or is not JSON"
+    except (ValueError, RecursionError) as error:
+        found, fault = {}, json_fault(error)
+        known = fault.startswith("it ")
+        damage = fault.removeprefix("it ") if known else f"is not JSON ({fault})"
     missing = [] if damage else [name for name in names if name not in found]
     if damage or missing:
         raise JaxmixError(f"{path}: {damage or f'lacks {missing[0]!r}'}; {remedy}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmix.files import file_hash
+from jaxmix.files import file_hash, json_fault
 
 from .errors import DataError, clip, hint
 from .order import spaced
@@ -284,8 +284,10 @@ def _info(path: Path) -> dict[str, Any]:
     file = path / "corpus.json"
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(file, error) from None
+    except OSError as error:
+        raise _damaged(file, error.strerror) from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(file, json_fault(error)) from None
     if not isinstance(info, dict):
         raise _damaged(file, "it holds no JSON object")
     return info

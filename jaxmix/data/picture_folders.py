@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from jaxmix.files import json_fault
+
 from .documents import Document, Picture
 from .errors import DataError, clip
 from .paths import checked_name
@@ -218,7 +220,7 @@ def _json_object(line: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Unusable("is not UTF-8", remedy="convert the file") from None
     except (ValueError, RecursionError) as error:
-        raise Unusable("is not JSON", f"is not JSON ({clip(error)})", remedy) from None
+        raise Unusable("is not JSON", f"is not JSON ({json_fault(error)})", remedy) from None
     if not isinstance(record, dict):
         raise Unusable("is not a JSON object", remedy=remedy)
     return record

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxmix.errors import JaxmixError
-from jaxmix.files import write_text
+from jaxmix.files import json_fault, write_text
 
 from .errors import DataError, clip
 
@@ -116,7 +116,7 @@ def _question(line: str) -> Question:
     try:
         held = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise JaxmixError(f"is not JSON ({clip(error, 60)})") from None
+        raise JaxmixError(f"is not JSON ({json_fault(error)})") from None
     if not isinstance(held, dict):
         raise JaxmixError(f"holds {_quoted(held)}, not an object")
     unknown = sorted(set(held) - {"task", "context", "choices", "answer"})

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import clip
+from jaxmix.files import json_fault
 from jaxmix.quantities import as_number, count, quantity
 from jaxmix.runs.errors import RunTableError
 
@@ -219,7 +220,7 @@ def _record(row: str, source: str, line: int) -> dict[str, object]:
         pairs = json.loads(row, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as error:
         raise RunTableError(
-            f"{source}: line {line} is not JSON ({clip(error, 60)}); write one object per line"
+            f"{source}: line {line} is not JSON ({json_fault(error)}); write one object per line"
         ) from None
     if not isinstance(pairs, tuple):
         raise RunTableError(
