@@ -10,6 +10,7 @@ from jaxmix.cli.values import COUNTS, QUANTITIES, Quantity
 from jaxmix.quantities import count
 
 if TYPE_CHECKING:
+    from jaxmix.laws import Law
     from jaxmix.mixtures.sequential.sample_size import SampleSize
 
 
@@ -73,7 +74,7 @@ def command(
     common.answer(
         as_json,
         held,
-        lambda: _parts(found, held),
+        lambda: _parts(found, held, chosen),
         found.notes,
         out=out,
         rows=lambda: held["curve"],
@@ -92,12 +93,13 @@ def _truths(law: str, source: str | None, count: int) -> tuple[Any, Any]:
     return laws.law, laws
 
 
-def _parts(found: "SampleSize", held: dict[str, Any]) -> list[Any]:
+def _parts(found: "SampleSize", held: dict[str, Any], law: "Law") -> list[Any]:
     """The curve, and the answer in one line."""
+    big = (("n_params", f"N = {found.n_params:.3g}"), ("tokens", f"D = {found.tokens:.3g}"))
+    at = ", ".join(said for name, said in big if law.reads(name))
     percent = f"{100 * held['regret']:g}%"
     made = common.table(
-        f"{found.law} law, {found.domains} domains, at N = {found.n_params:.3g}, "
-        f"D = {found.tokens:.3g}",
+        f"{found.law} law, {found.domains} domains{', at ' * bool(at)}{at}",
         *("mixtures", "runs", "MRE %, median", "MRE %, 90%"),
         *("regret %, median", "regret %, 90%", f"within {percent}"),
     )
