@@ -158,8 +158,8 @@ def chosen(
     for prefix, given in patterns.items():
         free = [name for name in held if name not in (*kept, *columns.values())]
         columns |= _matches(raw.source, prefix, given, free)
-    columns = {new: old for new, old in columns.items() if new != old}
     unread = _unread(held, columns, constants, patterns, kept)
+    columns = {new: old for new, old in columns.items() if new != old}
     raw = renamed(replace(raw, frame=raw.frame.drop(columns=unread)), columns)
     notes = [f"columns left out: {clip(', '.join(unread))}"] if unread else []
     return replace(raw, frame=raw.frame.assign(**constants), notes=(*raw.notes, *notes))
@@ -238,8 +238,7 @@ def _unread(
     taken = {name for name in (*columns, *constants) if name in held}
     for prefix in (prefix for prefix, given in patterns.items() if given):
         looks = is_loss if prefix == "loss_" else lambda name: name.startswith("w_")
-        same = {new for new in held if new in columns}
-        taken |= {name for name in held if looks(name) and name not in same}
+        taken |= set(filter(looks, held))
     return [name for name in held if name in taken and name not in used]
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,8 @@ def import_wandb(
 
     A file is the CSV of a panel (a column ``<run> - <metric>`` for every run), a history (a row per
     run and step; ``config.*`` may stand in one row of a run), or the CSV of the table of runs.
-    Several are joined by run, and by step if they have one. ENTITY/PROJECT is read through the API.
+    Without a column of runs a history is that of one run, called as its file. Several files are
+    joined by run, and by step if they have one. ENTITY/PROJECT is read through the API.
     Rows without a loss and those at 0 tokens are left out and noted.
 
     Args:
@@ -140,6 +142,8 @@ def _read(source: File | pd.DataFrame, run: str | None) -> Raw:
     if run is not None and run not in held:
         raise RunTableError(f"{raw.source}: --run: no column {clip(run)!r}; {hint(run, held)}")
     name = run or _usual(held, _RUNS)
+    if name is None and file and _step(raw) is not None:
+        return replace(raw, frame=raw.frame.assign(run=Path(source).stem))  # the history of one run
     return renamed(raw, {} if name in (None, "run") else {"run": name})
 
 
@@ -185,15 +189,18 @@ _CLIENT = "wandb"  # by name: an optional package
 
 
 def _joined(raws: Sequence[Raw]) -> Raw:
-    """Returns tables joined by run, and by step if both have one."""
+    """Returns tables with steps one after the other, and tables of runs joined to them by run.
+
+    Rows of one run and step, as of panels of two metrics, are joined by `_measured`.
+    """
     first, *others = sorted(raws, key=lambda raw: _step(raw) is None)
     for other in others:
         _check_joins(first, other)
-        step = _step(other)
-        keys = ["run", *([step] if step else [])]
-        new = [c for c in other.frame.columns if c in keys or c not in first.frame.columns]
-        how = "outer" if step else "left"
-        frame = first.frame.merge(other.frame[new], how=how, on=keys)
+        if _step(other) is not None:
+            frame = pd.concat([first.frame, other.frame], ignore_index=True)
+        else:
+            new = [c for c in other.frame if c == "run" or c not in first.frame.columns]
+            frame = first.frame.merge(other.frame[new], how="left", on="run")
         lines = np.arange(1, len(frame) + 1)
         source = f"{first.source} with {other.source}"
         notes = (*first.notes, *other.notes)

@@ -31,6 +31,13 @@ def test_patterns_name_domains_and_targets(theirs):
     assert table.notes == ("columns left out: loss_train",)
 
 
+def test_patterns_of_names_that_are_right_already():
+    frame = {"n_params": 1e6, "tokens": 1e9, "w_a": 0.5, "w_b": 0.5, "loss_x": 3.0, "loss": 9.0}
+    table = import_columns(pd.DataFrame(frame, index=[0]), weights=["w_*"], losses=["loss_*"])
+    assert table.domains == ("a", "b") and table.targets == ("x",)
+    assert table.notes[0] == "columns left out: loss"
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
 def test_base_losses_are_carried(theirs, tmp_path, suffix):
     table = import_columns(theirs, run="name", tokens="20B", **PATTERNS)

@@ -62,6 +62,19 @@ def test_panels_are_joined_with_the_table_of_runs(files):
     assert table.losses()[1].tolist() == [4.0, 3.5, 3.6]
 
 
+def test_files_of_some_runs_each_are_put_together(files, tmp_path):
+    more = PANEL.replace("brisk-1", "c").replace("lr=3e-4 - b", "d")
+    (tmp_path / "more.csv").write_text(more)
+    both = [files["web.csv"], tmp_path / "more.csv"]
+    table = import_wandb(both, n_params="70M", tokens_per_step=1e6)
+    assert list(table.frame["run"]) == ["brisk-1"] * 2 + ["lr=3e-4 - b", "c", "c", "d"]
+    histories = [tmp_path / "r1.csv", tmp_path / "r2.csv"]
+    for path in histories:
+        path.write_text("_step,eval/loss,w_a,w_b\n5,3.5,1,0\n6,3.4,1,0\n")
+    table = import_wandb(histories, n_params="70M", tokens_per_step=1e6)
+    assert list(table.frame["run"]) == ["r1", "r1", "r2", "r2"] and table.domains == ("a", "b")
+
+
 def test_tokens_on_the_axis_are_those_of_a_loss(files):
     axis = files["web.csv"].read_text().replace("Step", "train/tokens")
     files["web.csv"].write_text(axis)
