@@ -26,7 +26,11 @@ _at_scale = opt.several(
 
 
 _columns = opt.several(
-    click.option("--run", metavar="COLUMN", help="Run ids; without them, a mixture and N is one."),
+    click.option(
+        "--run",
+        metavar="COLUMN",
+        help="Run ids; without them, rows of one mixture and N are one run.",
+    ),
     click.option("--n-params", metavar="COLUMN|AMOUNT", help="N: a column, or of all rows: 70M."),
     click.option("--tokens", metavar="COLUMN|AMOUNT", help="D: a column, or of all rows: 20B."),
     click.option(
@@ -36,13 +40,13 @@ _columns = opt.several(
         "--weights",
         metavar="PATTERN",
         multiple=True,
-        help='Weights: "ratio_*"; what * stands for is the domain.',
+        help='Columns of weights: "ratio_*"; what * stands for is the domain.',
     ),
     click.option(
         "--losses",
         metavar="PATTERN",
         multiple=True,
-        help='Losses: "eval/*"; what * stands for is the target.',
+        help='Columns of losses: "eval/*"; what * stands for is the target.',
     ),
     click.option(
         "--rename",
