@@ -26,7 +26,7 @@ def test_text_says_what_was_written(run, study, tmp_path):
     at = tmp_path / "at.csv"
     where = ("--where", "n_params < 2e8", "--targets", "web")
     result = run("extrapolate", study.runs, *BUDGET, *where, "--out", at)
-    assert result.out == f"{at}: 5 mixtures, 1 targets\n"
+    assert result.out == f"{at}: 5 mixtures, 1 target\n"
     assert "note: size laws: mean relative error" in result.err
 
 
