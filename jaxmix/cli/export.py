@@ -94,7 +94,10 @@ def _listed(given: str) -> dict[str, float]:
     if "=" not in given:
         raise JaxmixError(f"{given}: no such file; give a law's file or web=0.7,code=0.3")
     found = NUMBERS.convert(given, None, None)
-    return {name.removeprefix("w_") or name: weight for name, weight in found.items()}
+    weights = {name.removeprefix("w_") or name: weight for name, weight in found.items()}
+    if len(weights) < len(found):
+        raise JaxmixError(f"{given}: a domain is given in both spellings; give it once")
+    return weights
 
 
 def _document(path: str) -> dict[str, Any]:

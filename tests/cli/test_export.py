@@ -42,6 +42,7 @@ def test_writes_a_file(run, tmp_path):
         (("LAW", "--format", "nemo"), "'nemo' is not one of"),
         (("nothing.json", "--format", "yaml"), "no such file; give a law"),
         (("a=0.5,b=0.4", "--format", "yaml"), "the weights sum to 0.9"),
+        (("w_a=1,a=0", "--format", "yaml"), "a domain is given in both spellings"),
         (("a=x", "--format", "yaml"), "'a=x' is not name=number"),
         (("a=1", "--format", "yaml", "--max", "a=0.5"), "is a mixture and no law, so --max does"),
         (("LAW", *BUDGET, "--format", "yaml", "--min", "wbe=1"), "unknown domain 'wbe'"),
