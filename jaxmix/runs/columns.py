@@ -188,7 +188,7 @@ def _matches(source: str, prefix: str, given: Sequence[str], held: Sequence[str]
     option = "--weights" if prefix == "w_" else "--losses"
     found: dict[str, str] = {}
     for pattern in _split(given, held):
-        parts = [re.escape(part) for part in pattern.split("*")]
+        parts = map(re.escape, re.split(r"\*+", pattern))
         matcher = re.compile("(.*)".join(parts))
         matches = {c: m for c in held if (m := matcher.fullmatch(c))}
         if not matches:
