@@ -8,7 +8,6 @@ import click
 
 from jaxmix.cli.values import NUMBERS, Labelled, Value, as_number
 from jaxmix.errors import JaxmixError
-from jaxmix.files import read_json
 
 if TYPE_CHECKING:
     from jaxmix.studies import Origin, Stage
@@ -77,6 +76,7 @@ def read_schedules(path: str) -> "dict[str, tuple[Stage, ...]]":
     Raises:
         JaxmixError: the file does not read so.
     """
+    from jaxmix.files import read_json
     from jaxmix.studies import Stage
 
     remedy = 'write {"name": [{"share": 0.5, "weights": {"web": 1}}, ...]}'
