@@ -127,7 +127,7 @@ def compare(
     if same := shared_rows(train_runs, test_runs):
         raise JaxmixError(
             f"{test_runs.source}: {count(same, 'row is', 'rows are')} both fitted (--train) and "
-            f"scored (--test); {_apart(train, test, all_rows=same == len(test_runs))}"
+            f"scored (--test); {_apart(train, test, same, len(train_runs), len(test_runs))}"
         )
     rows: list[ComparisonRow] = []
     fits: dict[str, FittedLaws] = {}
@@ -141,9 +141,11 @@ def compare(
     return Comparison(tuple(rows), fits, tuple(notes), baselines)
 
 
-def _apart(train: str, test: str, *, all_rows: bool) -> str:
-    """What to ask for in place of selections that share rows, all of those scored or some."""
-    if all_rows:
+def _apart(train: str, test: str, same: int, fitted: int, scored: int) -> str:
+    """What to ask for in place of selections that share rows, all of one, of both or some."""
+    if same == fitted == scored:
+        return "both select the same rows; name others with --test"
+    if same == scored:
         return f'fit others: --train "({train}) and not ({test})"'
     return f'score others: --test "({test}) and not ({train})"'
 
