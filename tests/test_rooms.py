@@ -33,13 +33,13 @@ def room(packages: str = "", rooms: str = "", later: str = "") -> Room:
 SHARED = frozenset({"__version__", "claims", "errors", "files", "quantities"})
 ROOMS = {
     "data": room("array_record grain numpy PIL resvg_py tokenizers"),
-    "models": room("flax jax"),
-    "training": room("jax numpy optax orbax tensorboardX", "runs"),
+    "models": room("flax jax", "placement"),
+    "training": room("jax numpy optax orbax tensorboardX", "placement runs"),
     "runs": room("numpy pandas"),
     "laws": room("jax numpy"),
     "fitting": room("jax jaxopt numpy pandas scipy", "laws runs", later="matplotlib mixtures"),
     "mixtures": room("jax numpy pandas scipy", "fitting laws runs", later="matplotlib"),
-    "studies": room("numpy", "data mixtures models runs training"),
+    "studies": room("numpy", "data mixtures models placement runs training"),
     "report": room("matplotlib numpy pandas", "fitting laws mixtures runs"),
     "cli": room(
         "click pandas rich",
@@ -51,6 +51,7 @@ ROOMS = {
     "claims": room(),
     "errors": room(),
     "files": room("numpy"),
+    "placement": room("jax"),
     "quantities": room(),
     "__main__": room(rooms="cli"),
 }

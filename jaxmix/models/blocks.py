@@ -7,8 +7,10 @@ import jax
 from flax import nnx
 
 from jaxmix.errors import JaxmixError
+from jaxmix.models.attention import ATTENTION
 from jaxmix.models.layers import Attention, GeluMLP, LayerNorm, RMSNorm, SwiGLU
 from jaxmix.models.ranges import KeyRanges
+from jaxmix.placement import by_record
 
 Compute = Literal["float32", "bfloat16"]
 Remat = Literal["none", "full", "dots"]
@@ -48,8 +50,15 @@ class StackConfig:
 
     @property
     def inner(self) -> int:
-        """Width of the feed-forward layer: 8/3 d for SwiGLU to the next even number, else 4 d."""
-        return 2 * round(4 * self.width / 3) if self.style == "llama" else 4 * self.width
+        """Width of the feed-forward layer: about 8/3 d for SwiGLU, else 4 d.
+
+        From a width of 256 on it is a multiple of 64: accelerators pad or load slowly rows of other
+        lengths. Smaller models, whose counts would change by more, take the next even number.
+        """
+        if self.style != "llama":
+            return 4 * self.width
+        unit = 64 if self.width >= 256 else 2
+        return unit * round(8 * self.width / 3 / unit)
 
     @property
     def weights(self) -> int:
@@ -141,10 +150,18 @@ def run_blocks(
     definition, stacked = nnx.split(blocks)
 
     def body(x: jax.Array, params: nnx.State) -> tuple[jax.Array, None]:
-        return nnx.merge(definition, params)(x, keys), None
+        return by_record(nnx.merge(definition, params)(x, keys)), None
 
     if config.remat != "none":
-        dots = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
-        body = jax.checkpoint(body, policy=dots if config.remat == "dots" else None)
+        body = jax.checkpoint(body, policy=_saved if config.remat == "dots" else None)
     unroll = 1 if config.scan else True
-    return jax.lax.scan(body, x_BxTxD.astype(config.compute), stacked, unroll=unroll)[0]
+    x = by_record(x_BxTxD.astype(config.compute))
+    return jax.lax.scan(body, x, stacked, unroll=unroll)[0]
+
+
+def _saved(primitive: Any, *shapes: Any, **settings: Any) -> bool:
+    """Whether the backward pass finds a result saved: of products, and of kernels of attention."""
+    policies = jax.checkpoint_policies
+    kernel = policies.save_only_these_names(ATTENTION)(primitive, *shapes, **settings)
+    dot = policies.dots_with_no_batch_dims_saveable(primitive, *shapes, **settings)
+    return bool(kernel) or bool(dot) or "attention_fwd" in primitive.name

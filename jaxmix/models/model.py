@@ -21,6 +21,7 @@ from jaxmix.models.vision import (
     record_flops,
     vision_functional,
 )
+from jaxmix.placement import by_record
 
 Batch = Mapping[str, jax.Array]
 
@@ -64,12 +65,14 @@ class Model:
         losses: takes parameters and a batch and returns the losses of its records.
         flops_per_token: FLOPs of forward and backward pass with causal attention, as a function of
             a record's length in positions (tokens and patches).
+        attention_flops: FLOPs of attention in those passes on one record of a length.
         outside: names of the parameters that `n_params` does not count.
     """
 
     init: Callable[[jax.Array], Params]
     losses: Callable[[Params, Batch], Losses]
     flops_per_token: Callable[[int], float]
+    attention_flops: Callable[[int], float]
     outside: tuple[str, ...] = ("embedding", "positions", "head")
 
     def count(self) -> ParameterCount:
@@ -163,7 +166,12 @@ def vision_model(config: VisionConfig) -> Model:
         return record_flops(config, length - patches) / length
 
     decoder = ("connector", "embedding", "decoder", "decoder_norm", "image_head", "text_head")
-    return Model(pure.init, losses, flops_per_token, decoder)
+
+    def attention_flops(length: int) -> float:
+        sizes = ((config.encoder, patches), (config.decoder, length))
+        return 3.0 * sum(stack.attention_flops(n * (n + 1) / 2) for stack, n in sizes)
+
+    return Model(pure.init, losses, flops_per_token, attention_flops, decoder)
 
 
 def _language_model(
@@ -179,11 +187,18 @@ def _language_model(
         # A causal position sees (length + 1) / 2 keys on average.
         return 3.0 * (2 * matrices + stack.attention_flops((length + 1) / 2))
 
-    model = Model(init, losses, flops_per_token)
+    def attention_flops(length: int) -> float:
+        return 3.0 * stack.attention_flops(length * (length + 1) / 2)
+
+    model = Model(init, losses, flops_per_token, attention_flops)
     return model
 
 
 def token_losses(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
     """Cross-entropy of every token in nats, [B, T]."""
-    chosen = jnp.take_along_axis(logits_BxTxV, targets_BxT[..., None], axis=-1)[..., 0]
+    logits_BxTxV = by_record(logits_BxTxV)
+    # A sum over all tokens but one: its gradient needs no scatter, which takes a pass over
+    # float32 logits of its own.
+    is_target = jnp.arange(logits_BxTxV.shape[-1]) == targets_BxT[..., None]
+    chosen = jnp.where(is_target, logits_BxTxV, 0).sum(-1)
     return jax.nn.logsumexp(logits_BxTxV, axis=-1) - chosen

@@ -10,7 +10,7 @@ from flax import nnx
 
 from jaxmix.models.blocks import StackConfig, make_blocks, run_blocks
 from jaxmix.models.functional import Functional, functional
-from jaxmix.models.layers import Linear, RMSNorm, fan_in
+from jaxmix.models.layers import Linear, RMSNorm, embed, fan_in
 from jaxmix.models.pixels import ImageConfig, centered
 from jaxmix.models.ranges import KeyRanges, key_pairs
 
@@ -61,7 +61,7 @@ class EarlyFusion(nnx.Module):
         """Logits of the text that follows each position, in float32, [B, T, vocab]."""
         config = self.config
         config.grid.check(patches_BxTxP, per_picture=False)
-        text = self.embedding[...][tokens_BxT].astype(config.compute)
+        text = embed(self.embedding[...], tokens_BxT).astype(config.compute)
         pixels = self.patch_projection(centered(patches_BxTxP).astype(config.compute))
         x = jnp.where(is_patch_BxT.astype(bool)[..., None], pixels, text)
         x = self.norm(run_blocks(self.blocks, x, config.stack, keys))

@@ -8,7 +8,7 @@ from flax import nnx
 
 from jaxmix.models.blocks import ModelConfig, StackConfig, Style, make_blocks, run_blocks
 from jaxmix.models.functional import Functional, functional
-from jaxmix.models.layers import Linear, fan_in
+from jaxmix.models.layers import Linear, embed, fan_in
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class TextLM(nnx.Module):
     def __call__(self, tokens_BxT: jax.Array) -> jax.Array:
         """Logits in float32, [B, T, vocab]."""
         config = self.config
-        x = self.embedding[...][tokens_BxT]
+        x = embed(self.embedding[...], tokens_BxT)
         if config.style == "gpt2":
             x = x + self.positions[...][: tokens_BxT.shape[1]]
         x = self.norm(run_blocks(self.blocks, x, config.stack))

@@ -14,7 +14,7 @@ from flax import nnx
 from jaxmix.errors import JaxmixError
 from jaxmix.models.blocks import StackConfig, make_blocks, run_blocks
 from jaxmix.models.functional import Functional, functional
-from jaxmix.models.layers import Linear, RMSNorm, fan_in
+from jaxmix.models.layers import Linear, RMSNorm, embed, fan_in
 from jaxmix.models.pixels import ImageConfig, centered, grid_positions
 from jaxmix.models.ranges import prefix_ranges
 
@@ -105,7 +105,7 @@ class VisionModel(nnx.Module):
     def decode(self, features_BxKxD: jax.Array, tokens_BxS: jax.Array) -> Predictions:
         """Predictions from features and the caption after its start marker; S may be 0."""
         patches = features_BxKxD.shape[1]
-        caption = self.embedding[...][tokens_BxS].astype(features_BxKxD.dtype)
+        caption = embed(self.embedding[...], tokens_BxS).astype(features_BxKxD.dtype)
         x = jnp.concatenate([self.connector(features_BxKxD), caption], axis=1)
         x = self.decoder_norm(run_blocks(self.decoder, x, self.config.decoder))
         images, text = self.image_head(x[:, : patches - 1]), self.text_head(x[:, patches:])

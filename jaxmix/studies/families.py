@@ -29,6 +29,7 @@ from jaxmix.models import (
     text_model,
     vision_model,
 )
+from jaxmix.placement import current
 from jaxmix.training import HeldOut
 
 
@@ -92,8 +93,13 @@ class Family:
     def build(
         self, preset: str, corpus: Corpus, length: int, overrides: Mapping[str, Any]
     ) -> Built:
-        """The model of a preset for a corpus; see `Study` for `length` and `overrides`."""
-        config = get_preset(preset, corpus.tokenizer.vocab_size, length=length, **overrides)
+        """The model of a preset for a corpus; see `Study` for `length` and `overrides`.
+
+        Accelerators multiply in bfloat16, tiny models too, unless the overrides say otherwise.
+        """
+        narrow = {} if current().platform == "cpu" else {"compute": "bfloat16"}
+        settings = {**narrow, **overrides}
+        config = get_preset(preset, corpus.tokenizer.vocab_size, length=length, **settings)
         return Built(self.model(config), config, PRESETS[preset].learning_rate)
 
     def records(

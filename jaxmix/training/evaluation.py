@@ -1,14 +1,16 @@
 """Losses on fixed held-out records: mean, standard error over records, and bits per byte."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from jaxmix.errors import JaxmixError
+from jaxmix.placement import placed
 from jaxmix.training.sharding import Layout
 from jaxmix.training.types import HeldOut, Losses, Model
 
@@ -37,14 +39,20 @@ class Evaluator:
         model: the model.
         layout: how members and records lie on devices.
         heldout: records by target.
-        chunk: most records in one call.
+        chunk: most records in one call; None for 64, or for what fits on an accelerator.
+        members: number of members, padding included.
 
     Raises:
         JaxmixError: there are no records.
     """
 
     def __init__(
-        self, model: Model, layout: Layout, heldout: Mapping[str, HeldOut], chunk: int = 64
+        self,
+        model: Model,
+        layout: Layout,
+        heldout: Mapping[str, HeldOut],
+        chunk: int | None = None,
+        members: int = 1,
     ) -> None:
         self._heldout = dict(heldout)
         self._sizes = [len(next(iter(one.batch.values()))) for one in heldout.values()]
@@ -52,6 +60,9 @@ class Evaluator:
             raise JaxmixError("there are no held-out records to evaluate on")
         parts = [one.batch for one in heldout.values()]
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        if chunk is None:
+            record = {name: x[:1] for name, x in whole.items()}
+            chunk = fitting_chunk(model, layout, record, members, layout.device_memory)
         size = _rounded(min(chunk, sum(self._sizes)), layout.record_parts)
         self._chunks = [layout.put_heldout(c) for c in _chunks(whole, size)]
         over = layout.over_members(model.losses, shared=(1,))
@@ -72,6 +83,54 @@ class Evaluator:
             found[name] = measure(of["sums"], of["counts"], held.bytes, of["parts"])
             start += size
         return found
+
+
+def fitting_chunk(
+    model: Model,
+    layout: Layout,
+    record: Mapping[str, Any],
+    members: int,
+    memory: float | None,
+    most: int = 64,
+) -> int:
+    """Records of one call: those whose largest arrays fill a tenth of a device's memory.
+
+    A device evaluates all its members together, and a few arrays of the size of the largest one,
+    usually float32 logits, are alive at once.
+
+    Args:
+        model: the model.
+        layout: how members and records lie on devices.
+        record: arrays or shapes of one record, [1, ...].
+        members: number of members.
+        memory: bytes of a device's memory; None if it is not scarce.
+        most: most records.
+    """
+    if memory is None:
+        return most
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    with placed(layout.placement):
+        few, more = (_array_sizes(model, params, record, n) for n in (2, 3))
+    each = max(b - a for a, b in zip(few, more, strict=True))  # parameters do not grow
+    own = -(-members // (layout.mesh.size if layout.is_fleet else 1))
+    fits = 0.1 * memory / (3 * each * own) * layout.record_parts
+    return max(1, min(most, int(fits)))
+
+
+def _array_sizes(model: Model, params: Any, record: Mapping[str, Any], count: int) -> list[int]:
+    """Bytes of every array that the losses of so many records make."""
+    batch = {
+        name: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype) for name, x in record.items()
+    }
+    return list(_sizes(jax.make_jaxpr(model.losses)(params, batch).jaxpr))
+
+
+def _sizes(jaxpr: Any) -> Iterator[int]:
+    for eqn in jaxpr.eqns:
+        shaped = (v.aval for v in eqn.outvars if hasattr(v.aval, "shape"))
+        yield from (aval.size * aval.dtype.itemsize for aval in shaped)
+        for inner in jaxprs_in_params(eqn.params):
+            yield from _sizes(inner)
 
 
 def _fetched(losses: Losses) -> dict[str, Any]:

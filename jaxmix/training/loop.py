@@ -147,7 +147,7 @@ class _Run:
         self.count = len(fleet.members)
         self.rows = folder / "rows.jsonl"
         self.program = Program(model, fleet, layout)
-        self.evaluate = Evaluator(model, layout, feed.heldout)
+        self.evaluate = Evaluator(model, layout, feed.heldout, members=layout.padded(self.count))
         self.diverged: dict[str, int] = {}
         self.start = start
         self.base: dict[str, float] = {}  # losses of `start`, as columns

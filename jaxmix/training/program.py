@@ -1,5 +1,6 @@
 """The training step: a pure function of one member's arrays, and compiled for a fleet."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -110,17 +111,16 @@ class Program:
         # Devices that would be idle train the last member once more.
         self._padding = np.minimum(np.arange(layout.padded(self.count)), self.count - 1)
         members = [fleet.members[i] for i in self._padding]
-        rates = np.array([member.learning_rate for member in members], np.float32)
-        self._peaks = put(rates, layout.results)
-        self._keys = put(np.stack([_key(member.seed) for member in members]), layout.replicated)
+        self._rates = np.array([member.learning_rate for member in members], np.float32)
+        self._seeds = np.stack([_key(member.seed) for member in members])
 
         def fresh(key: jax.Array) -> TrainState:
             return initial_state(model.init(jax.random.wrap_key_data(key)), fleet.optimizer)
 
         make = jax.vmap(fresh)
-        shapes = jax.eval_shape(make, self._keys)
+        shapes = jax.eval_shape(make, self._seeds)
         self.shardings = layout.state(shapes)
-        lead: Any = jax.ShapeDtypeStruct(rates.shape, np.float32, sharding=layout.results)
+        lead: Any = jax.ShapeDtypeStruct(self._rates.shape, np.float32, sharding=layout.results)
         abstract = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, self.shardings
         )
@@ -137,6 +137,26 @@ class Program:
         shardings = (self.shardings, layout.results)
         self._step = jax.jit(over, donate_argnums=0, out_shardings=shardings)
 
+    @functools.cached_property
+    def _peaks(self) -> jax.Array:
+        return put(self._rates, self.layout.results)
+
+    def lower(self, batch: Mapping[str, Any], platforms: tuple[str, ...] | None = None) -> Any:
+        """The step, traced and lowered for the devices of the layout; no array is made.
+
+        Args:
+            batch: arrays or shapes [M, B, ...] of all processes.
+            platforms: lower for these instead ("cuda", "tpu"), which need not be here.
+        """
+        placed = {
+            name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.layout.batch)
+            for name, x in batch.items()
+        }
+        state, metrics = self.like
+        number = jax.ShapeDtypeStruct((), np.int32)
+        traced = self._step.trace(state, placed, metrics.loss, number)
+        return traced.lower(lowering_platforms=platforms) if platforms else traced.lower()
+
     def init(self, params: Params | None = None) -> TrainState:
         """The state of all members before the first step.
 
@@ -145,7 +165,7 @@ class Program:
                 their seeds.
         """
         if params is None:
-            return self._init(self._keys)
+            return self._init(put(self._seeds, self.layout.replicated))
         return self._begin(jax.tree.map(lambda x: put(x, self.layout.replicated), params))
 
     def place(self, batch: Mapping[str, np.ndarray]) -> dict[str, jax.Array]:

@@ -15,6 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxmix.errors import JaxmixError
+from jaxmix.placement import Placement, placed
 
 STACKS = ("blocks", "encoder", "decoder")  # parameters with a leading axis for the layers
 
@@ -27,10 +28,12 @@ class Layout:
         mesh: axes ("fleet",), or ("data", "fsdp") for a single run.
         members: whether a device trains its members together ("vmap") or one after the other
             ("map").
+        platform: what programs are made for, "cpu", "gpu" or "tpu"; None for the mesh's own.
     """
 
     mesh: Mesh
     members: Literal["vmap", "map"] = "vmap"
+    platform: str | None = None
 
     @property
     def is_fleet(self) -> bool:
@@ -42,6 +45,13 @@ class Layout:
         """(index, count) of this process among those of the mesh."""
         spanned = sorted({device.process_index for device in self.mesh.devices.flat})
         return spanned.index(jax.process_index()), len(spanned)
+
+    @property
+    def device_memory(self) -> float | None:
+        """Bytes of memory of one accelerator; None on a CPU, or if it does not say."""
+        first = self.mesh.local_devices[0]
+        stats = None if first.platform == "cpu" else first.memory_stats()
+        return float(stats["bytes_limit"]) if stats and "bytes_limit" in stats else None
 
     @property
     def record_parts(self) -> int:
@@ -122,6 +132,21 @@ class Layout:
         own = np.full(len(self.mesh.local_devices), value, np.int32)
         return _largest(self.replicated)(jax.make_array_from_process_local_data(spread, own))
 
+    @property
+    def placement(self) -> Placement:
+        """What a model that is traced for this layout is told of its devices."""
+        platform = self.platform or self.mesh.devices.flat[0].platform
+        if self.is_fleet:
+            return Placement(platform, members=self.members == "vmap")
+        return Placement(platform, self.mesh, ("data", "fsdp"))
+
+    def _placed(self, one: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any) -> Any:
+            with placed(self.placement):
+                return one(*args)
+
+        return run
+
     def over_members(self, one: Callable[..., Any], shared: tuple[int, ...]) -> Callable[..., Any]:
         """Returns a function of all members.
 
@@ -129,6 +154,7 @@ class Layout:
             one: a pure function of one member's arrays.
             shared: indices of arguments that all members share.
         """
+        one = self._placed(one)
         if not self.is_fleet:
             return _squeezed(one, shared)
         lead = P("fleet")
@@ -180,7 +206,7 @@ def _each(
 
 
 def fsdp_spec(shape: tuple[int, ...], size: int, first: int = 0) -> P:
-    """Shards the largest axis from `first` on that `size` divides; small arrays stay whole.
+    """Shards the largest axis from `first` on that `size` divides; vectors stay whole.
 
     >>> tuple(fsdp_spec((1, 512, 1024), 4, first=1))
     (None, None, 'fsdp')
@@ -188,7 +214,7 @@ def fsdp_spec(shape: tuple[int, ...], size: int, first: int = 0) -> P:
     ()
     """
     fits = [i for i in range(first, len(shape)) if shape[i] % size == 0]
-    if size == 1 or not fits or int(np.prod(shape)) < 4096:
+    if size == 1 or not fits or len(shape) - first < 2 or int(np.prod(shape)) < 4096:
         return P()
     axis = max(fits, key=lambda i: shape[i])
     return P(*[None] * axis, "fsdp")

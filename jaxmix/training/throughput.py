@@ -12,10 +12,16 @@ from jaxmix.training.program import Program
 from jaxmix.training.sharding import Layout, fleet_layout, single_layout
 from jaxmix.training.types import Fleet, Member, Model
 
-# Dense bfloat16 FLOP/s of one device by the prefix of its name, from the vendors' data sheets.
+# Dense bfloat16 FLOP/s of one device by the prefix of its name, from the vendors' data sheets. A
+# TPU7x chip is two devices.
 PEAKS = {
     "NVIDIA H100": 989e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H100 NVL": 835e12,
     "NVIDIA H200": 989e12,
+    "NVIDIA GH200": 989e12,
+    "NVIDIA B200": 2250e12,
+    "NVIDIA GB200": 2500e12,
     "NVIDIA A100": 312e12,
     "TPU v4": 275e12,
     "TPU v5 lite": 197e12,
@@ -24,6 +30,7 @@ PEAKS = {
     "TPU v5": 459e12,
     "TPU v6 lite": 918e12,
     "TPU v6e": 918e12,
+    "TPU7x": 1153.5e12,
 }
 
 
@@ -96,8 +103,9 @@ def _timed(program: Program, batch: Mapping[str, np.ndarray], seconds: float) ->
         jax.block_until_ready(metrics)
     steps, begun = 0, time.monotonic()
     while not steps or time.monotonic() - begun < seconds:
+        before = metrics
         state, metrics = program.step(state, program.place(batch), steps)
-        jax.block_until_ready(metrics)
+        jax.block_until_ready(before)  # one step ahead, as in training
         steps += 1
     jax.block_until_ready(state)
     return steps, time.monotonic() - begun

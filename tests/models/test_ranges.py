@@ -7,7 +7,7 @@ import pytest
 
 from jaxmix.models import key_pairs
 from jaxmix.models import ranges as module
-from jaxmix.models.layers import causal_attention, ranged_attention
+from jaxmix.models.attention import causal_attention, ranged_attention
 from jaxmix.models.ranges import KeyRanges, key_mask, prefix_ranges
 from tests.models.toys import program
 

@@ -11,7 +11,8 @@ import pytest
 from flax import nnx
 
 from jaxmix.models import TextConfig, TextLM, text_model
-from jaxmix.models.layers import causal_attention, rope
+from jaxmix.models.attention import causal_attention
+from jaxmix.models.layers import rope
 
 SMALL = TextConfig(vocab_size=61, width=32, depth=2, heads=2, scan=False)
 STYLES = {
