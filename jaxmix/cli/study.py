@@ -9,6 +9,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.devices import repeats, repeats_line, training_bar, use_all_cores
+from jaxmix.cli.dry_run import dry_run_table, plan_target_option
 from jaxmix.cli.stages import STAGES, find_start, made_stages, read_schedules, start_option
 from jaxmix.cli.training import (
     Shard,
@@ -24,6 +25,7 @@ from jaxmix.quantities import count
 
 if TYPE_CHECKING:
     from jaxmix.studies import Cost, Plan, Stage, Study, WaveStatus
+    from jaxmix.studies.dry_run import DryRun
 
 
 @click.group("study", cls=common.Group, no_args_is_help=False, short_help="Train many small runs.")
@@ -65,6 +67,7 @@ def group() -> None:
 @opt.setting("--seeds", SEEDS, "0", "Seeds of each mixture.")
 @run_options
 @click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
+@plan_target_option
 @opt.json
 def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     """Write FOLDER/plan.json and say what it will cost; nothing is trained.
@@ -88,11 +91,31 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     plan.save(path)
     with common.progress("measuring this machine"):
         costs = estimate(plan, corpus)
+    compiled = _dry_runs(plan, corpus, options["target"])
     repeated = repeats(plan, corpus)
     held = {"plan": str(path), "runs": len(plan.runs), "sizes": [_cost(c) for c in costs]}
     held["repeats"] = repeated
+    held |= {"compiled": [run.to_dict() for run in compiled]} if compiled else {}
     notes = repeats_line(repeated)
-    common.answer(as_json, held, lambda: _cost_parts(len(plan.runs), costs, path), notes)
+
+    def parts() -> list[Any]:
+        shown = dry_run_table(compiled) if compiled else []
+        return [*_cost_parts(len(plan.runs), costs, path), *shown]
+
+    common.answer(as_json, held, parts, notes)
+
+
+def _dry_runs(plan: "Plan", corpus: Any, target: Any) -> "list[DryRun]":
+    """The largest wave of every size, compiled for a target if there is one."""
+    if target is None:
+        return []
+    from jaxmix.studies.dry_run import dry_run
+
+    largest: dict[str, Any] = {}
+    for wave in sorted(plan.waves, key=lambda wave: len(wave.runs)):
+        largest[wave.preset] = wave
+    with common.progress(f"compiling for {target.chip}"):
+        return [dry_run(plan.study, wave, corpus, target) for wave in largest.values()]
 
 
 def _cost(cost: "Cost") -> dict[str, Any]:

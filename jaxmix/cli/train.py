@@ -8,6 +8,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.devices import repeats, repeats_line, training_bar, use_all_cores
+from jaxmix.cli.dry_run import dry_run_table, target_option
 from jaxmix.cli.stages import Parts, WeightsType, find_start, made_stages, start_option
 from jaxmix.cli.training import (
     checkpoint_minutes,
@@ -18,6 +19,7 @@ from jaxmix.cli.training import (
     stoppable,
 )
 from jaxmix.cli.values import Whole
+from jaxmix.errors import JaxmixError
 from jaxmix.quantities import count
 
 
@@ -31,7 +33,8 @@ from jaxmix.quantities import count
     help="The mixture; domains left out weigh nothing. Stages end at shares of the tokens.",
 )
 @click.option("--tokens", type=Whole(), required=True, help="Training tokens, as 20B.")
-@click.option("--out", required=True, metavar="FOLDER", help="Results and checkpoints.")
+@click.option("--out", metavar="FOLDER", help="Results and checkpoints.")
+@target_option
 @start_option
 @opt.seed
 @click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
@@ -64,6 +67,9 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     devices, records over all of them. With --from the parameters are those of a finished run, the
     optimizer is new, and what that run has not read comes first.
     """
+    out = options["out"] or ""
+    if not out and options["target"] is None:
+        raise JaxmixError("--out names the folder of the results; give it, or --dry-run TARGET")
     use_all_cores()
     from jaxmix.studies import extended, make_plan, run_wave, write_table
     from jaxmix.training import all_of, initialize, single_layout
@@ -72,9 +78,17 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     study = _study(preset, weights, options)
     with common.progress(f"preparing {study.corpus.name}") as report:
         corpus = study.corpus.open(report)
+    if options["target"] is not None:
+        from jaxmix.studies.dry_run import dry_run
+
+        (wave,) = make_plan(study, corpus).waves
+        with common.progress(f"compiling for {options['target'].chip}"):
+            found = dry_run(study, wave, corpus, options["target"], options["fsdp"])
+        common.show(*dry_run_table([found]))
+        return
     layout = single_layout(options["fsdp"])
     plan = make_plan(study, corpus)
-    folder = Path(options["out"])
+    folder = Path(out)
     if layout.host[0] == 0:
         extended(plan, folder)  # refuses a folder with other results
     bar = training_bar(plan, repeats_line(repeats(plan, corpus)))
