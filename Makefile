@@ -29,10 +29,11 @@ ifneq ($(shell $(PY) -c '' >/dev/null 2>&1 || echo broken),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-second test-all results bench clean
+.PHONY: help install demo lint test test-second test-all accelerators accelerators-aot results \
+  bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## make .venv with jaxmix, its tests' and its benchmarks' tools (PYTHON=python3)
 
@@ -72,6 +73,13 @@ test-second:  ## the quick tests of half the rooms on Python 3.12 (SECOND=its in
 
 test-all: lint  ## style, types, doctests and every test, compiled as users compile
 	@JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
+
+accelerators: install  ## lower every program for GPUs and TPUs, and count what FSDP moves
+	@$(PY) -m pytest -q -n $(WORKERS) tests/test_accelerators.py
+
+accelerators-aot: install  ## compile README's programs for TPUs and an H200, beside the last figures
+	@$(PIP) '.[compile]'
+	@$(PY) benchmarks/accelerators.py $(BENCH_FLAGS)
 
 results: install  ## rebuild the table of all experiments from their result files
 	@$(PY) experiments/summary.py
