@@ -21,7 +21,7 @@ from jaxmix.models.vision import (
     record_flops,
     vision_functional,
 )
-from jaxmix.placement import by_record
+from jaxmix.placement import by_record, current
 
 Batch = Mapping[str, jax.Array]
 
@@ -197,8 +197,11 @@ def _language_model(
 def token_losses(logits_BxTxV: jax.Array, targets_BxT: jax.Array) -> jax.Array:
     """Cross-entropy of every token in nats, [B, T]."""
     logits_BxTxV = by_record(logits_BxTxV)
-    # A sum over all tokens but one: its gradient needs no scatter, which takes a pass over
-    # float32 logits of its own.
-    is_target = jnp.arange(logits_BxTxV.shape[-1]) == targets_BxT[..., None]
-    chosen = jnp.where(is_target, logits_BxTxV, 0).sum(-1)
+    if current().platform == "cpu":
+        chosen = jnp.take_along_axis(logits_BxTxV, targets_BxT[..., None], axis=-1)[..., 0]
+    else:
+        # The gradient of a sum over all tokens but one needs no scatter, which takes a pass over
+        # float32 logits of its own; on a CPU it would take a fifth more time.
+        is_target = jnp.arange(logits_BxTxV.shape[-1]) == targets_BxT[..., None]
+        chosen = jnp.where(is_target, logits_BxTxV, 0).sum(-1)
     return jax.nn.logsumexp(logits_BxTxV, axis=-1) - chosen
