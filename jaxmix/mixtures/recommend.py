@@ -110,7 +110,7 @@ class Recommendation:
     def headline(self) -> str:
         """The mixture and its gain over the anchor in one sentence."""
         order = [i for i in np.argsort(-self.h, kind="stable") if self.h[i] >= 0.005]
-        parts = [f"{_percent(self.h[i])} {self.domains[i]}" for i in order]
+        parts = [f"{_percent(float(self.h[i]))} {self.domains[i]}" for i in order]
         where = ", outside what was run" if _far(self.optimum, self.h) else ""
         gain, said = self.gains[self.anchor], f"Train on {', '.join(parts)}{where}"
         if np.allclose(self.h, self.baselines[self.anchor]):
