@@ -1,6 +1,7 @@
 """Programs for GPUs and TPUs, lowered on this machine: what they hold, and what they must not."""
 
 import functools
+import json
 import re
 
 import jax
@@ -9,19 +10,21 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh
 
-from jaxmix.models import PRESETS, family_of, get_preset, multimodal_model, text_model, vision_model
+from benchmarks.accelerators import CASES, FIGURES, MAKERS, config_of
+from jaxmix.models import PRESETS, family_of, get_preset, text_model
 from jaxmix.placement import Placement, placed
+from jaxmix.studies.families import Built
+from jaxmix.studies.plan import member_memory
 from jaxmix.training import Fleet, Layout, Member, OptimizerConfig
 from jaxmix.training.evaluation import fitting_chunk
 from jaxmix.training.program import Program
 from jaxmix.training.roofline import program_cost
-from jaxmix.training.targets import assumed_cudnn
+from jaxmix.training.targets import Target, assumed_cudnn
 
 VOCABULARY = 512
 SINGLE = ("llama-412m", "nmm-275m", "lvm-89m", "gpt2-90m")
 FLEETS = ("tiny-64", "nmm-tiny-64", "lvm-tiny-64")
 PLATFORMS = {"cuda": "gpu", "tpu": "tpu"}
-MAKERS = {"text": text_model, "multimodal": multimodal_model, "vision": vision_model}
 
 
 def records(preset, members, count, config):
@@ -71,9 +74,9 @@ def lowered(preset, platform, members):
         return made, made.lower(batch, (platform,)).as_text()
 
 
-CASES = [(p, m) for names, m in ((SINGLE, 1), (FLEETS, 3)) for p in names]
+STEPS = [(p, m) for names, m in ((SINGLE, 1), (FLEETS, 3)) for p in names]
 every = pytest.mark.parametrize(
-    ("preset", "members", "platform"), [(p, m, on) for p, m in CASES for on in PLATFORMS]
+    ("preset", "members", "platform"), [(p, m, on) for p, m in STEPS for on in PLATFORMS]
 )
 
 
@@ -182,3 +185,18 @@ def test_evaluation_takes_what_fits():
     assert fitting_chunk(model, layout, one, 1, 10 * 3 * logits * 7) == 7
     assert fitting_chunk(model, layout, one, 1, None) == 64
     assert fitting_chunk(model, layout, one, 1, 1.0) == 1
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if Target.named(c.target).count == 1], ids=str)
+def test_the_memory_of_members_is_that_of_compiled_steps(case):
+    made = json.loads(FIGURES.read_text()).get(case.name)
+    if made is None:
+        pytest.skip(f"{case.name} was not compiled")
+    config = config_of(case)
+    built = Built(MAKERS[family_of(case.preset)](config), config, 1e-3)
+    platform = "tpu" if case.target.startswith("v") else "gpu"
+    state, step = member_memory(built, case.batch, case.length, platform)
+    rough = 0.5 if "lvm-tiny" in case.preset else 0.15  # a fleet so small matters little
+    assert case.members * state == pytest.approx(made["state_gib"] * 2**30, rel=0.05)
+    wanted = made["peak_gib"] * 2**30
+    assert case.members * (state + step) == pytest.approx(wanted, rel=rough)

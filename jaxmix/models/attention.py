@@ -14,7 +14,7 @@ from jaxmix.models.ranges import key_mask
 from jaxmix.placement import current
 
 ATTENTION = "attention"  # by which a backward pass finds what a kernel has saved for it
-_SHORT = 256  # positions up to which plain products cost no more than a kernel
+SHORT = 256  # positions up to which plain products cost no more than a kernel
 _TILE = 128  # of TPU kernels: positions and widths of heads come in multiples of it
 
 
@@ -41,7 +41,7 @@ def ranged_attention(
     """Every position sees its range of keys; q, k and v are [B, T, H, K], ranges int [B, T]."""
     seen_Bx1xTxT = key_mask(key_start, key_end)[:, None]
     length, heads = q.shape[1:3]
-    if _fits_cudnn(q) and length > _SHORT and length % 2 == 0:
+    if _fits_cudnn(q) and length > SHORT and length % 2 == 0:
         if current().members:  # cuDNN refuses a vmapped mask that all heads share
             shape = (q.shape[0], heads, length, length)
             seen_Bx1xTxT = jnp.broadcast_to(seen_Bx1xTxT, shape)
@@ -59,7 +59,7 @@ def _fits_cudnn(q: jax.Array) -> bool:
 def _fits_splash(q: jax.Array) -> bool:
     """Whether the TPU kernel works on arrays of this shape."""
     _, length, _, width = q.shape
-    tiles = length % _TILE == 0 and width % _TILE == 0 and length > _SHORT
+    tiles = length % _TILE == 0 and width % _TILE == 0 and length > SHORT
     return tiles and current().platform == "tpu" and not current().members
 
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from jaxmix.data import Corpus
 from jaxmix.errors import JaxmixError
+from jaxmix.models import TextConfig, VisionConfig
+from jaxmix.models.attention import SHORT
+from jaxmix.placement import current
 from jaxmix.studies.families import Built
 from jaxmix.studies.mixtures import Stage, average
 from jaxmix.studies.study import Size, Study, mixtures_of, stages_of, targets_of
@@ -189,18 +192,44 @@ def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:
 
 
 def fleet_size(study: Study, built: Built, memory: float) -> int:
-    """Number of runs that fit into memory, by a rough count of parameters and activations.
+    """Number of runs that fit into memory.
 
     Args:
         study: the study.
         built: the model.
         memory: bytes that a fleet may use.
     """
-    state = 16.0 * built.model.count().n_params_total
-    config = built.config
-    per_token = 20 * config.depth * config.width + 3 * config.vocab_size
-    activations = 4.0 * study.tokens_per_step * per_token
-    return max(1, min(64, int(memory / (state + activations))))
+    state, step = member_memory(built, study.batch, study.length, current().platform)
+    return max(1, min(64, int(memory / (state + step))))
+
+
+def member_memory(built: Built, batch: int, length: int, platform: str) -> tuple[float, float]:
+    """Bytes of a run's parameters and moments, and of what a step adds.
+
+    A CPU's are a rough count in float32. An accelerator's follow the compiled steps of
+    ``benchmarks/results/accelerators.json``: activations of 20 bytes for every position, layer and
+    unit of width, the logits, and scores of rows that are too short for fused attention.
+
+    Args:
+        built: the model.
+        batch: records of a step.
+        length: positions of a record.
+        platform: "cpu", "gpu" or "tpu".
+    """
+    config, state = built.config, 12.0 * built.model.count().n_params_total
+    if platform == "cpu":
+        per_token = 20 * config.depth * config.width + 3 * config.vocab_size
+        return 4 / 3 * state, 4.0 * batch * length * per_token
+    stacks, words = [(config.depth, config.width, config.heads, length)], length
+    if isinstance(config, VisionConfig):
+        patches = config.grid.patches
+        decoder = (config.decoder_depth, config.decoder_width, 0, length)
+        stacks, words = [(*stacks[0][:3], patches), decoder], length - patches
+    plain = not isinstance(config, TextConfig) and stacks[0][-1] <= SHORT
+    each = 4.0 * words * config.vocab_size
+    for depth, width, heads, positions in stacks:
+        each += depth * positions * (20 * width + 7 * heads * positions * plain)
+    return state, batch * each
 
 
 def config_hash(*parts: Any) -> str:
