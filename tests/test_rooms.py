@@ -39,7 +39,7 @@ ROOMS = {
     "laws": room("jax numpy"),
     "fitting": room("jax jaxopt numpy pandas scipy", "laws runs", later="matplotlib mixtures"),
     "mixtures": room("jax numpy pandas scipy", "fitting laws runs", later="matplotlib"),
-    "studies": room("numpy", "data mixtures models placement runs training"),
+    "studies": room("numpy", "data mixtures models placement runs training", later="ray"),
     "report": room("matplotlib numpy pandas", "fitting laws mixtures runs"),
     "cli": room(
         "click pandas rich",

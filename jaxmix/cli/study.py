@@ -10,6 +10,7 @@ from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.devices import repeats, repeats_line, training_bar, use_all_cores
 from jaxmix.cli.dry_run import dry_run_table, plan_target_option
+from jaxmix.cli.many_machines import devices_option, end_with_failures, ray_option, ray_view
 from jaxmix.cli.stages import STAGES, find_start, made_stages, read_schedules, start_option
 from jaxmix.cli.training import (
     Shard,
@@ -24,7 +25,7 @@ from jaxmix.cli.values import NAMES, PRESETS, SEEDS, Labelled
 from jaxmix.quantities import count
 
 if TYPE_CHECKING:
-    from jaxmix.studies import Cost, Plan, Stage, Study, WaveStatus
+    from jaxmix.studies import Cost, Plan, Stage, Study, WaveOnRay, WaveStatus
     from jaxmix.studies.dry_run import DryRun
 
 
@@ -183,35 +184,65 @@ def _load(path: str) -> "tuple[Plan, Path]":
 @opt.setting("--shard", Shard(), "1/1", "Of N machines this is the I-th, from 1: every N-th wave.")
 @click.option("--keep-final", is_flag=True, help="Keep the parameters, to start others from.")
 @checkpoint_minutes
+@ray_option
+@devices_option
 def run_command(
-    plan: str, shard: tuple[int, int], keep_final: bool, checkpoint_minutes: float
+    plan: str,
+    shard: tuple[int, int],
+    keep_final: bool,
+    checkpoint_minutes: float,
+    address: str | None,
+    devices: tuple[str, int] | None,
 ) -> None:
     """Train what is not done yet of PLAN (its file or its folder), and write runs.csv beside it.
 
-    Machines that share the folder take a shard each; a wave that another process is training is
-    passed over. SIGTERM and Ctrl-C save the wave in training first; the status is then 75 or 130.
+    Machines that share the folder take a shard each, or are nodes of one Ray cluster; a wave that
+    another process is training is passed over. SIGTERM and Ctrl-C save the waves in training
+    first; the status is then 75 or 130.
     """
     use_all_cores()
-    from jaxmix.studies import run_plan, status, write_table
+    from jaxmix.studies import run_on_ray, run_plan
 
+    if devices and address is None:
+        raise click.UsageError("--devices goes with --ray; other waves take what the machine has")
     loaded, folder = _load(plan)
-    corpus = _open(loaded.study)
+    common_to_both = {"shard": shard, "corpus": _open(loaded.study), "keep_final": keep_final}
     others: dict[str, str] = {}
-    with stoppable(checkpoint_minutes) as saving, training_bar(loaded) as report:
-        run_plan(
-            loaded,
-            folder,
-            shard=shard,
-            progress=report,
-            corpus=corpus,
-            keep_final=keep_final,
-            passed=lambda wave, holder: others.update({wave.name: holder}),
-            saving=saving,
-        )
-    found = status(loaded, folder)
+    on_ray: Sequence[WaveOnRay] = ()
+    if address is None:
+        with stoppable(checkpoint_minutes) as saving, training_bar(loaded) as report:
+            run_plan(
+                loaded,
+                folder,
+                progress=report,
+                passed=lambda wave, holder: others.update({wave.name: holder}),
+                saving=saving,
+                **common_to_both,
+            )
+    else:
+        with stoppable(checkpoint_minutes) as saving, ray_view() as report:
+            on_ray = run_on_ray(
+                loaded,
+                folder,
+                address=address or None,
+                devices=devices,
+                progress=report,
+                saving=saving,
+                **common_to_both,
+            )
+        others = {w.wave.name: w.reason for w in on_ray if w.state == "left to others"}
+    _tell_results(loaded, folder, others)
+    end_with_failures(on_ray)
+
+
+def _tell_results(plan: "Plan", folder: Path, others: dict[str, str]) -> None:
+    """Writes the run table and says what it holds, what is left and what went wrong."""
+    from jaxmix.studies import status, write_table
+
+    found = status(plan, folder)
     written = "no rows yet"
     if any(s.rows for s in found):
-        table = write_table(loaded, folder, folder / "runs.csv")
+        table = write_table(plan, folder, folder / "runs.csv")
         written = f"{count(len(table), 'row')} written to {folder / 'runs.csv'}"
     common.show("; ".join([written, *_left(found, others)]))
     common.say(s.lacks for s in found if s.lacks)

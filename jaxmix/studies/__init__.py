@@ -28,6 +28,8 @@ from jaxmix.studies.plan import build as build
 from jaxmix.studies.plan import make_plan as make_plan
 from jaxmix.studies.plan_file import extended as extended
 from jaxmix.studies.plan_file import load_plan as load_plan
+from jaxmix.studies.ray_cluster import WaveOnRay as WaveOnRay
+from jaxmix.studies.ray_cluster import run_on_ray as run_on_ray
 from jaxmix.studies.results import WaveStatus as WaveStatus
 from jaxmix.studies.results import merged as merged
 from jaxmix.studies.results import status as status

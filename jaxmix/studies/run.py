@@ -74,12 +74,7 @@ def run_plan(
         JaxmixError: the data are not those of the plan, a domain is too small and its repetition
             is forbidden, or the folder cannot be written.
     """
-    corpus = corpus or plan.study.corpus.open()
-    if corpus.hash != plan.corpus_hash:
-        raise JaxmixError(
-            f"{corpus.name} is not the data of this plan ({corpus.hash[:12]}, planned with "
-            f"{plan.corpus_hash[:12]}); plan again, or prepare the same data"
-        )
+    corpus = corpus_of(plan, corpus)
     index, count = shard
     outcomes = []
     for wave, claim in _claims(plan.waves[index - 1 :: count], folder, passed):
@@ -91,6 +86,21 @@ def run_plan(
             if keep_final and not (here / "final").is_dir():
                 say(f"{here}: was done without its parameters; delete it to train it again")
     return outcomes
+
+
+def corpus_of(plan: Plan, corpus: Corpus | None = None) -> Corpus:
+    """The data of a plan, opened unless they are given.
+
+    Raises:
+        JaxmixError: they are not those that it was made with.
+    """
+    corpus = corpus or plan.study.corpus.open()
+    if corpus.hash != plan.corpus_hash:
+        raise JaxmixError(
+            f"{corpus.name} is not the data of this plan ({corpus.hash[:12]}, planned with "
+            f"{plan.corpus_hash[:12]}); plan again, or prepare the same data"
+        )
+    return corpus
 
 
 def _claims(
