@@ -107,6 +107,19 @@ def check_out(path: str, *others: str, endings: Sequence[str] = ()) -> None:
         raise JaxmixError(f"{path}: cannot be written ({reason}); check the folder") from None
 
 
+def check_folder(path: str) -> None:
+    """Refuses a URL as the folder of training: claims and rows need a file system.
+
+    Raises:
+        JaxmixError: it is a URL.
+    """
+    if "://" in path:
+        raise JaxmixError(
+            f"{path}: is a URL; training needs a folder whose files can be locked and appended to, "
+            "on a file system that all machines mount (NFS, Lustre, Filestore, EFS)"
+        )
+
+
 def check_table(path: str | None, *others: str) -> None:
     """``check_out`` for the table of rows of ``--out``, if it is given."""
     if path is not None:

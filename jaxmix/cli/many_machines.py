@@ -1,15 +1,18 @@
 """What ``jaxmix study`` has for many machines: the view of a Ray run, and its options."""
 
 import contextlib
+import io
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import common
 from jaxmix.cli.values import Value
+from jaxmix.errors import clip
 
 if TYPE_CHECKING:
     from jaxmix.studies import WaveOnRay
@@ -66,6 +69,16 @@ devices_option = click.option(
 )
 
 
+class _Brief(io.TextIOBase):
+    """Standard output while Ray prints there about dying nodes: first lines, on standard error."""
+
+    def write(self, text: str) -> int:
+        """Writes the first line."""
+        if text.strip():
+            click.echo(clip(text.strip().splitlines()[0], 200), err=True)
+        return len(text)
+
+
 @contextlib.contextmanager
 def ray_view() -> "Iterator[Callable[[Sequence[WaveOnRay]], None]]":
     """Shows how far every wave is: a table on a terminal, lines in a log.
@@ -76,11 +89,17 @@ def ray_view() -> "Iterator[Callable[[Sequence[WaveOnRay]], None]]":
     from rich.live import Live
 
     if common.shows_bars():
-        with Live(console=Console(stderr=True), transient=True, refresh_per_second=2) as live:
+        console = Console(stderr=True)
+        with (
+            Live(
+                console=console, transient=True, refresh_per_second=2, redirect_stdout=False
+            ) as live,
+            contextlib.redirect_stdout(_Brief()),
+        ):
             yield lambda waves: live.update(_table(waves))
         return
     seen: dict[str, tuple[str, str, int]] = {}
-    with common.progress("training") as report:
+    with common.progress("training") as report, contextlib.redirect_stdout(_Brief()):
 
         def tell(waves: "Sequence[WaveOnRay]") -> None:
             for one in waves:
@@ -137,3 +156,35 @@ def end_with_failures(waves: "Sequence[WaveOnRay]") -> None:
         click.echo(f"{one.wave.name} failed{where}: {one.reason}", err=True)
     if failed:
         sys.exit(1 if any(one.trace for one in failed) else 2)
+
+
+OF_SYSTEM = {"slurm": ("time", "partition"), "kubernetes": ("image", "claim", "selector")}
+MOST_JOBS = 64  # in an array, unless more are asked for
+
+
+def job_script(system: str | None, path: Path, waves: int, options: Mapping[str, Any]) -> str:
+    """The script of an array of jobs for a system.
+
+    Raises:
+        UsageError: no system is named, or options are missing or of the other one.
+    """
+    from jaxmix.studies import kubernetes_manifest, slurm_script
+
+    if system is None:
+        raise click.UsageError("write --slurm or --kubernetes")
+    given = {name: value for name, value in options.items() if value}
+    jobs = min(given.pop("jobs", None) or min(waves, MOST_JOBS), waves)
+    devices = given.pop("devices")
+    others = [name for name in given if name not in OF_SYSTEM[system]]
+    if others:
+        option = {"selector": "node-selector"}.get(others[0], others[0])
+        raise click.UsageError(f"--{option} does not go with --{system}")
+    if system == "slurm":
+        return slurm_script(path, jobs, devices, **given)
+    if "image" not in given:
+        raise click.UsageError("--kubernetes needs --image, a container image that has jaxmix")
+    pairs = [text.partition("=") for text in given.pop("selector", ())]
+    if not all(label and value for label, _, value in pairs):
+        raise click.UsageError("--node-selector is not LABEL=VALUE")
+    selector = {label: value for label, _, value in pairs}
+    return kubernetes_manifest(path, jobs, devices, selector=selector, **given)

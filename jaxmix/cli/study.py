@@ -10,7 +10,14 @@ from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.devices import repeats, repeats_line, training_bar, use_all_cores
 from jaxmix.cli.dry_run import dry_run_table, plan_target_option
-from jaxmix.cli.many_machines import devices_option, end_with_failures, ray_option, ray_view
+from jaxmix.cli.many_machines import (
+    Devices,
+    devices_option,
+    end_with_failures,
+    job_script,
+    ray_option,
+    ray_view,
+)
 from jaxmix.cli.stages import STAGES, find_start, made_stages, read_schedules, start_option
 from jaxmix.cli.training import (
     Shard,
@@ -22,6 +29,7 @@ from jaxmix.cli.training import (
     stoppable,
 )
 from jaxmix.cli.values import NAMES, PRESETS, SEEDS, Labelled
+from jaxmix.files import write_text
 from jaxmix.quantities import count
 
 if TYPE_CHECKING:
@@ -76,6 +84,7 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     If FOLDER has results, they are kept: the plan must hold their runs as they were trained, and
     may add sizes, mixtures and seeds.
     """
+    common.check_folder(folder)
     use_all_cores()
     from jaxmix.studies import estimate, extended, make_plan
 
@@ -175,6 +184,7 @@ def _load(path: str) -> "tuple[Plan, Path]":
     """A plan by its file or its folder, and the folder."""
     from jaxmix.studies import load_plan
 
+    common.check_folder(path)
     file = Path(path, "plan.json") if Path(path).is_dir() else Path(path)
     return load_plan(file), file.parent
 
@@ -263,6 +273,51 @@ def _left(found: "Sequence[WaveStatus]", others: dict[str, str]) -> list[str]:
         for text, some in (("left to others", taken), ("not done", free))
         if some
     ]
+
+
+@group.command("script")
+@click.argument("plan", metavar="PLAN")
+@click.option("--slurm", "system", flag_value="slurm", help="A job array, for sbatch.")
+@click.option(
+    "--kubernetes", "system", flag_value="kubernetes", help="An Indexed Job, for kubectl apply."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="Jobs that share the waves.  [default: one a wave, at most 64]",
+)
+@opt.setting("--devices", Devices(), "gpu:1", "Of every job.")
+@click.option("--time", metavar="D-HH:MM:SS", help="Slurm: most time of a job.  [default: 1 day]")
+@click.option("--partition", help="Slurm: partition of the jobs.")
+@click.option("--image", help="Kubernetes: container image that has jaxmix.")
+@click.option(
+    "--claim",
+    help="Kubernetes: volume claim for the folder that holds PLAN's.  [default: the job's name]",
+)
+@click.option(
+    "--node-selector",
+    "selector",
+    multiple=True,
+    metavar="LABEL=VALUE",
+    help="Kubernetes: nodes to run on, such as a kind of TPU; may be repeated.",
+)
+@click.option("--out", metavar="FILE", help="Write it there.  [default: standard output]")
+def script_command(plan: str, system: str | None, out: str | None, **options: Any) -> None:
+    """Write a script that trains PLAN as an array of jobs on a shared folder.
+
+    A job that is preempted or reaches its time saves its wave, is queued again, and goes on.
+    """
+    if out:
+        common.check_out(out, plan)
+    loaded, _ = _load(plan)
+    path = Path(plan).resolve()
+    path = path.parent if path.name == "plan.json" else path
+    text = job_script(system, path, len(loaded.waves), options)
+    if out:
+        write_text(Path(out), text)
+        common.show(f"written to {out}")
+    else:
+        click.echo(text, nl=False)
 
 
 @group.command("status")

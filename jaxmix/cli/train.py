@@ -70,6 +70,7 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     out = options["out"] or ""
     if not out and options["target"] is None:
         raise JaxmixError("--out names the folder of the results; give it, or --dry-run TARGET")
+    common.check_folder(out)
     use_all_cores()
     from jaxmix.studies import extended, make_plan, run_wave, write_table
     from jaxmix.training import all_of, initialize, single_layout

@@ -17,6 +17,8 @@ from jaxmix.studies.finished import finished_run as finished_run
 from jaxmix.studies.gains import Gain as Gain
 from jaxmix.studies.gains import final_losses as final_losses
 from jaxmix.studies.gains import gain as gain
+from jaxmix.studies.job_scripts import kubernetes_manifest as kubernetes_manifest
+from jaxmix.studies.job_scripts import slurm_script as slurm_script
 from jaxmix.studies.mixtures import Design as Design
 from jaxmix.studies.mixtures import Stage as Stage
 from jaxmix.studies.mixtures import named_mixtures as named_mixtures
