@@ -8,6 +8,7 @@ of the waves to the driver and the wish to stop back.
 
 import contextlib
 import dataclasses
+import errno
 import importlib
 import os
 import signal
@@ -175,10 +176,11 @@ def _cluster(address: str | None) -> Iterator[Any]:
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     handler, is_main = signal.getsignal(signal.SIGTERM), _is_main_thread()
+    where = address or os.environ.get("RAY_ADDRESS") or "this machine"
     try:
+        _knock(where)
         ray.init(address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, ImportError) as error:
-        where = address or os.environ.get("RAY_ADDRESS") or "this machine"
+    except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise JaxmixError(
             f"--ray: no cluster can be used at {where} ({clip(error, 160)}); start one with "
             "ray start --head, or name the HOST:PORT of another"
@@ -189,6 +191,13 @@ def _cluster(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(where: str) -> None:
+    """Connects to HOST:PORT once, because Ray tries for minutes; other addresses are left to it."""
+    host, _, port = where.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _is_main_thread() -> bool:
@@ -241,7 +250,9 @@ class _Tasks:
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=True
         )
-        self._board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=here).remote()
+        # Should its process die all the same, it starts elsewhere and is told everything anew.
+        options = {"num_cpus": 0, "scheduling_strategy": here, "max_restarts": -1}
+        self._board = ray.remote(_Board).options(**options).remote()
         self._stopping = False
         self.running: dict[Any, str] = {}
         for name, one in waves.items():
@@ -269,8 +280,11 @@ class _Tasks:
     def turn(self, stop: bool) -> bool:
         """Waits a moment and takes in what happened; returns whether waves have ended."""
         ready, _ = self._ray.wait(list(self.running), timeout=TURN)
-        news = self._ray.get(self._board.read.remote(stop))
-        for name, (node, step) in news.items():
+        news: dict[str, tuple[str, int]] = {}
+        with contextlib.suppress(self._ray.exceptions.RayActorError):
+            news = self._ray.get(self._board.read.remote(stop))
+        for name in news.keys() & set(self.running.values()):  # others have ended since
+            node, step = news[name]
             self._set(name, state="training", node=node, step=step)
         if stop and not self._stopping:
             self._stopping = True
@@ -327,7 +341,9 @@ def _train(job: _Job, wait: float, board: Any) -> dict[str, Any]:
             )
         saving = Saving(job.seconds, lambda: contextlib.nullcontext(link.shall_stop))
         holder = _run(job, saving, link, wait)
-    except JaxmixError as error:
+    except (JaxmixError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno != errno.ENOSPC:
+            raise
         return {"state": "failed", "node": node, "reason": clip(error, 400)}
     except Stopped as stopped:
         return {"state": "stopped", "node": node, "step": stopped.step}
@@ -366,7 +382,8 @@ class _Link:
     def tell(self, step: int) -> None:
         """Sends the step unless the last message is still on its way."""
         if self._answer is None or self._ray.wait([self._answer], timeout=0)[0]:
-            self._stop = self._stop or bool(self._answer and self._ray.get(self._answer))
+            with contextlib.suppress(self._ray.exceptions.RayActorError):
+                self._stop = self._stop or bool(self._answer and self._ray.get(self._answer))
             self._answer = self._board.tell.remote(*self._about, step)
 
     def shall_stop(self) -> bool:
