@@ -58,6 +58,10 @@ def test_a_study_from_plan_to_table(run, corpus, tmp_path):
     assert "4 rows" in run("study", "table", folder, "--out", tmp_path / "again.csv").out
     assert (tmp_path / "again.csv").read_text() == (folder / "runs.csv").read_text()
     assert "tiny-16-0" in run("study", "status", folder).out
+    script = run("study", "script", folder / "plan.json", "--slurm").out
+    assert f"srun jaxmix study run {folder} --shard" in script and "--array=1-1\n" in script
+    written = run("study", "script", folder, "--slurm", "--jobs", 9, "--out", tmp_path / "job.sh")
+    assert written.status == 0 and (tmp_path / "job.sh").read_text() == script  # one wave, one job
 
 
 def test_one_run_by_the_same_code(run, corpus, tmp_path):
