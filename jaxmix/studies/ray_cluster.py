@@ -182,8 +182,8 @@ def _cluster(address: str | None) -> Iterator[Any]:
         ray.init(address, log_to_driver=False, logging_level="ERROR")
     except (OSError, RuntimeError, ValueError, ImportError) as error:
         raise JaxmixError(
-            f"--ray: no cluster can be used at {where} ({clip(error, 160)}); start one with "
-            "ray start --head, or name the HOST:PORT of another"
+            f"--ray: no cluster can be used at {where} ({clip(error, 160)}); start one with ray "
+            "start --head, name the HOST:PORT of another, or set its token (RAY_AUTH_TOKEN)"
         ) from None
     try:
         if is_main:

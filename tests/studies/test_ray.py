@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import secrets
 import subprocess
 import sys
 import time
@@ -197,6 +198,7 @@ def test_a_node_of_a_real_cluster_is_killed_while_it_trains(study, corpus, tmp_p
     many.mkdir()
     plan.save(many / "plan.json")
     settings = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+    settings |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex()}
     run = {"env": os.environ | settings, "cwd": ROOT, "text": True, "stdout": subprocess.PIPE}
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(
