@@ -1,5 +1,6 @@
 """``jaxmix study``: many small runs, planned, trained, watched and merged into a run table."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,6 @@ from jaxmix.cli.training import (
     stoppable,
 )
 from jaxmix.cli.values import NAMES, PRESETS, SEEDS, Labelled
-from jaxmix.files import write_text
 from jaxmix.quantities import count
 
 if TYPE_CHECKING:
@@ -310,10 +310,12 @@ def script_command(plan: str, system: str | None, out: str | None, **options: An
     if out:
         common.check_out(out, plan)
     loaded, _ = _load(plan)
-    path = Path(plan).resolve()
+    path = Path(os.path.abspath(plan))
     path = path.parent if path.name == "plan.json" else path
     text = job_script(system, path, len(loaded.waves), options)
     if out:
+        from jaxmix.files import write_text
+
         write_text(Path(out), text)
         common.show(f"written to {out}")
     else:

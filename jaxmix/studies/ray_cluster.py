@@ -34,6 +34,7 @@ RETRIES = 3  # times that a wave is given out again after its process or its nod
 PATIENCE = 2 * LEASE  # seconds that a wave waits for a claim of its own that may have survived
 SETTLES = 60.0  # seconds until files of one node are seen by all; clients of NFS keep listings
 TURN = 0.5  # seconds from one look at the tasks to the next
+FOLDERS = ("JAXMIX_CACHE", "JAX_COMPILATION_CACHE_DIR")  # settings that tasks take over
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def run_on_ray(
             plan.
     """
     corpus_of(plan, corpus)
-    folder, (index, count) = Path(folder).resolve(), shard
+    # Links stay: they may be what makes one path of all nodes' mounts.
+    folder, (index, count) = Path(os.path.abspath(folder)), shard
     waves = [_begin(plan, wave, folder, keep_final) for wave in plan.waves[index - 1 :: count]]
     with (
         _cluster(address) as ray,
@@ -267,9 +269,9 @@ class _Tasks:
             "gpu": {"num_gpus": number},
             "tpu": {"resources": {"TPU": number}},
         }[kind]
-        settings = {v: os.environ[v] for v in ("JAXMIX_CACHE",) if v in os.environ}
+        settings = {v: os.path.abspath(os.environ[v]) for v in FOLDERS if os.environ.get(v)}
         if kind == "cpu":
-            settings["JAX_NUM_CPU_DEVICES"] = str(number)
+            settings |= {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(number)}
         # A process for each attempt: JAX leaves no devices to others while its process lives.
         options = {"max_retries": 0, "max_calls": 1, "name": name}
         task = self._ray.remote(**takes, **options, runtime_env={"env_vars": settings})(_train)
