@@ -166,6 +166,7 @@ def vision_model(config: VisionConfig) -> Model:
         return record_flops(config, length - patches) / length
 
     decoder = ("connector", "embedding", "decoder", "decoder_norm", "image_head", "text_head")
+
     def attention_flops(length: int) -> float:
         sizes = ((config.encoder, patches), (config.decoder, length))
         return 3.0 * sum(stack.attention_flops(n * (n + 1) / 2) for stack, n in sizes)

@@ -73,9 +73,7 @@ def test_an_early_fusion_model_writes_captions(folder, tmp_path):
 def test_what_is_not_there_is_named(folder):
     with pytest.raises(ValueError, match="no run 'x'; it holds lvm-tiny-16-given-s0"):
         finished_run(folder / "lvm", "x")
-    with pytest.raises(
-        ValueError, match="'pages' is not a target of captioned pictures; kn"
-    ):
+    with pytest.raises(ValueError, match="'pages' is not a target of captioned pictures; kn"):
         caption_pictures(finished_run(folder / "nmm"), 2, ["pages"])
     with pytest.raises(ValueError, match="no such plan"):
         finished_run(folder)
