@@ -84,11 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _keep_compiled_programs() -> None:
     """Compile once per machine and not per call: JAX's own cache, under ``JAXMIX_CACHE``.
 
-    Set through the environment and before JAX is imported, so a choice of the user's stands.
+    Set through the environment and before JAX is imported, so a choice of the user's stands. Small
+    programs too: training makes dozens of them, and each takes longer to compile than to read.
     """
     root = os.environ.get("JAXMIX_CACHE") or os.path.join(os.path.expanduser("~"), ".cache/jaxmix")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(root, "compiled"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 _DAMAGED = "Error reading persistent compilation cache entry for '"

@@ -55,6 +55,23 @@ def test_damaged_compiled_programs_are_replaced(tmp_path):
         assert path.stat().st_size > 1000  # also if it was cut before
 
 
+def test_a_second_call_compiles_nothing(tmp_path):
+    code = (
+        "from jaxmix.cli import app; app._keep_compiled_programs(); import jax; found = []; "
+        "jax.monitoring.register_event_listener(lambda event, **_: found.append(event)); "
+        "jax.jit(lambda x: x[:2] + 1)(jax.numpy.arange(3)); "
+        "print(sum('cache_misses' in event for event in found))"
+    )
+    environment = {k: v for k, v in os.environ.items() if "_CACHE" not in k}
+    environment |= {"JAXMIX_CACHE": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", code]
+    calls = [
+        subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True).stdout
+        for _ in range(2)
+    ]
+    assert int(calls[0]) > 0 and int(calls[1]) == 0
+
+
 def test_help_loads_neither_jax_nor_pandas():
     code = (
         "import sys; from jaxmix.cli import main; assert main(['--help']) == 0\n"
