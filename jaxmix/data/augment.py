@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .draws import uniforms
+from .workers import spread
 
 SCALE = (0.4, 1.0)
 ASPECT = (3 / 4, 4 / 3)
@@ -58,17 +59,23 @@ def patches_of(
         flip: whether each picture may be mirrored, bool [n].
     """
     size, p = geometry.image_size, geometry.patch_size
-    out = np.empty((len(pictures), size, size, 3), np.uint8)
+    side, row = size // p, 3 * p  # patches, and bytes of a row of one
+    out = np.empty((len(pictures), geometry.patches, geometry.patch_dim), np.uint8)
     chance = None if draws is None else uniforms(draws, 5)
     boxes = _centers(pictures) if chance is None else _boxes(pictures, chance)
-    for i, (picture, box) in enumerate(zip(pictures, boxes, strict=True)):
-        out[i] = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box))
+    mirrored = np.zeros(len(pictures), bool)
     if chance is not None and flip is not None:
         mirrored = flip & (chance[:, 4] < 0.5)
-        out[mirrored] = out[mirrored, :, ::-1]
-    side = size // p
-    grid = out.reshape(-1, side, p, side, p, 3).swapaxes(2, 3)
-    return grid.reshape(len(pictures), geometry.patches, geometry.patch_dim)
+
+    def cut(i: int) -> None:
+        picture = pictures[i].resize((size, size), Image.Resampling.BILINEAR, boxes[i])
+        if mirrored[i]:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        pixels = np.asarray(picture).reshape(side, p, side, row)
+        out[i].reshape(side, side, p, row)[...] = pixels.swapaxes(1, 2)
+
+    spread(cut, range(len(pictures)), size)
+    return out
 
 
 def image_of(patches: np.ndarray, geometry: Geometry) -> np.ndarray:

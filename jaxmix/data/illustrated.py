@@ -16,7 +16,7 @@ from jaxmix.files import write_text
 from .corpus import SPLITS
 from .documents import Document
 from .handed import is_handed
-from .pictures import Skips, UnreadablePicture, shrunk
+from .pictures import Skips, UnreadablePicture, quick, shrunk
 from .planning import Source
 from .splits import Fingerprint, capped, fingerprint, split_documents
 from .store import (
@@ -166,7 +166,7 @@ def _write(
 def _tokenized(
     records: Iterable[bytes], tokenizer: Tokenizer
 ) -> Iterator[tuple[list[str], list[Part]]]:
-    """The texts of each document, and its parts with tokens in place of text."""
+    """The texts of each document, and its parts as training reads them, with tokens for text."""
     waiting = iter(records)
     while chunk := [unpack(record) for record in itertools.islice(waiting, _CHUNK)]:
         texts = [_texts(parts) for parts in chunk]
@@ -175,7 +175,12 @@ def _tokenized(
             yield (
                 held,
                 [
-                    p if p.is_picture else Part(next(ids).astype(tokenizer.dtype).tobytes(), False)
+                    Part(
+                        quick(p.data)
+                        if p.is_picture
+                        else next(ids).astype(tokenizer.dtype).tobytes(),
+                        p.is_picture,
+                    )
                     for p in parts
                 ],
             )

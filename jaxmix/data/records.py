@@ -14,6 +14,7 @@ from .order import spaced
 from .rows import PackedRows, TextRows
 from .store import Documents
 from .tokenizer import Tokenizer
+from .workers import spread
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class Captioned:
 
     def take(self, indices: np.ndarray, draws: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The records of these indices; `draws` decide crops, mirroring and prefixes."""
-        found = [self.documents[int(i)] for i in indices]
+        found = spread(
+            self.documents.__getitem__, [int(i) for i in indices], self.geometry.image_size
+        )
         chance = mixed(np.asarray(indices, np.uint64)) if draws is None else draws
         prefix = 1 + np.floor((self.geometry.patches - 1) * uniforms(chance, 6)[:, 5])
         flip = self.documents.index.flip[indices]

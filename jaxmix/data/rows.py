@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from jaxmix.errors import JaxmixError
 
@@ -27,6 +28,7 @@ from .corpus import TokenWindows
 from .draws import mixed
 from .packing import Piece, cut, packed
 from .store import Documents
+from .workers import spread
 
 Row = dict[str, np.ndarray]
 _KEPT = 65_536  # rows without their patches, about ten bytes a position
@@ -144,7 +146,7 @@ class PackedRows:
     def _fill(
         self, patches: np.ndarray, placed: Sequence[tuple[int, _Placed]], draws: np.ndarray | None
     ) -> None:
-        pictures = [self.documents[at.document][at.part] for _, at in placed]
+        pictures = self._pictures([at for _, at in placed])
         chance = None
         if draws is not None:
             own = np.array([(at.position + 1) << 32 for _, at in placed], np.uint64)
@@ -153,6 +155,17 @@ class PackedRows:
         made = patches_of(pictures, self.geometry, chance, flip)
         for (n, at), picture in zip(placed, made, strict=True):
             patches[n, at.position : at.position + self.geometry.patches] = picture
+
+    def _pictures(self, placed: Sequence[_Placed]) -> list[Image.Image]:
+        """Decoded pictures; every document is read once, and only what is asked for decoded."""
+        wanted: dict[int, list[int]] = {}
+        for at in placed:
+            wanted.setdefault(at.document, []).append(at.part)
+        found = spread(
+            lambda of: self.documents.take(*of), [*wanted.items()], self.geometry.image_size
+        )
+        of_document = {i: iter(parts) for i, parts in zip(wanted, found, strict=True)}
+        return [next(of_document[at.document]) for at in placed]
 
     @functools.cached_property
     def _row(self) -> Callable[[int], tuple[Row, tuple[_Placed, ...]]]:
@@ -193,7 +206,8 @@ class PackedRows:
                 pictures.append(_Placed(start + sum(map(len, ids)), piece.document, part.index))
                 found = np.zeros(self.geometry.patches, self.kind)
             else:
-                found = self.documents[piece.document][part.index][part.first : part.last]
+                (text,) = self.documents.take(piece.document, (part.index,))
+                found = text[part.first : part.last]
             ids.append(found)
             marks.append(np.full(len(found), part.is_picture))
         return np.concatenate(ids), np.concatenate(marks), pictures

@@ -172,7 +172,7 @@ class Documents:
         self._tokens, self._path = tokens, path
         self._source = _source(path)
         self.index = Index.load(path.with_suffix(".index"))
-        self._kept: dict[int, tuple[Any, ...]] = {}
+        self._kept: dict[tuple[int, int], Any] = {}
         self._left = _DECODED
         self._lock = threading.Lock()
 
@@ -195,19 +195,26 @@ class Documents:
         """The parts of document i: token ids [n], or an image in RGB."""
         if not 0 <= i < len(self):
             raise IndexError(f"document {i} of {len(self)}")
-        found = self._kept.get(i)
-        return self._read(i) if found is None else found
+        return self.take(i, range(len(self.parts(i))))
 
-    def _read(self, i: int) -> tuple[Any, ...]:
-        with _whole(self._path):
-            record = self._source[i]
-        decoded = tuple(self._decoded(part) for part in unpack(record))
-        size = sum(map(_bytes, decoded))
+    def take(self, i: int, which: Sequence[int]) -> tuple[Any, ...]:
+        """Some parts of document i; the others are not decoded."""
+        keys = [(i, part) for part in which]
+        found = {key: self._kept[key] for key in keys if key in self._kept}
+        if len(found) < len(keys):
+            with _whole(self._path):
+                parts = unpack(self._source[i])
+            new = {key: self._decoded(parts[key[1]]) for key in keys if key not in found}
+            self._keep(new)
+            found |= new
+        return tuple(found[key] for key in keys)
+
+    def _keep(self, decoded: dict[tuple[int, int], Any]) -> None:
         with self._lock:
-            if size <= self._left and i not in self._kept:
-                self._kept[i] = decoded
-                self._left -= size
-        return decoded
+            for key, part in decoded.items():
+                if _bytes(part) <= self._left and key not in self._kept:
+                    self._kept[key] = part
+                    self._left -= _bytes(part)
 
     def _decoded(self, part: Part) -> np.ndarray | Image.Image:
         if not part.is_picture:

@@ -11,7 +11,15 @@ import pytest
 from PIL import Image
 
 from jaxmix.data.errors import DataError
-from jaxmix.data.pictures import Skips, UnreadablePicture, is_blank, measured, render, shrunk
+from jaxmix.data.pictures import (
+    Skips,
+    UnreadablePicture,
+    is_blank,
+    measured,
+    quick,
+    render,
+    shrunk,
+)
 
 DISC = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24"><circle cx="12" cy="12" r="9"/>'
 
@@ -303,3 +311,11 @@ def test_without_the_package_that_draws_it_says_what_to_install(monkeypatch):
     with pytest.raises(DataError, match="resvg-py: pip install resvg-py"):
         render(DISC + "</svg>", 32)
     assert decoded(shrunk(encoded(noise(40, 30)), 16)).size == (21, 16)
+
+
+def test_large_photographs_are_kept_as_they_are_quickly_read():
+    photo, small = (shrunk(encoded(noise(300, 200)), size) for size in (128, 127))
+    drawing = shrunk(encoded(Image.new("RGB", (300, 200), "red")), 128)
+    assert quick(drawing) is drawing and quick(small) is small
+    with Image.open(io.BytesIO(quick(photo))) as made:
+        assert made.format == "PPM" and np.array_equal(made, decoded(photo))

@@ -1,11 +1,12 @@
 """Rows hold what their documents say, and say which positions may see which."""
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jaxmix.data import DataError, MixtureSource, open_captioned, open_rows, prepare_plan
+from jaxmix.data import DataError, MixtureSource, open_captioned, open_rows, prepare_plan, workers
 from jaxmix.data.draws import keyed
 from jaxmix.data.store import PICTURE
 from tests.data import pictures
@@ -184,3 +185,26 @@ def test_lengths_of_parts_are_known_without_reading(corpus):
     for i in (0, 5):
         lengths = [len(part) if isinstance(part, np.ndarray) else PICTURE for part in documents[i]]
         assert documents.parts(i) == lengths
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_the_number_of_workers_changes_nothing(corpus, cores, monkeypatch):
+    """Records of pictures that are large enough for threads, against those of one thread."""
+    grid = Grid(image_size=64, patch_size=16, patches=16, patch_dim=768)
+    domains = {
+        name: open_rows(corpus, name, "train", LENGTH, grid) for name in ("captions", "pages")
+    }
+    pairs = {"captions": open_captioned(corpus, "captions", "train", LENGTH, grid)}
+    sources = [
+        MixtureSource(domains, {"captions": 0.5, "pages": 0.5}, 0, 16),
+        MixtureSource(pairs, {"captions": 1.0}, 0, 16),
+    ]
+    monkeypatch.setattr(workers, "LEAST_SIDE", 65)
+    alone = [source[step] for source in sources for step in (0, 7)]
+    pool = ThreadPoolExecutor(cores)
+    monkeypatch.setattr(workers, "LEAST_SIDE", 64)
+    monkeypatch.setattr(workers, "_cores", lambda: cores)
+    monkeypatch.setattr(workers, "_pool", lambda: pool)
+    for expected, found in zip(alone, (s[step] for s in sources for step in (0, 7)), strict=True):
+        assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    assert (cores > 1) == bool(pool._threads)

@@ -68,6 +68,11 @@ def test_documents_are_decoded_once(documents):
     assert documents[3][0] is documents[3][0]
 
 
+def test_pictures_that_nobody_asks_for_are_not_decoded(documents, monkeypatch):
+    monkeypatch.setattr(store.Image, "open", None)
+    assert documents.take(5, (1,))[0].tolist() == list(range(6))
+
+
 def test_pairs_are_known(documents, tmp_path):
     assert documents.are_pairs
     Index.of([[3, PICTURE]] * 20, [False] * 20).save(tmp_path / "a.index")
