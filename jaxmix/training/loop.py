@@ -250,7 +250,8 @@ class _Run:
     ) -> tuple[int, TrainState, StepMetrics, int]:
         """Trains from `start` to `goal`, or until it must be saved; says which of them.
 
-        Metrics are read only after the next step was started.
+        Metrics are read only after the next step was started, so a step runs while the batch of the
+        next one is read and sent to the devices.
         """
         last: StepMetrics | None = None
         wanted, step = GO_ON, start

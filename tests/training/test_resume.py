@@ -1,6 +1,7 @@
 """Stopped at any moment, in any way, a run goes on to the rows that it would have had."""
 
 import dataclasses
+import importlib
 import json
 import pathlib
 import random
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -251,3 +253,18 @@ def test_a_finished_folder_of_another_fleet_is_refused(tmp_path):
     assert len(train(toys.Toy(), toys.fleet(1, (2, 4)), toys.feed(1), tmp_path).rows) == 2
     with pytest.raises(ValueError, match="holds a run with other optimizer, record_at; name"):
         train(toys.Toy(), toys.fleet(1, (2, 6)), toys.feed(1), tmp_path)
+
+
+def test_batches_are_sent_while_the_step_before_runs(tmp_path, monkeypatch):
+    loop = importlib.import_module("jaxmix.training.loop")
+    seen: list[str] = []
+
+    def noted(name, f):
+        return lambda *args: (seen.append(name), f(*args))[1]
+
+    for name in ("place", "step"):
+        monkeypatch.setattr(loop.Program, name, noted(name, getattr(loop.Program, name)))
+    monkeypatch.setattr(loop.jax, "block_until_ready", noted("wait", jax.block_until_ready))
+    train(toys.Toy(), toys.fleet(3, (4,)), toys.feed(3), tmp_path, layout=fleet_layout(2))
+    one = ["place", "step", "wait"]  # the wait is for the step before
+    assert seen[:12] == ["place", "step", *one, *one, *one, "wait"]
