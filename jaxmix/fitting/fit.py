@@ -13,6 +13,7 @@ import pandas as pd
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FitReport, FittedLaw, FittedLaws
 from jaxmix.fitting.objective import Objective
+from jaxmix.fitting.precision import float64, place_notes
 from jaxmix.fitting.problem import FitError as FitError
 from jaxmix.fitting.problem import Problem, diagnose, make_problem
 from jaxmix.fitting.scores import score, score_arrays
@@ -54,8 +55,8 @@ def fit(
         residual: fit the loss or its logarithm.
         weighting: ``"equal"``, or ``"sem"`` for rows weighed by 1 / ``sem_<target>`` squared.
         held_out: rows to score the fits on; they take no part in fitting.
-        precision: ``"float32"`` is for accelerators without float64; the last digits of the
-            objective are lost, and the report says so.
+        precision: ``"float64"`` is solved on the CPU if the accelerators are TPUs, which lack it;
+            ``"float32"`` on them: the last digits of the objective are lost. The report says so.
         progress: called with the local solves done and their total.
 
     Returns:
@@ -72,13 +73,12 @@ def fit(
         raise JaxmixError(f"unknown solver '{solver}': choose one of {', '.join(SOLVERS)}")
     names = _target_names(runs, targets)
     k = len(runs.domains)
-    with jax.enable_x64(precision == "float64"):
+    with float64() if precision == "float64" else jax.enable_x64(False):
         problem = make_problem(runs, law, names, Objective(law, k, delta, residual), weighting)
         pool = run_search(SEARCHES[solver], problem, restarts, seed, progress)
         _check_found(problem, pool)
         best = polish(problem, pool)
-        lost = ("fitted in float32: the last digits of the objective are lost",)
-        extra = lost if precision == "float32" else ()
+        extra = place_notes(precision)
         fits = [_finish(problem, i, best, pool, solver, extra) for i in range(len(names))]
     return FittedLaws(fits if held_out is None else [_with_held_out(f, held_out) for f in fits])
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.evidence import unread_notes
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.stacked import StackedLaws as StackedLaws
 from jaxmix.fitting.stacked import stack as stack
 from jaxmix.fitting.support import Support, mixture_support
@@ -274,7 +275,7 @@ class FittedLaws(Sequence[FittedLaw]):
     @cached_property
     def stacked(self) -> StackedLaws:
         """The parameters as float64 arrays with a leading axis m, for batched code."""
-        with jax.enable_x64(True):
+        with float64():
             return stack(self._fits)
 
     @property
@@ -393,6 +394,6 @@ def _predict(fits: Sequence[FittedLaw], x: Any) -> np.ndarray:
         from jaxmix.fitting.inputs import read_inputs
 
         x = read_inputs(x, fits[0].law, fits[0].domains)
-    with jax.enable_x64(True):
+    with float64():
         given = {name: jnp.asarray(value, jnp.float64) for name, value in x.items()}
         return np.asarray(stack(fits).losses(given))

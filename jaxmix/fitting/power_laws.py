@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.fitting.precision import float64
+
 Array = jax.Array
 LOWEST, HIGHEST = 0.01, 3.0  # beyond these a power is a constant or a step to any data there is
 _GRID, _HALVINGS, _NEWTON = 64, 45, 60
@@ -88,7 +90,7 @@ def fit_power_laws(
     """
     log_x, seen = np.log(x), (weights > 0).any(0)
     middle = np.sum(log_x * seen, 1) / np.maximum(seen.sum(1), 1)  # [c]
-    with jax.enable_x64(True):
+    with float64():
         arrays = (log_x - middle[:, None], losses, weights)
         curves = _Curve(*(jnp.asarray(a, jnp.float64) for a in arrays))
         count = int(classes.max()) + 1

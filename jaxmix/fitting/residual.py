@@ -18,6 +18,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.inputs import read_inputs
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.uncertainty.clusters import make_folds, mixture_labels
 from jaxmix.laws import Law
 from jaxmix.laws.baselines import LOG_LINEAR
@@ -117,7 +118,7 @@ def fit_residual(
         raise JaxmixError(f"left_out must be [m, p] = {observed.shape}, not {left_out.shape}")
     x = read_inputs(runs, laws.law, laws.domains)
     weights = read_inputs(runs, LOG_LINEAR, laws.domains)["weights"]
-    with jax.enable_x64(True):
+    with float64():
         residual = observed - np.asarray(laws.stacked.losses(x))
     rows = np.isfinite(residual).all(0)
     if not rows.any() or mixture_labels(weights[rows]).max() + 1 < FEWEST:
@@ -290,7 +291,7 @@ class _Slopes:
         rows = 1 << max(4, (len(weights) - 1).bit_length())  # few shapes, few programs
         padded = np.resize(weights, (rows, weights.shape[1]))
         seen = [padded if f.own_domain is None else padded[:, f.own_domain] for f in self.laws]
-        with jax.enable_x64(True):
+        with float64():
             z = jnp.stack([law.to_working(_arrays(f.params)) for f in self.laws])
             others = _arrays(self.inputs)
             found = _derivatives(

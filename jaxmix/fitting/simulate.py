@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw, FittedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.laws import Law, Params, Scales
 from jaxmix.runs import RunTable, read_runs
 
@@ -166,7 +167,7 @@ def random_truth(
         tokens: smallest and largest D.
     """
     n_unit, d_unit = (float(np.sqrt(low * high)) for low, high in (n_params, tokens))
-    with jax.enable_x64(True):
+    with float64():
         keys = jax.random.split(jax.random.key(seed), _DRAWS)
         scales = Scales(n_unit, d_unit, 2.2, 3.6)
         params, losses = _draw(law, k, keys, scales, _corners(law, n_params, tokens, k))

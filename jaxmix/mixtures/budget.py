@@ -23,6 +23,7 @@ from scipy.optimize import minimize_scalar
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimize import Weights, as_laws, optimize, optimize_many
@@ -193,7 +194,7 @@ class _Value:
 
     def slopes(self, found: Optima) -> np.ndarray:
         """dV/dlog N at optima of every budget in turn."""
-        with jax.enable_x64(True):
+        with float64():
             x = {name: jnp.asarray(v) for name, v in found.inputs.items()}
             slopes = _slopes(self.laws.stacked, x, found.target_weights, found.h)
         by_n, by_d = (np.asarray(v) for v in slopes)

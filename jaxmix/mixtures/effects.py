@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimize import as_laws
@@ -71,7 +72,7 @@ def domain_effects(
     """
     laws = as_laws(laws)
     given = {name: np.asarray(value, float) for name, value in x.items()}
-    with jax.enable_x64(True):
+    with float64():
         slope = np.asarray(_slopes(laws.stacked, given))
         low = high = np.full(slope.shape, np.nan)
         if ensemble is not None:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.fitting.inputs import budget_inputs
+from jaxmix.fitting.precision import float64
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimum import Optima, Optimum, WorstCase, make_optimum
@@ -153,7 +153,7 @@ def optimize_many(
     counts = np.array([starts or 1 if proven else many for proven, _ in proofs])
     best, agreeing = _solve_each(laws, x, w, boxes, counts, seed)
     _check_finite(best, x, w, laws)
-    with jax.enable_x64(True):
+    with float64():
         predicted = np.asarray(losses(laws.stacked, {**x, "weights": best.weights})).T
     return Optima(
         laws=laws,
@@ -364,7 +364,7 @@ def _constrained(problem: Problem, starts: int | None, seed: int) -> Optimum:
     terms, program = problem.terms(laws.stacked), problem.program(laws.stacked)
     found = solve_program(terms, program, points)
     h = found.x[:-1]
-    with jax.enable_x64(True):
+    with float64():
         predicted = np.asarray(losses(laws.stacked, {**problem.x, "weights": h}))
     worst = [
         row.name

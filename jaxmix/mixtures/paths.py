@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.precision import float64
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimize import as_laws, optimize_many
 from jaxmix.mixtures.optimum import Optima
@@ -128,6 +128,6 @@ def fixed_point_map(
         )
     ordered = laws[list(laws.domains)]
     optima = optimize_many(ordered, n_params, tokens, target_weights=w_grid, **options)
-    with jax.enable_x64(True):
+    with float64():
         distance = np.asarray(js_distance(optima.target_weights, optima.h))
     return FixedPoints(optima.target_weights, optima, distance)

@@ -20,6 +20,7 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.uncertainty.influence import Influence
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
@@ -187,7 +188,7 @@ class _Moved:
             reference,
         )  # fmt: skip
         weighted = 0.0 if self.optimum.worst_case else 1.0
-        with jax.enable_x64(True):
+        with float64():
             x = {name: jnp.asarray(v, float) for name, v in self.problem.x.items()}
             w = jnp.asarray(self.optimum.w)
             found = _residuals(self.laws.params, x, w, self.laws, weighted, *arrays)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, finite, interval
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.solve.refits import level_edges, losses_at, meets, objective_of, solve_refits
@@ -235,7 +236,7 @@ class _Errors:
 
     def __init__(self, optimum: Optimum, ensemble: Ensemble) -> None:
         self.best, self.ensemble = optimum, ensemble
-        with jax.enable_x64(True):
+        with float64():
             self.chosen, self.lowest = solve_refits(optimum, ensemble.stacked)  # [B, k], [B]
         self.proposal = objective_of(optimum, ensemble.losses, optimum.h)  # [B]
         self.true = _predicted(optimum, self.chosen)  # [B]
@@ -281,7 +282,7 @@ class _Errors:
         """The loss of every target at the proposal."""
         best = self.best
         center = np.array([best.predicted[name] for name in best.targets])
-        with jax.enable_x64(True):
+        with float64():
             refits = self.ensemble.stacked
             said = np.asarray(_each_at_its_own(refits, best.inputs, jnp.asarray(self.chosen)))
         true = losses_at(best, {**best.inputs, "weights": self.chosen}).T  # [B, m]

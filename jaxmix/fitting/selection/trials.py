@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxmix.fitting.fit import DEFAULT_SOLVER
 from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.problem import FitError, Problem, make_problem
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.splits import Split
@@ -114,7 +115,7 @@ def run_trials(
         objective = Objective(law, len(runs.domains), settings.delta)
         objective = replace(objective, residual=residual)
         report = partial(progress, f"{law.name}, {residual}") if progress else None
-        with jax.enable_x64(True):
+        with float64():
             found = _run_batch(runs, tuple(targets), objective, tasks, settings, report)
         for task, outcome in zip(tasks, found, strict=True):
             for i in task.candidates:

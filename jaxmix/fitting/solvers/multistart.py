@@ -11,6 +11,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
 from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.precision import solver_devices
 from jaxmix.fitting.problem import Problem, random_starts
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
@@ -57,9 +58,9 @@ def perturb_all(objective: Objective, keys: Array, z: Array) -> Array:
     return jax.vmap(partial(perturb, objective))(keys, z)
 
 
-def lane_shape(jobs: int) -> tuple[int, int]:
+def lane_shape(jobs: int, platform: str = "cpu") -> tuple[int, int]:
     """Groups and lanes per group: enough to fill the device, few enough to stay in its cache."""
-    if jax.default_backend() == "cpu":
+    if platform == "cpu":
         # XLA sums batches of less than 4 or more than 8 in another order: then the last bits of a
         # result would depend on how many jobs there are.
         return (2, 8) if jobs > 8 else (1, 8 if jobs > 4 else 4)
@@ -75,19 +76,16 @@ def run_jobs(
 ) -> Results:
     """Run jobs, split evenly over devices; results on the host.
 
-    By default over all accelerators, or on the first CPU device: that one uses every core, and
-    virtual ones beside it, which trainers ask for, can wait for one another's threads forever.
-    Taking the shards to the host first keeps later slicing from becoming a collective, for which
-    virtual CPU devices on few cores can starve one another.
+    By default over those of ``solver_devices``. Taking the shards to the host first keeps later
+    slicing from becoming a collective, for which virtual CPU devices on few cores can starve one
+    another.
     """
     if isinstance(solver, JaxoptLBFGS):
         return solver.run(objective, rows, jobs)
-    if devices is None:
-        on_cpu = jax.default_backend() == "cpu"
-        devices = tuple(jax.devices()[:1] if on_cpu else jax.devices())
+    devices = devices or solver_devices()
     total = jobs.fit.shape[0]
     share = -(-total // len(devices))
-    groups, width = lane_shape(share)
+    groups, width = lane_shape(share, devices[0].platform)
     if len(devices) == 1:
         found = run_lanes(solver, objective, rows, jobs, groups=groups, width=width)
         return jax.tree.map(np.asarray, found)
@@ -139,13 +137,11 @@ class Pool:
 
     def elite(self, fit: int, count: int) -> np.ndarray:
         """[count, P] the best distinct optima of one fit, repeated if there are fewer."""
-        chosen: list[int] = []
-        for i in np.argsort(self.value[:, fit], kind="stable"):
-            last = self.value[chosen[-1], fit] if chosen else -np.inf
-            if self.value[i, fit] > last * (1 + 1e-4) or not chosen:
-                chosen.append(int(i))
-            if len(chosen) == count:
-                break
+        order = np.argsort(self.value[:, fit], kind="stable")
+        ascending, chosen, at = self.value[order, fit], [], 0
+        while at < len(order) and len(chosen) < count:
+            chosen.append(order[at])
+            at = int(np.searchsorted(ascending, ascending[at] * (1 + 1e-4), "right"))
         return self.z[np.resize(chosen, count), fit]
 
 

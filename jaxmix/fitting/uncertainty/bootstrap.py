@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import jax
 import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.fitting.uncertainty.clusters import Cluster, cluster_labels, default_cluster
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, SearchCheck
@@ -124,7 +124,7 @@ def bootstrap(
     labels, noise = cluster_labels(runs, cluster), measure_noise(laws, runs)
     sizes = _noise_sizes(noise, runs) if method == "noise" else None
     draws = Resampling.draw(method, resamples, labels, seed)
-    with jax.enable_x64(True):
+    with float64():
         refitters = make_refitters(
             laws, runs, weighting=weighting, basins=basins, restarts=restarts, seed=seed
         )

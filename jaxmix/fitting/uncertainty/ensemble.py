@@ -11,6 +11,7 @@ import pandas as pd
 
 from jaxmix.fitting.fitted import FittedLaws, StackedLaws
 from jaxmix.fitting.inputs import Table, read_inputs
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.uncertainty.model_error import ModelError
 from jaxmix.fitting.uncertainty.noise import Noise
 from jaxmix.laws import Inputs
@@ -171,7 +172,7 @@ class Ensemble:
 
     def losses(self, x: Inputs | Table) -> np.ndarray:
         """Losses of every refit, [m, B, ...], at inputs by name or at the rows of a table."""
-        with jax.enable_x64(True):
+        with float64():
             points = {n: jnp.asarray(v, jnp.float64) for n, v in self._inputs(x).items()}
             return np.swapaxes(np.asarray(_losses(self.stacked, points)), 0, 1)
 
@@ -243,7 +244,7 @@ class Ensemble:
         """
         found = {}
         law, k = self.laws.law, len(self.laws.domains)
-        with jax.enable_x64(True):
+        with float64():
             for i, f in enumerate(self.laws):
                 refits = law.to_working({n: jnp.asarray(v[i]) for n, v in self.params.items()})
                 own = np.asarray(law.to_working(f.params))

@@ -23,6 +23,7 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, stack
 from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.problem import Problem, make_problem
 from jaxmix.fitting.solvers.newton import free_parameters
 from jaxmix.laws import Inputs, Params
@@ -63,7 +64,7 @@ class Influence:
         Returns:
             Two arrays [..., p]: by loss, by log weight.
         """
-        with jax.enable_x64(True):
+        with float64():
             params = {n: jnp.asarray(v) for n, v in self.fitted.params.items()}
             push = jax.jit(
                 jax.vmap(lambda t: jax.jvp(function, (params,), (t,))[1], in_axes=-1, out_axes=-1)
@@ -92,7 +93,7 @@ def influence(
     Raises:
         JaxmixError: the fit is not a stationary point on these rows.
     """
-    with jax.enable_x64(True):
+    with float64():
         problem = pose([fitted], runs, weighting)
         objective, z = problem.objective, working_vector(problem, fitted)
         parts = _row_slopes(objective, z, problem.rows.of_fit(jnp.asarray(0)))

@@ -266,7 +266,7 @@ def make_refitters(
     """Every target ready for refits, with the other basins that a search finds.
 
     Args:
-        laws: fits of one law on ``runs``; call within ``jax.enable_x64(True)``.
+        laws: fits of one law on ``runs``; call within ``float64()``.
         runs: the very rows they were fitted on.
         weighting: as in the fit.
         basins: most distinct optima from which refits start.

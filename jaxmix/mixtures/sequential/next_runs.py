@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 import pandas as pd
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.problem import Problem
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, finite
 from jaxmix.fitting.uncertainty.influence import pose
@@ -207,7 +207,7 @@ def next_runs(
         raise JaxmixError(
             f"{runs.source}: domain '{odd[0]}' is not in both the runs and the laws; fit these runs"
         )
-    with jax.enable_x64(True):
+    with float64():
         ends, problem = corners(shape, seed), pose(laws, runs)
         mixtures = (
             candidate_mixtures(ends, optimum.h, seed)

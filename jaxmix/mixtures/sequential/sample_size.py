@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.fitting.inputs import budget_inputs
+from jaxmix.fitting.precision import float64
 from jaxmix.fitting.simulate import random_truth, simulate_laws, true_laws
 from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.laws import Law, get_law
@@ -317,7 +317,7 @@ def judge(
     available = constraints.available if constraints else None
     x = budget_inputs(truths.law, truths.domains, *big, available=available)
     points = np.concatenate([unseen, np.full((1, k), 1.0 / k), best, chosen])
-    with jax.enable_x64(True):
+    with float64():
         true = np.asarray(truths.stacked.losses(x | {"weights": jnp.asarray(points)}))
         found = np.asarray(fits.stacked.losses(x | {"weights": jnp.asarray(unseen)}))
     uniform, optimum = true[:, tests], np.diagonal(true[:, tests + 1 : tests + 1 + t])

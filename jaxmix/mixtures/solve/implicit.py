@@ -89,7 +89,7 @@ def optimal_weights(
     (a law that does not depend on the mixture).
 
     Args:
-        laws: m targets: ``FittedLaws.stacked``. Call within ``jax.enable_x64(True)`` for float64.
+        laws: m targets: ``FittedLaws.stacked``. Call within ``float64()`` for float64.
         x: inputs by name but the weights, such as ``{"n_params": N, "tokens": D}``; ``inf`` is the
             limit, with derivative 0.
         target_weights: w [m], non-negative; only their ratios move h*.

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
+from jaxmix.fitting.precision import float64, solver_devices
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.designs import dirichlet_design
 from jaxmix.mixtures.simplex import center
@@ -22,7 +23,7 @@ def _chunk() -> int:
 
     On CPUs 64 to 256 were equally fast, with 7 domains and with 17; a GPU wants many.
     """
-    return 128 if jax.default_backend() == "cpu" else 4096
+    return 128 if solver_devices()[0].platform == "cpu" else 4096
 
 
 class Lanes(NamedTuple):
@@ -96,13 +97,13 @@ def solve(laws: StackedLaws, lanes: Lanes, tolerance: float = 1e-12) -> Solution
     Returns:
         numpy arrays with a leading axis L.
     """
-    count, chunk = len(lanes.start), _chunk()
-    size = 16 if count <= 16 else chunk
+    count = len(lanes.start)
     first = laws.law.parameters[0]
     refits = laws.params[first.name].ndim > 1 + (first.shape == "domain")
     lanes = jax.tree.map(np.asarray, lanes)
     parts = []
-    with jax.enable_x64(True):
+    with float64():
+        size = 16 if count <= 16 else _chunk()
         for at in range(0, count, size):
             take = np.minimum(np.arange(at, at + size), count - 1)
             some = jax.tree.map(lambda v, take=take: jnp.asarray(v[take]), lanes)
@@ -119,7 +120,7 @@ def make_starts(lower: np.ndarray, upper: np.ndarray, count: int, seed: int) -> 
     They are positive and need not meet the bounds: solvers project them.
     """
     k = len(lower)
-    with jax.enable_x64(True):
+    with float64():
         middle = np.asarray(_center(jnp.asarray(lower), jnp.asarray(upper)))
     near = 0.9 * np.eye(k) + 0.1 / k
     random = dirichlet_design(k, max(count - 1 - k, 0), seed=seed)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
 from jaxmix.fitting.inputs import budget_inputs
+from jaxmix.fitting.precision import float64
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.polytope import Polytope, Row
 from jaxmix.mixtures.solve.lanes import losses
@@ -96,7 +96,7 @@ class Problem:
         nothing, unit, base = np.zeros(len(self.laws.domains)), np.eye(m + 1), np.zeros(m)
         if given.reference is not None:
             reference = given.mixture("reference", self.laws.domains)
-            with jax.enable_x64(True):
+            with float64():
                 base = np.asarray(losses(laws, {**self.x, "weights": reference}))
         found = []
         for name, more in given.guards.items():
@@ -118,7 +118,7 @@ class Problem:
 
     def check_finite(self, h: np.ndarray) -> None:
         """Raises if a loss that counts is infinite at a mixture inside the linear constraints."""
-        with jax.enable_x64(True):
+        with float64():
             found = np.asarray(losses(self.laws.stacked, {**self.x, "weights": h}))
         lost = ~np.isfinite(found) & self.counted
         if lost.any():

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.polytope import Polytope, Row
 from jaxmix.mixtures.solve.lanes import map_targets, weighted_loss
@@ -55,14 +56,14 @@ class Terms:
         self, laws: StackedLaws, x: Inputs, counted: np.ndarray, prior: np.ndarray
     ) -> None:
         self._counted, self._prior = counted, np.where(prior > 0, prior, 1.0)
-        with jax.enable_x64(True):
+        with float64():
             self._given = laws, {name: jnp.asarray(value, float) for name, value in x.items()}
         self._last: tuple[bytes, np.ndarray, np.ndarray] = b"", prior, prior
 
     def __call__(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """F [m + 1] and its slopes [m + 1, k] at h [k]."""
         if self._last[0] != h.tobytes():
-            with jax.enable_x64(True):
+            with float64():
                 found = np.asarray(_first(*self._given, h))
             found = np.where(self._counted[:, None], found, 0.0)
             logs = np.log(np.maximum(h, _TINY) / self._prior)
@@ -73,7 +74,7 @@ class Terms:
 
     def curvature(self, weights: np.ndarray, h: np.ndarray) -> np.ndarray:
         """Hessian [k, k] of ``weights . F`` at h > 0."""
-        with jax.enable_x64(True):
+        with float64():
             w = np.where(self._counted, weights[:-1], 0.0)
             found = np.asarray(_second(*self._given, w, h))
         return found + np.diag(weights[-1] / h)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
+from jaxmix.fitting.precision import float64
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.polytope import Row
@@ -142,7 +142,7 @@ def _pulled_back(terms: Terms, program: Program, end: np.ndarray, inside: np.nda
 
 def losses_at(optimum: Optimum, x: Inputs) -> np.ndarray:
     """Losses [m, ...] that the laws of a proposal predict at inputs by name."""
-    with jax.enable_x64(True):
+    with float64():
         given = {name: jnp.asarray(value) for name, value in x.items()}
         return np.asarray(losses(optimum.laws.stacked, given))
 
@@ -169,7 +169,7 @@ def objective_of(optimum: Optimum, predict: Callable[[Inputs], np.ndarray], h: A
         value = np.sum(np.where(w > 0, w * at, 0.0), -1)
     if not optimum.pull:
         return value
-    with jax.enable_x64(True):
+    with float64():
         return value + optimum.pull * np.asarray(kl(h, given.mixture("prior", optimum.domains)))
 
 
