@@ -133,8 +133,7 @@ def fastest_consumer(path: pathlib.Path) -> tuple[str, float] | None:
     if not path.is_file():
         return None
     sections = json.loads(path.read_text())
-    results = [*sections.get("cpu", {"result": []})["result"]]
-    results += sections.get("gpu", {"result": {"proxies": []}})["result"]["proxies"]
+    results = sections.get("cpu", {"result": []})["result"]
     found = [
         (f"{name}, {result['preset']}", value)
         for result in results

@@ -58,14 +58,10 @@ Vision, the same day (others used .00 cores):
     one run / PyTorch's process a core       .78      .84      .76
     fleet / PyTorch's process a core        1.67     1.17      .91
 
-The GPU's sections have not met a GPU yet: MFU of llama-412m, of nmm-275m with attention counted by
-its ranges of keys, and of three vision encoders; packed captions against padded ones; 64 proxies
-against one at a time. Where JAX finds one they run instead of the CPU's; JAX_PLATFORMS=cpu brings
-that back.
+These are a CPU's figures; `h200.py` has a GPU's.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import pathlib
@@ -73,13 +69,13 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# Before JAX is imported: members of a fleet go to the cores one by one.
+# Before JAX is imported: members of a fleet go to the cores one by one, also beside a GPU.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 import numpy as np
 from bench_fit import RESULTS, machine, say
-from gpu_training import PLANS, TOYS, on_gpu
 from packing import trained
 from pictures import VOCABULARY
 from torch_process import Peer, agreement, ask, peers, torch_python, torch_version
@@ -111,9 +107,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=[32, 64, 96], metavar="D")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--seconds", type=float, default=3.0, metavar="S", help="of a measurement")
-    parser.add_argument(
-        "--gpu-batch", type=int, metavar="B", help="a device's records, large models; has defaults"
-    )
     parser.add_argument(
         "--out", type=pathlib.Path, metavar="DIR", help="default: results/, with --smoke nowhere"
     )
@@ -206,26 +199,10 @@ def line(result: Mapping[str, Any]) -> str:
     return f"{result['preset']}, tokens/s: {'; '.join(rates)}\n  {'; '.join(ratios)}"
 
 
-def measure(args: argparse.Namespace, family: str, kind: str) -> Any:
-    """The section of this machine's device."""
-    if kind != "cpu":
-        plan = (TOYS if args.smoke else PLANS)[family]
-        plan = dataclasses.replace(plan, batch=args.gpu_batch or plan.batch)
-        result: Any = on_gpu(plan, args.rounds, args.seconds)
-        print(json.dumps(result, indent=1), flush=True)
-        return result
-    result = on_cpu(args, WORKLOADS[family])
-    if args.smoke:
-        say("the GPU's section, at the size of a toy")
-        on_gpu(TOYS[family], 1, 0.1)
-    return result
-
-
 def main(arguments: list[str] | None = None) -> None:
-    """Measures every family; the device's entry in ``bench_train_<family>.json`` is replaced."""
+    """Measures every family, and replaces the figures in ``bench_train_<family>.json``."""
     args = parse(arguments)
-    kind = jax.default_backend()
-    torch = torch_version(args.torch_python) if kind == "cpu" else None
+    torch = torch_version(args.torch_python)
     apart = ("out", "torch_python", "family")
     settings = {name: value for name, value in vars(args).items() if name not in apart}
     with tempfile.TemporaryDirectory() as cache:
@@ -234,12 +211,12 @@ def main(arguments: list[str] | None = None) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         for family in args.family:
             here, neighbors = machine() | {"torch": torch}, Neighbors()
-            result = measure(args, family, kind)
+            result = on_cpu(args, WORKLOADS[family])
             here["cores_of_others"] = neighbors.cores()
             print(json.dumps(here), flush=True)
             if args.out is not None:
                 entry = {"machine": here, "settings": settings, "result": result}
-                write(args.out / f"bench_train_{family}.json", kind, entry)
+                write(args.out / f"bench_train_{family}.json", "cpu", entry)
 
 
 def write(path: pathlib.Path, section: str, entry: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from pictures import origin, pictured
 
 from jaxmix.data import MixtureSource, batches
-from jaxmix.models import Model, MultimodalConfig, batch_flops
+from jaxmix.models import Model
 from jaxmix.studies import get_family
 
 Batch = dict[str, np.ndarray]
@@ -63,10 +63,3 @@ def random_tokens(members: int, batch: int, length: int, vocabulary: int) -> Bat
     """A fleet's batch of random tokens, [M, B, T + 1]."""
     shape = (members, batch, length + 1)
     return {"tokens": np.random.default_rng(0).integers(0, vocabulary, shape).astype(np.uint16)}
-
-
-def flops_per_token(model: Model, config: Any, batch: Batch, length: int) -> float:
-    """Of a training step: by the ranges of keys where a batch has them, else as the model says."""
-    if isinstance(config, MultimodalConfig):
-        return batch_flops(config, batch) / batch["tokens"].size
-    return model.flops_per_token(length)
