@@ -65,7 +65,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 import jax
 import numpy as np
 from bench_fit import RESULTS, machine, say
-from image_data import Extent, captions, image_section, lines, slots, stream_rate
+from image_data import Extent, captions, image_section, large_rates, lines, slots, stream_rate
 from turns import UNOPTIMIZED, Neighbors, in_turn
 from workloads import WORKLOADS
 
@@ -188,7 +188,10 @@ def pictures(args: argparse.Namespace, family: str) -> dict[str, Any]:
         extent = dataclasses.replace(extent, members=(1, 2), widths=(16,), depth=1)
     found = image_section(family, extent)
     print("\n".join(lines(found)), flush=True)
-    also = {"packing": captions(extent)} if family == "multimodal" else {"slots": slots(extent)}
+    if family == "multimodal":
+        also: dict[str, Any] = {"packing": captions(extent)}
+    else:
+        also = {"slots": slots(extent), "large": large_rates(3 * extent.seconds)}
     print(json.dumps(also), flush=True)
     return {"extent": dataclasses.asdict(extent), "result": found | also}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from packing import packing, trained
-from pictures import VOCABULARY, Domains, images, opened, pictured
+from pictures import KINDS, VOCABULARY, Domains, images, large, opened, pictured
 from turns import Rates, in_turn, ratio
 from workloads import WORKLOADS, Workload
 
@@ -69,6 +69,20 @@ def cold_rate(work: Workload, grid: Any, threads: int, seconds: float) -> float:
         if time.monotonic() - begun > seconds:
             break
     return count / (time.monotonic() - begun)
+
+
+def large_rates(seconds: float) -> dict[str, dict[str, float]]:
+    """Pictures of 224 pixels a second, decoded every time, and a second of a core's work."""
+    found = {}
+    for kind in KINDS:
+        iterator, count = batches(even({kind: large(kind)}, 1, 96)), 0
+        next(iterator)
+        begun, worked = time.monotonic(), time.process_time()
+        while not count or time.monotonic() - begun < seconds:
+            count += next(iterator)["patches"].shape[1]
+        taken, work = time.monotonic() - begun, time.process_time() - worked
+        found[kind] = {"images_per_second": count / taken, "per_core": count / work}
+    return found
 
 
 def warm(domains: Domains) -> None:

@@ -2,7 +2,6 @@
 
 import atexit
 import functools
-import io
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,13 +23,18 @@ from jaxmix.data import (
     open_corpus,
     open_rows,
 )
+from jaxmix.data.pictures import png, quick
 from jaxmix.data.store import PICTURE, Index, Part, pack, write_records
+from jaxmix.models import PatchGrid
 
 VOCABULARY = 1024
 CORPORA = {"multimodal": "nmm", "vision": "lvm"}
 MADE, SIDE, END, KIND = 400, 48, 0, np.dtype(np.uint16)  # documents of a made domain, pixels, ...
 CAPTIONED = "image_caption"  # the domain of `nmm` that is pictures and captions alone
 
+
+LARGE = PatchGrid(224, 14)
+KINDS = ("photographs", "drawings")
 
 Domains = dict[str, Records]
 
@@ -92,6 +96,30 @@ def _made(family: str, geometry: Geometry, length: int) -> Domains:
     }
 
 
+def large(kind: str, count: int = 192) -> Captioned:
+    """Captioned pictures of 256 pixels for models of 224, none of which is ever kept decoded."""
+    path, rng = _written() / f"{kind}.arrayrecord", np.random.default_rng(0)
+    if not path.exists():
+        make = _photograph if kind == "photographs" else functools.partial(_drawing, side=256)
+        kept = [quick(make(rng)) for _ in range(24)]  # as preparing a corpus keeps them
+        caption = Part(np.full(8, 7, KIND).tobytes(), False)
+        write_records(path, (pack([Part(kept[i % 24], True), caption]) for i in range(count)))
+        Index.of([[PICTURE, 8]] * count, [True] * count).save(path.with_suffix(".index"))
+    documents = Documents(path, KIND)
+    documents._left = 0
+    return Captioned(documents, LARGE, 16, END, KIND, count)
+
+
+def _photograph(rng: np.random.Generator, height: int = 256, width: int = 341) -> bytes:
+    """Noise with the spectrum of photographs, whose PNG is as large as theirs."""
+    waves = np.fft.rfft2(rng.normal(size=(3, height, width)))
+    lengths = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+    lengths[0, 0] = 1
+    values = np.fft.irfft2(waves / lengths**1.5, s=(height, width))
+    pixels = 128 + 50 * (values - values.mean()) / values.std()
+    return png(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8).transpose(1, 2, 0)))
+
+
 def _stream() -> np.ndarray:
     """Random tokens, in documents of about 1,800."""
     rng = np.random.default_rng(0)
@@ -123,12 +151,10 @@ def _document(parts: Sequence[int], rng: np.random.Generator) -> bytes:
     return pack([one(size) for size in parts])
 
 
-def _drawing(rng: np.random.Generator) -> bytes:
+def _drawing(rng: np.random.Generator, side: int = SIDE) -> bytes:
     """A picture of a few colored discs, as a PNG."""
-    image = Image.new("RGB", (SIDE, SIDE), "white")
-    for x, y, r in rng.integers(4, SIDE // 2, (6, 3)).tolist():
+    image = Image.new("RGB", (side, side), "white")
+    for x, y, r in rng.integers(side // 12, side // 2, (6, 3)).tolist():
         color = tuple(rng.integers(0, 256, 3).tolist())
         ImageDraw.Draw(image).ellipse((2 * x - r, 2 * y - r, 2 * x + r, 2 * y + r), fill=color)
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
+    return png(image)

@@ -87,6 +87,12 @@ def test_batches_of_made_pictures_have_the_models_shapes(bench, family):
     assert batch["patches"][..., 0].max() > 0
 
 
+def test_large_pictures_are_decoded_each_time(bench):
+    rates = bench("image_data").large_rates(0.0)
+    assert set(rates) == {"photographs", "drawings"}
+    assert all(min(found.values()) > 0 for found in rates.values())
+
+
 def test_images_are_counted_over_all_members(bench):
     images = bench("pictures").images
     rows = {"is_patch": np.ones((2, 3, 32), np.uint8), "patches": np.zeros((2, 3, 32, 192))}
