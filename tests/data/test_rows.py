@@ -1,12 +1,22 @@
 """Rows hold what their documents say, and say which positions may see which."""
 
+import copy
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jaxmix.data import DataError, MixtureSource, open_captioned, open_rows, prepare_plan, workers
+from jaxmix.data import (
+    DataError,
+    MixtureSource,
+    open_captioned,
+    open_rows,
+    prepare_plan,
+    store,
+    workers,
+)
 from jaxmix.data.draws import keyed
 from jaxmix.data.store import PICTURE
 from tests.data import pictures
@@ -208,3 +218,14 @@ def test_the_number_of_workers_changes_nothing(corpus, cores, monkeypatch):
     for expected, found in zip(alone, (s[step] for s in sources for step in (0, 7)), strict=True):
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
     assert (cores > 1) == bool(pool._threads)
+
+
+def test_a_picture_is_decoded_only_where_it_is_seen(corpus, monkeypatch):
+    """Rows of pages with several pictures, none of which was decoded before or is kept."""
+    packed = rows(corpus, "pages")
+    packed = dataclasses.replace(packed, documents=copy.copy(packed.documents))
+    vars(packed.documents).update(_kept={}, _left=0)
+    opened, usual = [], store.Image.open
+    monkeypatch.setattr(store.Image, "open", lambda data: opened.append(1) or usual(data))
+    found = packed.take(np.arange(len(packed)))
+    assert len(opened) == found["is_patch"].sum() // GRID.patches > len(packed.documents)
