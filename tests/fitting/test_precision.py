@@ -91,7 +91,7 @@ def test_the_fitter_lowers(runs, solver, platform, wide):
         z, keys = jax.eval_shape(
             lambda: random_starts(objective, problem.scales, jax.random.key(0), first, count=10_000)
         )
-        whole = jax.ShapeDtypeStruct((10_000,), int)
+        whole = jax.ShapeDtypeStruct((10_000,), first.dtype)
         jobs = Jobs(z, whole, keys, whole)
         groups, width = lane_shape(10_000, "gpu")
         traced = run_lanes.trace(solver, objective, problem.rows, jobs, groups=groups, width=width)
