@@ -71,6 +71,7 @@ CALLS = (
         *("--mixtures", "{grid.csv}", "--schedule-file", "{stages.json}"),
     ),
     ("study run", "{study/plan.json}"),
+    ("study script", "{study/plan.json}", "--slurm", "--out", "OUT.sh"),
     ("study status", "{study/plan.json}"),
     ("study table", "{study/plan.json}", "--out", "OUT.csv"),
     (
