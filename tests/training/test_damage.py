@@ -1,5 +1,6 @@
 """Damaged files in a run's folder: it goes on from what is good, or names the file in one line."""
 
+import gc
 import os
 import pathlib
 import resource
@@ -12,6 +13,16 @@ from jaxmix.training import Saving, fleet_layout, load_final, read_rows, train
 from tests.training import toys
 
 AT = (3, 6, 9)
+
+# An event loop of orbax is closed before the last of its files has failed.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """What such a loop leaves behind is found here and not in another module's test."""
+    yield
+    gc.collect()
 
 
 class Stop(Exception):
@@ -173,8 +184,6 @@ def test_damaged_final_parameters_are_named(folder, tmp_path):
         load_final(folder, toys.Toy())
 
 
-# An event loop of orbax is closed before the last of its files has failed.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("limit", [300, 1500])
 def test_a_full_disk(tmp_path, unbroken, capfd, limit):
     """No file may grow beyond a limit: first rows cannot be written, then checkpoints."""
