@@ -21,7 +21,7 @@ def study(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(f"k{request.param}")
     call(folder, "simulate", "--law", "additive", "--domains", request.param,
          "--noise", "0.003", "--seed", "1", "--out", "runs.csv")  # fmt: skip
-    call(folder, "fit", "runs.csv", "--law", "additive", "--targets", "d1", *FEW,
+    call(folder, "fit", "runs.csv", "--law", "additive", "--targets", "d1,d2", *FEW,
          "--out", "law.json")  # fmt: skip
     return folder
 
@@ -43,7 +43,7 @@ ON_RUNS = {
         *("runs.csv", "--targets", "d1", "--laws", "additive", *FEW),
         *("--train", "n_params < 2e8", "--test", "n_params >= 2e8"),
     ),
-    "select": ("runs.csv", "--targets", "d1", "--laws", "additive,m1", *FEW),
+    "select": ("runs.csv", "--targets", "d1", "--laws", "additive,ye-m1", *FEW),
     "extrapolate": ("runs.csv", "--targets", "d1", "--out", "at.csv", *BIG),
 }
 ON_LAWS = {

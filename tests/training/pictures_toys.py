@@ -24,7 +24,16 @@ from jaxmix.data import (
     prepare_plan,
 )
 from jaxmix.models import Model, get_preset, multimodal_model, vision_model
-from jaxmix.training import Feed, Fleet, HeldOut, Member, OptimizerConfig, fleet_layout, train
+from jaxmix.training import (
+    Feed,
+    Fleet,
+    HeldOut,
+    Member,
+    OptimizerConfig,
+    Saving,
+    fleet_layout,
+    train,
+)
 from tests.data import pictures
 from tests.training.toys import slowly
 
@@ -150,7 +159,7 @@ def main() -> None:
         slowly(feed(family, corpus), 0.05),
         options.folder,
         layout=fleet_layout(2),
-        checkpoint_seconds=0.0,
+        saving=Saving(0.0),
     )
 
 
