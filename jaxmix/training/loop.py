@@ -96,6 +96,8 @@ def train(
             "fleets in processes without a group"
         )
     begun = claim(folder, fleet, model, start, writes)
+    if layout.host[1] > 1:  # the others may see the mark that the first one has just written
+        begun = bool(layout.largest(begun and writes))
     names = [member.run for member in fleet.members]
     if found := read_finished(folder, names, fleet.record_at):
         return Outcome(found.rows, found.diverged, 0.0, 0.0)

@@ -99,6 +99,8 @@ class _Module:
         self.entry = ""
         self._read(hlo.splitlines())
         self._known: dict[str, Cost] = {}
+        starts = (part for part in self.parts.values() if _starts(part))
+        self._spread = {_channel(one) for part in starts for one in part.values()}
 
     def _read(self, lines: Iterable[str]) -> None:
         here: dict[str, Instruction] = {}
@@ -125,7 +127,10 @@ class _Module:
         return self._known[name]
 
     def _collectives(self, part: Mapping[str, Instruction]) -> dict[str, float]:
-        """Bytes of a computation's collectives by name; one in several steps counts once."""
+        """Bytes of a computation's collectives by name.
+
+        A TPU may spread one over fusions, also of loops; then it counts where it starts.
+        """
         fused = [
             self.parts.get(n, {})
             for i in part.values()
@@ -136,11 +141,10 @@ class _Module:
         for held in (part, *fused):
             for one in held.values():
                 operation = one.operation.removesuffix("-start")
-                if operation in COLLECTIVES:
-                    channel = re.search(r"channel_id=(\d+)", one.text)
+                channel = _channel(one)
+                if operation in COLLECTIVES and (channel not in self._spread or _starts(held)):
                     shapes = [one.result, *(held[n].result for n in one.operands if n in held)]
-                    key = operation, channel.group(1) if channel else one.name
-                    found[key] = max(_largest(shape) for shape in shapes)
+                    found[operation, channel] = max(_largest(shape) for shape in shapes)
         totals: dict[str, float] = {}
         for (operation, _), size in found.items():
             totals[operation] = totals.get(operation, 0.0) + size
@@ -213,6 +217,17 @@ class _Module:
 def _called(one: Instruction) -> list[str]:
     found = re.findall(r"(?:calls|to_apply|branch_computations)=\{?([^}\s]*)", one.text)
     return [name.strip("%,") for group in found for name in group.split(",") if name.strip("%,")]
+
+
+def _channel(one: Instruction) -> str:
+    """What all steps of a collective share."""
+    found = re.search(r"channel_id=(\d+)", one.text)
+    return found.group(1) if found else one.name
+
+
+def _starts(part: Mapping[str, Instruction]) -> bool:
+    """Whether a computation starts a collective that later ones go on with."""
+    return any(_target(one) == "AsyncCollectiveStart" for one in part.values())
 
 
 def _target(one: Instruction) -> str:
