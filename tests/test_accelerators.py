@@ -196,7 +196,7 @@ def test_the_memory_of_members_is_that_of_compiled_steps(case):
     built = Built(MAKERS[family_of(case.preset)](config), config, 1e-3)
     platform = "tpu" if case.target.startswith("v") else "gpu"
     state, step = member_memory(built, case.batch, case.length, platform)
-    # TPUs pad the narrow rows of tiny models, and a fleet as small as the vision one matters little.
+    # TPUs pad narrow rows, and a fleet as small as the vision one matters little.
     rough = {"16xlvm-tiny-128 h200": 0.5, "16xtiny-128 v5e-1": 0.25}
     rough = next((r for start, r in rough.items() if case.name.startswith(start)), 0.15)
     assert case.members * state == pytest.approx(made["state_gib"] * 2**30, rel=0.05)
