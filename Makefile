@@ -66,7 +66,7 @@ ifneq ($(SECOND),)
 	@$(MAKE) --no-print-directory test-second
 endif
 
-test-second:  ## the quick tests of half the rooms on Python 3.12 (SECOND=its interpreter)
+test-second:  ## quick tests of laws, runs, models and training on Python 3.12 (SECOND=its interpreter)
 	@$(MAKE) --no-print-directory install VENV=$(VENV)-second PYTHON=$(SECOND)
 	@$(VENV)-second/bin/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow" \
 	  $(SECOND_TESTS:%=tests/%) $(PYTEST_FLAGS)
