@@ -9,13 +9,10 @@ import contextlib
 import contextvars
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import jax
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
-
-Platform = Literal["cpu", "gpu", "tpu"]
 
 
 @dataclass(frozen=True)

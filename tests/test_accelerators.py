@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh
 
+from benchmarks import accelerators
 from benchmarks.accelerators import CASES, FIGURES, MAKERS, config_of
 from jaxmix.models import PRESETS, family_of, get_preset, text_model
 from jaxmix.placement import Placement, placed
-from jaxmix.studies.families import Built
+from jaxmix.studies.families import Built, default_length
 from jaxmix.studies.plan import member_memory
 from jaxmix.training import Fleet, Layout, Member, OptimizerConfig
 from jaxmix.training.evaluation import fitting_chunk
@@ -21,35 +22,20 @@ from jaxmix.training.program import Program
 from jaxmix.training.roofline import program_cost
 from jaxmix.training.targets import Target, assumed_cudnn
 
-VOCABULARY = 512
+VOCABULARY, TEXT = 512, 512  # entries, and positions of a row of text
 SINGLE = ("llama-412m", "nmm-275m", "lvm-89m", "gpt2-90m")
 FLEETS = ("tiny-64", "nmm-tiny-64", "lvm-tiny-64")
 PLATFORMS = {"cuda": "gpu", "tpu": "tpu"}
 
 
 def records(preset, members, count, config):
-    """Shapes of a step's records, [M, B, ...], as the family's readers make them."""
-    family, whole = family_of(preset), {}
-    if family == "text":
-        return {"tokens": jax.ShapeDtypeStruct((members, count, 513), jnp.int32)}
-    patches, size = config.grid.patches, config.grid.patch_dim
-    if family == "vision":
-        whole = {"patches": ((patches, size), jnp.uint8), "prefix": ((), jnp.int32)}
-        length = 16
-    else:
-        length = max(128, 4 * patches)
-        whole = {"patches": ((length, size), jnp.uint8), "is_patch": ((length,), jnp.uint8)}
-        whole |= {n: ((length,), jnp.int32) for n in ("key_start", "key_end")}
-    whole |= {"tokens": ((length,), jnp.int32), "targets": ((length,), jnp.int32)}
-    whole |= {"counted": ((length,), jnp.uint8)}
-    return {
-        n: jax.ShapeDtypeStruct((members, count, *shape), kind)
-        for n, (shape, kind) in whole.items()
-    }
+    """Shapes of a step's records, [M, B, ...]."""
+    length = TEXT if family_of(preset) == "text" else default_length(preset)
+    return accelerators.records(preset, members, count, config, length)
 
 
 def built(preset, **overrides):
-    config = get_preset(preset, VOCABULARY, length=512, compute="bfloat16", **overrides)
+    config = get_preset(preset, VOCABULARY, length=TEXT, compute="bfloat16", **overrides)
     return MAKERS[family_of(preset)](config), config
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxmix.studies.dry_run import DryRun
 
 
-# What libtpu and the CUDA plugin need where no device is.
+# What libtpu and the CUDA plugin need if no device is present.
 COMPILERS = {
     "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
@@ -51,7 +51,7 @@ def dry_run_table(found: "Iterable[DryRun]") -> list[Any]:
         moved = sum(compiled.cost.collectives.values()) / 1e6
         made.add_row(
             f"{run.wave.preset} x {len(run.wave.runs)}",
-            f"{target.chip}-{target.count}",
+            target.name,
             f"{compiled.peak / 2**30:.1f}" + ("" if compiled.fits else " (too much)"),
             f"{target.spec.memory / 2**30:.0f}",
             "-" if run.largest is None else f"{run.largest:,}",
@@ -71,12 +71,12 @@ target_option = click.option(
     "--dry-run",
     "target",
     type=TargetType(),
-    help="Compile the step for these chips, which need not be here, and say what it takes: memory, "
-    "communication, modeled time. Nothing is trained or written.",
+    help="Compile the step for these chips, without having them, and print its memory, "
+    "communication and modeled time. Nothing is trained or written.",
 )
 plan_target_option = click.option(
     "--target",
     type=TargetType(),
-    help="Compile a wave of every size for these chips, which need not be here, and say what it "
-    "takes.",
+    help="Compile a wave of every size for these chips, without having them, and print its memory, "
+    "communication and modeled time.",
 )

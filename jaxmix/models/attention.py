@@ -53,7 +53,7 @@ def _fits_cudnn(q: jax.Array) -> bool:
     """Whether cuDNN has a kernel: heads of multiples of 8 up to 128, in bfloat16, on a GPU."""
     width = q.shape[-1]
     fits = width % 8 == 0 and width <= 128 and q.dtype == jnp.bfloat16
-    return fits and current().platform in ("gpu", "cuda")
+    return fits and current().platform == "gpu"
 
 
 def _fits_splash(q: jax.Array) -> bool:

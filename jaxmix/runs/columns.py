@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxmix.errors import clip, hint
+from jaxmix.files import json_fault
 from jaxmix.quantities import quantity
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.foreign import read_foreign
@@ -118,8 +119,8 @@ def _from_json(path: Path) -> dict[str, str]:
     text = decode(read_bytes(path), str(path))
     try:
         found = json.loads(text)
-    except ValueError as error:
-        raise RunTableError(f"{path}: not JSON ({clip(error, 60)}); repair it") from None
+    except (ValueError, RecursionError) as error:
+        raise RunTableError(f"{path}: not JSON ({json_fault(error)}); repair it") from None
     if not isinstance(found, dict) or not all(isinstance(c, str) for c in found.values()):
         raise RunTableError(f'{path}: write one object of strings, as {{"tokens": "D"}}')
     return found

@@ -39,8 +39,7 @@ class DryRun:
     @property
     def mfu(self) -> float:
         """Modeled share of the chips' peak that training uses."""
-        target = self.compiled.target
-        return self.flops / (target.count * target.spec.flops * self.compiled.seconds)
+        return self.compiled.mfu(self.flops)
 
     @property
     def hours(self) -> float:
@@ -53,7 +52,7 @@ class DryRun:
         return {
             "preset": self.wave.preset,
             "runs": len(self.wave.runs),
-            "target": f"{target.chip}-{target.count}",
+            "target": target.name,
             "fits": made.fits,
             "state_bytes": made.state,
             "peak_bytes": made.peak,
@@ -82,13 +81,12 @@ def dry_run(
     Raises:
         JaxmixError: the target's compiler is missing, or refuses the program.
     """
-    with placed(Placement("tpu" if target.spec.platform == "tpu" else "gpu")):
+    with placed(Placement(target.spec.platform)):
         built = build(study, wave.preset, corpus)
         batch = next(batches(sources_of(study, wave, corpus)))
     steps = study.record_at(wave.tokens)
     members = tuple(Member(run.run, run.seed, run.learning_rate) for run in wave.runs)
     fleet = Fleet(members, steps, study.tokens_per_step, study.optimizer(wave.tokens))
-    records = len(members) * study.batch
 
     def compiled(count: int) -> Compiled:
         attention = count * len(members) * built.model.attention_flops(study.length)
@@ -99,7 +97,7 @@ def dry_run(
     largest = None
     if half and half % parts == 0:
         largest = _largest(half, compiled(half).peak, study.batch, whole, parts)
-    tokens = records * study.length
+    tokens = len(members) * study.tokens_per_step
     flops = tokens * built.model.flops_per_token(study.length)
     return DryRun(wave, whole, largest, tokens, flops, steps[-1])
 
@@ -114,6 +112,5 @@ def _resized(batch: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarra
 def _largest(half: int, half_peak: float, batch: int, whole: Compiled, parts: int) -> int:
     """The most records that fit if memory grows in proportion."""
     each = max((whole.peak - half_peak) / (batch - half), 1.0)
-    room = 0.9 * whole.target.spec.memory - whole.peak
-    most = int(batch + room / each)
+    most = int(batch + whole.room / each)
     return max(0, most - most % parts)

@@ -11,6 +11,7 @@ from typing import Any
 
 from jaxmix.claims import claimed
 from jaxmix.errors import JaxmixError, clip
+from jaxmix.files import json_fault
 from jaxmix.studies.plan import Plan, Wave
 from jaxmix.studies.study import Study
 from jaxmix.training import has_begun, member_names, read_rows
@@ -31,9 +32,8 @@ def load_plan(path: Path) -> Plan:
         data = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise JaxmixError(f"{path}: no such plan; jaxmix study plan and train write one") from None
-    except (ValueError, RecursionError):
-        cut = "it is cut short or is not JSON"
-        raise _damaged(path, cut if path.stat().st_size else "it is empty") from None
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, json_fault(error)) from None
     if not isinstance(data, dict) or data.pop("jaxmix_plan", None) != 1:
         raise _damaged(path, "it holds none of this version")
     try:

@@ -14,10 +14,11 @@ import jax
 from jaxmix.errors import JaxmixError, clip
 from jaxmix.files import read_json, write_text
 from jaxmix.training.checkpoints import params_hash
+from jaxmix.training.seals import steps_in
 from jaxmix.training.types import Fleet, Model, Params
 
 
-def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes: bool) -> bool:
+def mark(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes: bool) -> bool:
     """Marks a folder as this fleet's, so that the same call resumes and others are refused.
 
     Args:
@@ -34,19 +35,19 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
         JaxmixError: the folder holds another fleet, its mark is damaged, or `start` does not fit
             the model.
     """
-    mark = folder / "fleet.json"
+    file = folder / "fleet.json"
     parameters = _shapes(jax.eval_shape(model.init, jax.random.key(0)))
     if start is not None and _shapes(start) != parameters:
         raise JaxmixError(f"{folder}: the parameters to start from are of another model")
     made = {"start": None if start is None else params_hash(start), "parameters": parameters}
     ours = json.loads(json.dumps(dataclasses.asdict(fleet) | made))
-    marked = mark.exists()
+    marked = file.exists()
     if not marked or not has_begun(folder):  # a run that was refused later left only its mark
         if writes:
-            write_json(mark, ours)
+            write_json(file, ours)
         return marked
     same = "if the command is the one that began this run, delete the file; otherwise the folder"
-    theirs = {"start": None, **read_json(mark, same, "members", "optimizer")}
+    theirs = {"start": None, **read_json(file, same, "members", "optimizer")}
     for held in (ours, theirs):  # another machine may cut batches into other parts
         if isinstance(held["optimizer"], dict):
             held["optimizer"].pop("accumulate", None)
@@ -63,9 +64,8 @@ def claim(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes
 def has_begun(folder: Path) -> bool:
     """Whether a fleet left rows or a checkpoint in its folder, rather than its mark alone."""
     rows = folder / "rows.jsonl"
-    steps = (folder / "checkpoints").glob("[0-9]*")
     recorded = rows.exists() and rows.stat().st_size > 0
-    return recorded or (folder / "done.json").exists() or any(p.name.isdecimal() for p in steps)
+    return recorded or (folder / "done.json").exists() or bool(steps_in(folder / "checkpoints"))
 
 
 def _shapes(params: Params) -> dict[str, tuple[int, ...]]:

@@ -17,8 +17,8 @@ from jaxmix.training.checkpoints import Checkpoints, save_final
 from jaxmix.training.evaluation import Evaluator, Measured
 from jaxmix.training.folder import (
     append_rows,
-    claim,
     lost_rows,
+    mark,
     read_finished,
     read_rows,
     write_json,
@@ -95,7 +95,7 @@ def train(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
-    begun = claim(folder, fleet, model, start, writes)
+    begun = mark(folder, fleet, model, start, writes)
     if layout.host[1] > 1:  # the others may see the mark that the first one has just written
         begun = bool(layout.largest(begun and writes))
     names = [member.run for member in fleet.members]

@@ -1,9 +1,8 @@
 """A compiled program's cost on a chip, modeled from its HLO; nothing is measured.
 
 The time of each operation is bound by arithmetic or by memory, and loops count as often as they
-turn. Kernels that the compiler calls as black boxes (fused attention) count by the arithmetic that
-the caller names and by the bytes of their arguments. Operations do not overlap, but communication
-and computation do.
+turn. The HLO does not show the arithmetic of fused attention, so the caller states it. Operations
+do not overlap with one another; communication overlaps with computation.
 """
 
 import math
@@ -41,8 +40,8 @@ class Cost:
         wide: those of `flops` whose operands are float32.
         moved: bytes read and written.
         seconds: time of computation, the sum over operations.
-        collectives: bytes that collectives give out, by their name.
-        opaque: number of calls of kernels of attention, whose arithmetic the HLO does not tell.
+        collectives: bytes that collectives transfer, by the name of the operation.
+        opaque: number of calls of attention kernels, whose arithmetic the HLO does not show.
     """
 
     flops: float = 0.0
@@ -97,12 +96,12 @@ class _Module:
         self.peak, self.bandwidth = peak, bandwidth
         self.parts: dict[str, dict[str, Instruction]] = {}
         self.entry = ""
-        self._read(hlo.splitlines())
+        self._parse(hlo.splitlines())
         self._known: dict[str, Cost] = {}
         starts = (part for part in self.parts.values() if _starts(part))
         self._spread = {_channel(one) for part in starts for one in part.values()}
 
-    def _read(self, lines: Iterable[str]) -> None:
+    def _parse(self, lines: Iterable[str]) -> None:
         here: dict[str, Instruction] = {}
         for line in lines:
             if line.endswith("{") and " -> " in line and not line.startswith(" "):
@@ -180,12 +179,8 @@ class _Module:
         writes = [i for i in inner.values() if i.operation == "dynamic-update-slice"]
         if not writes:
             return reads + _size(one.result)
-        at = inner if writes[0].operands[1] in inner else part
-        return reads + sum(
-            2 * _size(at[w.operands[1]].result)
-            for w in writes
-            if len(w.operands) > 1 and w.operands[1] in at
-        )
+        updates = (write.operands[1] for write in writes)
+        return reads + sum(2 * _size((inner.get(n) or part[n]).result) for n in updates)
 
     def _loop(self, one: Instruction) -> Cost:
         body, condition = (re.search(rf"{n}=%?([\w.\-]+)", one.text) for n in ("body", "condition"))
@@ -206,10 +201,10 @@ class _Module:
             inner = [self.parts[name] for name in _called(one) if name in self.parts]
             found = [self._products(p, i) for p in inner for i in p.values()]
             return sum(f for f, _ in found), sum(w for _, w in found)
-        count = _dot_flops(part, one) if one.operation == "dot" else 0.0
-        count = _convolution_flops(part, one) if one.operation == "convolution" else count
+        counters = {"dot": _dot_flops, "convolution": _convolution_flops, "gemm": _gemm_flops}
         gemm = one.operation == "custom-call" and "gemm" in _target(one)
-        count = _gemm_flops(part, one) if gemm else count
+        counter = counters.get("gemm" if gemm else one.operation)
+        count = counter(part, one) if counter else 0.0
         first = part.get(one.operands[0]) if one.operands else None
         return count, count if first is not None and first.result.startswith("f32") else 0.0
 
@@ -268,7 +263,7 @@ def _dims(shape: str) -> list[int]:
 
 
 def _size(shape: str) -> float:
-    """Bytes of a type, or of all in a tuple; S(n) are a chip's own fast memories."""
+    """Bytes of a type, or of all in a tuple; memory spaces S(n) lie on the chip and are free."""
     return float(
         sum(
             _BYTES.get(kind, 4) * math.prod(int(n) for n in dims.split(",") if n)

@@ -49,9 +49,7 @@ class Layout:
     @property
     def device_memory(self) -> float | None:
         """Bytes of memory of one accelerator; None on a CPU, or if it does not say."""
-        first = self.mesh.local_devices[0]
-        stats = None if first.platform == "cpu" else first.memory_stats()
-        return float(stats["bytes_limit"]) if stats and "bytes_limit" in stats else None
+        return device_memory(self.mesh.local_devices[0])
 
     @property
     def record_parts(self) -> int:
@@ -168,6 +166,12 @@ class Layout:
             )(*args)
 
         return run
+
+
+def device_memory(device: Any) -> float | None:
+    """Bytes of memory of an accelerator; None of a CPU, or if it does not say."""
+    stats = None if device.platform == "cpu" else device.memory_stats()
+    return float(stats["bytes_limit"]) if stats and "bytes_limit" in stats else None
 
 
 @functools.cache

@@ -19,6 +19,7 @@ from jaxmix.errors import JaxmixError, clip, hint
 from jaxmix.training.program import Program
 from jaxmix.training.roofline import Cost, program_cost
 from jaxmix.training.sharding import Layout
+from jaxmix.training.throughput import PEAKS
 from jaxmix.training.types import Fleet, Model
 
 
@@ -27,7 +28,7 @@ class Chip:
     """One device as a compiler sees it, from the vendors' data sheets.
 
     Attributes:
-        platform: "tpu" or "cuda".
+        platform: "tpu" or "gpu".
         memory: bytes of its memory.
         flops: dense bfloat16 FLOP/s.
         bandwidth: bytes per second of its memory.
@@ -45,36 +46,37 @@ class Chip:
     config: str = ""
 
 
-def _gpu(name: str, memory: int, bandwidth: int, cores: int, clock: float, major: int) -> str:
-    """A description of a GPU in the fields that XLA's compiler reads."""
-    return (
+_FLAT = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8"}
+_CUBES = {4: "2x2x1", 8: "2x2x2", 16: "2x2x4", 32: "2x4x4", 64: "4x4x4"}
+_HOST = {n: f"1x1x{n}" for n in (1, 2, 4, 8)}
+_GIB = 2**30
+
+
+def _hopper(name: str, kind: str, memory: int, bandwidth: int) -> Chip:
+    """A GPU of compute capability 9.0, described in the fields that XLA's compiler reads."""
+    config = (
         "gpu_device_info { threads_per_block_limit: 1024 threads_per_warp: 32 "
         "shared_memory_per_block: 49152 shared_memory_per_core: 233472 "
         "threads_per_core_limit: 2048 fpus_per_core: 128 block_dim_limit_x: 2147483647 "
         "block_dim_limit_y: 65535 block_dim_limit_z: 65535 l2_cache_size: 52428800 "
         "shared_memory_per_block_optin: 232448 registers_per_core_limit: 65536 "
-        f"registers_per_block_limit: 65536 core_count: {cores} clock_rate_ghz: {clock} "
+        "registers_per_block_limit: 65536 core_count: 132 clock_rate_ghz: 1.98 "
         f"memory_bandwidth: {bandwidth} device_memory_size: {memory} "
-        f'cuda_compute_capability {{ major: {major} }} }} platform_name: "CUDA" '
+        'cuda_compute_capability { major: 9 } } platform_name: "CUDA" '
         f'dnn_version_info {{ major: 9 minor: 10 }} device_description_str: "{name}"'
     )
+    return Chip("gpu", memory, PEAKS[kind], bandwidth, 450e9, _HOST, config)
 
 
-_FLAT = {1: "1x1", 4: "2x2", 8: "2x4", 16: "4x4", 32: "4x8", 64: "8x8"}
-_CUBES = {4: "2x2x1", 8: "2x2x2", 16: "2x2x4", 32: "2x4x4", 64: "4x4x4"}
-_HOST = {n: f"1x1x{n}" for n in (1, 2, 4, 8)}
-_GIB = 2**30
-_H200 = _gpu("NVIDIA H200", 151397597184, 4800000000000, 132, 1.98, 9)
-_H100 = _gpu("NVIDIA H100 80GB HBM3", 85520809984, 3352320000000, 132, 1.98, 9)
 CHIPS: dict[str, Chip] = {
-    "v4": Chip("tpu", 32 * _GIB, 275e12, 1228e9, 300e9, _CUBES),
-    "v5e": Chip("tpu", 16 * _GIB, 197e12, 819e9, 200e9, _FLAT),
-    "v5p": Chip("tpu", 95 * _GIB, 459e12, 2765e9, 600e9, _CUBES),
-    "v6e": Chip("tpu", 32 * _GIB, 918e12, 1640e9, 448e9, _FLAT),
-    "h100": Chip("cuda", 85520809984, 989e12, 3352e9, 450e9, _HOST, _H100),
-    "h200": Chip("cuda", 151397597184, 989e12, 4800e9, 450e9, _HOST, _H200),
+    "v4": Chip("tpu", 32 * _GIB, PEAKS["TPU v4"], 1228e9, 300e9, _CUBES),
+    "v5e": Chip("tpu", 16 * _GIB, PEAKS["TPU v5e"], 819e9, 200e9, _FLAT),
+    "v5p": Chip("tpu", 95 * _GIB, PEAKS["TPU v5p"], 2765e9, 600e9, _CUBES),
+    "v6e": Chip("tpu", 32 * _GIB, PEAKS["TPU v6e"], 1640e9, 448e9, _FLAT),
+    "h100": _hopper("NVIDIA H100 80GB HBM3", "NVIDIA H100", 85520809984, 3352320000000),
+    "h200": _hopper("NVIDIA H200", "NVIDIA H200", 151397597184, 4800000000000),
 }
-_PACKAGES = {"tpu": "libtpu", "cuda": "jax-cuda13-plugin and jax-cuda13-pjrt"}
+_PACKAGES = {"tpu": "libtpu", "gpu": "jax-cuda13-plugin and jax-cuda13-pjrt"}
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,11 @@ class Target:
             known = ", ".join(f"{kind}-{n}" for n in sizes)
             raise JaxmixError(f"unknown target '{name}'; known: {known}")
         return cls(kind, int(count) if count else min(sizes))
+
+    @property
+    def name(self) -> str:
+        """Its name, with the number of chips."""
+        return f"{self.chip}-{self.count}"
 
     @property
     def spec(self) -> Chip:
@@ -141,8 +148,7 @@ class Target:
         """
         if fsdp is not None and self.count % fsdp:
             raise JaxmixError(f"{self.count} devices do not divide into groups of {fsdp}")
-        chips, platform = np.array(self.devices()), "tpu" if self.spec.platform == "tpu" else "gpu"
-        auto = AxisType.Auto
+        chips, platform, auto = np.array(self.devices()), self.spec.platform, AxisType.Auto
         if fsdp is None:
             return Layout(Mesh(chips, ("fleet",), axis_types=(auto,)), platform=platform)
         mesh = Mesh(chips.reshape(-1, fsdp), ("data", "fsdp"), axis_types=(auto,) * 2)
@@ -191,9 +197,14 @@ class Compiled:
     attention: float
 
     @property
+    def room(self) -> float:
+        """Bytes that a step leaves on a device, besides a tenth for evaluations and fragments."""
+        return 0.9 * self.target.spec.memory - self.peak
+
+    @property
     def fits(self) -> bool:
-        """Whether a step's memory fits, with a tenth left for evaluations and fragments."""
-        return self.peak <= 0.9 * self.target.spec.memory
+        """Whether a step's memory fits."""
+        return self.room >= 0
 
     @property
     def seconds(self) -> float:
@@ -201,6 +212,10 @@ class Compiled:
         chip = self.target.spec
         computing = self.cost.seconds + self.attention / chip.flops
         return max(computing, sum(self.cost.collectives.values()) / chip.links)
+
+    def mfu(self, flops: float) -> float:
+        """Modeled share of the chips' peak that a step of so many FLOPs uses."""
+        return flops / (self.target.count * self.target.spec.flops * self.seconds)
 
 
 def compile_step(
@@ -231,7 +246,7 @@ def compile_step(
     except (jax.errors.JaxRuntimeError, NotImplementedError, ValueError) as error:
         used = re.search(r"Used ([\d.]+[GMK]) of ([\d.]+[GMK]) hbm", str(error))
         reason = f"needs {used.group(1)} of {used.group(2)}" if used else clip(error, 160)
-        raise JaxmixError(f"{target.chip}-{target.count}: does not compile ({reason})") from None
+        raise JaxmixError(f"{target.name}: does not compile ({reason})") from None
     memory, chip = compiled.memory_analysis(), target.spec
     cost = program_cost(compiled.as_text(), chip.flops, chip.bandwidth)
     opaque = attention / target.count * _passes(cost.opaque)

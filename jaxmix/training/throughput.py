@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxmix.training.optimizer import OptimizerConfig
 from jaxmix.training.program import Program
-from jaxmix.training.sharding import Layout, fleet_layout, single_layout
+from jaxmix.training.sharding import Layout, device_memory, fleet_layout, single_layout
 from jaxmix.training.types import Fleet, Member, Model
 
 # Dense bfloat16 FLOP/s of one device by the prefix of its name, from the vendors' data sheets. A
@@ -37,9 +37,8 @@ PEAKS = {
 def fleet_memory() -> float:
     """Bytes that a fleet may use: part of the accelerators' memory, or of the machine's."""
     devices = jax.local_devices()
-    stats = devices[0].memory_stats() if devices[0].platform != "cpu" else None
-    if stats and "bytes_limit" in stats:
-        return 0.6 * stats["bytes_limit"] * len(devices)
+    if memory := device_memory(devices[0]):
+        return 0.6 * memory * len(devices)
     return 0.25 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

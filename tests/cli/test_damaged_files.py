@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 
 from jaxmix.cli.app import cli
-from jaxmix.data import prepare, write_texts
-from jaxmix.studies import CorpusSpec, Size, Study, make_plan, run_plan
+from tests.cli import small_study
 
 BIG = ("--n-params", "1e9", "--tokens", "1e11")
 SMALL = ("--n-params", "1e7", "--tokens", "1e9")
@@ -134,7 +133,8 @@ def files(tmp_path_factory, three):
     asked = {"task": "t", "context": "abc", "choices": [" ab", " de"], "answer": 0}
     (root / "tasks.jsonl").write_text(json.dumps(asked) + "\n")
     write_swarms(root)
-    train_study(root)
+    corpus = small_study.train(root, {"even": {"low": 0.5, "high": 0.5}}, tokens=512)
+    (root / "corpus").symlink_to(corpus.path)
     return root
 
 
@@ -154,32 +154,6 @@ def write_swarms(root: pathlib.Path) -> None:
     losses.to_csv(root / "losses.csv", index=False)
     lines = (f'["x/70M_a{h}_b{1 - h:.1f}/step1000","a.val.jsonl",{3 + h}]\n' for h in share)
     (root / "70M.jsonl").write_text("".join(lines))
-
-
-def train_study(root: pathlib.Path) -> None:
-    """A prepared corpus of two domains and a study of one short run."""
-    rng = np.random.default_rng(0)
-    letters = {"low": list("abcde    "), "high": list("vwxyz    ")}
-    texts = ((d, "".join(rng.choice(held, 300))) for d, held in letters.items() for _ in range(60))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAXMIX_CACHE", str(root / "cache"))
-        write_texts(root / "texts", texts)
-        corpus = prepare(root / "texts", tokenizer="bytes", name="mine")
-    (root / "corpus").symlink_to(corpus.path)
-    study = Study(
-        CorpusSpec(str(corpus.path)),
-        (Size("tiny-16", 512),),
-        mixtures={"even": {"low": 0.5, "high": 0.5}},
-        checkpoints=2,
-        batch=4,
-        length=64,
-        held_windows=4,
-        overrides={"depth": 1},
-    )
-    plan = make_plan(study, corpus)
-    (root / "study").mkdir()
-    plan.save(root / "study" / "plan.json")
-    run_plan(plan, root / "study", corpus=corpus, keep_final=True)
 
 
 def words(

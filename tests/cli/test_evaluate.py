@@ -7,35 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jaxmix.data import open_corpus, prepare, read_tasks, write_texts
+from jaxmix.data import open_corpus, read_tasks
 from jaxmix.models import text_model
-from jaxmix.studies import CorpusSpec, Size, Study, finished_run, make_plan, run_plan
+from jaxmix.studies import finished_run
+from tests.cli import small_study
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A study of two barely trained runs, and its corpus."""
     root = tmp_path_factory.mktemp("evaluate")
-    rng = np.random.default_rng(0)
-    letters = {"low": list("abcde    "), "high": list("vwxyz    ")}
-    texts = ((d, "".join(rng.choice(held, 300))) for d, held in letters.items() for _ in range(60))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAXMIX_CACHE", str(root / "cache"))
-        corpus = prepare(write_texts(root / "mine", texts), tokenizer="bytes")
-    study = Study(
-        CorpusSpec(str(corpus.path)),
-        (Size("tiny-16", 4 * 4 * 64),),
-        mixtures={"even": {"low": 0.5, "high": 0.5}, "low": {"low": 1.0}},
-        checkpoints=2,
-        batch=4,
-        length=64,
-        held_windows=4,
-        overrides={"depth": 1},
-    )
-    plan = make_plan(study, corpus)
-    (root / "study").mkdir()
-    plan.save(root / "study" / "plan.json")
-    run_plan(plan, root / "study", corpus=corpus, keep_final=True)
+    mixtures = {"even": {"low": 0.5, "high": 0.5}, "low": {"low": 1.0}}
+    small_study.train(root, mixtures, tokens=4 * 4 * 64)
     return root / "study"
 
 
