@@ -2,7 +2,7 @@
 
 Models are pure functions of arrays and know no devices. What must differ between platforms (kernels
 of attention) or meshes (shardings of activations) reads the placement, which whoever compiles a
-model sets. So a program that is compiled for other devices than this machine's is what runs there.
+model sets. A program that is compiled here for another device is therefore the one that runs there.
 """
 
 import contextlib
