@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def command(out: str | None, as_json: bool) -> None:
     """List the laws: formula, number of parameters for k domains, source.
 
-    NAME+repetition is the law NAME at the effective tokens of repeated data.
+    Transforms such as +repetition and +harm stand behind a name.
     """
     common.check_table(out)
     from jaxmix.laws import LAWS
@@ -28,7 +28,7 @@ def command(out: str | None, as_json: bool) -> None:
     common.answer(
         as_json,
         {"laws": found, "more": more},
-        lambda: [_table(found | more), _REPEATED],
+        lambda: [_table(found | more), _transformed()],
         out=out,
         rows=lambda: [
             {"name": law, **{name: entry[name] for name in names}}
@@ -37,11 +37,29 @@ def command(out: str | None, as_json: bool) -> None:
     )
 
 
-_REPEATED = (
-    "NAME+repetition: the law at the effective tokens and weights of rows that repeat data "
-    "(columns unique_<domain>), with one more parameter, R_D_star (chinchilla: R_N_star as well). "
-    "Muennighoff et al. 2023 (arXiv 2305.16264), eq. (5) and (6)"
-)
+def _transformed() -> str:
+    """What may stand behind a law's name: each transform in one line."""
+    from jaxmix.laws import TRANSFORMS
+
+    said = [f"+{name}: {_WORDS[name]}" for name in TRANSFORMS]
+    return "\n".join([_BEHIND, *said])
+
+
+_BEHIND = "Behind a name, one or more of these, as in effective+repetition+harm:"
+_WORDS = {
+    "repetition": "what repeated tokens are still worth (columns unique_<domain>), with one more "
+    "parameter, R_D_star (chinchilla: R_N_star as well). Muennighoff et al. 2023 "
+    "(arXiv 2305.16264), eq. (5) and (6)",
+    "repetition-by-domain": "the same with an R_D_star for every domain",
+    "harm": "+ sum_i g_i max(e_i (N/U_i)^nu/t - 1, 0), e_i = h_i D/U_i epochs: reading a domain "
+    "too often raises the loss, sooner for larger models; k + 2 parameters",
+    "scarcity": "+ 1/(sum_i tau_i min(h_i D, U_i))^c: unique tokens bound the loss; k + 1 "
+    "parameters",
+    "before": "at D + rho P for runs that continue others, P in column tokens_before; one "
+    "parameter",
+    "floor": "F + exp(the law): what N, D and the mixture cost multiplies above a floor; one "
+    "parameter",
+}
 
 
 def _table(laws: Mapping[str, Mapping[str, Any]]) -> Any:

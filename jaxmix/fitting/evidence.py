@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxmix.laws import Law
-from jaxmix.laws.data_reuse import SUFFIX
+from jaxmix.laws.data_reuse import REPETITION
 from jaxmix.quantities import count, shortest
 from jaxmix.runs import RunTable
 from jaxmix.runs.plausibility import loss_notes, unit_notes
@@ -149,7 +149,7 @@ def _repeated(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
     return [
         f"{count(rows, 'row repeats', 'rows repeat')} data more than {_EPOCHS} times "
         f"(up to {epochs.max():.3g}), which the law '{law.name}' does not use: fit "
-        f"'{law.name}{SUFFIX}'"
+        f"'{law.name}{REPETITION}'"
     ]
 
 

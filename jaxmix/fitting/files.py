@@ -12,8 +12,16 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.files import to_json, write_text
 from jaxmix.fitting.fitted import DataRange, FitReport, FittedLaw, FittedLaws, Measured
-from jaxmix.laws import LAWS, Law, Parameter, find_law, get_law, law_from_recipe, law_recipe
-from jaxmix.laws.data_reuse import SUFFIX
+from jaxmix.laws import (
+    LAWS,
+    Law,
+    Parameter,
+    base_name,
+    find_law,
+    get_law,
+    law_from_recipe,
+    law_recipe,
+)
 from jaxmix.runs import RunTable, read_runs
 
 FORMAT = "jaxmix-law"
@@ -150,7 +158,7 @@ def _find_recorded(reader: "_Reader", entry: dict[str, Any], path: Path) -> Law:
     name = reader.get(entry, "name", str)
     if "defined_in" not in entry:
         try:
-            if find_law(name.removesuffix(SUFFIX)) is None:
+            if find_law(base_name(name)) is None:
                 raise reader.fail(f"unknown law '{name}'", f"known: {', '.join(LAWS)}")
             return law_from_recipe(entry)
         except LawFileError:

@@ -127,8 +127,11 @@ def _finish(
         train_mre=score_arrays(np.asarray(at["predicted"]), seen).mre,
         notes=(*problem.notes[i], *extra),
     )
-    report = replace(report, notes=(*report.notes, *_unconverged(report)))
-    natural = problem.natural(jnp.asarray(z))
+    unknown = objective.law.unknown(objective.k)
+    unseen = (np.diag(np.asarray(at["gram"])) == 0) & np.isfinite(unknown)
+    notes = _unconverged(report), _unknown(objective.law, labels, unseen)
+    report = replace(report, notes=(*report.notes, *notes[0], *notes[1]))
+    natural = problem.natural(jnp.asarray(np.where(unseen, unknown, z)))
     domains = problem.runs.domains
     return FittedLaw(objective.law, problem.targets[i], domains, natural, problem.range(i), report)
 
@@ -143,6 +146,17 @@ def _unconverged(report: FitReport) -> list[str]:
         starts = f"1 of {report.restarts} starts reached the optimum"
         return [f"{starts}, so there may be a better one: raise --restarts"]
     return []
+
+
+def _unknown(law: Law, labels: Sequence[str], unseen: np.ndarray) -> list[str]:
+    """A note on each parameter that no row depends on and that is taken as something stated."""
+    found = []
+    for p in law.parameters:
+        names = [n for n, not_seen in zip(labels, unseen, strict=True) if not_seen]
+        mine = [n[len(p.name) + 1 : -1] for n in names if n.startswith(f"{p.name}[")]
+        if mine:
+            found.append(f"no row depends on {p.name} of {', '.join(mine)}: taken as {p.unknown:g}")
+    return found
 
 
 def _condition(gram: np.ndarray) -> float:

@@ -59,7 +59,7 @@ def _column(frame: pd.DataFrame, one: Input, column: str, source: str) -> np.nda
         raise RunTableError(f"{source}: column '{column}' holds text; write numbers") from None
     if one.default is not None:
         values = np.where(np.isnan(values), one.default, values)
-    bad = np.isnan(values) | ((values <= 0) if one.unit else False)
+    bad = np.isnan(values) | ((values <= 0) & (values != one.default) if one.unit else False)
     if bad.any():
         row = int(np.argmax(bad))
         rule = "above 0" if one.unit else "that is not missing"

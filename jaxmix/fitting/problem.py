@@ -13,8 +13,7 @@ from jaxmix.fitting.evidence import fit_notes
 from jaxmix.fitting.fitted import DataRange, Measured
 from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.laws import Law, Scales
-from jaxmix.laws.data_reuse import SUFFIX
+from jaxmix.laws import Law, Scales, base_name
 from jaxmix.quantities import count
 from jaxmix.runs import RunTable
 
@@ -177,7 +176,7 @@ def _inputs(
         why = "there is no column unique_<domain>" if absent else "no row repeats any domain"
         raise FitError(
             f"{runs.source}: the {law.name} law needs rows that repeat data, but {why}; fit "
-            f"'{law.name.removesuffix(SUFFIX)}' and give --available with --r-star"
+            f"'{base_name(law.name)}' and give --available with --r-star"
         )
     columns = [runs.domains.index(t) for t in targets] if law.reads_own else []
     return x, {i.name: np.array(columns) for i in law.inputs if i.per == "own"}

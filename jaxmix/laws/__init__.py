@@ -1,9 +1,14 @@
 """Laws L(N, D, h): what one is, and every law of the paper and of the work it compares with."""
 
+from jaxmix.laws.continual import D_CPT as D_CPT
+from jaxmix.laws.continual import begun as begun
 from jaxmix.laws.data_reuse import R_D_STAR as R_D_STAR
 from jaxmix.laws.data_reuse import R_N_STAR as R_N_STAR
 from jaxmix.laws.data_reuse import repeated as repeated
+from jaxmix.laws.effective import EFFECTIVE as EFFECTIVE
 from jaxmix.laws.fixed import fixed as fixed
+from jaxmix.laws.floor import floored as floored
+from jaxmix.laws.harm import harmed as harmed
 from jaxmix.laws.implicit_domains import implicit_domains as implicit_domains
 from jaxmix.laws.law import N_PARAMS as N_PARAMS
 from jaxmix.laws.law import OWN_WEIGHT as OWN_WEIGHT
@@ -22,6 +27,8 @@ from jaxmix.laws.prior import YE_M2 as YE_M2
 from jaxmix.laws.prior import YE_M3 as YE_M3
 from jaxmix.laws.prior import YE_M4 as YE_M4
 from jaxmix.laws.registry import LAWS as LAWS
+from jaxmix.laws.registry import TRANSFORMS as TRANSFORMS
+from jaxmix.laws.registry import base_name as base_name
 from jaxmix.laws.registry import find_law as find_law
 from jaxmix.laws.registry import get_law as get_law
 from jaxmix.laws.registry import law_from_recipe as law_from_recipe
@@ -34,3 +41,4 @@ from jaxmix.laws.scaling import CHINCHILLA as CHINCHILLA
 from jaxmix.laws.scaling import FULL as FULL
 from jaxmix.laws.scaling import JOINT as JOINT
 from jaxmix.laws.scaling import SIMPLE as SIMPLE
+from jaxmix.laws.scarce import scarce as scarce

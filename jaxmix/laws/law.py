@@ -86,6 +86,8 @@ class Parameter:
         low: smallest value a fit may give it, in the units of ``Law.rescale``; None for a wide
             default. A parameter that ends at its edge is reported.
         high: largest value, likewise.
+        unknown: the value if no row of a fit depends on it, such as the decay of a domain that no
+            row repeats; None leaves it where the search began. A fit notes it.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Parameter:
     support: Support = "positive"
     low: float | None = None
     high: float | None = None
+    unknown: float | None = None
 
     def size(self, k: int) -> int:
         """Number of values for k domains."""
@@ -321,6 +324,16 @@ class Law:
         """The inverse of ``to_working``."""
         raw = self.unflatten(vector, k)
         return {p.name: _FROM_WORKING[p.support](raw[p.name]) for p in self.parameters}
+
+    def unknown(self, k: int) -> np.ndarray:
+        """Working values [count] of parameters that no row depends on; NaN if they stay."""
+        low, high = self.bounds(k)
+        values = [
+            np.full(p.size(k), np.nan if p.unknown is None else p.unknown) for p in self.parameters
+        ]
+        with np.errstate(divide="ignore"):
+            working = self.to_working(self.unflatten(jnp.asarray(np.concatenate(values)), k))
+        return np.clip(np.asarray(working), low, high)
 
     def bounds(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper edges of the working vector, each [count]."""

@@ -1,21 +1,27 @@
 """Laws by name."""
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
 from jaxmix.errors import JaxmixError
-from jaxmix.laws import baselines, prior, scaling
-from jaxmix.laws.data_reuse import SUFFIX, repeated
+from jaxmix.laws import baselines, continual, effective, prior, scaling
+from jaxmix.laws.continual import begun
+from jaxmix.laws.data_reuse import repeated
 from jaxmix.laws.fixed import FixedLoss, fixed
+from jaxmix.laws.floor import floored
+from jaxmix.laws.harm import harmed
 from jaxmix.laws.implicit_domains import FAMILY, find_implicit
 from jaxmix.laws.law import Law
+from jaxmix.laws.scarce import scarce
 
 LAWS: dict[str, Law] = {
     law.name: law
     for law in (
         scaling.CHINCHILLA,
+        effective.EFFECTIVE,
         scaling.ADDITIVE,
         scaling.JOINT,
         scaling.SIMPLE,
@@ -28,9 +34,21 @@ LAWS: dict[str, Law] = {
         prior.YE_M3,
         prior.YE_M4,
         prior.GE,
+        continual.D_CPT,
         baselines.OWN_WEIGHT_LAW,
         baselines.LOG_LINEAR,
     )
+}
+
+
+# What the name of a law may end with, in any order that its parts take: "joint+repetition+harm".
+TRANSFORMS: dict[str, Callable[[Law], Law]] = {
+    "repetition": repeated,
+    "repetition-by-domain": partial(repeated, by_domain=True),
+    "harm": harmed,
+    "scarcity": scarce,
+    "before": begun,
+    "floor": floored,
 }
 
 
@@ -38,12 +56,12 @@ def get_law(name: Law | str) -> Law:
     """The law called ``name``, or the one that a Python file defines; a law passes through.
 
     Args:
-        name: a key of ``LAWS`` (case and ``_`` against ``-`` do not matter), such a key with
-            ``+repetition`` behind it for ``repeated(law)``, ``ye-implicit-3`` for
-            ``implicit_domains(3)``, or ``path/to/file.py:VARIABLE`` for a law of one's own.
+        name: a key of ``LAWS`` (case and ``_`` against ``-`` do not matter), ``ye-implicit-3`` for
+            ``implicit_domains(3)``, either with transforms behind it, such as
+            ``effective+repetition+harm``, or ``path/to/file.py:VARIABLE`` for a law of one's own.
 
     Raises:
-        JaxmixError: no such law; the message lists those there are.
+        JaxmixError: no such law or transform; the message lists those there are.
 
     Example:
         >>> get_law("Additive_Fixed_N").name
@@ -55,21 +73,35 @@ def get_law(name: Law | str) -> Law:
         return name
     if ".py:" in name:
         return _law_from_file(*name.rsplit(":", 1))
-    key = name.lower().replace("_", "-")
-    law = find_law(key.removesuffix(SUFFIX))
-    if law is not None and key.endswith(SUFFIX):
-        return repeated(law)
+    law = find_law(name.lower().replace("_", "-"))
     if law is None:
         raise JaxmixError(
             f"unknown law '{name}': choose one of {', '.join(LAWS)}, {FAMILY} "
-            f"(with {SUFFIX} for repeated data), or give FILE.py:VARIABLE"
+            f"(with {', '.join(f'+{t}' for t in TRANSFORMS)} behind it), or give FILE.py:VARIABLE"
         )
     return law
 
 
+def base_name(name: str) -> str:
+    """The name of a law without its transforms.
+
+    >>> base_name("joint+repetition+harm")
+    'joint'
+    """
+    return name.partition("+")[0]
+
+
 def find_law(name: str) -> Law | None:
-    """The law of exactly that name, of ``LAWS`` or of a family; None where there is none."""
-    return LAWS.get(name) or find_implicit(name)
+    """The law of exactly that name, of ``LAWS``, of a family or transformed; None if there is none.
+
+    Raises:
+        JaxmixError: there is one, and it does not take a transform.
+    """
+    base, *transforms = name.split("+")
+    law = LAWS.get(base) or find_implicit(base)
+    if law is None or not set(transforms) <= set(TRANSFORMS):
+        return None
+    return reduce(lambda made, transform: TRANSFORMS[transform](made), transforms, law)
 
 
 def law_recipe(law: Law) -> dict[str, Any] | None:
@@ -83,7 +115,7 @@ def law_recipe(law: Law) -> dict[str, Any] | None:
         recipe["fixed"] = {n: list(v) if isinstance(v, tuple) else v for n, v in core.loss.values}
         core = core.loss.base
     recipe = {"name": core.name, **recipe}
-    known = find_law(core.name.removesuffix(SUFFIX))
+    known = find_law(base_name(core.name))
     return recipe if known and law_from_recipe(recipe) == law else None
 
 

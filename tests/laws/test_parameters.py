@@ -20,6 +20,8 @@ COUNTS = {
     "additive-fixed-nd": (1, 2),
     "additive-fixed-n": (3, 2),
     "additive-fixed-d": (3, 2),
+    "effective": (4, 1),
+    "d-cpt": (9, 0),
     "own-weight": (5, 0),
     "log-linear": (2, 1),
     "ye-m1": (1, 2),

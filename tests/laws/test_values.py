@@ -23,6 +23,17 @@ def blend(c, gamma, h):
     return sum(ci * x for ci, x in zip(c, h, strict=True)) ** gamma
 
 
+def effective(p, n, d, h):
+    worth = d * sum(t * x for t, x in zip(p["tau"], h, strict=True))
+    return p["E"] + p["A"] / n ** p["alpha"] + worth ** -p["beta"]
+
+
+def d_cpt(p, n, d, h):
+    d_term = p["B"] * (h[0] ** p["eta"] if h[0] > 0 else 0.0) / d ** p["beta"]
+    n_term = p["A"] / n ** p["alpha"]
+    return p["E"] + n_term + d_term + p["C"] / (h[0] + p["epsilon"]) ** p["gamma"]
+
+
 def ge(p, n, d, h):
     return (p["B"] / d ** p["beta"] + p["E"]) / h[0] ** p["gamma"]
 
@@ -66,6 +77,8 @@ FORMULAS = {
     "ye-m3": ye(lambda p, gh: p["C"] * np.exp(np.prod(gh))),
     "ye-m4": ye(lambda p, gh: p["C"] * np.exp(sum(gh))),
     "ge": ge,
+    "effective": effective,
+    "d-cpt": d_cpt,
     "additive-fixed-d": lambda p, n, d, h: bias(p, h) + p["A"] / n ** p["alpha"],
     "own-weight": lambda p, n, d, h: chinchilla(p, n, h[0] * d, h),
     "log-linear": lambda p, n, d, h: np.exp(p["c"] @ h) / n ** p["alpha"] / d ** p["beta"],
