@@ -29,7 +29,7 @@ class TransferLoss:
 
 
 def start_transfer(u: Params, amplitude: Array, beta: Array) -> Array:
-    """Transfers (tau) for data that contribute an amplitude at unit tokens, spread tenfold to both sides."""
+    """Transfers for data whose share of the loss at unit tokens is given, tenfold to both sides."""
     return amplitude ** (-1.0 / beta) * log_uniform(u["tau"], 0.1, 10.0)
 
 

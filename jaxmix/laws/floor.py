@@ -82,5 +82,5 @@ def floored(law: Law) -> Law:
 
 
 def _convex(law: Law) -> Callable[[Params], str | None]:
-    """The exponential is convex and rises; the base law's own rule may look at E, which only shifts it."""
+    """An exponential keeps convexity; a rule may look at E, which only shifts the base law."""
     return lambda p: law.convex({**p, "E": abs(p["E"])} if "E" in p else p)
