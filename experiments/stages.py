@@ -15,13 +15,15 @@ from harness import Setting, write_csv
 
 from jaxmix.fitting import fit, score
 from jaxmix.fitting.scores import mean_mre
-from jaxmix.mixtures import optimize
+from jaxmix.mixtures import Constraints, optimize
 from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
 from jaxmix.runs import read_runs, write_runs
 from jaxmix.studies import final_losses, gain, make_plan, run_plan, write_table
 
-LAWS = ("simple", "additive", "joint", "full")
-PROPOSING = ("additive", "joint")
+LAWS = ("simple", "effective", "additive", "joint", "full")
+# Laws that may propose mixtures, by what the names of these end with.
+PROPOSING = {"": ("additive", "joint")}
+REPEATING = ("effective+repetition", "additive+repetition", "joint+repetition")
 RESTARTS = 48
 
 
@@ -47,19 +49,28 @@ def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:
     )
     seen, unseen = halves(ladder, config.unseen)
     tables = {"fitted": seen, "unseen_mixtures": unseen, "larger_size": larger}
-    errors = {law: errors_of(law, seen, tables, config.scored) for law in LAWS}
+    repeats = bool((ladder.frame.filter(regex="^epochs_").to_numpy() > 1).any())
+    proposing = PROPOSING | ({"-repetition": REPEATING} if repeats else {})
+    names = dict.fromkeys([*LAWS, *(law for kind in proposing.values() for law in kind)])
+    errors = {law: errors_of(law, seen, tables, config.scored) for law in names}
     write_csv(out / "scores.csv", [{"law": law, **means(found)} for law, found in errors.items()])
-    laws = {law: fit(ladder, law, restarts=RESTARTS, residual="log") for law in PROPOSING}
+    laws = {
+        law: fit(ladder, law, restarts=RESTARTS, residual="log")
+        for law in names
+        if any(law in kind for kind in proposing.values())
+    }
     write_csv(out / "targets.csv", by_target(laws, ladder, larger))
     # The law that proposes is chosen on unseen mixtures of the ladder, not on the larger size.
-    chosen = min(laws, key=lambda law: float(means(errors[law])["unseen_mixtures"]))
-    found = proposals(config, chosen, laws[chosen], larger)
+    found = {}
+    for end, kind in proposing.items():
+        chosen = min(kind, key=lambda law: float(means(errors[law])["unseen_mixtures"]))
+        found |= proposals(config, chosen, laws[chosen], larger, end)
     (out / "optimum.json").write_text(json.dumps(found, indent=1) + "\n")
     proof = trained(
         config.proof({name: one["weights"] for name, one in found.items()}), work / "proof", True
     )
     write_runs(proof, out / "proof.csv")
-    write_csv(out / "gains.csv", gains(laws[chosen], found, proof))
+    write_csv(out / "gains.csv", gains(laws, found, proof))
     plot_observed_predicted(
         laws, {"fitted": ladder, "larger size": larger}, out / "observed-predicted.png"
     )
@@ -118,12 +129,14 @@ def by_target(laws, ladder, larger):
             }
 
 
-def proposals(config, law, fits, larger):
+def proposals(config, law, fits, larger, end=""):
     """The best mixture for every goal at the larger size."""
     n, found = float(larger.n_params[0]), {}
+    limits = Constraints(available=stock_of(larger)) if fits.law.reads("unique") else None
     for goal, targets in config.goals.items():
-        best = optimize(fits, n, config.tokens, target_weights=dict.fromkeys(targets, 1.0))
-        found[f"best-{goal}"] = {
+        weights = dict.fromkeys(targets, 1.0)
+        best = optimize(fits, n, config.tokens, limits, target_weights=weights)
+        found[f"best-{goal}{end}"] = {
             "law": law,
             "weights": best.weights,
             "predicted": best.objective,
@@ -134,15 +147,16 @@ def proposals(config, law, fits, larger):
     return found
 
 
-def gains(fits, found, proof):
+def gains(laws, found, proof):
     """Predicted and measured advantage over uniform and proportional mixtures."""
     n, d = float(proof.n_params[0]), float(proof.tokens.max())
+    stock = np.array(list(stock_of(proof).values()))
     for name, one in found.items():
-        losses = final_losses(proof, one["goal"])
+        fits, losses = laws[one["law"]], final_losses(proof, one["goal"])
         measured_loss = np.mean([v for (m, _), v in losses.items() if m == name])
-        best = predicted(fits, one["goal"], n, d, list(one["weights"].values()))
+        best = predicted(fits, one["goal"], n, d, list(one["weights"].values()), stock)
         for baseline in ("uniform", "proportional"):
-            base = predicted(fits, one["goal"], n, d, weights_of(proof, baseline))
+            base = predicted(fits, one["goal"], n, d, weights_of(proof, baseline), stock)
             measured = gain(losses, name, baseline)
             yield {
                 "mixture": name,
@@ -158,16 +172,15 @@ def gains(fits, found, proof):
             }
 
 
-def predicted(fits, goal, n, d, weights):
-    return float(
-        np.mean(
-            [
-                f.predict(dict(n_params=n, tokens=d, weights=weights))
-                for f in fits
-                if f.target in goal
-            ]
-        )
-    )
+def predicted(fits, goal, n, d, weights, unique=np.inf):
+    """Mean predicted loss of the targets of a goal."""
+    x = dict(n_params=n, tokens=d, weights=weights, unique=unique)
+    return float(np.mean([f.predict(x) for f in fits if f.target in goal]))
+
+
+def stock_of(table):
+    """Unique tokens by domain."""
+    return {d: float(table.frame[f"unique_{d}"].iloc[0]) for d in table.domains}
 
 
 def weights_of(table, mixture):

@@ -13,7 +13,7 @@ _DOMAINS = ("emoji", "icons", "paths", "brands")
 STUDY = FamilyStudy(
     CorpusSpec("lvm", "bpe-1024"),
     _DOMAINS,
-    goals={"mean": _DOMAINS, "emoji": ("emoji",)},
+    goals={"mean": _DOMAINS, "emoji": ("emoji",), "icons": ("icons",)},
     sizes=("lvm-tiny-24", "lvm-tiny-32", "lvm-tiny-48", "lvm-tiny-64"),
     largest="lvm-tiny-96",
     tokens=500_000,
