@@ -6,10 +6,11 @@ law itself scores on them.
 """
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxmix.fitting import fit, random_truth, score, simulate
-from jaxmix.laws import LAWS
+from jaxmix.laws import LAWS, get_law
 from jaxmix.runs import read_runs
 
 NOISE = 0.002
@@ -17,6 +18,10 @@ NOISE = 0.002
 # digits: it was seen to stop at 9e-5.
 EXACT = {"full": 2e-4}
 SIZES, TOKENS = [1e7, 4e7, 2e8, 1e9], [1e9, 1e10, 1e11]
+# Unique tokens of the first domain in two studies, of the second four times as many; the others
+# never run out. What repetition does is set so that these rows show it.
+STOCKS = [2e8, 2e9]
+REUSE = {"R_D_star": 8.0, "R_N_star": 3.0, "g": 0.1, "t": 4.0, "nu": 0.4}
 # Exponents of h and of the blends have mirror images and flat valleys that only predictions see
 # through, so predictions are what is compared.
 
@@ -35,18 +40,26 @@ def study(law, k, seed):
     """
     domains = tuple(f"d{i}" for i in range(k))
     (truth,) = random_truth(law, k, seed)
+    truth = {n: np.full(v.shape, REUSE.get(n, v)) for n, v in truth.items()}
+    stocks = [{d: u * 4.0**i for i, d in enumerate(domains[:2])} for u in STOCKS]
 
     def draw(noise, *design, seed):
         names = ("n_params", "tokens", "mixtures")
-        return simulate(
-            law,
-            {"d0": truth, "d1": truth},
-            domains=domains,
-            targets=["d0", "d1"],
-            **dict(zip(names, design, strict=True)),
-            noise=noise,
-            seed=seed,
-        )
+        made = [
+            simulate(
+                law,
+                {"d0": truth, "d1": truth},
+                domains=domains,
+                targets=["d0", "d1"],
+                **dict(zip(names, design, strict=True)),
+                noise=noise,
+                seed=seed + i,
+                unique=stock,
+            ).frame
+            for i, stock in enumerate(stocks if law.reads("unique") else [None])
+        ]
+        apart = [f.assign(run=f["run"].astype(str) + f"-{i}") for i, f in enumerate(made)]
+        return read_runs(pd.concat(apart, ignore_index=True), source="study")
 
     train = (SIZES, TOKENS, mixtures(k, 7 * k, seed))
     test = ([2e7, 5e8], [2e9, 5e10], mixtures(k, 100, seed + 1))
@@ -60,15 +73,13 @@ def study(law, k, seed):
 
 
 def recover(name, k, restarts, seed=0):
-    law = LAWS[name]
+    law = get_law(name)
     train, test, floor = study(law, k, seed)
     exact, noisy = fit(train, law, restarts=restarts)
     found = score([exact, noisy], test)
     assert floor == pytest.approx(100 * NOISE * np.sqrt(2 / np.pi), rel=0.15)
     observed = test.losses(["d0"])[0]
-    predicted = exact.predict(
-        dict(n_params=test.n_params, tokens=test.tokens, weights=test.weights)
-    )
+    predicted = np.asarray(exact.predict(test.frame)).ravel()
     there = np.isfinite(observed)
     rtol = EXACT.get(name, 1e-6)
     np.testing.assert_allclose(predicted[there], observed[there], rtol=rtol)
@@ -76,11 +87,21 @@ def recover(name, k, restarts, seed=0):
 
 
 # Each takes seconds to compile; the others are of the same form as one of these.
-QUICK = ("chinchilla", "additive", "joint", "ye-m1", "ge")
+QUICK = ("chinchilla", "effective", "additive", "joint", "ye-m1", "ge", "effective+repetition+harm")
+TRANSFORMED = (
+    "effective+repetition",
+    "effective+repetition+harm",
+    "chinchilla+repetition",
+    "additive+repetition-by-domain",
+    "joint+repetition",
+    "chinchilla+scarcity",
+    "additive+floor",
+)
 
 
 @pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in LAWS]
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in (*LAWS, *TRANSFORMED)],
 )
 def test_recovery_of_three_domains(name):
     recover(name, 3, 32)

@@ -19,6 +19,7 @@ from jaxmix.laws import (
     Input,
     Law,
     Parameter,
+    get_law,
     repeated,
 )
 from jaxmix.mixtures import Constraints, grid_design, optimize, optimize_many
@@ -191,6 +192,39 @@ def aware(fit_of) -> FittedLaws:
     params = {name: [value] * 2 for name, value in scaling.items()}
     params |= {"C": [[9.0, 1.0, 2.0], [9.0, 2.0, 1.0]], "gamma": [[0.5, 0.6, 0.7]] * 2}
     return fit_of(repeated(ADDITIVE), params, "abc", "ab")
+
+
+TRANSFORMED = {  # whether the law is convex at the parameters below
+    "effective+repetition": True,
+    "effective+repetition+harm": True,
+    "chinchilla+scarcity": True,
+    "additive+harm": True,
+    "effective+repetition+harm+floor": True,
+    "additive+repetition-by-domain": False,
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_laws_of_repetition_harm_and_scarcity_are_minimized(fit_of, name: str) -> None:
+    """Proven if they are convex, and never above a grid; limits and sensitivities hold."""
+    law = get_law(name)
+    values = {"E": -1.0 if "floor" in name else 1.8, "A": 480.0, "alpha": 0.35, "B": 2000.0}
+    values |= {"beta": 0.37, "R_D_star": 8.0, "F": 1.5, "t": 6.0, "nu": 0.3, "c": 0.2, "g": 0.1}
+    values |= {"C": [9.0, 1.0, 2.0], "gamma": [0.5, 0.6, 0.7], "tau": [1e-4, 3e-5, 1e-5]}
+    shapes = {p.name: np.ones((2, 3) if p.shape == "domain" else 2) for p in law.parameters}
+    laws = fit_of(law, {n: one * np.asarray(values[n]) for n, one in shapes.items()}, "abc", "ab")
+    stock = Constraints(available={"a": 2e9, "b": 4e10})
+    best = optimize(laws, N, D, stock)
+    x = {"n_params": N, "tokens": D, "unique": np.array([2e9, 4e10, np.inf])}
+    grid = laws.predict(x | {"weights": grid_design(3, 100)}).to_numpy().mean(1)
+    assert best.objective <= grid.min() + 1e-9 and best.objective > grid.min() - 1e-2
+    assert best.converged and best.proven is TRANSFORMED[name]
+    assert best.gap < 1e-6 or not best.proven
+    general = optimize(laws, N, D, dataclasses.replace(stock, groups={"a+b": (0.01, 1.0)}))
+    assert general.objective == pytest.approx(best.objective, abs=1e-7)
+    if 0 < best.h[0] < 1:  # more of what repeats is worth what its shadow price says
+        more = optimize(laws, N, D, Constraints(available={"a": 2.2e9, "b": 4e10}))
+        assert more.objective < best.objective
 
 
 def test_a_law_of_repetition_is_given_its_stock(aware) -> None:
