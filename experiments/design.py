@@ -92,6 +92,7 @@ class FamilyStudy:
             seeds=self.seeds,
             checkpoints=3,
             held_windows=self.proof_held,
+            fleet=10,  # two seeds of a study with three goals
         )
 
     def smoke(self, study: Study) -> Study:

@@ -21,9 +21,9 @@ from jaxmix.runs import read_runs, write_runs
 from jaxmix.studies import final_losses, gain, make_plan, run_plan, write_table
 
 LAWS = ("simple", "effective", "additive", "joint", "full")
-# Laws that may propose mixtures, by what the names of these end with.
-PROPOSING = {"": ("additive", "joint")}
-REPEATING = ("effective+repetition", "additive+repetition", "joint+repetition")
+# Laws that may propose mixtures, and those that may if the data of the ladder repeat.
+PROPOSING = ("additive", "joint")
+REPEATING = ("effective+repetition+harm", "additive+repetition", "joint+repetition")
 RESTARTS = 48
 
 
@@ -50,33 +50,36 @@ def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:
     seen, unseen = halves(ladder, config.unseen)
     tables = {"fitted": seen, "unseen_mixtures": unseen, "larger_size": larger}
     repeats = bool((ladder.frame.filter(regex="^epochs_").to_numpy() > 1).any())
-    proposing = PROPOSING | ({"-repetition": REPEATING} if repeats else {})
-    names = dict.fromkeys([*LAWS, *(law for kind in proposing.values() for law in kind)])
-    errors = {law: errors_of(law, seen, tables, config.scored) for law in names}
+    proposing = REPEATING if repeats else PROPOSING
+    errors = {
+        law: errors_of(law, seen, tables, config.scored)
+        for law in dict.fromkeys((*LAWS, *proposing))
+    }
     write_csv(out / "scores.csv", [{"law": law, **means(found)} for law, found in errors.items()])
     laws = {
         law: fit(ladder, law, restarts=RESTARTS, residual="log")
-        for law in names
-        if any(law in kind for kind in proposing.values())
+        for law in dict.fromkeys((*PROPOSING, *proposing))
     }
     write_csv(out / "targets.csv", by_target(laws, ladder, larger))
     # The law that proposes is chosen on unseen mixtures of the ladder, not on the larger size.
-    found = {}
-    for end, kind in proposing.items():
-        chosen = min(kind, key=lambda law: float(means(errors[law])["unseen_mixtures"]))
-        found |= proposals(config, chosen, laws[chosen], larger, end)
+    chosen, plain = (
+        min(kind, key=lambda law: float(means(errors[law])["unseen_mixtures"]))
+        for kind in (proposing, PROPOSING)
+    )
+    found = proposals(config, chosen, laws[chosen], larger, work / "proposals.json")
     (out / "optimum.json").write_text(json.dumps(found, indent=1) + "\n")
     proof = trained(
         config.proof({name: one["weights"] for name, one in found.items()}), work / "proof", True
     )
     write_runs(proof, out / "proof.csv")
-    write_csv(out / "gains.csv", gains(laws, found, proof))
+    write_csv(out / "gains.csv", gains(laws, found, plain, proof))
     plot_observed_predicted(
         laws, {"fitted": ladder, "larger size": larger}, out / "observed-predicted.png"
     )
     sizes = np.geomspace(ladder.n_params.min(), 10 * larger.n_params.max(), 13)
     mean = dict.fromkeys(config.goals["mean"], 1.0)
-    plot_optimum_over_scale(laws, sizes, config.tokens, out / "optimum-over-scale.png", mean)
+    plain_laws = {law: laws[law] for law in PROPOSING}
+    plot_optimum_over_scale(plain_laws, sizes, config.tokens, out / "optimum-over-scale.png", mean)
 
 
 def trained(study, folder, keep_final=False):
@@ -129,14 +132,16 @@ def by_target(laws, ladder, larger):
             }
 
 
-def proposals(config, law, fits, larger, end=""):
-    """The best mixture for every goal at the larger size."""
+def proposals(config, law, fits, larger, file):
+    """The best mixture for every goal at the larger size; kept, as runs of it are trained."""
+    if file.exists():
+        return json.loads(file.read_text())
     n, found = float(larger.n_params[0]), {}
     limits = Constraints(available=stock_of(larger)) if fits.law.reads("unique") else None
     for goal, targets in config.goals.items():
         weights = dict.fromkeys(targets, 1.0)
         best = optimize(fits, n, config.tokens, limits, target_weights=weights)
-        found[f"best-{goal}{end}"] = {
+        found[f"best-{goal}"] = {
             "law": law,
             "weights": best.weights,
             "predicted": best.objective,
@@ -144,30 +149,40 @@ def proposals(config, law, fits, larger, end=""):
             "hull_distance": best.hull_distance,
             "goal": list(targets),
         }
+    file.write_text(json.dumps(found))
     return found
 
 
-def gains(laws, found, proof):
-    """Predicted and measured advantage over uniform and proportional mixtures."""
+def gains(laws, found, plain, proof):
+    """Predicted and measured advantage over uniform and proportional mixtures.
+
+    Beside the prediction of the law that proposes is that of the best law without repetition.
+    """
     n, d = float(proof.n_params[0]), float(proof.tokens.max())
     stock = np.array(list(stock_of(proof).values()))
     for name, one in found.items():
-        fits, losses = laws[one["law"]], final_losses(proof, one["goal"])
+        losses = final_losses(proof, one["goal"])
         measured_loss = np.mean([v for (m, _), v in losses.items() if m == name])
-        best = predicted(fits, one["goal"], n, d, list(one["weights"].values()), stock)
+
+        def at(law, weights, goal=one["goal"]):
+            return predicted(laws[law], goal, n, d, weights, stock)
+
+        best = list(one["weights"].values())
         for baseline in ("uniform", "proportional"):
-            base = predicted(fits, one["goal"], n, d, weights_of(proof, baseline), stock)
-            measured = gain(losses, name, baseline)
+            base, measured = weights_of(proof, baseline), gain(losses, name, baseline)
+            promised = {law: at(law, base) - at(law, best) for law in (one["law"], plain)}
             yield {
                 "mixture": name,
                 "law": one["law"],
                 "baseline": baseline,
-                "predicted_gain": f"{base - best:.4f}",
+                "predicted_gain": f"{promised[one['law']]:.4f}",
+                "plain_law": plain,
+                "plain_predicted_gain": f"{promised[plain]:.4f}",
                 "measured_gain": f"{measured.mean:.4f}",
                 "sem": f"{measured.sem:.4f}",
                 "seeds": measured.seeds,
                 "unpaired_sd": f"{measured.noise:.4f}",
-                "predicted_loss": f"{best:.4f}",
+                "predicted_loss": f"{at(one['law'], best):.4f}",
                 "measured_loss": f"{measured_loss:.4f}",
             }
 
