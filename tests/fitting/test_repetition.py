@@ -1,11 +1,13 @@
 """Laws that know repetition in fits, scores, files and simulations; the published fit."""
 
+import jax
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxmix.fitting import FitError, fit, load_laws, measure_noise, save_laws, score, simulate
 from jaxmix.fitting.files import LawFileError
-from jaxmix.laws import ADDITIVE, CHINCHILLA, fixed, repeated
+from jaxmix.laws import ADDITIVE, CHINCHILLA, fixed, get_law, repeated
 from jaxmix.mixtures import Constraints, assume_repetition, optimize
 from jaxmix.runs import RunTableError, read_runs
 
@@ -119,6 +121,32 @@ def test_an_assumed_decay_is_stated(runs):
     assert "R_D_star = 4, as given" in other.report.notes[-1]
 
 
+def test_what_no_row_depends_on_is_stated(runs):
+    """Web never repeats: its harm and its decay are not in the rows, and the fit says so."""
+    law = "effective+repetition-by-domain+harm"
+    (found,) = fit(runs, law, restarts=4, solver="gauss-newton")
+    assert found.params["g"][0] < 1e-12 and found.params["R_D_star"][0] == pytest.approx(15.387756)
+    assert "no row depends on g of web: taken as 0" in found.report.notes
+    assert "no row depends on R_D_star of web: taken as 15.3878" in found.report.notes
+
+
+def test_runs_that_continue_others_recover_what_the_tokens_before_count():
+    """Fresh runs have no number in the column; the budget's default is a fresh run too."""
+    truth = {"E": 1.6, "A": 300.0, "alpha": 0.32, "B": 900.0, "beta": 0.31, "rho": 0.2}
+    grid = np.array(np.meshgrid([3e7, 1e8, 4e8], [3e8, 3e9, 3e10], [0.0, 2e9, 2e10])).reshape(3, -1)
+    x = dict(zip(("n_params", "tokens", "tokens_before"), grid, strict=True))
+    law = get_law("chinchilla+before")
+    with jax.enable_x64(True):
+        losses = np.asarray(law.loss(truth, x))
+    before = np.where(grid[2] > 0, grid[2], np.nan)
+    frame = pd.DataFrame({**x, "tokens_before": before, "loss_web": losses})
+    runs = read_runs(frame.assign(run=[f"r{i}" for i in range(len(frame))], w_web=1.0))
+    laws = fit(runs, law, restarts=16, solver="gauss-newton")
+    assert float(laws[0].params["rho"]) == pytest.approx(0.2, rel=1e-4)
+    fresh = laws[0].predict({"n_params": 1e8, "tokens": 1e10, "tokens_before": 0.0})
+    assert fresh == pytest.approx(1.6 + 300 / 1e8**0.32 + 900 / 1e10**0.31, rel=1e-5)
+
+
 def test_what_is_refused(runs, fits):
     frame = runs.frame
     bare = read_runs(frame.drop(columns=[f"unique_{d}" for d in UNIQUE]))
@@ -157,8 +185,6 @@ def datablations(public_runs):
 
 
 def _frame(path):
-    import pandas as pd
-
     table = pd.read_csv(path)
     table = table[table["in_paper_fit"] == 1].reset_index(drop=True)
     columns = {"n_params": table["n_params"], "tokens": table["tokens"], "w_c4": 1.0}
