@@ -41,7 +41,14 @@ def command(folder: str, tasks: str, run: str, out: str | None, as_json: bool) -
 
 
 def _table(rows: Sequence[Mapping[str, Any]], folder: str) -> Any:
-    numbers = ("questions", "accuracy %", "per byte %", "chance %", "nats of the answer")
+    numbers = (
+        "questions",
+        "accuracy %",
+        "per byte %",
+        "chance %",
+        "nats of the answer",
+        "bits per byte",
+    )
     made = common.table(folder, "run", "task", *numbers, text=("task",))
     for row in rows:
         made.add_row(
@@ -53,6 +60,7 @@ def _table(rows: Sequence[Mapping[str, Any]], folder: str) -> Any:
             common.number(100 * row["chance"], 3),
             f"{common.number(-row['log_likelihood'])} ± "
             f"{common.number(row['log_likelihood_sem'], 2)}",
+            f"{common.number(row['bits_per_byte'])} ± {common.number(row['bits_per_byte_sem'], 2)}",
         )
     return made
 

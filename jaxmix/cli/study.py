@@ -28,6 +28,7 @@ from jaxmix.cli.training import (
     run_options,
     run_settings,
     stoppable,
+    tasks_option,
 )
 from jaxmix.cli.values import NAMES, PRESETS, SEEDS, Labelled
 from jaxmix.quantities import count
@@ -86,11 +87,12 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     """
     common.check_folder(folder)
     use_all_cores()
-    from jaxmix.studies import estimate, extended, make_plan
+    from jaxmix.studies import encoded_tasks, estimate, extended, make_plan
 
     study = _study(options)
     corpus = _open(study)
     plan = make_plan(study, corpus)
+    encoded_tasks(study, corpus)  # refuses what could not be scored
     if options["forbid_repeat"]:
         from jaxmix.studies import check_repeats
 
@@ -194,6 +196,7 @@ def _load(path: str) -> "tuple[Plan, Path]":
 @opt.setting("--shard", Shard(), "1/1", "Of N machines this is the I-th, from 1: every N-th wave.")
 @click.option("--keep-final", is_flag=True, help="Keep the parameters, to start others from.")
 @checkpoint_minutes
+@tasks_option
 @ray_option
 @devices_option
 def run_command(
@@ -201,6 +204,7 @@ def run_command(
     shard: tuple[int, int],
     keep_final: bool,
     checkpoint_minutes: float,
+    tasks: str | None,
     address: str | None,
     devices: tuple[str, int] | None,
 ) -> None:
@@ -208,7 +212,7 @@ def run_command(
 
     Machines that share the folder take a shard each, or are nodes of one Ray cluster; a wave that
     another process is training is passed over. SIGTERM and Ctrl-C save the waves in training
-    first; the status is then 75 or 130.
+    first; the status is then 75 or 130. --tasks is added to PLAN; waves that are done stay without.
     """
     use_all_cores()
     from jaxmix.studies import run_on_ray, run_plan
@@ -216,7 +220,10 @@ def run_command(
     if devices and address is None:
         raise click.UsageError("--devices goes with --ray; other waves take what the machine has")
     loaded, folder = _load(plan)
-    common_to_both = {"shard": shard, "corpus": _open(loaded.study), "keep_final": keep_final}
+    corpus = _open(loaded.study)
+    if tasks is not None:
+        loaded = _with_tasks(loaded, plan, tasks, corpus)
+    common_to_both = {"shard": shard, "corpus": corpus, "keep_final": keep_final}
     others: dict[str, str] = {}
     on_ray: Sequence[WaveOnRay] = ()
     if address is None:
@@ -245,17 +252,29 @@ def run_command(
     end_with_failures(on_ray)
 
 
+def _with_tasks(loaded: "Plan", path: str, tasks: str, corpus: Any) -> "Plan":
+    """The plan with tasks, which its file then holds too."""
+    from jaxmix.studies import with_tasks
+
+    file = Path(path, "plan.json") if Path(path).is_dir() else Path(path)
+    found = with_tasks(loaded, file.parent, tasks, corpus)
+    if found != loaded:
+        found.save(file)
+    return found
+
+
 def _tell_results(plan: "Plan", folder: Path, others: dict[str, str]) -> None:
     """Writes the run table and says what it holds, what is left and what went wrong."""
-    from jaxmix.studies import status, write_table
+    from jaxmix.studies import status, unscored_note, write_table
 
-    found = status(plan, folder)
+    found, lacking = status(plan, folder), []
     written = "no rows yet"
     if any(s.rows for s in found):
         table = write_table(plan, folder, folder / "runs.csv")
         written = f"{count(len(table), 'row')} written to {folder / 'runs.csv'}"
+        lacking = unscored_note(plan.study, table)
     common.show("; ".join([written, *_left(found, others)]))
-    common.say(s.lacks for s in found if s.lacks)
+    common.say([*(s.lacks for s in found if s.lacks), *lacking])
     common.say(
         f"{run} diverged at step {step}: it has no rows from there on"
         for s in found

@@ -72,7 +72,7 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
         raise JaxmixError("--out names the folder of the results; give it, or --dry-run TARGET")
     common.check_folder(out)
     use_all_cores()
-    from jaxmix.studies import extended, make_plan, run_wave, write_table
+    from jaxmix.studies import extended, make_plan, run_wave, unscored_note, write_table
     from jaxmix.training import all_of, initialize, single_layout
 
     initialize(options["coordinator"], options["processes"], options["process"])
@@ -105,6 +105,7 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")
             common.show(f"{count(len(table), 'row')} written to {folder / 'runs.csv'}")
+            common.say(unscored_note(study, table))
         common.say(f"{run} diverged at step {step}" for run, step in outcome.diverged.items())
 
 

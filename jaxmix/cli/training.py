@@ -54,6 +54,13 @@ corpus_options = opt.several(
     ),
 )
 
+tasks_option = click.option(
+    "--tasks",
+    metavar="TASKS.jsonl",
+    help="Score every checkpoint on these questions: loss_task_<name>, the bits per byte of the "
+    "right answers, and metric_<name>, the accuracy.",
+)
+
 _SETTINGS = ("checkpoints", "batch", "length", "held_windows", "schedule", "forbid_repeat")
 
 run_options = opt.several(
@@ -67,6 +74,7 @@ run_options = opt.several(
     opt.setting("--held-windows", click.IntRange(min=2), 64, "Held-out records of every target."),
     opt.setting("--schedule", ("constant", "cosine"), "constant", "Of the learning rate."),
     click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
+    tasks_option,
 )
 
 
@@ -154,7 +162,8 @@ def corpus_spec(options: Mapping[str, Any]) -> Any:
 
 def run_settings(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
     """What ``run_options`` say, for ``Study``; the length is the preset's if none is given."""
-    from jaxmix.studies import default_length
+    from jaxmix.studies import default_length, find_tasks
 
     found = {name: options[name] for name in _SETTINGS}
+    found["tasks"] = find_tasks(options["tasks"]) if options["tasks"] else None
     return found | {"length": found["length"] or default_length(preset)}

@@ -35,6 +35,7 @@ from .rows import PackedRows as PackedRows
 from .rows import TextRows as TextRows
 from .store import Documents as Documents
 from .tasks import Question as Question
+from .tasks import questions_hash as questions_hash
 from .tasks import read_tasks as read_tasks
 from .tasks import write_tasks as write_tasks
 from .tokenizer import Tokenizer as Tokenizer

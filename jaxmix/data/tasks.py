@@ -10,6 +10,7 @@ A choice is appended to its context as it is. The blank between the two may stan
 context or at the start of every choice; it is scored with the choice.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -100,8 +101,16 @@ def _lines(path: Path) -> list[str]:
 
 def write_tasks(questions: Iterable[Question], path: str | os.PathLike[str]) -> None:
     """Writes questions as a JSONL file that `read_tasks` reads."""
-    lines = (json.dumps(_as_dict(one), ensure_ascii=False) + "\n" for one in questions)
-    write_text(path, "".join(lines))
+    write_text(path, _text_of(questions))
+
+
+def questions_hash(questions: Iterable[Question]) -> str:
+    """Short hash of questions in their order, however their file is laid out."""
+    return hashlib.sha256(_text_of(questions).encode()).hexdigest()[:12]
+
+
+def _text_of(questions: Iterable[Question]) -> str:
+    return "".join(json.dumps(_as_dict(one), ensure_ascii=False) + "\n" for one in questions)
 
 
 def _as_dict(question: Question) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from jaxmix.models.inference import Likelihood as Likelihood
 from jaxmix.models.inference import features as features
 from jaxmix.models.inference import likelihood as likelihood
 from jaxmix.models.inference import predict_patches as predict_patches
+from jaxmix.models.inference import token_likelihood as token_likelihood
 from jaxmix.models.inference import write_captions as write_captions
 from jaxmix.models.model import Losses as Losses
 from jaxmix.models.model import Model as Model

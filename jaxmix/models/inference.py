@@ -128,11 +128,10 @@ class Likelihood(NamedTuple):
     greedy: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames="config")
-def likelihood(
+def token_likelihood(
     config: TextConfig, params: Params, tokens_BxU: jax.Array, counted_BxT: jax.Array
 ) -> Likelihood:
-    """Scores some tokens of every row, each given all tokens before it.
+    """Scores some tokens of every row, each given all tokens before it; `likelihood` is compiled.
 
     Args:
         config: configuration of the model.
@@ -146,3 +145,6 @@ def likelihood(
     sums = -jnp.where(counted_BxT, token_losses(logits, targets), 0.0).sum(1)
     likeliest = logits.argmax(-1) == targets
     return Likelihood(sums, (likeliest | ~counted_BxT).all(1))
+
+
+likelihood = jax.jit(token_likelihood, static_argnames="config")

@@ -41,4 +41,9 @@ from jaxmix.studies.run import run_wave as run_wave
 from jaxmix.studies.study import Origin as Origin
 from jaxmix.studies.study import Size as Size
 from jaxmix.studies.study import Study as Study
+from jaxmix.studies.study import TaskFile as TaskFile
 from jaxmix.studies.study import epoch_tokens as epoch_tokens
+from jaxmix.studies.tasks import encoded_tasks as encoded_tasks
+from jaxmix.studies.tasks import find_tasks as find_tasks
+from jaxmix.studies.tasks import unscored_note as unscored_note
+from jaxmix.studies.tasks import with_tasks as with_tasks

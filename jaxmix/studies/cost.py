@@ -7,6 +7,7 @@ from jaxmix.errors import JaxmixError
 from jaxmix.studies.plan import Plan, Wave, build
 from jaxmix.studies.run import sources_of
 from jaxmix.studies.study import Size, epoch_tokens, targets_of
+from jaxmix.studies.tasks import encoded_tasks
 from jaxmix.training import measure_rate
 
 
@@ -48,6 +49,8 @@ def _cost(plan: Plan, corpus: Corpus, size: Size) -> Cost:
     rate = measure_rate(model, batch, study.length)
     targets = targets_of(study, corpus)
     held = study.held_windows * len(targets) * study.length * study.checkpoints
+    if tasks := encoded_tasks(study, corpus):
+        held += tasks[1].counted.size * study.checkpoints
     # A forward pass alone is a third of a training step.
     tokens = runs * (size.tokens + held / 3)
     n_params = model.count().n_params

@@ -27,11 +27,12 @@ from typing import Any
 
 import numpy as np
 
-from jaxmix.data import Question, Tokenizer
+from jaxmix.data import Corpus, Question, Tokenizer
 from jaxmix.errors import JaxmixError, clip
 from jaxmix.models import TextConfig, likelihood
 from jaxmix.studies.finished import FinishedRun, finished_run
 from jaxmix.studies.plan_file import load_plan
+from jaxmix.training import measure
 
 Progress = Callable[[int, int], None]
 
@@ -54,6 +55,8 @@ class TaskScore:
         chance: accuracy of guessing, the mean of 1 / choices; NaN for a cloze.
         log_likelihood: mean log-likelihood of the right answers, in nats.
         log_likelihood_sem: its standard error.
+        bits_per_byte: loss of all right answers together, in bits per byte of what is scored.
+        bits_per_byte_sem: its standard error.
         cut: number of questions whose context was longer than the window.
         joined: number of questions with a token that spans the boundary of context and choice.
     """
@@ -68,6 +71,8 @@ class TaskScore:
     chance: float
     log_likelihood: float
     log_likelihood_sem: float
+    bits_per_byte: float
+    bits_per_byte_sem: float
     cut: int
     joined: int
 
@@ -178,9 +183,28 @@ def evaluate(
         )
     rows = rows or encode(questions, found.corpus.tokenizer, found.study.length)
     sums, greedy = likelihoods(config, found.params, rows)
-    sizes = (found.corpus.token_bytes[rows.tokens[:, 1:]] * rows.counted).sum(1)
+    return score_tasks(questions, rows, found.corpus, sums, greedy)
+
+
+def score_tasks(
+    questions: Sequence[Question],
+    rows: Rows,
+    corpus: Corpus,
+    sums: np.ndarray,
+    greedy: np.ndarray,
+) -> list[TaskScore]:
+    """Scores from likelihoods, task by task in the order of the questions.
+
+    Args:
+        questions: questions of any tasks.
+        rows: the same, from `encode`.
+        corpus: data whose tokenizer made the rows.
+        sums: log-likelihood of every row in nats, [n].
+        greedy: whether the model would write it, [n].
+    """
+    sizes = (corpus.token_bytes[rows.tokens[:, 1:]] * rows.counted).sum(1)
     tasks = dict.fromkeys(one.task for one in questions)
-    return [_score(task, questions, rows, sums, sums / sizes, greedy) for task in tasks]
+    return [_score(task, questions, rows, sums, sizes, greedy) for task in tasks]
 
 
 def _score(
@@ -188,15 +212,17 @@ def _score(
     questions: Sequence[Question],
     rows: Rows,
     sums: np.ndarray,
-    per_byte_sums: np.ndarray,
+    sizes: np.ndarray,
     greedy: np.ndarray,
 ) -> TaskScore:
     chosen = [i for i, one in enumerate(questions) if one.task == task]
     own = [questions[i] for i in chosen]
     scores, scaled = (
-        [held[rows.first[i] : rows.first[i + 1]] for i in chosen] for held in (sums, per_byte_sums)
+        [held[rows.first[i] : rows.first[i + 1]] for i in chosen] for held in (sums, sums / sizes)
     )
-    right = np.array([s[one.answer] for s, one in zip(scores, own, strict=True)])
+    answers = rows.first[chosen] + np.array([one.answer for one in own])
+    right = sums[answers]
+    loss = measure(-right / math.log(2), sizes[answers])
     chance, plain, per_byte = math.nan, greedy[rows.first[chosen]], np.full(len(own), math.nan)
     if not own[0].is_cloze:
         chance = float(np.mean([1 / len(one.choices) for one in own]))
@@ -211,6 +237,8 @@ def _score(
         *_mean(per_byte),
         chance,
         *_mean(right),
+        loss.loss,
+        loss.sem,
         int(rows.cut[chosen].sum()),
         int(rows.joined[chosen].sum()),
     )

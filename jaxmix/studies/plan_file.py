@@ -18,7 +18,7 @@ from jaxmix.training import has_begun, member_names, read_rows
 
 # What a study may change over its results, because no run that is kept depends on it.
 _FREE = ("corpus", "sizes", "designs", "mixtures", "stages", "seeds")
-_FREE += ("fleet", "forbid_repeat", "accumulate")
+_FREE += ("fleet", "forbid_repeat", "accumulate", "tasks")
 
 
 def load_plan(path: Path) -> Plan:
@@ -177,6 +177,9 @@ def _changes(plan: Plan, earlier: Plan | None, names: Sequence[str]) -> list[str
         for name in settings
         if getattr(plan.study, name) != getattr(earlier.study, name)
     ]
+    tasks = earlier.study.tasks  # rows of other tasks do not belong into one table
+    if tasks is not None and (plan.study.tasks is None or plan.study.tasks.hash != tasks.hash):
+        found.append(f"with --tasks {clip(tasks.path, 60)}, whose questions are {tasks.hash}")
     ours, theirs = (
         {run.run: {"tokens": w.tokens, **vars(run)} for w in p.waves for run in w.runs}
         for p in (plan, earlier)

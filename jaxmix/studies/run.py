@@ -24,6 +24,7 @@ from jaxmix.studies.plan import (
     wave_folder,
 )
 from jaxmix.studies.study import Study, epoch_tokens, targets_of
+from jaxmix.studies.tasks import scored_tasks
 from jaxmix.training import (
     USUAL,
     Feed,
@@ -205,6 +206,7 @@ def _job(
             for target in targets_of(study, corpus)
         },
         consumed,
+        scored_tasks(study, corpus, built),
     )
     start = origin_params(study.start_from, built) if study.start_from else None
 

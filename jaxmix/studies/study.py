@@ -53,6 +53,19 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class TaskFile:
+    """The tasks that runs are scored on at every checkpoint; `find_tasks` makes one.
+
+    Attributes:
+        path: absolute path of the JSONL file of questions.
+        hash: hash of the questions; others are refused.
+    """
+
+    path: str
+    hash: str
+
+
+@dataclass(frozen=True)
 class Study:
     """The settings of a study.
 
@@ -80,6 +93,7 @@ class Study:
         stages: mixtures that change during a run, by name.
         start_from: the run whose parameters all runs start from, with a new optimizer and warm-up.
             Its unread records come first, in the order of each run's seed. None for new parameters.
+        tasks: the tasks that runs are scored on at every checkpoint; None for none.
     """
 
     corpus: CorpusSpec
@@ -101,6 +115,7 @@ class Study:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     stages: Mapping[str, tuple[Stage, ...]] = field(default_factory=dict)
     start_from: Origin | None = None
+    tasks: TaskFile | None = None
 
     def __post_init__(self) -> None:
         mixed = self.designs or self.mixtures or self.stages

@@ -42,3 +42,4 @@ from jaxmix.training.types import Losses as Losses
 from jaxmix.training.types import Member as Member
 from jaxmix.training.types import Model as Model
 from jaxmix.training.types import Params as Params
+from jaxmix.training.types import Scored as Scored

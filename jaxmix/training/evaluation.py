@@ -12,7 +12,7 @@ from jax.extend.core import jaxprs_in_params
 from jaxmix.errors import JaxmixError
 from jaxmix.placement import placed
 from jaxmix.training.sharding import Layout
-from jaxmix.training.types import HeldOut, Losses, Model
+from jaxmix.training.types import Batch, HeldOut, Losses, Model, Params
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,58 @@ class Measured:
     parts: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Judge:
+    """What is computed for records: a `Model` whose losses may be any arrays [B]."""
+
+    init: Callable[[jax.Array], Params]
+    losses: Callable[[Params, Batch], Any]
+
+
+class OverRecords:
+    """Fixed records, cut into equal chunks and kept on the devices.
+
+    Args:
+        model: its `losses` are computed for every record.
+        layout: how members and records lie on devices.
+        batch: arrays of the records, [n, ...].
+        chunk: most records in one call; None for 64, or for what fits on an accelerator.
+        members: number of members, padding included.
+    """
+
+    def __init__(
+        self,
+        model: Model | Judge,
+        layout: Layout,
+        batch: Mapping[str, np.ndarray],
+        chunk: int | None = None,
+        members: int = 1,
+    ) -> None:
+        self._count = len(next(iter(batch.values())))
+        if chunk is None:
+            record = {name: x[:1] for name, x in batch.items()}
+            chunk = fitting_chunk(model, layout, record, members, layout.device_memory)
+        size = _rounded(min(chunk, self._count), layout.record_parts)
+        self._chunks = [layout.put_heldout(c) for c in _chunks(batch, size)]
+        over = layout.over_members(model.losses, shared=(1,))
+        self._run: Callable[..., Any] = jax.jit(over, out_shardings=layout.results)
+
+    def __call__(self, params: Any) -> list[Any]:
+        """Returns the arrays of every member, [n] each; `params` lead with members."""
+        found = [jax.tree.map(np.asarray, self._run(params, chunk)) for chunk in self._chunks]
+        whole = jax.tree.map(lambda *chunks: np.concatenate(chunks, 1)[:, : self._count], *found)
+        members = len(jax.tree.leaves(whole)[0])
+        return [jax.tree.map(lambda x, i=i: x[i], whole) for i in range(members)]
+
+
 class Evaluator:
-    """Held-out records of all targets, cut into equal chunks and kept on the devices.
+    """Losses on the held-out records of all targets.
 
     Args:
         model: the model.
         layout: how members and records lie on devices.
         heldout: records by target.
-        chunk: most records in one call; None for 64, or for what fits on an accelerator.
+        chunk: as of `OverRecords`.
         members: number of members, padding included.
 
     Raises:
@@ -60,33 +104,24 @@ class Evaluator:
             raise JaxmixError("there are no held-out records to evaluate on")
         parts = [one.batch for one in heldout.values()]
         whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        if chunk is None:
-            record = {name: x[:1] for name, x in whole.items()}
-            chunk = fitting_chunk(model, layout, record, members, layout.device_memory)
-        size = _rounded(min(chunk, sum(self._sizes)), layout.record_parts)
-        self._chunks = [layout.put_heldout(c) for c in _chunks(whole, size)]
-        over = layout.over_members(model.losses, shared=(1,))
-        self._run: Callable[..., Any] = jax.jit(over, out_shardings=layout.results)
+        self._losses = OverRecords(model, layout, whole, chunk, members)
 
     def __call__(self, params: Any) -> list[dict[str, Measured]]:
         """Returns the losses of every member, by target; `params` lead with members."""
-        found = [self._run(params, chunk) for chunk in self._chunks]
-        whole = jax.tree.map(lambda *chunks: np.concatenate(chunks, axis=1), *map(_fetched, found))
-        members = len(whole["sums"])
-        return [self._by_target(jax.tree.map(lambda x, i=i: x[i], whole)) for i in range(members)]
+        return [self._by_target(losses) for losses in self._losses(params)]
 
-    def _by_target(self, losses: Mapping[str, Any]) -> dict[str, Measured]:
+    def _by_target(self, losses: Losses) -> dict[str, Measured]:
         """Measures the losses of one member, arrays over all records, by target."""
         found, start = {}, 0
         for (name, held), size in zip(self._heldout.items(), self._sizes, strict=True):
-            of = jax.tree.map(lambda x, at=slice(start, start + size): x[at], losses)
-            found[name] = measure(of["sums"], of["counts"], held.bytes, of["parts"])
+            of: Any = jax.tree.map(lambda x, at=slice(start, start + size): x[at], losses)
+            found[name] = measure(of.sums, of.counts, held.bytes, of.parts)
             start += size
         return found
 
 
 def fitting_chunk(
-    model: Model,
+    model: Model | Judge,
     layout: Layout,
     record: Mapping[str, Any],
     members: int,
@@ -117,7 +152,9 @@ def fitting_chunk(
     return max(1, min(most, int(fits)))
 
 
-def _array_sizes(model: Model, params: Any, record: Mapping[str, Any], count: int) -> list[int]:
+def _array_sizes(
+    model: Model | Judge, params: Any, record: Mapping[str, Any], count: int
+) -> list[int]:
     """Bytes of every array that the losses of so many records make."""
     batch = {
         name: jax.ShapeDtypeStruct((count, *x.shape[1:]), x.dtype) for name, x in record.items()
@@ -131,11 +168,6 @@ def _sizes(jaxpr: Any) -> Iterator[int]:
         yield from (aval.size * aval.dtype.itemsize for aval in shaped)
         for inner in jaxprs_in_params(eqn.params):
             yield from _sizes(inner)
-
-
-def _fetched(losses: Losses) -> dict[str, Any]:
-    found = {"sums": losses.sums, "counts": losses.counts, "parts": dict(losses.parts)}
-    return jax.tree.map(np.asarray, found)
 
 
 def measure(

@@ -18,7 +18,14 @@ from jaxmix.training.seals import steps_in
 from jaxmix.training.types import Fleet, Model, Params
 
 
-def mark(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes: bool) -> bool:
+def mark(
+    folder: Path,
+    fleet: Fleet,
+    model: Model,
+    start: Params | None,
+    writes: bool,
+    tasks: str | None = None,
+) -> bool:
     """Marks a folder as this fleet's, so that the same call resumes and others are refused.
 
     Args:
@@ -27,6 +34,7 @@ def mark(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes:
         model: model of all members.
         start: parameters that all members start from, or None.
         writes: whether this process writes the mark.
+        tasks: hash of the tasks that it is scored on; a run that was begun without may add them.
 
     Returns:
         Whether the folder was marked before.
@@ -39,7 +47,8 @@ def mark(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes:
     parameters = _shapes(jax.eval_shape(model.init, jax.random.key(0)))
     if start is not None and _shapes(start) != parameters:
         raise JaxmixError(f"{folder}: the parameters to start from are of another model")
-    made = {"start": None if start is None else params_hash(start), "parameters": parameters}
+    begun = None if start is None else params_hash(start)
+    made = {"start": begun, "parameters": parameters, "tasks": tasks}
     ours = json.loads(json.dumps(dataclasses.asdict(fleet) | made))
     marked = file.exists()
     if not marked or not has_begun(folder):  # a run that was refused later left only its mark
@@ -47,7 +56,17 @@ def mark(folder: Path, fleet: Fleet, model: Model, start: Params | None, writes:
             write_json(file, ours)
         return marked
     same = "if the command is the one that began this run, delete the file; otherwise the folder"
-    theirs = {"start": None, **read_json(file, same, "members", "optimizer")}
+    theirs = {"start": None, "tasks": None, **read_json(file, same, "members", "optimizer")}
+    if tasks and theirs["tasks"] is None and not (folder / "done.json").exists():
+        theirs["tasks"] = tasks
+        if writes:
+            write_json(file, theirs)
+    if theirs["tasks"] not in (None, tasks):
+        raise JaxmixError(
+            f"{folder}: holds rows of other tasks ({theirs['tasks']}, now {tasks or 'none'}); give "
+            "--tasks with the same questions, or name another folder"
+        )
+    theirs["tasks"] = tasks
     for held in (ours, theirs):  # another machine may cut batches into other parts
         if isinstance(held["optimizer"], dict):
             held["optimizer"].pop("accumulate", None)

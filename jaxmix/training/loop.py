@@ -14,7 +14,7 @@ import numpy as np
 from jaxmix.claims import say
 from jaxmix.errors import JaxmixError
 from jaxmix.training.checkpoints import Checkpoints, save_final
-from jaxmix.training.evaluation import Evaluator, Measured
+from jaxmix.training.evaluation import Evaluator, Judge, Measured, OverRecords
 from jaxmix.training.folder import (
     append_rows,
     lost_rows,
@@ -95,7 +95,8 @@ def train(
             "a group of processes trains one run over all of its devices (single_layout); train "
             "fleets in processes without a group"
         )
-    begun = mark(folder, fleet, model, start, writes)
+    tasks = feed.scored.hash if feed.scored else None
+    begun = mark(folder, fleet, model, start, writes, tasks)
     if layout.host[1] > 1:  # the others may see the mark that the first one has just written
         begun = bool(layout.largest(begun and writes))
     names = [member.run for member in fleet.members]
@@ -149,13 +150,20 @@ class _Run:
         self.count = len(fleet.members)
         self.rows = folder / "rows.jsonl"
         self.program = Program(model, fleet, layout)
-        self.evaluate = Evaluator(model, layout, feed.heldout, members=layout.padded(self.count))
+        members = layout.padded(self.count)
+        self.evaluate = Evaluator(model, layout, feed.heldout, members=members)
+        self.judge: OverRecords | None = None
+        if scored := feed.scored:
+            judge = Judge(model.init, scored.judge)
+            self.judge = OverRecords(judge, layout, scored.batch, members=members)
         self.diverged: dict[str, int] = {}
         self.start = start
         self.base: dict[str, float] = {}  # losses of `start`, as columns
         if start is not None:
-            (losses, *_) = self.evaluate(self.program.init(start).params)
+            params = self.program.init(start).params
+            ((losses, *_), (scores, *_)) = self.evaluate(params), self._scores(params)
             self.base = {f"base_loss_{name}": m.loss for name, m in losses.items()}
+            self.base |= {f"base_{n}": v for n, v in scores.items() if n.startswith("loss_")}
 
     def finish(
         self, progress: Progress | None, watch: Watch, keep_final: bool, begun: bool
@@ -280,9 +288,15 @@ class _Run:
         left = (self.fleet.steps - step) * clock.tokens_per_step / rate if rate else math.nan
         return Snapshot(step, self.fleet.steps, losses, norms, rate, clock.data_wait, left)
 
+    def _scores(self, params: Params) -> list[Mapping[str, float]]:
+        """The columns of what every member is scored on besides held-out records."""
+        if self.judge is None or self.feed.scored is None:
+            return [{} for _ in range(self.layout.padded(self.count))]
+        return [self.feed.scored.columns(found) for found in self.judge(params)]
+
     def _record(self, step: int, state: TrainState, last: StepMetrics) -> None:
         """Evaluates all members and appends a row for each whose losses are finite."""
-        measured = self.evaluate(state.params)
+        measured, scores = self.evaluate(state.params), self._scores(state.params)
         trained = np.asarray(last.loss)
         rows = []
         for i, member in enumerate(self.fleet.members):
@@ -290,7 +304,7 @@ class _Run:
             if member.run in self.diverged or not all(map(math.isfinite, losses)):
                 self.diverged.setdefault(member.run, step)
                 continue
-            rows.append(self._row(i, step, float(trained[i]), measured[i]))
+            rows.append(self._row(i, step, float(trained[i]), measured[i]) | dict(scores[i]))
         if self.layout.host[0] == 0:
             append_rows(self.rows, rows)
 

@@ -99,6 +99,23 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """Fixed records that a model is scored on besides held-out ones, such as questions.
+
+    Attributes:
+        hash: hash of the records; a run that was begun with others is refused.
+        batch: arrays of the records, [n, ...].
+        judge: takes parameters and a batch and returns arrays [B] of its records.
+        columns: takes these arrays of all records, [n], and returns columns of a row.
+    """
+
+    hash: str
+    batch: Mapping[str, np.ndarray]
+    judge: Callable[[Params, Batch], Any]
+    columns: Callable[[Any], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
 class Feed:
     """The data of a fleet.
 
@@ -108,8 +125,10 @@ class Feed:
         heldout: held-out records by target.
         consumed: takes the index of a member and a number of steps and returns columns of its row,
             such as the epochs of every domain.
+        scored: further records that every member is scored on; None for none.
     """
 
     batches: Callable[[int], Iterator[Mapping[str, np.ndarray]]]
     heldout: Mapping[str, HeldOut]
     consumed: Callable[[int, int], Mapping[str, float]] = lambda member, step: {}
+    scored: Scored | None = None
