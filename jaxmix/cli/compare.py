@@ -32,7 +32,11 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fit several laws on some rows of RUNS and score each on others."""
+    """Fit several laws on some rows of RUNS and score each on others.
+
+    A target accuracy_<name> is -log of the column metric_<name>. With a column loss_task_<name> it
+    is predicted in two steps as well: the loss by the law, the accuracy by a sigmoid of the loss.
+    """
     common.check_table(out, runs)
     from jaxmix.fitting.selection.compare import compare
 
@@ -47,15 +51,17 @@ def command(
         lambda: [_rows(found), _means(found), _verdict(found)],
         [*found.notes, *notes],
         out=out,
-        rows=lambda: [
-            {**_row(row), "baseline": one} for one, rows in _by_kind(found) for row in rows
-        ],
+        rows=lambda: [{**_row(row), **one} for one, rows in _by_kind(found) for row in rows],
     )
 
 
-def _by_kind(found: "Comparison") -> "Iterable[tuple[bool, Sequence[ComparisonRow]]]":
-    """Rows of laws, then of baselines."""
-    return ((False, found.rows), (True, found.baseline_rows))
+def _by_kind(found: "Comparison") -> "Iterable[tuple[dict[str, Any], Sequence[ComparisonRow]]]":
+    """Rows of laws, of baselines, and of accuracies by two steps, with what tells them apart."""
+    kinds = [({"baseline": False}, found.rows), ({"baseline": True}, found.baseline_rows)]
+    if not found.two_step_rows:
+        return kinds
+    named = [({**kind, "two_steps": False}, rows) for kind, rows in kinds]
+    return [*named, ({"baseline": False, "two_steps": True}, found.two_step_rows)]
 
 
 def _as_json(found: "Comparison") -> dict[str, Any]:
@@ -68,6 +74,9 @@ def _as_json(found: "Comparison") -> dict[str, Any]:
             "means": {m.law: common.pick(m, *names) for m in found.baseline_means()},
         },
         "beaten_by": found.beaten_by(),
+        **(
+            {"two_steps": [_row(row) for row in found.two_step_rows]} if found.two_step_rows else {}
+        ),
     }
 
 
@@ -96,10 +105,10 @@ def _rows(found: "Comparison") -> Any:
     columns = ("train MRE %", "test MRE %", "R2", "Spearman", "rows")
     made = common.table("scores by target", "target", "law", *columns, text=("law",))
     targets = [row.target for row in found.rows]
-    names = {row.law: f"baseline {row.law}" for row in found.baseline_rows}
-    rows = (*found.rows, *found.baseline_rows)
-    for at, row in sorted(enumerate(rows), key=lambda one: targets.index(one[1].target)):
-        name = row.law if at < len(found.rows) else names[row.law]
+    rows = [(row.law, row) for row in found.rows]
+    rows += [(f"{row.law}, by the loss", row) for row in found.two_step_rows]
+    rows += [(f"baseline {row.law}", row) for row in found.baseline_rows]
+    for name, row in sorted(rows, key=lambda one: targets.index(one[1].target)):
         scores = (row.train.mre, row.test.mre, row.test.r2, row.test.spearman)
         made.add_row(row.target, name, *map(common.number, scores), str(row.test.rows))
     return made

@@ -39,12 +39,7 @@ fit_options = opt.several(
 
 def bare_targets(table: "RunTable", names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     """The targets that ``--targets`` names, bare; None for all."""
-    from jaxmix.runs import resolve_names
-
-    if names is None:
-        return None
-    table.losses(names)  # says which is unknown or has no loss in these rows
-    return resolve_names(names, table.targets, "target")
+    return None if names is None else table.target_names(names)
 
 
 _PULL = "jaxmix.cli.fit.pull"  # the pull to a mixture that a choice found

@@ -39,7 +39,11 @@ limit_options = opt.several(
         type=NumberOrNamed(),
         help="Most passes over available tokens.  [default: 4; none if the law knows repetition]",
     ),
-    named_option("--guard", help="By how many nats a target may exceed its loss at --reference."),
+    named_option(
+        "--guard",
+        help="By how many nats (a task: bits per byte) a target may exceed its loss at "
+        "--reference: web=0.01,task_*=0.",
+    ),
     click.option("--reference", type=MixtureType(), help="Mixture that targets are compared at."),
     click.option("--prior", type=MixtureType(), help="Mixture to stay near."),
     click.option(

@@ -82,7 +82,7 @@ rename = click.option(
 )
 pool = several(pool_only, rename)
 seed = setting("--seed", click.IntRange(min=0), 0, "Seed of everything random.")
-targets = setting("--targets", NAMES, "all", "Losses to use.")
+targets = setting("--targets", NAMES, "all", "Losses to use; a name may be a pattern: task_*.")
 laws = click.option("--laws", type=LAWS, required=True, help="Names of laws, or FILE.py:VARIABLE.")
 level = setting(
     "--level",
@@ -95,5 +95,6 @@ resamples = setting(
 )
 target_weights = named_option(
     "--target-weights",
-    help="Weights of the targets in the loss to minimize; the default is their mean.",
+    help="Weights of the targets in the loss to minimize, or of patterns: task_*=1. The default is "
+    "the mean of the losses, and of tasks if there are no others.",
 )

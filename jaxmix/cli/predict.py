@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 @click.argument("points")
 @opt.rename
 @interval_options
+@click.option(
+    "--accuracy",
+    "measured",
+    metavar="RUNS",
+    help="Predict pred_metric_<name>_by_loss from the loss of task_<name>, by a sigmoid that is "
+    "fitted on the rows of RUNS.",
+)
 @opt.out
 @opt.json
 def command(
@@ -26,6 +33,7 @@ def command(
     level: float | None,
     fitted: str | None,
     resamples: int,
+    measured: str | None,
     out: str | None,
     as_json: bool,
 ) -> None:
@@ -33,18 +41,24 @@ def command(
 
     Laws with more inputs read their columns too. A law that knows repetition reads
     unique_<domain>; a domain without that column never repeats. With --interval, low_<target> and
-    high_<target> follow; an end without a bound is empty. CSV goes to standard output without
-    --out.
+    high_<target> follow; an end without a bound is empty. A law of accuracy_<name> gives the
+    accuracy pred_metric_<name> too. CSV goes to standard output without --out.
     """
     common.check_table(out, law, points)
+    from jaxmix.fitting.accuracy import predicted_accuracies
     from jaxmix.fitting.evidence import unread_notes
     from jaxmix.fitting.files import load_laws
-    from jaxmix.runs import read_points
+    from jaxmix.runs import read_points, read_runs
 
     laws = load_laws(law)
     table = read_points(points, laws.domains if laws.law.reads("weights") else None)
     predicted = {f"pred_{name}": values.tolist() for name, values in laws.predict(table).items()}
+    runs = read_runs(measured) if measured else None
+    shares = predicted_accuracies(laws, table, runs)
+    predicted |= {name: values.tolist() for name, values in shares.items()}
     notes = [*table.notes, *laws.mixture_notes, *unread_notes(laws, table)]
+    if measured and not any(name.endswith("_by_loss") for name in shares):
+        notes.append(f"{measured}: no loss_task_<name> and metric_<name> of a target of {law}")
     if level is not None:
         ensemble = refitted(law, laws, fitted, resamples)
         predicted |= _ends(ensemble, table, level)

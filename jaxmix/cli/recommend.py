@@ -71,8 +71,8 @@ def command(
 
     with common.progress("recommending") as report:
         found = recommend(
-            table, law=law, targets=names, baselines=compared, level=level, confidence=confidence,
-            resamples=resamples, progress=report, **options,
+            table, law=law, targets=targets and names, baselines=compared, level=level,
+            confidence=confidence, resamples=resamples, progress=report, **options,
         )  # fmt: skip
     held = found.to_dict()
     if page:

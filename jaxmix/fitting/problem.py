@@ -16,6 +16,7 @@ from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.laws import Law, Scales, base_name
 from jaxmix.quantities import count
 from jaxmix.runs import RunTable
+from jaxmix.runs.accuracies import left_out
 
 Array = jax.Array
 
@@ -146,8 +147,9 @@ def make_problem(
         rows = rows._replace(row_weights=jnp.asarray(weighed))
     known = {own.tobytes(): own for own in used}
     evidence = {key: fit_notes(runs, law, own) for key, own in known.items()}
-    for note, own, lost in zip(notes, used, divergent.sum(1), strict=True):
+    for name, note, own, lost in zip(targets, notes, used, divergent.sum(1), strict=True):
         note.extend(evidence[own.tobytes()])
+        note.extend(filter(None, [left_out(runs.frame, name, runs.source)]))
         if lost:
             note.append(f"{count(lost, 'row')} left out where the {law.name} law is infinite")
         note.extend(_unlimited(runs, law))
@@ -208,10 +210,11 @@ def _check_counts(
     needed = law.count(k)
     for name, rows in zip(targets, used.sum(1), strict=True):
         if rows < needed:
+            lost = left_out(runs.frame, name, runs.source)
             raise FitError(
                 f"{runs.source}: target '{name}' has {count(rows, 'row')} and the {law.name} law "
                 f"{count(needed, 'parameter')} for {count(len(runs.domains), 'domain')}; add runs "
-                "or choose a law with fewer"
+                f"or choose a law with fewer{f' ({lost})' if lost else ''}"
             )
 
 

@@ -121,7 +121,7 @@ def unscored(laws: Sequence[FittedLaw], runs: RunTable) -> tuple[str, ...]:
     Raises:
         RunTableError: none has one.
     """
-    absent = tuple(law.target for law in laws if law.target not in runs.targets)
+    absent = tuple(law.target for law in laws if not runs.measured(law.target))
     if len(absent) == len(laws):
         known = ", ".join(runs.targets)
         raise RunTableError(

@@ -25,7 +25,7 @@ from jaxmix.mixtures.solve.problem import (
     not_finite,
     problem_of,
 )
-from jaxmix.runs.names import resolve
+from jaxmix.runs.names import is_task, resolve
 
 _MOST_CUTS = 100  # half-spaces that hold the hull of the runs near the optimum
 _ROUGH = 1e-7  # tolerance of the many starts; the best one is polished to the full one
@@ -59,8 +59,8 @@ def optimize(
         constraints: what the mixture must meet; None for nothing.
         target_weights: w of eq. (13) by target (targets left out get 0, and one of weight 0 need
             not be fitted) or in the order of ``laws``; normalized to sum 1, so that the objective
-            is a mean loss. None weighs all targets equally. A worst case is over the targets of
-            weight above 0.
+            is a mean loss. None weighs all targets equally, but tasks (``task_<name>``, in bits per
+            byte) only if there are no others. A worst case is over the targets of weight above 0.
         worst_case: ``"loss"`` minimizes the largest loss of any target, ``"gap"`` the largest
             excess over its loss at ``constraints.reference``; None the weighted loss.
         pull: ``pull * KL(h‖prior)`` is added to the objective; nats of loss per nat.
@@ -88,16 +88,29 @@ def optimize(
         )  # fmt: skip
         note = f"{', '.join(left)}: weight 0, left out, because there is no fit"
         return replace(found, notes=(*found.notes, note))
+    w = target_weight_rows(target_weights, laws.targets)[0]
     problem = make_problem(
-        laws, n_params, tokens, constraints, target_weight_rows(target_weights, laws.targets)[0],
-        worst_case=worst_case, pull=pull, at=at,
-    )  # fmt: skip
-    if not problem.bounds_only:
-        return _inside_hull(problem, starts, seed)
-    w = problem.target_weights
-    return optimize_many(
-        laws, [n_params], [tokens], constraints, target_weights=w, at=at, starts=starts, seed=seed
-    )[0]
+        laws, n_params, tokens, constraints, w, worst_case=worst_case, pull=pull, at=at
+    )
+    if problem.bounds_only:
+        asked = {"target_weights": w, "at": at, "starts": starts, "seed": seed}
+        found = optimize_many(laws, [n_params], [tokens], constraints, **asked)[0]
+    else:
+        found = _inside_hull(problem, starts, seed)
+    notes = unit_note(laws.targets, target_weights)
+    return replace(found, notes=(*found.notes, *notes)) if notes else found
+
+
+def unit_note(targets: Sequence[str], target_weights: Weights) -> list[str]:
+    """A note on tasks that do not count, because no weights were given beside losses in nats."""
+    tasks = [name for name in targets if is_task(name)]
+    if target_weights is not None or len(tasks) in (0, len(targets)):
+        return []
+    some = ", ".join(tasks[:3]) + ", ..." * (len(tasks) > 3)
+    return [
+        f"{some}: no weight in the objective, because tasks are in bits per byte and losses in "
+        "nats; --target-weights gives them some"
+    ]
 
 
 def optimize_many(
@@ -205,7 +218,8 @@ def target_weight_rows(target_weights: Weights, targets: Sequence[str]) -> np.nd
         JaxmixError: an unknown target, another number of them, a negative weight, or all zero.
     """
     if target_weights is None:
-        target_weights = np.ones(len(targets))
+        tasks = [is_task(name) for name in targets]
+        target_weights = np.ones(len(targets)) if all(tasks) else ~np.array(tasks)
     elif isinstance(target_weights, Mapping):
         counts = {name: weight for name, weight in target_weights.items() if weight != 0}
         given = resolve(counts, targets, "target")  # one of weight 0 need not have been fitted

@@ -20,7 +20,13 @@ from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, interval
 from jaxmix.laws import Law
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.measured import MeasuredMixtures, measured_mixtures
-from jaxmix.mixtures.optimize import Weights, optimize, optimize_anew, target_weight_rows
+from jaxmix.mixtures.optimize import (
+    Weights,
+    optimize,
+    optimize_anew,
+    target_weight_rows,
+    unit_note,
+)
 from jaxmix.mixtures.optimum import (
     Optimum,
     budget_notes,
@@ -219,7 +225,7 @@ def recommend(
         tokens: D of the big run.
         constraints: what the mixture must meet; their ``within`` is ``"range"`` if not given.
         law: the law to use; None to choose one (``select``).
-        targets: names of the losses that count; None for all.
+        targets: names of the losses that count, or patterns; None for all.
         target_weights: as for ``optimize``.
         baselines: mixtures to compare with by name, each a weight per domain with sum 1. The
             uniform mixture and the best one that was run are always there.
@@ -238,6 +244,9 @@ def recommend(
     """
     table = read_runs(runs)
     names = table.target_names(targets)
+    if target_weights is None and targets not in (None, "all", ["all"], ("all",)):
+        # Tasks that are named count too.
+        target_weights = dict.fromkeys(names, 1.0)
     if len(table.domains) < 2:
         raise JaxmixError(
             f"{table.source}: {len(table.domains)} columns w_<domain>; a recommendation needs the "
@@ -264,7 +273,8 @@ def recommend(
     found = recommend_mixture(
         optimum, ensemble, rows, baselines=baselines, level=level, confidence=confidence
     )
-    return replace(found, reasons=reasons, notes=(*table.notes, *left, *found.notes))
+    notes = (*table.notes, *unit_note(names, target_weights), *left, *found.notes)
+    return replace(found, reasons=reasons, notes=notes)
 
 
 def _refitted(

@@ -107,7 +107,7 @@ class Report:
     def observed(self) -> np.ndarray:
         """Losses of the rows, [m, p]; NaN if missing."""
         table, missing = self.rows.table, np.full(len(self.rows.table), np.nan)
-        held = [table.losses([t])[0] if t in table.targets else missing for t in self.laws.targets]
+        held = [table.losses([t])[0] if table.measured(t) else missing for t in self.laws.targets]
         return np.stack(held)
 
     @property
@@ -208,7 +208,7 @@ def _without_mixture(laws: Sequence[FittedLaw]) -> FittedLaws:
 
 
 def _scores(laws: FittedLaws, table: RunTable | None) -> dict[str, Score]:
-    return score([f for f in laws if f.target in table.targets], table) if table else {}
+    return score([f for f in laws if table.measured(f.target)], table) if table else {}
 
 
 def _with_baselines(report: Report, given: Baselines | None) -> Report:

@@ -119,7 +119,7 @@ def best_run(
         The run; None if no such row has the losses of all targets that count.
     """
     counted = {t: w for t, w in target_weights.items() if w > 0}
-    if not set(counted) <= set(table.targets):
+    if not all(map(table.measured, counted)):
         return None
     loss = np.array(list(counted.values())) @ table.losses(list(counted))  # [p], NaN if missing
     n, d = table.n_params, table.tokens

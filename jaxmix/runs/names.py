@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from jaxmix.errors import clip, hint
 from jaxmix.runs.errors import RunTableError
@@ -40,22 +41,51 @@ def resolve_name(name: str, known: Sequence[str], what: str) -> str:
     raise RunTableError(unknown(name, known, what))
 
 
+def is_task(target: str) -> bool:
+    """Whether a target's loss is the bits per byte of a task, by its bare name ``task_<name>``."""
+    return target.startswith("task_")
+
+
+def _is_pattern(name: str, known: Sequence[str], what: str) -> bool:
+    """Whether a name that is asked for stands for several targets, as ``task_*`` does."""
+    return what != "domain" and any(c in name for c in "*?[") and name not in known
+
+
+def _matching(pattern: str, what: str, *pools: Sequence[str]) -> tuple[str, ...]:
+    """Returns the bare names that match a pattern, of the first pool that has any."""
+    wanted = bare(pattern, _PREFIXES[what])
+    for pool in pools:
+        if found := tuple(name for name in pool if fnmatchcase(name, wanted)):
+            return found
+    known = dict.fromkeys(name for pool in pools for name in pool)
+    raise RunTableError(f"no {what} matches {clip(pattern)!r}; {hint(wanted, known)}")
+
+
 def resolve_names(
-    asked: Sequence[str] | str | None, known: Sequence[str], what: str
+    asked: Sequence[str] | str | None,
+    known: Sequence[str],
+    what: str,
+    present: Sequence[str] | None = None,
+    *derived: Sequence[str],
 ) -> tuple[str, ...]:
     """Returns the bare names that `asked` means, each once, in the order asked.
 
     Args:
-        asked: names in either spelling (a single string is split at commas); None or "all" for
-            every known name.
+        asked: names in either spelling (a single string is split at commas), or, of targets,
+            patterns such as `task_*`; None or "all" for every known name.
         known: the bare names that exist.
         what: what a name stands for: "domain" (`w_<name>`), "target" or "metric" (`loss_<name>`).
+        present: those that a pattern may mean; None for all.
+        *derived: further names, which a pattern means only if it means none before them.
 
     Raises:
-        RunTableError: a name is unknown (the message lists the nearest), or none is asked for.
+        RunTableError: a name is unknown (the message lists the nearest), nothing matches a
+            pattern, or none is asked for.
 
     >>> resolve_names(["loss_arxiv", "github"], ["github", "arxiv"], "target")
     ('arxiv', 'github')
+    >>> resolve_names("task_*,web", ["web", "task_a", "task_b"], "target")
+    ('task_a', 'task_b', 'web')
     >>> resolve_names(["gihub"], ["github", "arxiv"], "target")
     Traceback (most recent call last):
     jaxmix.runs.errors.RunTableError: unknown target 'gihub'; nearest: github
@@ -66,14 +96,21 @@ def resolve_names(
         return tuple(known)
     if not asked:
         raise RunTableError(f"no {what} is named; name at least one, or pass all")
-    return tuple(dict.fromkeys(resolve_name(name, known, what) for name in asked))
+    found: list[str] = []
+    everything = [*known, *(name for pool in derived for name in pool)]
+    for name in asked:
+        if _is_pattern(name, everything, what):
+            found += _matching(name, what, known if present is None else present, *derived)
+        else:
+            found.append(resolve_name(name, everything, what))
+    return tuple(dict.fromkeys(found))
 
 
 def resolve(by_name: Mapping[str, float], known: Sequence[str], what: str) -> dict[str, float]:
     """Returns values by bare name.
 
     Args:
-        by_name: the values by name, in either spelling.
+        by_name: the values by name, in either spelling; a pattern of targets gives each its value.
         known: the bare names that exist.
         what: as of `resolve_names`.
 
@@ -85,8 +122,11 @@ def resolve(by_name: Mapping[str, float], known: Sequence[str], what: str) -> di
     """
     out: dict[str, float] = {}
     for name, value in by_name.items():
-        found = resolve_name(name, known, what)
-        if found in out:
-            raise RunTableError(f"{what} {found!r} is given twice")
-        out[found] = float(value)
+        several = _is_pattern(name, known, what)
+        for found in (
+            _matching(name, what, known) if several else (resolve_name(name, known, what),)
+        ):
+            if found in out:
+                raise RunTableError(f"{what} {found!r} is given twice")
+            out[found] = float(value)
     return out

@@ -13,6 +13,7 @@ import pandas as pd
 from jaxmix.errors import clip
 from jaxmix.quantities import count
 from jaxmix.runs import validate
+from jaxmix.runs.accuracies import accuracy_losses, accuracy_targets, is_clear
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import columns_of
 from jaxmix.runs.names import bare, resolve_names
@@ -87,13 +88,21 @@ class RunTable(Rows):
     def losses(self, targets: Sequence[str] | None = None) -> np.ndarray:
         """Returns losses in nats per token, float64 [m, p], NaN if missing.
 
+        Those of tasks, ``task_<name>``, are bits per byte, and ``accuracy_<name>`` is -log of the
+        column ``metric_<name>``.
+
         Args:
-            targets: names in either spelling; None for every target.
+            targets: names in either spelling, or patterns; None for every target.
 
         Raises:
             RunTableError: a target is unknown or has no value in these rows.
         """
-        return np.stack([self._column(self._loss_column(t)) for t in self.target_names(targets)])
+        return np.stack([self._losses(name) for name in self.target_names(targets)])
+
+    def _losses(self, target: str) -> np.ndarray:
+        if target in self.targets:
+            return self._column(self._loss_column(target))
+        return accuracy_losses(self.frame, target, self.source)
 
     def sems(self, targets: Sequence[str] | None = None) -> np.ndarray | None:
         """Returns standard errors of the losses, float64 [m, p], NaN if missing.
@@ -109,19 +118,30 @@ class RunTable(Rows):
     def target_names(self, targets: Sequence[str] | None) -> tuple[str, ...]:
         """Returns bare names of the targets asked for (None or "all": every one).
 
+        Accuracies are no losses, but ``accuracy_<name>`` can be asked for. A pattern means those
+        that are above chance in half of the rows, if there are any.
+
         Raises:
             RunTableError: a target is unknown or has no value in these rows.
         """
-        names = self.targets
+        names, derived = self.targets, ()
         if targets is not None and targets not in ("all", ["all"], ("all",)):
             columns = [str(c) for c in self.frame.columns if validate.is_loss(str(c))]
-            names = resolve_names(targets, [bare(c, "loss_") for c in columns], "target")
-        absent = [f"target {name!r}" for name in names if name not in self.targets]
+            known = [bare(c, "loss_") for c in columns]
+            derived = tuple(a for a in accuracy_targets(self.frame) if a not in known)
+            clear = [name for name in derived if is_clear(self.frame, name, self.source)]
+            names = resolve_names(targets, known, "target", self.targets, clear, derived)
+        absent = [f"target {n!r}" for n in names if n not in (*self.targets, *derived)]
         if absent or not names:
             what = f"{(*absent, 'no target')[0]} has {'no' if absent else 'a'} loss"
             remedy = "ask for another, or widen --where" if absent else "widen --where"
             raise RunTableError(f"{self.source}: {what} in these {len(self)} rows; {remedy}")
         return names
+
+    def measured(self, target: str) -> bool:
+        """Returns whether a target has a value in these rows, by its bare name."""
+        derived = target in accuracy_targets(self.frame)
+        return target in self.targets or (derived and bool(np.isfinite(self._losses(target)).any()))
 
     def where(self, expression: str) -> RunTable:
         """Returns the rows for which `expression` holds (see `evaluate_where`).

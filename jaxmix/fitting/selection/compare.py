@@ -1,11 +1,14 @@
 """Several laws fitted on one selection of rows and scored on another: tables 2, 4 and 8."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.accuracy import LINK_PARAMETERS, fit_links, task_of
 from jaxmix.fitting.baselines import BASELINES, count_parameters, predict_baselines
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.fitted import FittedLaws
@@ -13,6 +16,7 @@ from jaxmix.fitting.scores import Score, mean, score, score_arrays
 from jaxmix.laws import Law, get_law
 from jaxmix.quantities import count
 from jaxmix.runs import RunTable, read_runs
+from jaxmix.runs.accuracies import PREFIX, left_out
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,15 @@ class Comparison:
         fits: the fitted laws by the name of their law.
         notes: what reading the rows changed, one sentence each.
         baseline_rows: likewise for ``jaxmix.fitting.baselines``, whose names stand for laws.
+        two_step_rows: for targets ``accuracy_<name>`` whose ``task_<name>`` has losses, the same by
+            two steps: the loss by the law, and the accuracy by a sigmoid of the loss.
     """
 
     rows: tuple[ComparisonRow, ...]
     fits: dict[str, FittedLaws]
     notes: tuple[str, ...] = ()
     baseline_rows: tuple[ComparisonRow, ...] = ()
+    two_step_rows: tuple[ComparisonRow, ...] = ()
 
     def means(self) -> tuple[Means, ...]:
         """One line per law, in the order asked."""
@@ -131,14 +138,39 @@ def compare(
         )
     rows: list[ComparisonRow] = []
     fits: dict[str, FittedLaws] = {}
+    two_steps: list[ComparisonRow] = []
     for law in resolved:
         options = {"targets": targets, "progress": _reporter(progress, law.name), **fit_options}
         fits[law.name] = fit(train_runs, law, **options)
         rows += _rows(law.name, fits[law.name], train_runs, test_runs)
+        two_steps += _two_step_rows(fits[law.name], train_runs, test_runs, options)
     notes = dict.fromkeys((*train_runs.notes, *test_runs.notes))
     scored = tuple(dict.fromkeys(row.target for row in rows))
+    lost = {name: left_out(test_runs.frame, name, test_runs.source) for name in scored}
+    notes |= dict.fromkeys(f"--test: {name}: {told}" for name, told in lost.items() if told)
     baselines = _baseline_rows(train_runs, test_runs, scored)
-    return Comparison(tuple(rows), fits, tuple(notes), baselines)
+    return Comparison(tuple(rows), fits, tuple(notes), baselines, tuple(two_steps))
+
+
+def _two_step_rows(
+    fits: FittedLaws, train: RunTable, test: RunTable, options: Mapping[str, Any]
+) -> list[ComparisonRow]:
+    """Scores of accuracies by way of the losses of their tasks, in -log accuracy."""
+    direct = [t.removeprefix(PREFIX) for t in fits.targets if t.startswith(PREFIX)]
+    links = fit_links(train, direct)
+    tasks = tuple(task_of(target) for target in links)
+    if not tasks:
+        return []
+    known = set(tasks) <= set(fits.targets)
+    losses = fits[tasks] if known else fit(train, fits.law, **{**options, "targets": tasks})
+    rows, size = [], fits.law.count(len(fits.domains)) + LINK_PARAMETERS
+    for target, link in links.items():
+        law, sides = losses[[task_of(target)]], []
+        for runs in (train, test):
+            predicted = -np.log(link(law.predict(runs).to_numpy()[:, 0]))
+            sides.append(score_arrays(predicted, runs.losses([target])[0]))
+        rows.append(ComparisonRow(fits.law.name, size, target, *sides))
+    return rows
 
 
 def _apart(train: str, test: str, same: int, fitted: int, scored: int) -> str:
