@@ -67,7 +67,7 @@ def _worse(found: "Optimum", name: str, at: dict[str, float]) -> list[str]:
 
 def parts(optimum: "Optimum", others: dict[str, dict[str, float]] | None = None) -> list[Any]:
     """The mixture, what it predicts, what holds it, and how good it is known to be."""
-    from jaxmix.runs.names import is_task
+    from jaxmix.runs.names import unit_of
 
     others = others or {}
     title = f"mixture for {optimum.budget}"
@@ -82,9 +82,8 @@ def parts(optimum: "Optimum", others: dict[str, dict[str, float]] | None = None)
         for name, value in optimum.predicted.items()
     )
     gap = common.number(optimum.gap, 2)
-    tasks = any(is_task(name) for name in optimum.predicted)
-    unit = "nats per token" + "; task_*: bits per byte" * tasks
-    columns = ("target", "weight", unit, *others)
+    units = dict.fromkeys(map(unit_of, optimum.predicted))
+    columns = ("target", "weight", " or ".join(units), *others)
     return [
         common.table(title, "domain", "weight", rows=weights),
         common.table("predicted losses", *columns, rows=losses),

@@ -25,7 +25,7 @@ from jaxmix.mixtures.solve.problem import (
     not_finite,
     problem_of,
 )
-from jaxmix.runs.names import is_task, resolve
+from jaxmix.runs.names import UNITS, resolve, unit_of
 
 _MOST_CUTS = 100  # half-spaces that hold the hull of the runs near the optimum
 _ROUGH = 1e-7  # tolerance of the many starts; the best one is polished to the full one
@@ -59,8 +59,9 @@ def optimize(
         constraints: what the mixture must meet; None for nothing.
         target_weights: w of eq. (13) by target (targets left out get 0, and one of weight 0 need
             not be fitted) or in the order of ``laws``; normalized to sum 1, so that the objective
-            is a mean loss. None weighs all targets equally, but tasks (``task_<name>``, in bits per
-            byte) only if there are no others. A worst case is over the targets of weight above 0.
+            is a mean loss. None weighs all losses equally, and tasks (``task_<name>``, in bits
+            per byte) or else accuracies only if there are no losses in nats. A worst case is over
+            the targets of weight above 0.
         worst_case: ``"loss"`` minimizes the largest loss of any target, ``"gap"`` the largest
             excess over its loss at ``constraints.reference``; None the weighted loss.
         pull: ``pull * KL(h‖prior)`` is added to the objective; nats of loss per nat.
@@ -97,20 +98,25 @@ def optimize(
         found = optimize_many(laws, [n_params], [tokens], constraints, **asked)[0]
     else:
         found = _inside_hull(problem, starts, seed)
-    notes = unit_note(laws.targets, target_weights)
+    notes = unit_notes(laws.targets, w)
     return replace(found, notes=(*found.notes, *notes)) if notes else found
 
 
-def unit_note(targets: Sequence[str], target_weights: Weights) -> list[str]:
-    """A note on tasks that do not count, because no weights were given beside losses in nats."""
-    tasks = [name for name in targets if is_task(name)]
-    if target_weights is not None or len(tasks) in (0, len(targets)):
-        return []
-    some = ", ".join(tasks[:3]) + ", ..." * (len(tasks) > 3)
-    return [
-        f"{some}: no weight in the objective, because tasks are in bits per byte and losses in "
-        "nats; --target-weights gives them some"
-    ]
+def unit_notes(targets: Sequence[str], w: np.ndarray) -> list[str]:
+    """Notes on targets that are no losses in nats: tasks in bits per byte, and accuracies.
+
+    Args:
+        targets: m bare names.
+        w: [m] their weights in the objective.
+    """
+    notes = []
+    for unit in dict.fromkeys(map(unit_of, targets)):
+        own = {name: one for name, one in zip(targets, w, strict=True) if unit_of(name) == unit}
+        if unit != UNITS[0]:
+            some = ", ".join([*own][:3]) + ", ..." * (len(own) > 3)
+            none = "" if any(own.values()) else "; without weight (--target-weights gives one)"
+            notes.append(f"{some}: in {unit}, not nats{none}")
+    return notes
 
 
 def optimize_many(
@@ -218,8 +224,9 @@ def target_weight_rows(target_weights: Weights, targets: Sequence[str]) -> np.nd
         JaxmixError: an unknown target, another number of them, a negative weight, or all zero.
     """
     if target_weights is None:
-        tasks = [is_task(name) for name in targets]
-        target_weights = np.ones(len(targets)) if all(tasks) else ~np.array(tasks)
+        units = [unit_of(name) for name in targets]
+        counted = next(unit for unit in UNITS if unit in units)
+        target_weights = [float(unit == counted) for unit in units]
     elif isinstance(target_weights, Mapping):
         counts = {name: weight for name, weight in target_weights.items() if weight != 0}
         given = resolve(counts, targets, "target")  # one of weight 0 need not have been fitted

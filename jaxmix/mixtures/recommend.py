@@ -25,7 +25,7 @@ from jaxmix.mixtures.optimize import (
     optimize,
     optimize_anew,
     target_weight_rows,
-    unit_note,
+    unit_notes,
 )
 from jaxmix.mixtures.optimum import (
     Optimum,
@@ -273,7 +273,7 @@ def recommend(
     found = recommend_mixture(
         optimum, ensemble, rows, baselines=baselines, level=level, confidence=confidence
     )
-    notes = (*table.notes, *unit_note(names, target_weights), *left, *found.notes)
+    notes = (*table.notes, *unit_notes(names, w), *left, *found.notes)
     return replace(found, reasons=reasons, notes=notes)
 
 

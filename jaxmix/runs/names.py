@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from jaxmix.errors import clip, hint
 from jaxmix.runs.errors import RunTableError
 
+UNITS = ("nats per token", "bits per byte", "-log accuracy")  # of losses, tasks and accuracies
 _PREFIXES = {"domain": "w_", "target": "loss_", "metric": "loss_"}
 
 
@@ -44,6 +45,17 @@ def resolve_name(name: str, known: Sequence[str], what: str) -> str:
 def is_task(target: str) -> bool:
     """Whether a target's loss is the bits per byte of a task, by its bare name ``task_<name>``."""
     return target.startswith("task_")
+
+
+def unit_of(target: str) -> str:
+    """Returns the unit of a target's loss, which its bare name tells.
+
+    >>> unit_of("web"), unit_of("task_sums"), unit_of("accuracy_sums")
+    ('nats per token', 'bits per byte', '-log accuracy')
+    """
+    if is_task(target):
+        return UNITS[1]
+    return UNITS[2] if target.startswith("accuracy_") else UNITS[0]
 
 
 def _is_pattern(name: str, known: Sequence[str], what: str) -> bool:

@@ -11,6 +11,7 @@ from jaxmix.mixtures.designs import dirichlet_design
 from jaxmix.mixtures.polytope import Polytope, Row
 from jaxmix.mixtures.simplex import FLOOR
 from jaxmix.mixtures.solve.program import Program, Terms
+from jaxmix.runs.names import unit_of
 
 _AT = 1e-12  # share of a bound within which a weight is at it
 _TIGHT = 1e-7  # a row with less room than this may bind
@@ -125,7 +126,8 @@ def row_price(row: Row, price: float) -> Price:
     """The price of one row, per unit of its bound."""
     step = f"worth {0.01 * price:.2g} nats"
     if row.kind == "guard":
-        return Price(row.label, price, f"allowing {row.name} 0.01 nats more is {step}")
+        unit = unit_of(row.name).removesuffix(" per token")
+        return Price(row.label, price, f"allowing {row.name} 0.01 {unit} more is {step}")
     if row.kind == "kl":
         return Price(row.label, price, f"a KL larger by 0.01 is {step}")
     if row.kind == "linear":
