@@ -1,4 +1,4 @@
-"""Tasks that a study records at every checkpoint, in fleets, single runs, meshes and resumed runs."""
+"""Tasks that a study records at every checkpoint: fleets, single runs, meshes, resumed runs."""
 
 import contextlib
 import dataclasses

@@ -1,0 +1,151 @@
+"""Tasks as targets: their losses and accuracies from small runs to a larger size.
+
+    python experiments/tasks/run.py [--smoke]
+
+Trains four sizes and a larger one, scored on questions about held-out text at every checkpoint.
+Predicts the larger size: bits per byte of the right answers beside ordinary losses, and accuracies
+by a law of -log accuracy and by way of the loss. Then proposes mixtures for tasks, and trains them.
+"""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import config
+import harness
+import numpy as np
+import pandas as pd
+from config import Config
+from harness import Setting, write_csv
+from stages import slim, trained
+
+from jaxmix.fitting import FittedLaws, fit, score
+from jaxmix.fitting.accuracy import predicted_accuracies
+from jaxmix.mixtures import optimize
+from jaxmix.runs import RunTable, read_runs, write_runs
+from jaxmix.runs.accuracies import accuracies, accuracy_targets, is_clear
+
+
+def run(setting: Setting) -> None:
+    """Trains, fits, predicts, proposes and proves."""
+    chosen = config.smoke() if setting.smoke else config.LAPTOP
+    setting.work.mkdir(parents=True, exist_ok=True)
+    ladder, larger = tables(chosen, setting)
+    options = {"restarts": chosen.restarts, "residual": "log"}
+    errors, shares = [], []
+    for law in chosen.laws:
+        laws = fit(ladder, law, **options)
+        errors += error_rows(laws, ladder, larger)
+        shares += accuracy_rows(laws, ladder, larger, options)
+    write_csv(setting.out / "errors.csv", errors)
+    write_csv(setting.out / "accuracy.csv", shares)
+    write_csv(setting.out / "proposals.csv", proposals(chosen, setting, ladder, larger, options))
+
+
+def tables(chosen: Config, setting: Setting) -> tuple[RunTable, RunTable]:
+    """The runs of the fitted sizes and of the larger one; runs.csv holds both."""
+    path = setting.out / "runs.csv"
+    if setting.smoke or not path.is_file():
+        found = [
+            slim(trained(getattr(chosen, name)(setting.work), setting.work / name).frame)
+            for name in ("ladder", "larger")
+        ]
+        write_runs(read_runs(pd.concat(found, ignore_index=True)), path)
+    runs = read_runs(path)
+    larger = (runs.frame["preset"] == chosen.largest).to_numpy()
+    return runs.select(~larger), runs.select(larger)
+
+
+def error_rows(laws: FittedLaws, ladder: RunTable, larger: RunTable) -> Iterator[dict[str, Any]]:
+    """Errors of losses and of tasks on the fitted sizes and on the larger one, percent."""
+    fitted, beyond = score(laws, ladder), score(laws, larger)
+    for target in laws.targets:
+        yield {
+            "law": laws.law.name,
+            "target": target,
+            "fitted_mre": fitted[target].mre,
+            "larger_mre": beyond[target].mre,
+            "larger_spearman": beyond[target].spearman,
+        }
+
+
+def accuracy_rows(
+    laws: FittedLaws, ladder: RunTable, larger: RunTable, options: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Errors of accuracies of the larger size in points: both ways, and of what was last seen."""
+    targets = accuracy_targets(ladder.frame)
+    clear = [t for t in targets if is_clear(ladder.frame, t, ladder.source)]
+    found = predicted_accuracies(laws, larger, ladder)
+    if clear and np.isfinite(ladder.losses(clear)).sum(1).min() >= laws.law.count(
+        len(laws.domains)
+    ):
+        found |= predicted_accuracies(fit(ladder, laws.law, targets=clear, **options), larger, None)
+    for target in targets:
+        name = target.removeprefix("accuracy_")
+        seen, chance = accuracies(larger.frame, target, larger.source)
+        yield {
+            "law": laws.law.name,
+            "task": name,
+            "chance": chance.mean(),
+            "measured": seen.mean(),
+            "above_chance": float((seen > chance).mean()),
+            **{
+                how: 100 * np.abs(found[column] - seen).mean() if column in found else np.nan
+                for how, column in (
+                    ("direct", f"pred_metric_{name}"),
+                    ("two_steps", f"pred_metric_{name}_by_loss"),
+                )
+            },
+            "as_smaller": 100 * np.abs(_as_smaller(ladder, larger, target) - seen).mean(),
+        }
+
+
+def _as_smaller(ladder: RunTable, larger: RunTable, target: str) -> np.ndarray:
+    """Accuracies if the larger size were as the largest fitted one is on average, by tokens."""
+    last = ladder.select(ladder.n_params == ladder.n_params.max())
+    seen, _ = accuracies(last.frame, target, last.source)
+    nearest = np.abs(last.tokens[None] - larger.tokens[:, None]).argmin(1)
+    return np.array([seen[last.tokens == last.tokens[i]].mean() for i in nearest])
+
+
+def proposals(
+    chosen: Config,
+    setting: Setting,
+    ladder: RunTable,
+    larger: RunTable,
+    options: Mapping[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """The best mixture for every goal, and its predicted and measured gain over the uniform one."""
+    tasks = {name: [f"task_{one}" for one in goal] for name, goal in chosen.goals.items()}
+    laws = fit(ladder, chosen.laws[0], targets=["task_*"], **options)
+    n, d = float(larger.n_params[0]), float(larger.tokens.max())
+    found = {
+        name: optimize(laws, n, d, target_weights=dict.fromkeys(goal, 1.0))
+        for name, goal in tasks.items()
+    }
+    mixtures = {name: one.weights for name, one in found.items()}
+    proof = trained(chosen.proof(setting.work, mixtures), setting.work / "proof").frame
+    if not setting.smoke:
+        write_runs(read_runs(slim(proof)), setting.out / "proof.csv")
+    uniform = np.full(len(laws.domains), 1 / len(laws.domains))
+    for name, one in found.items():
+        at = one.predict(uniform)
+        columns = [f"loss_{task}" for task in tasks[name]]
+        means = proof.set_index(["mixture", "seed"])[columns].mean(axis=1).unstack()
+        gains = means.loc["uniform"] - means.loc[name]
+        yield {
+            "goal": name,
+            **{f"w_{domain}": weight for domain, weight in one.weights.items()},
+            "predicted": np.mean([at[task] - one.predicted[task] for task in tasks[name]]),
+            "measured": gains.mean(),
+            "sem": gains.sem(),
+            "seeds": len(gains),
+        }
+
+
+if __name__ == "__main__":
+    harness.main(__file__, __doc__, run)
