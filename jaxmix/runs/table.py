@@ -100,8 +100,9 @@ class RunTable(Rows):
         return np.stack([self._losses(name) for name in self.target_names(targets)])
 
     def _losses(self, target: str) -> np.ndarray:
-        if target in self.targets:
-            return self._column(self._loss_column(target))
+        column = self._loss_column(target)
+        if column in self.frame.columns:
+            return self._column(column)
         return accuracy_losses(self.frame, target, self.source)
 
     def sems(self, targets: Sequence[str] | None = None) -> np.ndarray | None:
@@ -128,7 +129,7 @@ class RunTable(Rows):
         if targets is not None and targets not in ("all", ["all"], ("all",)):
             columns = [str(c) for c in self.frame.columns if validate.is_loss(str(c))]
             known = [bare(c, "loss_") for c in columns]
-            derived = tuple(a for a in accuracy_targets(self.frame) if a not in known)
+            derived = tuple(a for a in accuracy_targets(self.frame) if a not in self.targets)
             clear = [name for name in derived if is_clear(self.frame, name, self.source)]
             names = resolve_names(targets, known, "target", self.targets, clear, derived)
         absent = [f"target {n!r}" for n in names if n not in (*self.targets, *derived)]

@@ -185,7 +185,7 @@ def _problem(
     frame = runs.frame.copy()
     for target, rows in zip(targets, task.rows, strict=True):
         column = runs._loss_column(target)
-        frame[column] = frame[column].where(rows)
+        frame[column] = np.where(rows, runs.losses([target])[0], np.nan)
     try:
         return make_problem(
             replace(runs, frame=frame), objective.law, targets, objective, weighting
