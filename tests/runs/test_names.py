@@ -1,8 +1,10 @@
 """Either spelling of a name."""
 
+import math
+
 import pytest
 
-from jaxmix.runs import RunTableError, bare, resolve_names
+from jaxmix.runs import RunTableError, bare, read_runs, resolve_names
 
 KNOWN = ("github", "arxiv", "w_odd")
 
@@ -35,3 +37,18 @@ def test_unknown():
         resolve_names(["zzz"], KNOWN, "domain")
     with pytest.raises(RunTableError, match="no domain is named"):
         resolve_names([], KNOWN, "domain")
+
+
+def test_a_pattern_means_the_targets_that_have_losses():
+    columns = {"n_params": [1e6, 2e6], "tokens": 1e8, "loss_web": 3.0, "loss_task_a": 2.0}
+    table = read_runs({**columns, "loss_task_b": [2.0, float("nan")], "metric_c": [0.5, 0.75]})
+    assert table.target_names(["loss_task_*", "web"]) == ("task_a", "task_b", "web")
+    assert table.target_names(["*"]) == table.targets == ("web", "task_a", "task_b")
+    assert table.where("n_params > 1.5e6").target_names(["task_?"]) == ("task_a",)
+    assert table.target_names(["accuracy_*"]) == ("accuracy_c",)
+    wanted = pytest.approx([math.log(2), math.log(4 / 3)])
+    assert table.losses(["accuracy_c"])[0] == wanted
+    with pytest.raises(RunTableError, match=r"no target matches 'tusk_\*'; nearest: task_"):
+        table.losses(["tusk_*"])
+    with pytest.raises(RunTableError, match="target 'task_b' has no loss in these 1 rows"):
+        table.where("n_params > 1.5e6").losses(["task_b"])
