@@ -179,7 +179,7 @@ def _changes(plan: Plan, earlier: Plan | None, names: Sequence[str]) -> list[str
     ]
     tasks = earlier.study.tasks  # rows of other tasks do not belong into one table
     if tasks is not None and (plan.study.tasks is None or plan.study.tasks.hash != tasks.hash):
-        found.append(f"with --tasks {clip(tasks.path, 60)}, whose questions are {tasks.hash}")
+        found.append(f"with --tasks {tasks.path}, whose questions are {tasks.hash}")
     ours, theirs = (
         {run.run: {"tokens": w.tokens, **vars(run)} for w in p.waves for run in w.runs}
         for p in (plan, earlier)

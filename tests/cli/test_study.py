@@ -74,6 +74,29 @@ def test_one_run_by_the_same_code(run, corpus, tmp_path):
     assert json.loads((tmp_path / "one" / "waves" / "tiny-16-0" / "done.json").read_text())
 
 
+def test_tasks_are_recorded_and_fitted_by_their_pattern(run, refused, corpus, tmp_path):
+    tasks, other, folder = tmp_path / "tasks.jsonl", tmp_path / "other.jsonl", tmp_path / "study"
+    question = {"task": "a b", "context": "ab", "choices": ["cd", "wx"], "answer": 0}
+    tasks.write_text(json.dumps(question) + "\n")
+    other.write_text(json.dumps(question | {"answer": 1}) + "\n")
+    plan(run, corpus, folder)
+    done = run("study", "run", folder, "--tasks", tasks)
+    assert done.status == 0 and "without loss_task_" not in done.err, done.err
+    table = read_runs(folder / "runs.csv")
+    assert table.targets == ("high", "low", "task_a_b") and set(table.frame["chance_a_b"]) == {0.5}
+    assert set(table.frame["metric_a_b"]) <= {0.0, 1.0} and table.losses(["task_*"]).shape == (1, 4)
+    told = refused("study", "run", folder, "--tasks", other)
+    assert f"--tasks {tasks}" in told and "name another folder" in told
+    assert run("study", "run", folder).status == 0  # the plan keeps them
+    wrong = ("train", "nmm-tiny-24", "--corpus", corpus, "--weights", "low=1", "--tokens", "4096")
+    told = refused(*wrong, *SMALL, "--out", tmp_path / "one", "--tasks", tasks)
+    assert "nmm-tiny-24: is a multimodal model; tasks are for text models" in told
+    law = ("--law", "simple", "--out", tmp_path / "law.json")
+    assert "no target matches 'tusk_*'" in refused(
+        "fit", folder / "runs.csv", "--targets", "tusk_*", *law
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "number", "status"),
     [("train", signal.SIGTERM, 75), ("study run", signal.SIGINT, 130)],
