@@ -12,7 +12,7 @@ from jax.sharding import AxisType, Mesh
 
 from benchmarks import accelerators
 from benchmarks.accelerators import CASES, FIGURES, MAKERS, config_of
-from jaxmix.models import PRESETS, family_of, get_preset, text_model
+from jaxmix.models import PRESETS, family_of, get_preset, text_model, token_likelihood
 from jaxmix.placement import Placement, placed
 from jaxmix.studies.families import Built, default_length
 from jaxmix.studies.plan import member_memory
@@ -137,6 +137,22 @@ def test_evaluation_lowers(preset, platform):
     model, _ = built(preset, depth=2)
     one = {n: jax.ShapeDtypeStruct(x.shape[1:], x.dtype) for n, x in batch.items()}
     run = jax.jit(made.layout.over_members(model.losses, shared=(1,)))
+    with assumed_cudnn():
+        text = run.trace(made.like[0].params, one).lower(lowering_platforms=(platform,)).as_text()
+    assert "callback" not in text
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("preset", [SINGLE[0], FLEETS[0]])
+def test_scoring_tasks_lowers(preset, platform):
+    made, _ = program(preset, PLATFORMS[platform], 3 if preset in FLEETS else 1, depth=2)
+    _, config = built(preset, depth=2)
+    one = jax.ShapeDtypeStruct((8, TEXT + 1), jnp.int32), jax.ShapeDtypeStruct((8, TEXT), bool)
+
+    def judge(params, batch):
+        return token_likelihood(config, params, *batch)
+
+    run = jax.jit(made.layout.over_members(judge, shared=(1,)))
     with assumed_cudnn():
         text = run.trace(made.like[0].params, one).lower(lowering_platforms=(platform,)).as_text()
     assert "callback" not in text

@@ -12,7 +12,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import config
@@ -25,9 +25,11 @@ from stages import slim, trained
 
 from jaxmix.fitting import FittedLaws, fit, score
 from jaxmix.fitting.accuracy import predicted_accuracies
-from jaxmix.mixtures import optimize
+from jaxmix.mixtures import Constraints, Optimum, optimize
 from jaxmix.runs import RunTable, read_runs, write_runs
 from jaxmix.runs.accuracies import accuracies, accuracy_targets, is_clear
+
+REGIONS = {"alone": None, "range": "range"}  # what a proposal may be
 
 
 def run(setting: Setting) -> None:
@@ -119,32 +121,43 @@ def proposals(
     larger: RunTable,
     options: Mapping[str, Any],
 ) -> Iterator[dict[str, Any]]:
-    """The best mixture for every goal, and its predicted and measured gain over the uniform one."""
-    tasks = {name: [f"task_{one}" for one in goal] for name, goal in chosen.goals.items()}
+    """The best mixture for every goal, by the law alone and within the weights that were run."""
     laws = fit(ladder, chosen.laws[0], targets=["task_*"], **options)
     n, d = float(larger.n_params[0]), float(larger.tokens.max())
-    found = {
-        name: optimize(laws, n, d, target_weights=dict.fromkeys(goal, 1.0))
-        for name, goal in tasks.items()
-    }
-    mixtures = {name: one.weights for name, one in found.items()}
-    proof = trained(chosen.proof(setting.work, mixtures), setting.work / "proof").frame
-    if not setting.smoke:
-        write_runs(read_runs(slim(proof)), setting.out / "proof.csv")
-    uniform = np.full(len(laws.domains), 1 / len(laws.domains))
-    for name, one in found.items():
-        at = one.predict(uniform)
-        columns = [f"loss_{task}" for task in tasks[name]]
-        means = proof.set_index(["mixture", "seed"])[columns].mean(axis=1).unstack()
-        gains = means.loc["uniform"] - means.loc[name]
-        yield {
-            "goal": name,
-            **{f"w_{domain}": weight for domain, weight in one.weights.items()},
-            "predicted": np.mean([at[task] - one.predicted[task] for task in tasks[name]]),
-            "measured": gains.mean(),
-            "sem": gains.sem(),
-            "seeds": len(gains),
+    proofs = []
+    for how, within in REGIONS.items():
+        found = {
+            name: optimize(laws, n, d, Constraints(within=within), target_weights=weights(goal))
+            for name, goal in chosen.goals.items()
         }
+        study = chosen.proof(setting.work, {name: one.weights for name, one in found.items()})
+        proof = slim(trained(study, setting.work / f"proof-{how}").frame)
+        proofs.append(proof.assign(run=f"{how}-" + proof["run"].astype(str)))
+        for name, one in found.items():
+            yield {"goal": name, "within": how, **gain_row(one, proof, name, chosen.goals[name])}
+    write_runs(read_runs(pd.concat(proofs, ignore_index=True)), setting.out / "proof.csv")
+
+
+def weights(goal: Sequence[str]) -> dict[str, float]:
+    """Equal weights of tasks, as targets."""
+    return {f"task_{task}": 1 / len(goal) for task in goal}
+
+
+def gain_row(
+    best: Optimum, proof: pd.DataFrame, name: str, goal: Sequence[str]
+) -> dict[str, float | int]:
+    """A mixture, and its gain over the uniform one in bits per byte: predicted and measured."""
+    even = best.predict(np.full(len(best.domains), 1 / len(best.domains)))
+    columns = [f"loss_{task}" for task in weights(goal)]
+    means = proof.set_index(["mixture", "seed"])[columns].mean(axis=1).unstack()
+    gains = means.loc["uniform"] - means.loc[name]
+    return {
+        **{f"w_{domain}": weight for domain, weight in best.weights.items()},
+        "predicted": float(np.mean([even[t] - best.predicted[t] for t in weights(goal)])),
+        "measured": float(gains.mean()),
+        "sem": float(gains.sem()),
+        "seeds": len(gains),
+    }
 
 
 if __name__ == "__main__":
