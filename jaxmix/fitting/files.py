@@ -264,7 +264,9 @@ def _read_report(reader: "_Reader", entry: dict[str, Any]) -> FitReport:
 
 def _report_value(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(_report_value(v) for v in value)
+    if isinstance(value, dict):
+        return {name: _report_value(v) for name, v in value.items()}
     return float(value) if isinstance(value, str) and value in _NON_FINITE else value
 
 

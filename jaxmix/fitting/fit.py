@@ -17,6 +17,14 @@ from jaxmix.fitting.precision import float64, place_notes
 from jaxmix.fitting.problem import FitError as FitError
 from jaxmix.fitting.problem import Problem, diagnose, make_problem
 from jaxmix.fitting.scores import score, score_arrays
+from jaxmix.fitting.sharing import (
+    Share,
+    center_of,
+    read_share,
+    search_shared,
+    settle,
+    share_note,
+)
 from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, Progress, polish, run_search
 from jaxmix.fitting.solvers.newton import free_parameters
 from jaxmix.laws import Law, get_law
@@ -37,6 +45,7 @@ def fit(
     delta: float = 1e-3,
     residual: Literal["loss", "log"] = "loss",
     weighting: Literal["equal", "sem"] = "equal",
+    share: Share = 0.0,
     held_out: RunTable | None = None,
     precision: Literal["float64", "float32"] = "float64",
     progress: Progress | None = None,
@@ -54,6 +63,10 @@ def fit(
         delta: Huber threshold, nats; relative with ``residual="log"``.
         residual: fit the loss or its logarithm.
         weighting: ``"equal"``, or ``"sem"`` for rows weighed by 1 / ``sem_<target>`` squared.
+        share: how strongly parameters are drawn to their means over the targets (and, if there is
+            one per domain, over the domains): 0 for separate fits, ``"auto"`` for the strength with
+            the lowest error on held-out mixtures and sizes, a number or infinity for every
+            parameter, or numbers by parameter. See ``jaxmix.fitting.sharing``.
         held_out: rows to score the fits on; they take no part in fitting.
         precision: ``"float64"`` is solved on the CPU if the accelerators are TPUs, which lack it;
             ``"float32"`` on them: the last digits of the objective are lost. The report says so.
@@ -65,7 +78,7 @@ def fit(
     Raises:
         FitError: fewer rows than the law has parameters, or columns that it needs are missing.
         RunTableError: an unknown target.
-        JaxmixError: an unknown law or solver.
+        JaxmixError: an unknown law, solver or parameter, or no split to choose a strength by.
     """
     runs = read_runs(runs)
     law = get_law(law) if isinstance(law, str) else law
@@ -73,13 +86,28 @@ def fit(
         raise JaxmixError(f"unknown solver '{solver}': choose one of {', '.join(SOLVERS)}")
     names = _target_names(runs, targets)
     k = len(runs.domains)
+    extra = place_notes(precision)
+    if share == "auto":
+        from jaxmix.fitting.selection.sharing_strength import choose_share
+
+        options = {"residual": residual, "delta": delta, "weighting": weighting, "seed": seed}
+        share, why = choose_share(runs, law, names, progress=progress, **options)
+        extra = (*extra, why)
+    strengths = read_share(share, law)
     with float64() if precision == "float64" else jax.enable_x64(False):
         problem = make_problem(runs, law, names, Objective(law, k, delta, residual), weighting)
         pool = run_search(SEARCHES[solver], problem, restarts, seed, progress)
         _check_found(problem, pool)
+        if strengths:
+            some = (strengths, pool, restarts, seed)
+            problem, pool = search_shared(SEARCHES[solver], problem, *some, progress)
+            extra = (share_note(law, strengths, len(names)), *extra)
         best = polish(problem, pool)
-        extra = place_notes(precision)
+        if strengths:
+            problem, best = settle(problem, strengths, best)
         fits = [_finish(problem, i, best, pool, solver, extra) for i in range(len(names))]
+        if strengths:
+            fits = [_with_share(f, problem, i, strengths) for i, f in enumerate(fits)]
     return FittedLaws(fits if held_out is None else [_with_held_out(f, held_out) for f in fits])
 
 
@@ -110,11 +138,13 @@ def _finish(
     low, high = objective.law.bounds(objective.k)
     edge = (z <= low + 1e-6) | (z >= high - 1e-6)
     free = np.asarray(free_parameters(objective, jnp.asarray(z), at["grad"])) & ~edge
+    free &= np.diag(at["gram"]) > 0 if problem.rows.prior is not None else True  # not held
     labels = objective.law.names(problem.runs.domains)
     value, found = float(at["value"]), pool.value[:, i]
+    misfit = value - float(problem.rows.of_fit(jnp.asarray(i)).penalty(jnp.asarray(z)))
     seen = np.where(problem.used[i], problem.runs.losses([problem.targets[i]])[0], np.nan)
     report = FitReport(
-        objective=value,
+        objective=misfit,
         gradient_norm=float(np.max(np.abs(np.asarray(at["grad"])[free]), initial=0.0)),
         rows=int(problem.used[i].sum()),
         restarts=len(found),
@@ -134,6 +164,12 @@ def _finish(
     natural = problem.natural(jnp.asarray(np.where(unseen, unknown, z)))
     domains = problem.runs.domains
     return FittedLaw(objective.law, problem.targets[i], domains, natural, problem.range(i), report)
+
+
+def _with_share(
+    fitted: FittedLaw, problem: Problem, i: int, strengths: dict[str, float]
+) -> FittedLaw:
+    return fitted.with_report(share=strengths, center=center_of(problem, i))
 
 
 def _unconverged(report: FitReport) -> list[str]:

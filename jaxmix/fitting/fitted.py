@@ -88,6 +88,9 @@ class FitReport:
         held_out_mre: the same on rows that took no part, NaN if none were given.
         held_out_rows: how many those were.
         notes: everything else a reader should know, one sentence each.
+        share: strengths of the parameters that are drawn to common means; empty for a fit of its
+            own. See ``jaxmix.fitting.sharing``.
+        center: natural parameters at those means.
     """
 
     objective: float
@@ -104,6 +107,8 @@ class FitReport:
     held_out_mre: float = float("nan")
     held_out_rows: int = 0
     notes: tuple[str, ...] = ()
+    share: Mapping[str, float] = field(default_factory=dict)
+    center: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, repr=False)

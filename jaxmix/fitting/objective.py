@@ -16,6 +16,28 @@ def tiny(x: Array) -> float:
     return float(jnp.finfo(x.dtype).tiny)
 
 
+class Prior(NamedTuple):
+    """Where the parameters of each fit are thought to be: a quadratic penalty in working space.
+
+    Attributes:
+        center: [m, P] working vectors.
+        precision: [m, P] curvature of the penalty, in the units of eq. (6); 0 for none, infinite
+            for a parameter that is held at its center.
+    """
+
+    center: Array
+    precision: Array
+
+    def hold(self, z: Array) -> Array:
+        """Working vectors [m, P] with the held parameters at their centers."""
+        return jnp.where(jnp.isinf(self.precision), self.center, z)
+
+    @property
+    def curvature(self) -> Array:
+        """The precision of what is not held."""
+        return jnp.where(jnp.isinf(self.precision), 0.0, self.precision)
+
+
 class Rows(NamedTuple):
     """The rows that one or many fits share. p rows, m fits, k domains.
 
@@ -24,22 +46,38 @@ class Rows(NamedTuple):
         own: inputs of each fit's own domain by name, [m, p]; empty for the rows of one fit.
         losses: [m, p] observed losses, nats; anything if ``row_weights`` is 0.
         row_weights: [m, p], non-negative, each fit's sum is 1.
+        prior: of the working vectors of the m fits; None if they are free.
     """
 
     x: dict[str, Array]
     own: dict[str, Array]
     losses: Array
     row_weights: Array
+    prior: Prior | None = None
 
     def of_fit(self, fit: Array) -> "Rows":
         """The rows of one fit: every input in ``x``, ``losses`` and ``row_weights`` [p]."""
         own = {name: values[fit] for name, values in self.own.items()}
-        return Rows(self.x | own, {}, self.losses[fit], self.row_weights[fit])
+        prior = jax.tree.map(lambda values: values[fit], self.prior)
+        return Rows(self.x | own, {}, self.losses[fit], self.row_weights[fit], prior)
 
     def alone(self, fit: Array) -> "Rows":
         """The rows of one fit as those of a table with that target alone (m = 1)."""
         one = self.of_fit(fit)
-        return one._replace(losses=one.losses[None], row_weights=one.row_weights[None])
+        losses, weights, prior = jax.tree.map(
+            lambda values: values[None], (one.losses, one.row_weights, one.prior)
+        )
+        return one._replace(losses=losses, row_weights=weights, prior=prior)
+
+    def held(self, z: Array) -> Array:
+        """The working vector [P] of one fit with what the prior holds in its place."""
+        return z if self.prior is None else self.prior.hold(z)
+
+    def penalty(self, z: Array) -> Array | float:
+        """What the prior of one fit adds to eq. (6) at z [P]."""
+        if self.prior is None:
+            return 0.0
+        return 0.5 * jnp.sum(self.prior.curvature * (z - self.prior.center) ** 2)
 
 
 @dataclass(frozen=True)
@@ -60,7 +98,7 @@ class Objective:
 
     def predict(self, z: Array, rows: Rows) -> Array:
         """Predicted losses [p]."""
-        loss = self.law.loss(self.law.from_working(z, self.k), rows.x)
+        loss = self.law.loss(self.law.from_working(rows.held(z), self.k), rows.x)
         return jnp.broadcast_to(loss, rows.losses.shape)
 
     def residuals(self, z: Array, rows: Rows) -> Array:
@@ -68,8 +106,8 @@ class Objective:
         return self._difference(rows, self.predict(z, rows))
 
     def value(self, z: Array, rows: Rows, delta: Any = None) -> Array:
-        """Eq. (6) at z."""
-        return self.mean_huber(self.residuals(z, rows), rows, delta)
+        """Eq. (6) at z, and what a prior adds to it."""
+        return self.mean_huber(self.residuals(z, rows), rows, delta) + rows.penalty(z)
 
     def mean_huber(self, residuals: Array, rows: Rows, delta: Any = None) -> Array:
         """Weighted mean Huber of residuals [p]."""
@@ -86,7 +124,9 @@ class Objective:
         the working ones by the elementwise slope of that map.
         """
         natural, slope = jax.jvp(
-            lambda v: self.law.flatten(self.law.from_working(v, self.k)), (z,), (jnp.ones_like(z),)
+            lambda v: self.law.flatten(self.law.from_working(rows.held(v), self.k)),
+            (z,),
+            (jnp.ones_like(z),),
         )
 
         def row(theta: Array, x: dict[str, Array]) -> Array:

@@ -13,7 +13,7 @@ from jaxmix.fitting.evidence import fit_notes
 from jaxmix.fitting.fitted import DataRange, Measured
 from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.laws import Law, Scales, base_name
+from jaxmix.laws import Law, Params, Scales, base_name
 from jaxmix.quantities import count
 from jaxmix.runs import RunTable
 from jaxmix.runs.accuracies import left_out
@@ -59,6 +59,14 @@ class Problem:
         if law.rescale:
             params = law.rescale(params, 1.0 / n_unit, 1.0 / d_unit)
         return {p.name: np.asarray(params[p.name], np.float64) for p in law.parameters}
+
+    def working(self, params: Params) -> Array:
+        """Natural parameters as a working vector [P] within its bounds; undoes ``natural``."""
+        law, (n_unit, d_unit) = self.objective.law, self.units
+        given = {n: jnp.asarray(v, self.rows.losses.dtype) for n, v in params.items()}
+        scaled = law.rescale(given, n_unit, d_unit) if law.rescale else given
+        low, high = law.bounds(self.objective.k)
+        return jnp.clip(law.to_working(scaled), low, high)
 
     def range(self, fit: int) -> DataRange:
         """The edges of the rows of one fit."""

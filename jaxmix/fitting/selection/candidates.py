@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.selection.splits import any_target, trajectory_share
+from jaxmix.fitting.sharing import share_text
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable
 
@@ -22,12 +23,14 @@ class Candidate:
         residual: ``"loss"`` or ``"log"``.
         burn_in: rows before this share of their trajectory's tokens are not fitted.
         size_floor: rows of models with fewer parameters are not fitted.
+        share: parameters that the targets share, and how strongly; see ``fitting.sharing``.
     """
 
     law: Law
     residual: str = "loss"
     burn_in: float = 0.0
     size_floor: float = 0.0
+    share: tuple[tuple[str, float], ...] = ()
 
     @property
     def name(self) -> str:
@@ -40,6 +43,7 @@ class Candidate:
         parts = [self.law.name, self.residual]
         parts += [f"burn-in {self.burn_in:g}"] if self.burn_in else []
         parts += [f"n_params >= {self.size_floor:.4g}"] if self.size_floor else []
+        parts += [f"share {share_text(dict(self.share), self.law)}"] if self.share else []
         return ", ".join(parts)
 
     def trusted(self, runs: RunTable, rows: np.ndarray) -> np.ndarray:

@@ -5,9 +5,10 @@ burn-in or a size floor takes rows away, the search starts from the optima of th
 rows of the same split: the two share everything but those rows, and no held-out row is looked at.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,11 @@ from jaxmix.fitting.precision import float64
 from jaxmix.fitting.problem import FitError, Problem, make_problem
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.splits import Split
+from jaxmix.fitting.sharing import starts_of, ties
 from jaxmix.fitting.solvers.hopping import perturb
 from jaxmix.fitting.solvers.lanes import WARM, Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, run_jobs, run_search
+from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.laws import Law, Scales
 from jaxmix.runs import RunTable
 
@@ -85,6 +88,7 @@ class _Task:
     split: int
     rows: np.ndarray
     candidates: tuple[int, ...]
+    share: tuple[tuple[str, float], ...] = ()
 
 
 def run_trials(
@@ -135,11 +139,13 @@ def _tasks(
     """Distinct sets of rows, those of one split together, the largest first."""
     tasks = []
     for s, split in enumerate(splits):
-        asked: dict[bytes, list[int]] = {}
+        asked: dict[tuple[bytes, Any], list[int]] = {}
         masks = {i: candidates[i].trusted(runs, split.train) for i in own}
+        rows = {mask.tobytes(): mask for mask in masks.values()}
         for i, mask in masks.items():
-            asked.setdefault(mask.tobytes(), []).append(i)
-        found = [_Task(s, masks[who[0]], tuple(who)) for who in asked.values()]
+            asked.setdefault((mask.tobytes(), ()), [])  # fits that share start from those apart
+            asked.setdefault((mask.tobytes(), candidates[i].share), []).append(i)
+        found = [_Task(s, rows[key], tuple(who), share) for (key, share), who in asked.items()]
         tasks += sorted(found, key=lambda task: -int(task.rows.sum()))
     return tasks
 
@@ -157,8 +163,10 @@ def _run_batch(
     whole = {i: p for i, p in enumerate(made) if not isinstance(p, str)}
     first: dict[int, int] = {}  # of each split, the task with the most rows
     for i in whole:
-        first.setdefault(tasks[i].split, i)
-    bases, subs = list(first.values()), [i for i in whole if i not in first.values()]
+        if not tasks[i].share:
+            first.setdefault(tasks[i].split, i)
+    bases = list(first.values())
+    subs = [i for i in whole if i not in bases and not tasks[i].share]
     found: list[np.ndarray | str] = [p if isinstance(p, str) else np.empty(0) for p in made]
     if not bases:
         return found
@@ -166,13 +174,40 @@ def _run_batch(
     search = SEARCHES[settings.solver]
     pool = run_search(search, base, settings.restarts, settings.seed, report)
     results = dict(zip(bases, _predictions(base, pool, m), strict=True))
+    apart = {i: _part(pool, at, m) for at, i in enumerate(bases)}
     if subs:
         parents = [bases.index(first[tasks[i].split]) for i in subs]
         sub = _joined([whole[i] for i in subs])
-        results |= dict(zip(subs, _predictions(sub, _warm(sub, pool, parents, m), m), strict=True))
+        pool = _warm(sub, pool, parents, m)
+        results |= dict(zip(subs, _predictions(sub, pool, m), strict=True))
+        apart |= {i: _part(pool, at, m) for at, i in enumerate(subs)}
+    results |= _shared(whole, tasks, apart)
     for i, losses in results.items():
         found[i] = losses
     return found
+
+
+def _part(pool: Pool, task: int, m: int) -> Pool:
+    """The fits of one task."""
+    own = slice(task * m, (task + 1) * m)
+    return Pool(pool.z[:, own], pool.value[:, own], pool.failed[:, own])
+
+
+def _shared(
+    whole: Mapping[int, Problem], tasks: Sequence[_Task], apart: Mapping[int, Pool]
+) -> dict[int, np.ndarray]:
+    """Predictions [m, p] of the tasks that share parameters, from the fits of the same rows."""
+    own = [i for i in whole if tasks[i].share]
+    if not own:
+        return {}
+    same = {(tasks[i].split, tasks[i].rows.tobytes()): i for i in apart}
+    pools = [apart[same[tasks[i].split, tasks[i].rows.tobytes()]] for i in own]
+    problem, m = _joined([whole[i] for i in own]), pools[0].value.shape[1]
+    starts = [starts_of(whole[i], pool) for i, pool in zip(own, pools, strict=True)]
+    tied = ties(problem, [dict(tasks[i].share) for i in own])
+    found = fit_together(problem, tied, np.concatenate(starts, 1))
+    losses = _predict(problem.objective, jnp.asarray(found.z), problem.rows)
+    return dict(zip(own, np.asarray(losses).reshape(len(own), m, -1), strict=True))
 
 
 def _problem(

@@ -104,7 +104,8 @@ class GaussNewton:
         trial = state.z + jnp.where(state.refresh, 0.0, self._direction(state))
         trial = jnp.clip(trial, low, high)
         residuals, jacobian = objective.linearize(trial, rows)
-        value = objective.mean_huber(residuals, rows, state.delta)
+        penalty = rows.penalty(trial)
+        value = objective.mean_huber(residuals, rows, state.delta) + penalty
         gain = jnp.where(state.refresh, 1.0, (state.value - value) / (value + tiny(value)))
 
         better = jnp.isfinite(value) & (state.refresh | (value < state.value))
@@ -116,11 +117,14 @@ class GaussNewton:
             shrink, jnp.maximum(state.delta * self.delta_shrink, objective.delta), state.delta
         )
         hess, grad = _normal_equations(residuals, jacobian, rows.row_weights, delta)
+        if rows.prior is not None:
+            hess += jnp.diag(rows.prior.curvature)
+            grad += rows.prior.curvature * (rows.prior.center - trial)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(hess))
         accept = finite & better
         moved = GaussNewtonState(
             z=trial,
-            value=objective.mean_huber(residuals, rows, delta),
+            value=objective.mean_huber(residuals, rows, delta) + penalty,
             delta=delta,
             hess=hess,
             grad=grad,

@@ -9,6 +9,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.sharing import shared_apart
 from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.fitting.uncertainty.clusters import Cluster, cluster_labels, default_cluster
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, SearchCheck
@@ -20,6 +21,7 @@ from jaxmix.fitting.uncertainty.refit import (
     Refitter,
     fresh_search,
     make_refitters,
+    refit_together,
 )
 from jaxmix.runs import RunTable
 
@@ -135,6 +137,11 @@ def bootstrap(
             refits.append(draws.refits(refitter, left[-1]))
             if progress:
                 progress(i + 1, len(refitters))
+        share, apart = laws[0].report.share, shared_apart(refitters[0].problem, laws)
+        if share and not apart:
+            refits = refit_together(
+                refitters, share, refits, lambda i, some: draws.data(refitters[i], left[i], some)
+            )
         error = ModelError.none(len(laws))  # if the laws are taken to be true
         if method != "noise":
             error = measure_model_error(refitters, left, refits, runs)
@@ -154,7 +161,7 @@ def bootstrap(
         noise=noise,
         search_check=check,
         seed=seed,
-        notes=_notes(check, cluster, clusters),
+        notes=(*_notes(check, cluster, clusters), *apart),
     )
 
 

@@ -25,6 +25,7 @@ from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.precision import float64
 from jaxmix.fitting.problem import Problem, make_problem
+from jaxmix.fitting.sharing import prior_of
 from jaxmix.fitting.solvers.newton import free_parameters
 from jaxmix.laws import Inputs, Params
 from jaxmix.runs import RunTable
@@ -132,16 +133,13 @@ def pose(laws: Sequence[FittedLaw], runs: RunTable, weighting: str = "equal") ->
         runs = replace(runs, domains=first.domains)
     report, k = first.report, len(first.domains)
     objective = Objective(first.law, k, report.delta, report.residual)
-    return make_problem(runs, first.law, tuple(f.target for f in laws), objective, weighting)
+    targets = tuple(f.target for f in laws)
+    return prior_of(make_problem(runs, first.law, targets, objective, weighting), laws)
 
 
 def working_vector(problem: Problem, fitted: FittedLaw) -> Array:
     """The working vector [P] of a fitted law in a problem's units."""
-    law, (n_unit, d_unit) = fitted.law, problem.units
-    params = {n: jnp.asarray(v) for n, v in fitted.params.items()}
-    scaled = law.rescale(params, n_unit, d_unit) if law.rescale else params
-    low, high = law.bounds(problem.objective.k)
-    return jnp.clip(law.to_working(scaled), low, high)
+    return problem.working(fitted.params)
 
 
 def natural_params(problem: Problem, z: Array) -> dict[str, Array]:

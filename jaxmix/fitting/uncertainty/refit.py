@@ -4,7 +4,7 @@ Refits start at the best optima of the full fit, then try each other's optima an
 their own until this no longer helps. They end as low as fresh searches, at a fraction of the cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -17,9 +17,11 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import Problem
+from jaxmix.fitting.sharing import ties
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES, perturb_all, run_jobs, run_search
+from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.fitting.uncertainty.clusters import make_folds
 from jaxmix.fitting.uncertainty.influence import natural_params, pose, working_vector
 from jaxmix.laws import Scales
@@ -37,6 +39,7 @@ _POOL = 32  # optima of other refits to try
 _HEAVY = 60_000  # rows times squared parameters from which starts are few
 _LOWER = 0.99  # an objective lower by this factor lies in another basin
 _DISTINCT = 1.01  # optima of one basin have objectives within this factor
+_MEANS = 3  # steps of the means of parameters that targets share; the first is almost enough
 _WINSOR = 5.0  # robust standard deviations to which residuals without the cluster are clipped
 _HOPELESS = 1.25  # basins higher than the best by this factor are not tried again
 
@@ -243,7 +246,9 @@ def _with(rows: Rows, losses: np.ndarray | None, row_weights: np.ndarray | None)
     shape = (count, rows.losses.shape[1])
     seen = rows.losses if losses is None else jnp.asarray(losses)
     weights = rows.row_weights * (1.0 if row_weights is None else jnp.asarray(row_weights))
+    prior = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape[1:])), rows.prior)
     return rows._replace(
+        prior=prior,
         losses=jnp.broadcast_to(jnp.where(rows.row_weights > 0, seen, 1.0), shape),
         row_weights=jnp.broadcast_to(weights / jnp.sum(weights, 1, keepdims=True), shape),
     )
@@ -252,6 +257,60 @@ def _with(rows: Rows, losses: np.ndarray | None, row_weights: np.ndarray | None)
 @partial(jax.jit, static_argnames="objective")
 def _predict(objective: Objective, z: Array, rows: Rows) -> Array:
     return jax.lax.map(lambda v: objective.predict(v, rows), z, batch_size=64)
+
+
+def refit_together(
+    refitters: Sequence[Refitter],
+    share: Mapping[str, float],
+    found: Sequence[Refits],
+    data: Callable[[int, slice], tuple[np.ndarray | None, np.ndarray | None]],
+) -> list[Refits]:
+    """Refits of all m targets whose parameters are drawn to the means of their own resample.
+
+    Args:
+        refitters: one per target.
+        share: strengths by parameter.
+        found: refits at the means of the full fit, the starts.
+        data: losses or row weights [b, p] of a target in some resamples.
+    """
+    size, parts = _BATCHES[1], []
+    for first in range(0, len(found[0].z), size):
+        which = slice(first, min(first + size, len(found[0].z)))
+        starts = np.stack([f.z[which] for f in found], 1)  # [b, m, P]
+        many = _all_targets(refitters, [data(i, which) for i in range(len(refitters))])
+        tied = ties(many, [share] * len(starts))
+        assert many.rows.prior is not None
+        center, flat = np.asarray(many.rows.prior.center), starts.reshape(1, -1, starts.shape[-1])
+        end = fit_together(many, tied, flat, center, steps=_MEANS)
+        parts.append((end.z.reshape(starts.shape), end.value.reshape(starts.shape[:2])))
+    z, value = (np.concatenate(x) for x in zip(*parts, strict=True))
+    return [Refits(z[:, i], value[:, i]) for i in range(len(refitters))]
+
+
+def _all_targets(
+    refitters: Sequence[Refitter], data: Sequence[tuple[np.ndarray | None, np.ndarray | None]]
+) -> Problem:
+    """Resamples of all targets as one problem, resample by resample."""
+    problem, each = (
+        refitters[0].problem,
+        [_with(r.rows, *d) for r, d in zip(refitters, data, strict=True)],
+    )
+    count = each[0].losses.shape[0]
+
+    def mixed(*parts: Array) -> Array:
+        return jnp.stack(parts, 1).reshape(-1, *parts[0].shape[1:])
+
+    def tiled(x: Array) -> Array:
+        return jnp.tile(x, (count, *(1,) * (x.ndim - 1)))
+
+    rows = problem.rows._replace(
+        own={name: tiled(x) for name, x in problem.rows.own.items()},
+        losses=mixed(*(one.losses for one in each)),
+        row_weights=mixed(*(one.row_weights for one in each)),
+        prior=jax.tree.map(tiled, problem.rows.prior),
+    )
+    scales = Scales(*map(tiled, problem.scales))
+    return replace(problem, targets=problem.targets * count, rows=rows, scales=scales)
 
 
 def make_refitters(
@@ -290,7 +349,7 @@ def make_refitters(
 
 
 def _check_same_rows(problem: Problem, index: int, z: np.ndarray, fitted: FittedLaw) -> None:
-    rows = problem.rows.of_fit(jnp.asarray(index))
+    rows = problem.rows.of_fit(jnp.asarray(index))._replace(prior=None)
     value = float(problem.objective.value(jnp.asarray(z), rows))
     count, known = int(problem.used[index].sum()), fitted.report.objective
     exact = 1e-9 * problem.objective.delta**2  # without noise only rounding is left

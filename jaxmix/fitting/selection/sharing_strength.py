@@ -1,0 +1,94 @@
+"""How strongly targets share parameters, chosen by held-out mixtures and sizes."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jaxmix.errors import JaxmixError
+from jaxmix.fitting.selection.candidates import Candidate
+from jaxmix.fitting.selection.evidence import errors
+from jaxmix.fitting.selection.splits import Split, SplitError, make_splits, mixture_ids
+from jaxmix.fitting.selection.trials import FitSettings, run_trials
+from jaxmix.fitting.sharing import share_text
+from jaxmix.laws import Law
+from jaxmix.runs import RunTable
+
+STRENGTHS = (0.03, 0.1, 0.3, 1.0)
+_FOLDS = 5
+_FEW = 10  # mixtures that are held out one by one
+_SIZES = 3  # from fewer the trend in N is a guess, whatever is shared
+
+
+def shares_to_try(law: Law) -> tuple[dict[str, float], ...]:
+    """Nothing, the parameters of domains and all parameters, the latter at each strength.
+
+    Few mixtures leave the parameters of domains open, few sizes the others: what draws these
+    together can spoil a trend in N, so that both sets are tried.
+    """
+    names = [p.name for p in law.parameters]
+    domain = [p.name for p in law.parameters if p.shape == "domain"]
+    sets = [names] if domain in ([], names) else [domain, names]
+    return ({}, *(dict.fromkeys(some, s) for some in sets for s in STRENGTHS))
+
+
+def choose_share(
+    runs: RunTable,
+    law: Law,
+    targets: Sequence[str],
+    *,
+    residual: str = "loss",
+    progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
+) -> tuple[dict[str, float], str]:
+    """The strengths with the lowest error on held-out mixtures and sizes, and a sentence on it.
+
+    There is no rule in favor of more or of less sharing: both err where they are wrong, and the
+    error is flat about its minimum.
+
+    Args:
+        runs: the rows to fit.
+        law: the law.
+        targets: bare names.
+        residual: as in ``fit``.
+        progress: called with the solves done and their total.
+        **settings: of ``FitSettings``.
+
+    Raises:
+        JaxmixError: no split, or one side of each is too small for the law.
+    """
+    splits = _splits(runs, targets, settings.get("seed", 0))
+    shares = shares_to_try(law)
+    candidates = [Candidate(law, residual, share=tuple(s.items())) for s in shares]
+    report = (lambda _, done, total: progress(done, total)) if progress else None
+    trials = run_trials(runs, targets, candidates, splits, FitSettings(**settings), report)
+    fitted = [i for i in range(len(splits)) if not any(i in faults for faults in trials.faults)]
+    if not fitted:
+        why = next(iter(trials.faults[0].values()))
+        raise JaxmixError(f"no split can choose a strength of sharing ({why}); give a number")
+    score = errors(trials.take(range(len(candidates)), fitted)).score()
+    best = int(np.argmin(score))
+    kinds = dict.fromkeys(splits[i].kind for i in fitted)
+    what = " and ".join({"mixtures": "mixtures", "size": "sizes"}[kind] for kind in kinds)
+    return shares[best], (
+        f"the strength of sharing, {share_text(shares[best], law)}, errs least on held-out "
+        f"{what}: by {score[best]:.3g}%; separate fits by {score[0]:.3g}%"
+    )
+
+
+def _splits(runs: RunTable, targets: Sequence[str], seed: int) -> list[Split]:
+    """By mixtures, and by size if there are enough."""
+    mixtures = len(np.unique(mixture_ids(runs)))
+    folds = mixtures if mixtures <= _FEW else _FOLDS
+    try:
+        found = make_splits(runs, ("mixtures",), targets=targets, folds=max(2, folds), seed=seed)
+    except SplitError as error:
+        raise JaxmixError(f"{error}; or give a strength of sharing as a number") from None
+    with contextlib.suppress(SplitError):
+        found += make_splits(runs, ("size",), targets=targets)
+    return [s for s in found if s.kind != "size" or _sizes(runs, s) >= _SIZES]
+
+
+def _sizes(runs: RunTable, split: Split) -> int:
+    return len(np.unique(runs.n_params[split.train.any(0)]))
