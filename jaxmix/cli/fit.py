@@ -8,6 +8,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
+from jaxmix.cli.values import Strength
 from jaxmix.errors import JaxmixError
 from jaxmix.quantities import count
 
@@ -34,6 +35,13 @@ fit_options = opt.several(
     opt.count("--restarts", 128, "Local solves per target."),
     opt.seed,
     objective_options,
+)
+share_option = opt.setting(
+    "--share",
+    Strength(),
+    "0",
+    "Draw parameters to their means over targets and domains: 0 for separate fits, inf for one "
+    "value, auto for what errs least on held-out mixtures.",
 )
 
 
@@ -87,6 +95,7 @@ def _read_choice(ctx: click.Context, param: click.Parameter, path: str | None) -
 @click.option("--held-out", metavar="EXPR", help="Rows of RUNS to score on, not to fit.")
 @opt.pool
 @fit_options
+@share_option
 @click.option("--out", required=True, metavar="LAW.json", help="File to write.")
 @opt.json
 def command(

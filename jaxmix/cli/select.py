@@ -10,7 +10,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.fit import delta_option, weighting_option
-from jaxmix.cli.values import FLOORS, LAWS, SHARES, Listed, MixtureType
+from jaxmix.cli.values import FLOORS, LAWS, SHARES, STRENGTHS, Listed, MixtureType
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection import BaselineRow, NestedScore, Pull, Selection, SelectionRow
@@ -33,6 +33,12 @@ _SHOWN = 12  # rows of the table of settings
 )
 @opt.setting("--residual", Listed("residual", "loss,log"), "loss,log", "Residuals to try.")
 @opt.setting("--burn-in", SHARES, "0,0.1,0.25", "Shares of each run to leave out at its start.")
+@opt.setting(
+    "--share",
+    STRENGTHS,
+    "0",
+    "Strengths of parameters shared over targets and domains to try, as of fit --share.",
+)
 @opt.setting("--size-floor", FLOORS, "auto", "Smallest n_params to fit; 0 for no floor.")
 @click.option(
     "--outer",
@@ -111,6 +117,7 @@ def fit_options(
         rows: --where, --pool, and the targets if not all.
         options: the others.
     """
+    from jaxmix.fitting.sharing import share_text
     from jaxmix.laws import get_law
 
     where, pool, targets = rows
@@ -118,6 +125,7 @@ def fit_options(
     return {
         "law": next(name for name in laws if get_law(name).name == found.choice.law.name),
         "residual": found.choice.residual,
+        "share": share_text(dict(found.choice.share), found.choice.law),
         "targets": ",".join(targets) or None,
         "where": " and ".join(part for part in both if part) or None,
         "pool": list(pool),
@@ -125,7 +133,7 @@ def fit_options(
     }
 
 
-_USUAL = {"seed": 0, "delta": 1e-3, "weighting": "equal"}
+_USUAL = {"share": "0", "seed": 0, "delta": 1e-3, "weighting": "equal"}
 
 
 def fit_command_line(runs: str, fit: Mapping[str, Any]) -> str:
@@ -165,8 +173,11 @@ def _as_json(found: "Selection") -> dict[str, Any]:
 
 
 def _settings(candidate: Any) -> dict[str, Any]:
+    from jaxmix.fitting.sharing import share_text
+
     names = ("residual", "burn_in", "size_floor")
-    return {"law": candidate.law.name, **common.pick(candidate, *names)}
+    shared = share_text(dict(candidate.share), candidate.law)
+    return {"law": candidate.law.name, **common.pick(candidate, *names), "share": shared}
 
 
 def _row(row: "SelectionRow") -> dict[str, Any]:

@@ -58,6 +58,10 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else math.nan
 
 
+def _strength(text: str) -> float:
+    return math.inf if text == "inf" else as_number(text)
+
+
 def _whole(text: str) -> float:
     return int(text) if text.isdigit() else math.nan
 
@@ -168,6 +172,9 @@ PRESETS = Listed(
     lambda pair: pair[1] < math.inf,
 )
 SHARES = Listed("share", "0,0.1,0.25", as_number, lambda share: share >= 0)
+STRENGTHS = Listed(
+    "strength", "auto or 0,0.1,1", _strength, lambda strength: strength >= 0, {"auto": "auto"}
+)
 FLOORS = Listed("size", "auto or 0,85M", _floor, math.isfinite, {"auto": "auto"})
 
 
@@ -185,6 +192,23 @@ class Rename(Value):
 
 
 RENAMES = Rename()
+
+
+class Strength(Value):
+    """How strongly parameters are shared: ``auto``, one number, or numbers by parameter."""
+
+    name = "auto|NUMBER|NAME=NUMBER,..."
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Text to the word, a number or a dictionary."""
+        if not isinstance(value, str) or value == "auto":
+            return value
+        if "=" in value:
+            return Named(_strength, example="alpha=1,gamma=0.1").convert(value, param, ctx)
+        number = _strength(value)
+        if number != number:
+            self.fail(f"'{value}' is not a strength; write auto, 0, 0.3 or inf", param, ctx)
+        return number
 
 
 class NumberOrNamed(Value):

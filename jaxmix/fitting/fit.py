@@ -141,7 +141,7 @@ def _finish(
     free &= np.diag(at["gram"]) > 0 if problem.rows.prior is not None else True  # not held
     labels = objective.law.names(problem.runs.domains)
     value, found = float(at["value"]), pool.value[:, i]
-    misfit = value - float(problem.rows.of_fit(jnp.asarray(i)).penalty(jnp.asarray(z)))
+    misfit = value if problem.rows.prior is None else _misfit(problem, i, z)
     seen = np.where(problem.used[i], problem.runs.losses([problem.targets[i]])[0], np.nan)
     report = FitReport(
         objective=misfit,
@@ -164,6 +164,12 @@ def _finish(
     natural = problem.natural(jnp.asarray(np.where(unseen, unknown, z)))
     domains = problem.runs.domains
     return FittedLaw(objective.law, problem.targets[i], domains, natural, problem.range(i), report)
+
+
+def _misfit(problem: Problem, i: int, z: np.ndarray) -> float:
+    """Eq. (6) without what a prior adds."""
+    rows = problem.rows.of_fit(jnp.asarray(i))._replace(prior=None)
+    return float(problem.objective.value(jnp.asarray(z), rows))
 
 
 def _with_share(

@@ -73,11 +73,11 @@ class Rows(NamedTuple):
         """The working vector [P] of one fit with what the prior holds in its place."""
         return z if self.prior is None else self.prior.hold(z)
 
-    def penalty(self, z: Array) -> Array | float:
-        """What the prior of one fit adds to eq. (6) at z [P]."""
+    def penalized(self, value: Array, z: Array) -> Array:
+        """Eq. (6) of one fit at z [P], and what its prior adds."""
         if self.prior is None:
-            return 0.0
-        return 0.5 * jnp.sum(self.prior.curvature * (z - self.prior.center) ** 2)
+            return value
+        return value + 0.5 * jnp.sum(self.prior.curvature * (z - self.prior.center) ** 2)
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Objective:
 
     def value(self, z: Array, rows: Rows, delta: Any = None) -> Array:
         """Eq. (6) at z, and what a prior adds to it."""
-        return self.mean_huber(self.residuals(z, rows), rows, delta) + rows.penalty(z)
+        return rows.penalized(self.mean_huber(self.residuals(z, rows), rows, delta), z)
 
     def mean_huber(self, residuals: Array, rows: Rows, delta: Any = None) -> Array:
         """Weighted mean Huber of residuals [p]."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from jaxmix.fitting.fitted import FittedLaw
 
 Share = float | Literal["auto"] | Mapping[str, float]
+STRENGTHS = (0.01, 0.1, 1.0)  # to try
 _MISS = 0.01  # relative error of every row that strengths are measured by
 _STARTS = 2  # optima of the separate fits from which a shared fit starts, each also perturbed
 
@@ -55,6 +56,18 @@ def read_share(share: float | Mapping[str, float], law: Law) -> dict[str, float]
                 "positive number or inf (one value for all)"
             )
     return {name: float(strength) for name, strength in named.items() if strength > 0}
+
+
+def shares_to_try(law: Law) -> tuple[dict[str, float], ...]:
+    """Nothing, the parameters of domains and all parameters, the latter at each strength.
+
+    Few mixtures leave the parameters of domains open, few sizes the others: what draws these
+    together can spoil a trend in N, so that both sets are tried.
+    """
+    names = [p.name for p in law.parameters]
+    domain = [p.name for p in law.parameters if p.shape == "domain"]
+    sets = [names] if domain in ([], names) else [domain, names]
+    return ({}, *(dict.fromkeys(some, s) for some in sets for s in STRENGTHS))
 
 
 def share_text(share: Mapping[str, float], law: Law) -> str:

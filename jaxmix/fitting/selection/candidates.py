@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.selection.splits import any_target, trajectory_share
-from jaxmix.fitting.sharing import share_text
+from jaxmix.fitting.sharing import read_share, share_text, shares_to_try
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable
 
@@ -82,12 +82,15 @@ def make_candidates(
     residuals: Sequence[str] = ("loss", "log"),
     burn_in: Sequence[float] = (0.0,),
     size_floors: Sequence[float] = (0.0,),
+    share: Sequence[float] | Literal["auto"] = (0.0,),
 ) -> tuple[Candidate, ...]:
     """Every combination, in the order given.
 
     Raises:
         JaxmixError: an unknown law or one named twice, or a setting out of its range.
     """
+    if not len(share):
+        raise JaxmixError("share: name at least one strength, or auto")
     resolved = [get_law(law) for law in laws]
     names = [law.name for law in resolved]
     if not names or len(set(names)) != len(names):
@@ -99,8 +102,18 @@ def make_candidates(
         raise JaxmixError(f"burn-in must be shares from 0 to below 1, not {list(burn_in)}")
     if not size_floors or not all(0 <= floor < np.inf for floor in size_floors):
         raise JaxmixError(f"size floors must be numbers of parameters, not {list(size_floors)}")
-    settings = itertools.product(resolved, residuals, burn_in, size_floors)
-    return tuple(dict.fromkeys(Candidate(*s) for s in settings))
+    return tuple(
+        dict.fromkeys(
+            Candidate(law, *settings, share=tuple(strengths.items()))
+            for law in resolved
+            for settings in itertools.product(residuals, burn_in, size_floors)
+            for strengths in _shares(law, share)
+        )
+    )
+
+
+def _shares(law: Law, share: Sequence[float] | Literal["auto"]) -> Sequence[dict[str, float]]:
+    return shares_to_try(law) if share == "auto" else [read_share(s, law) for s in share]
 
 
 def automatic_floors(runs: RunTable) -> tuple[float, ...]:

@@ -98,6 +98,7 @@ def select(
     residuals: Sequence[str] = ("loss", "log"),
     burn_in: Sequence[float] = (0.0, 0.1, 0.25),
     size_floors: Sequence[float] | Literal["auto"] = "auto",
+    share: Sequence[float] | Literal["auto"] = (0.0,),
     outer: Sequence[str] | None = None,
     reference: str | Mapping[str, float] | None = None,
     folds: int = 5,
@@ -127,6 +128,8 @@ def select(
         burn_in: shares of each trajectory to leave out at its start.
         size_floors: smallest numbers of parameters to fit; ``"auto"`` tries none and each size
             that leaves enough larger ones.
+        share: strengths of shared parameters, as of ``fit``; ``"auto"`` for those of
+            ``jaxmix.fitting.sharing.shares_to_try``.
         outer: kinds of split on which the whole procedure is scored, splitting their training
             rows again to choose; None for the first kind of ``by``, empty for none.
         reference: mixture for which a pull is chosen, as in ``reference_weights``.
@@ -147,7 +150,7 @@ def select(
     names = runs.target_names(targets)
     floors = resolve_floors(runs, size_floors)
     laws = default_laws(runs) if laws is None else laws
-    candidates = make_candidates(laws, residuals, burn_in, floors)
+    candidates = make_candidates(laws, residuals, burn_in, floors, share)
     asked = DEFAULT_BY if by is None else tuple(by)
     strange = [kind for kind in outer or () if kind not in asked]
     if strange:
@@ -241,7 +244,7 @@ def _usable(trials: Trials, main: Sequence[int]) -> tuple[list[int], dict[str, s
             dropped[candidate.name] = f"{trials.splits[s].name}: {why}"
             continue
         fitted = [candidate.trusted(trials.runs, trials.splits[s].train).tobytes() for s in main]
-        key = (candidate.law, candidate.residual, *fitted)
+        key = (candidate.law, candidate.residual, candidate.share, *fitted)
         if key in seen:
             dropped[candidate.name] = f"fits the very rows of {seen[key]}"
             continue

@@ -11,26 +11,13 @@ from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.evidence import errors
 from jaxmix.fitting.selection.splits import Split, SplitError, make_splits, mixture_ids
 from jaxmix.fitting.selection.trials import FitSettings, run_trials
-from jaxmix.fitting.sharing import share_text
+from jaxmix.fitting.sharing import share_text, shares_to_try
 from jaxmix.laws import Law
 from jaxmix.runs import RunTable
 
-STRENGTHS = (0.03, 0.1, 0.3, 1.0)
 _FOLDS = 5
 _FEW = 10  # mixtures that are held out one by one
 _SIZES = 3  # from fewer the trend in N is a guess, whatever is shared
-
-
-def shares_to_try(law: Law) -> tuple[dict[str, float], ...]:
-    """Nothing, the parameters of domains and all parameters, the latter at each strength.
-
-    Few mixtures leave the parameters of domains open, few sizes the others: what draws these
-    together can spoil a trend in N, so that both sets are tried.
-    """
-    names = [p.name for p in law.parameters]
-    domain = [p.name for p in law.parameters if p.shape == "domain"]
-    sets = [names] if domain in ([], names) else [domain, names]
-    return ({}, *(dict.fromkeys(some, s) for some in sets for s in STRENGTHS))
 
 
 def choose_share(

@@ -104,8 +104,7 @@ class GaussNewton:
         trial = state.z + jnp.where(state.refresh, 0.0, self._direction(state))
         trial = jnp.clip(trial, low, high)
         residuals, jacobian = objective.linearize(trial, rows)
-        penalty = rows.penalty(trial)
-        value = objective.mean_huber(residuals, rows, state.delta) + penalty
+        value = rows.penalized(objective.mean_huber(residuals, rows, state.delta), trial)
         gain = jnp.where(state.refresh, 1.0, (state.value - value) / (value + tiny(value)))
 
         better = jnp.isfinite(value) & (state.refresh | (value < state.value))
@@ -124,7 +123,7 @@ class GaussNewton:
         accept = finite & better
         moved = GaussNewtonState(
             z=trial,
-            value=objective.mean_huber(residuals, rows, delta) + penalty,
+            value=rows.penalized(objective.mean_huber(residuals, rows, delta), trial),
             delta=delta,
             hess=hess,
             grad=grad,

@@ -83,6 +83,10 @@ def fit_together(
     if center is None:
         center = means.medians(starts[0])
         starts = np.concatenate([starts, np.where(ties.precision > 0, center, starts)])
+        if np.isinf(ties.precision).any():  # the others' optima come along a soft tie, not a jump
+            soft = np.where(np.isinf(ties.precision), ties.unit[:, None], ties.precision)
+            near = fit_together(problem, ties._replace(precision=soft), starts, center)
+            center, starts = near.center, np.concatenate([near.z[None], starts])
     best = means.solve(center, starts)
     total, (slope, move) = means.total(best.value), means.newton(best)
     size = np.ones(len(total))  # of each group's next step, as a share of Newton's

@@ -466,6 +466,8 @@ def _correlation(targets: Sequence[_Target]) -> np.ndarray:
         )
         for t in targets
     ]
+    if len(ranks[0]) < 2:  # one mixture has no rank
+        return np.eye(len(targets))
     with np.errstate(invalid="ignore"):
         found = np.atleast_2d(np.nan_to_num(np.corrcoef(ranks)))
     np.fill_diagonal(found, 1.0)
