@@ -73,6 +73,7 @@ def study(config: FamilyStudy, work: pathlib.Path, out: pathlib.Path) -> None:
     )
     write_runs(proof, out / "proof.csv")
     write_csv(out / "gains.csv", gains(laws, found, plain, proof))
+    write_csv(out / "promises.csv", promises(laws, found, proof))
     plot_observed_predicted(
         laws, {"fitted": ladder, "larger size": larger}, out / "observed-predicted.png"
     )
@@ -184,6 +185,30 @@ def gains(laws, found, plain, proof):
                 "unpaired_sd": f"{measured.noise:.4f}",
                 "predicted_loss": f"{at(one['law'], best):.4f}",
                 "measured_loss": f"{measured_loss:.4f}",
+            }
+
+
+def promises(laws, found, proof):
+    """What every law that might have proposed promises of the proposed mixtures over uniform ones.
+
+    Beside it the measured gain, and by how many of its standard errors the promise is off.
+    """
+    n, d = float(proof.n_params[0]), float(proof.tokens.max())
+    stock = np.array(list(stock_of(proof).values()))
+    for name, one in found.items():
+        measured = gain(final_losses(proof, one["goal"]), name, "uniform")
+        for law, fits in laws.items():
+            base, best = (
+                predicted(fits, one["goal"], n, d, h, stock)
+                for h in (weights_of(proof, "uniform"), list(one["weights"].values()))
+            )
+            yield {
+                "mixture": name,
+                "law": law,
+                "promised_gain": f"{base - best:.4f}",
+                "measured_gain": f"{measured.mean:.4f}",
+                "sem": f"{measured.sem:.4f}",
+                "off_by_sem": f"{(base - best - measured.mean) / measured.sem:.2f}",
             }
 
 
