@@ -111,6 +111,12 @@ def check_limits(given: Mapping[str, Any], law: "Law | None" = None) -> None:
     if given.get("r_star") is not None and (knows or not stock):
         why = "the law has its own; leave it out" if knows else "it needs --available as well"
         raise JaxmixError(f"--r-star: {why}")
+    for name, value in given["guard"].items():
+        if name.endswith("<"):
+            raise JaxmixError(
+                f"--guard {name}={value:g}: a guard compares with a mixture; write by how much the "
+                f"target may exceed its loss at --reference, as {name[:-1].strip()}=0.01"
+            )
     if given["guard"] and given["reference"] is None:
         raise JaxmixError("--guard compares with a mixture; give --reference")
     if given.get("worst_case") == "gap" and given["reference"] is None:
