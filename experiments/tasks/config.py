@@ -107,8 +107,8 @@ def smoke() -> Config:
     return Config(
         tiny.text(DOMAINS[:3], (BESIDE,)),
         DOMAINS[:3],
-        ("tiny-16", "tiny-24"),
-        "tiny-32",
+        ("tiny-16",),
+        "tiny-24",
         6_144,
         random=2,
         items=2,

@@ -68,4 +68,5 @@ def _proposals(results):
             "-",
             f"predicted {float(r['predicted']):+.3f}, measured {float(r['measured']):+.3f} ± "
             f"{float(r['sem']):.3f} ({r['seeds']} seeds)",
+            "No run was near this mixture." if float(r["measured"]) < 0 else "",
         )
