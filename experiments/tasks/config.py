@@ -2,7 +2,8 @@
 
 import pathlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import tiny
 
@@ -30,6 +31,7 @@ class Config:
         laws: that are fitted; the first proposes.
         goals: tasks that a mixture is to be best at, by name.
         seeds: of the runs that prove it.
+        overrides: settings of the presets' models.
     """
 
     corpus: CorpusSpec
@@ -44,6 +46,7 @@ class Config:
     laws: tuple[str, ...]
     goals: Mapping[str, tuple[str, ...]]
     seeds: tuple[int, ...]
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def questions(self, corpus: Corpus) -> list[Question]:
         """Which domain a text goes on in, its last word, and how a dictionary's entry goes on."""
@@ -69,6 +72,7 @@ class Config:
             length=128,
             held_windows=self.held,
             fleet=24,
+            overrides=self.overrides,
             tasks=find_tasks(path),
         )
 
@@ -117,4 +121,5 @@ def smoke() -> Config:
         laws=("simple",),
         goals={"scripture": ("word-scripture",)},
         seeds=(0,),
+        overrides={"depth": 1},
     )

@@ -38,14 +38,12 @@ def run(setting: Setting) -> None:
     setting.work.mkdir(parents=True, exist_ok=True)
     ladder, larger = tables(chosen, setting)
     options = {"restarts": chosen.restarts, "residual": "log"}
-    errors, shares = [], []
-    for law in chosen.laws:
-        laws = fit(ladder, law, **options)
-        errors += error_rows(laws, ladder, larger)
-        shares += accuracy_rows(laws, ladder, larger, options)
+    fits = [fit(ladder, law, **options) for law in chosen.laws]
+    errors = [row for laws in fits for row in error_rows(laws, ladder, larger)]
+    shares = [row for laws in fits for row in accuracy_rows(laws, ladder, larger, options)]
     write_csv(setting.out / "errors.csv", errors)
     write_csv(setting.out / "accuracy.csv", shares)
-    write_csv(setting.out / "proposals.csv", proposals(chosen, setting, ladder, larger, options))
+    write_csv(setting.out / "proposals.csv", proposals(chosen, setting, fits[0], larger))
 
 
 def tables(chosen: Config, setting: Setting) -> tuple[RunTable, RunTable]:
@@ -115,14 +113,9 @@ def _as_smaller(ladder: RunTable, larger: RunTable, target: str) -> np.ndarray:
 
 
 def proposals(
-    chosen: Config,
-    setting: Setting,
-    ladder: RunTable,
-    larger: RunTable,
-    options: Mapping[str, Any],
+    chosen: Config, setting: Setting, laws: FittedLaws, larger: RunTable
 ) -> Iterator[dict[str, Any]]:
     """The best mixture for every goal, by the law alone and within the weights that were run."""
-    laws = fit(ladder, chosen.laws[0], targets=["task_*"], **options)
     n, d = float(larger.n_params[0]), float(larger.tokens.max())
     proofs = []
     for how, within in [*REGIONS.items()][: 1 if setting.smoke else None]:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from jaxmix.data import Question, make_tasks, read_tasks, write_tasks
 from jaxmix.errors import JaxmixError
 from jaxmix.runs import read_runs
 from jaxmix.studies import (
+    CorpusSpec,
     Size,
+    Study,
     extended,
     find_tasks,
     load_plan,
@@ -28,22 +31,38 @@ from jaxmix.training import Saving, Stopped, single_layout
 
 
 @pytest.fixture(scope="module")
-def questions(corpus):
+def tasks(corpus, tmp_path_factory):
+    """A file of short questions."""
+    path = tmp_path_factory.mktemp("tasks") / "tasks.jsonl"
     made = make_tasks(corpus, ["low", "mixed"], count=6)
-    return [dataclasses.replace(one, choices=tuple(c[:20] for c in one.choices)) for one in made]
+    short = [dataclasses.replace(q, choices=tuple(c[:20] for c in q.choices)) for q in made]
+    write_tasks([q for q in short if len(set(q.choices)) > 1], path)
+    return path
 
 
-@pytest.fixture
-def tasks(questions, tmp_path):
-    """Their file."""
-    write_tasks([q for q in questions if len(set(q.choices)) > 1], tmp_path / "tasks.jsonl")
-    return tmp_path / "tasks.jsonl"
+@pytest.fixture(scope="module")
+def scored(corpus, tasks):
+    """A study of two runs that records the tasks."""
+    return Study(
+        CorpusSpec(str(corpus.path)),
+        (Size("tiny-16", 1024),),
+        mixtures={"even": {"low": 0.5, "high": 0.5}, "mostly-low": {"low": 0.75, "high": 0.25}},
+        checkpoints=2,
+        batch=8,
+        length=32,
+        held_windows=8,
+        overrides={"depth": 1},
+        tasks=find_tasks(tasks),
+    )
 
 
-@pytest.fixture
-def scored(study, tasks):
-    """A study of two runs of one seed that records the tasks."""
-    return dataclasses.replace(study, seeds=(0,), overrides={"depth": 1}, tasks=find_tasks(tasks))
+@pytest.fixture(scope="module")
+def fleet(scored, corpus, tmp_path_factory):
+    """Its plan and the folder of its runs, which kept their parameters."""
+    plan, folder = make_plan(scored, corpus), tmp_path_factory.mktemp("fleet")
+    plan.save(folder / "plan.json")
+    run_plan(plan, folder, corpus=corpus, keep_final=True)
+    return plan, folder
 
 
 def values(table, *prefixes):
@@ -54,14 +73,12 @@ def values(table, *prefixes):
 ALL = ("loss_", "sem_", "metric_", "chance_")
 
 
-def test_rows_hold_what_evaluate_says_of_the_final_parameters(scored, corpus, tasks, tmp_path):
-    plan = make_plan(scored, corpus)
-    plan.save(tmp_path / "plan.json")
-    run_plan(plan, tmp_path, corpus=corpus, keep_final=True)
-    table = merged(plan, tmp_path)
+def test_rows_hold_what_evaluate_says_of_the_final_parameters(fleet, tasks):
+    plan, folder = fleet
+    table = merged(plan, folder)
     assert read_runs(table.frame).targets[-1] == "task_domain-mixed"
     at_end = values(table.select(table.tokens == 1024), *ALL).droplevel("tokens")
-    found = evaluate_study(tmp_path, [*read_tasks(tasks)])
+    found = evaluate_study(folder, [*read_tasks(tasks)])
     for run, scores in found.items():
         for one in scores:
             row = at_end.loc[run]
@@ -80,10 +97,9 @@ def test_rows_hold_what_evaluate_says_of_the_final_parameters(scored, corpus, ta
     assert not np.allclose(first["loss_task_domain-low"], at_end["loss_task_domain-low"], rtol=1e-3)
 
 
-def test_fleet_single_mesh_and_resumed_runs_agree(scored, corpus, tmp_path):
-    plan = make_plan(scored, corpus)
-    run_plan(plan, tmp_path / "fleet", corpus=corpus)
-    whole = values(merged(plan, tmp_path / "fleet"), *ALL)
+def test_fleet_single_mesh_and_resumed_runs_agree(scored, fleet, corpus, tmp_path):
+    plan, folder = fleet
+    whole = values(merged(plan, folder), *ALL)
     (wave,) = plan.waves
     one = dataclasses.replace(wave, runs=wave.runs[:1])
     run_wave(scored, one, corpus, tmp_path / "mesh", layout=single_layout(2, devices=2))
@@ -97,8 +113,8 @@ def test_fleet_single_mesh_and_resumed_runs_agree(scored, corpus, tmp_path):
     np.testing.assert_array_equal(values(merged(plan, tmp_path / "cut"), *ALL), whole)
 
 
-def test_tasks_are_added_to_a_study_and_others_are_refused(study, corpus, tasks, tmp_path):
-    study = dataclasses.replace(study, seeds=(0,), overrides={"depth": 1})
+def test_tasks_are_added_to_a_study_and_others_are_refused(scored, corpus, tasks, tmp_path):
+    study = dataclasses.replace(scored, tasks=None)
     plan = make_plan(study, corpus)
     plan.save(tmp_path / "plan.json")
     run_plan(plan, tmp_path, corpus=corpus)
@@ -114,7 +130,7 @@ def test_tasks_are_added_to_a_study_and_others_are_refused(study, corpus, tasks,
     run_plan(more, tmp_path, corpus=corpus)
     found = values(merged(more, tmp_path), "loss_task_domain-low")
     assert found.notna().to_numpy().ravel().tolist() == 4 * [False] + 4 * [True]
-    moved = tasks.rename(tmp_path / "moved.jsonl")
+    moved = shutil.copy(tasks, tmp_path / "moved.jsonl")
     kept = with_tasks(load_plan(tmp_path / "plan.json"), tmp_path, moved, corpus)
     assert kept.study.tasks.path == str(moved) and kept.waves == more.waves
     text = moved.read_text().splitlines(keepends=True)
