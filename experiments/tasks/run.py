@@ -116,14 +116,18 @@ def proposals(
     chosen: Config, setting: Setting, laws: FittedLaws, larger: RunTable
 ) -> Iterator[dict[str, Any]]:
     """The best mixture for every goal, by the law alone and within the weights that were run."""
-    n, d = float(larger.n_params[0]), float(larger.tokens.max())
+    size, tokens = float(larger.n_params[0]), float(larger.tokens.max())
     proofs = []
     for how, within in [*REGIONS.items()][: 1 if setting.smoke else None]:
         found = {
-            name: optimize(laws, n, d, Constraints(within=within), target_weights=weights(goal))
+            name: optimize(
+                laws, size, tokens, Constraints(within=within), target_weights=weights(goal)
+            )
             for name, goal in chosen.goals.items()
         }
-        study = chosen.proof(setting.work, {name: one.weights for name, one in found.items()})
+        # Rounded, because a resumed call finds its runs by these numbers.
+        mixtures = {n: {d: round(w, 6) for d, w in one.weights.items()} for n, one in found.items()}
+        study = chosen.proof(setting.work, mixtures)
         proof = slim(trained(study, setting.work / f"proof-{how}").frame)
         proofs.append(proof.assign(run=f"{how}-" + proof["run"].astype(str)))
         for name, one in found.items():
