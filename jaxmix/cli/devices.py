@@ -10,7 +10,6 @@ import click
 from jaxmix.cli import common
 
 if TYPE_CHECKING:
-    from jaxmix.data import Corpus
     from jaxmix.studies import Plan, Wave
     from jaxmix.training import Snapshot
 
@@ -70,20 +69,32 @@ def describe(snapshot: "Snapshot") -> str:
     return f"{loss}  {rate:,.0f} tokens/s  {_clock(snapshot.seconds_left)} left" if rate else loss
 
 
-def repeats(plan: "Plan", corpus: "Corpus") -> dict[str, Any]:
+def repeats(plan: "Plan") -> dict[str, Any]:
     """The domains that a run of a plan reads more than once, the most often read first.
 
     Returns:
         By domain, its ``epochs``, the tokens ``read`` of it and those that it ``holds``, of the run
-        that reads most.
+        that repeats it most.
     """
     from jaxmix.studies import most_read
 
-    found = [
-        (n / held, domain, n, held) for domain, (n, held) in most_read(plan, corpus).items() if held
-    ]
+    found = [(n / held, domain, n, held) for domain, (n, held) in most_read(plan).items()]
     more = sorted((one for one in found if one[0] > 1), reverse=True)
     return {d: {"epochs": epochs, "read": n, "holds": held} for epochs, d, n, held in more}
+
+
+def most_epochs(waves: "Iterable[Wave]") -> dict[str, float]:
+    """Epochs by domain in the run of some waves that has its largest weight, the most first."""
+    found: dict[str, float] = {}
+    for wave in waves:
+        for domain, epochs in wave.epochs.items():
+            found[domain] = max(found.get(domain, 0.0), epochs)
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def epochs_text(epochs: Mapping[str, float]) -> str:
+    """``music 32``: the domain that is repeated most."""
+    return next((f"{domain} {_amount(n)}" for domain, n in epochs.items()), "")
 
 
 def repeats_line(found: Mapping[str, Any]) -> list[str]:

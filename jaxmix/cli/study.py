@@ -9,7 +9,14 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.devices import repeats, repeats_line, training_bar, use_all_cores
+from jaxmix.cli.devices import (
+    epochs_text,
+    most_epochs,
+    repeats,
+    repeats_line,
+    training_bar,
+    use_all_cores,
+)
 from jaxmix.cli.dry_run import dry_run_table, plan_target_option
 from jaxmix.cli.many_machines import (
     Devices,
@@ -104,15 +111,16 @@ def plan_command(folder: str, as_json: bool, **options: Any) -> None:
     with common.progress("measuring this machine"):
         costs = estimate(plan, corpus)
     compiled = _dry_runs(plan, corpus, options["target"])
-    repeated = repeats(plan, corpus)
-    held = {"plan": str(path), "runs": len(plan.runs), "sizes": [_cost(c) for c in costs]}
+    repeated = repeats(plan)
+    sizes = [_cost(c, plan) for c in costs]
+    held = {"plan": str(path), "runs": len(plan.runs), "sizes": sizes}
     held["repeats"] = repeated
     held |= {"compiled": [run.to_dict() for run in compiled]} if compiled else {}
     notes = repeats_line(repeated)
 
     def parts() -> list[Any]:
         shown = dry_run_table(compiled) if compiled else []
-        return [*_cost_parts(len(plan.runs), costs, path), *shown]
+        return [*_cost_parts(plan, costs, path), *shown]
 
     common.answer(as_json, held, parts, notes)
 
@@ -130,16 +138,18 @@ def _dry_runs(plan: "Plan", corpus: Any, target: Any) -> "list[DryRun]":
         return [dry_run(plan.study, wave, corpus, target) for wave in largest.values()]
 
 
-def _cost(cost: "Cost") -> dict[str, Any]:
+def _cost(cost: "Cost", plan: "Plan") -> dict[str, Any]:
     names = ("preset", "n_params", "runs", "waves", "flops", "seconds")
-    return {**common.pick(cost, *names), "tokens_per_run": cost.tokens}
+    epochs = most_epochs(wave for wave in plan.waves if wave.preset == cost.preset)
+    return {**common.pick(cost, *names), "tokens_per_run": cost.tokens, "epochs": epochs}
 
 
-def _cost_parts(runs: int, costs: "Sequence[Cost]", path: Path) -> list[Any]:
-    columns = ("N", "runs", "waves", "tokens a run", "FLOPs", "minutes here")
-    made = common.table(count(runs, "run"), "preset", *columns)
+def _cost_parts(plan: "Plan", costs: "Sequence[Cost]", path: Path) -> list[Any]:
+    columns = ("N", "runs", "waves", "tokens a run", "most epochs", "FLOPs", "minutes here")
+    made = common.table(count(len(plan.runs), "run"), "preset", *columns)
     for c in costs:
         numbers = (f"{c.n_params:,}", str(c.runs), str(c.waves), f"{c.tokens:.3g}")
+        numbers += (epochs_text(_cost(c, plan)["epochs"]),)
         made.add_row(c.preset, *numbers, f"{c.flops:.2e}", f"{c.seconds / 60:.1f}")
     total = sum(c.seconds for c in costs) / 60
     return [made, f"about {count(max(round(total), 1), 'minute')}; written to {path}"]
@@ -351,16 +361,22 @@ def status_command(plan: str, as_json: bool) -> None:
     loaded, folder = _load(plan)
     found = status(loaded, folder)
     names = ("state", "rows", "expected", "diverged", "lacks")
-    waves = [{"wave": s.wave.name, **common.pick(s, *names)} for s in found]
+    waves = [
+        {"wave": s.wave.name, **common.pick(s, *names), "epochs": most_epochs([s.wave])}
+        for s in found
+    ]
     notes = [s.lacks for s in found if s.lacks]
     common.answer(as_json, {"waves": waves}, lambda: [_status_table(folder, found)], notes)
 
 
 def _status_table(folder: Path, found: "Sequence[WaveStatus]") -> Any:
-    made = common.table(str(folder), "wave", "runs", "rows", "state", "diverged", text=("state",))
+    columns = ("runs", "rows", "most epochs", "state", "diverged")
+    made = common.table(str(folder), "wave", *columns, text=("state",))
     for s in found:
         rows = f"{s.rows}/{s.expected}"
-        made.add_row(s.wave.name, str(len(s.wave.runs)), rows, s.state, str(len(s.diverged)))
+        epochs = epochs_text(most_epochs([s.wave]))
+        runs = str(len(s.wave.runs))
+        made.add_row(s.wave.name, runs, rows, epochs, s.state, str(len(s.diverged)))
     return made
 
 

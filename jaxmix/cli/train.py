@@ -92,7 +92,7 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     folder = Path(out)
     if layout.host[0] == 0:
         extended(plan, folder)  # refuses a folder with other results
-    bar = training_bar(plan, repeats_line(repeats(plan, corpus)))
+    bar = training_bar(plan, repeats_line(repeats(plan)))
     with stoppable(options["checkpoint_minutes"]) as saving, bar as tell:
         (wave,) = plan.waves
         listeners = [lambda snapshot: tell(wave, snapshot), *_tensorboard(options, wave)]

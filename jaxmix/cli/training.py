@@ -1,6 +1,7 @@
 """What the commands that train share: options, and how they stop when they are asked to."""
 
 import contextlib
+import math
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import Value, Whole
+from jaxmix.cli.values import AMOUNTS, Value, Whole, named_option
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ tasks_option = click.option(
 )
 
 _SETTINGS = ("checkpoints", "batch", "length", "held_windows", "schedule", "forbid_repeat")
+_SETTINGS += ("match_epochs",)
 
 run_options = opt.several(
     opt.count("--checkpoints", 8, "Evaluations of each run."),
@@ -75,6 +77,21 @@ run_options = opt.several(
     opt.setting("--schedule", ("constant", "cosine"), "constant", "Of the learning rate."),
     click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
     tasks_option,
+    named_option(
+        "--available",
+        "--unique",
+        "available",
+        kind=AMOUNTS,
+        help="Tokens that exist of a domain: books=25B; runs read no more and repeat them.  "
+        "[default: all of the corpus]",
+    ),
+    click.option(
+        "--match-epochs",
+        type=Whole("write 1T, the tokens of the large run"),
+        metavar="TOKENS",
+        help="Tokens of a large run. The tokens that exist are cut in proportion to its length, so "
+        "that every domain is repeated as often as there.",
+    ),
 )
 
 
@@ -161,9 +178,19 @@ def corpus_spec(options: Mapping[str, Any]) -> Any:
 
 
 def run_settings(options: Mapping[str, Any], preset: str) -> dict[str, Any]:
-    """What ``run_options`` say, for ``Study``; the length is the preset's if none is given."""
+    """What ``run_options`` say, for ``Study``; the length is the preset's if none is given.
+
+    Raises:
+        JaxmixError: infinitely many tokens are available.
+    """
     from jaxmix.studies import default_length, find_tasks
 
     found = {name: options[name] for name in _SETTINGS}
+    for domain, tokens in options["available"].items():
+        if tokens == math.inf:
+            raise JaxmixError(
+                f"--available {domain}=inf: a corpus is finite; leave {domain} out for all of it"
+            )
+    found["unique_tokens"] = options["available"]
     found["tasks"] = find_tasks(options["tasks"]) if options["tasks"] else None
     return found | {"length": found["length"] or default_length(preset)}

@@ -19,6 +19,7 @@ from .mixture import Records as Records
 from .order import spaced as spaced
 from .planning import CorpusPlan as CorpusPlan
 from .planning import plan_corpus as plan_corpus
+from .pooled import pool as pool
 from .preparing import damage as damage
 from .preparing import prepare as prepare
 from .preparing import prepare_plan as prepare_plan

@@ -100,9 +100,9 @@ class Corpus:
         """Bytes of text behind every token id, int32 [vocab]; 0 for end-of-text."""
         return self.tokenizer.token_bytes
 
-    def train(self, domain: str, length: int, unique_tokens: int | None = None) -> TokenWindows:
+    def train(self, domain: str, length: int) -> TokenWindows:
         """The training windows of a domain of text; see `windows`."""
-        return self.windows(domain, "train", length, unique_tokens)
+        return self.windows(domain, "train", length)
 
     def heldout(self, target: str, length: int, count: int) -> dict[str, np.ndarray]:
         """Held-out windows of a target of text, evenly spaced: `tokens` [count, length + 1].
@@ -112,28 +112,19 @@ class Corpus:
         windows = self.windows(target, "heldout", length)
         return windows.take(spaced(count, len(windows)))
 
-    def windows(
-        self, name: str, split: str, length: int, unique_tokens: int | None = None
-    ) -> TokenWindows:
+    def windows(self, name: str, split: str, length: int) -> TokenWindows:
         """The windows of one split of a domain of text.
 
         Args:
             name: one of `domains`, or of `targets` for the held-out split.
             split: "train" or "heldout".
             length: number of tokens that a window predicts; it holds one more.
-            unique_tokens: only that many tokens from the first, for studies of repetition.
 
         Raises:
             DataError: there is no such domain, it has pictures, or it has not one whole window.
         """
         self._check(name, split)
-        tokens = self._stream(name, split)
-        if unique_tokens is not None and unique_tokens > tokens.size:
-            raise DataError(
-                f"corpus {self.name}: domain '{name}' has {tokens.size} training tokens, not "
-                f"{unique_tokens}; ask for fewer unique tokens"
-            )
-        windows = TokenWindows(tokens[:unique_tokens], length)
+        windows = TokenWindows(self._stream(name, split), length)
         if not len(windows):
             what = "domain" if split == "train" else "target"
             raise DataError(

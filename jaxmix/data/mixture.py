@@ -135,8 +135,8 @@ class MixtureSource:
         self.weights = dict(zip(self.names, shares[0].tolist(), strict=True))
         self.batch, self.seed, self.forbid_repeat = batch, seed, forbid_repeat
         self._host, self._hosts = host, hosts
-        self._records = [domains[name] for name in self.names]
-        self._sizes = np.array([len(records) for records in self._records], np.int64)
+        self.records = {name: domains[name] for name in self.names}
+        self._sizes = np.array([len(found) for found in self.records.values()], np.int64)
         for d in np.flatnonzero((shares.max(0) > 0) & (self._sizes == 0)):
             raise DataError(f"domain '{self.names[d]}' has no records; give it weight 0 or data")
         positions = [start * batch for start in starts]
@@ -183,7 +183,7 @@ class MixtureSource:
             here = rows % self._hosts == self._host
             indices, draws, rows = indices[here], draws[here], rows[here] // self._hosts
         if rows.size:
-            self._scatter(out, name, self._records[d].take(indices, draws), rows)
+            self._scatter(out, name, self.records[name].take(indices, draws), rows)
 
     def _scatter(self, out: Batch, name: str, taken: Batch, rows: np.ndarray) -> None:
         if not out:

@@ -1,6 +1,5 @@
 """The records that image families train on, made from the splits of a domain."""
 
-import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from .augment import Geometry, patches_of
 from .corpus import Corpus
 from .draws import mixed, uniforms
 from .errors import DataError
-from .order import spaced
 from .rows import PackedRows, TextRows
 from .store import Documents
 from .tokenizer import Tokenizer
@@ -31,7 +29,6 @@ class Captioned:
         slots: most tokens S of a caption that are predicted; longer captions are cut.
         end: the end-of-text token, which is also the start marker.
         kind: dtype of the tokens.
-        count: number of the documents that are used, from the first.
     """
 
     documents: Documents
@@ -39,10 +36,9 @@ class Captioned:
     slots: int
     end: int
     kind: np.dtype
-    count: int
 
     def __len__(self) -> int:
-        return self.count
+        return len(self.documents)
 
     def take(self, indices: np.ndarray, draws: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """The records of these indices; `draws` decide crops, mirroring and prefixes."""
@@ -74,7 +70,6 @@ def open_rows(
     split: str,
     length: int,
     geometry: Geometry,
-    unique_tokens: int | None = None,
 ) -> PackedRows | TextRows:
     """Rows of an early-fusion model, from a domain of text or one with pictures.
 
@@ -84,20 +79,15 @@ def open_rows(
         split: "train" or "heldout".
         length: positions of a row.
         geometry: how pictures are cut.
-        unique_tokens: only that many positions, for studies of repetition.
 
     Raises:
-        DataError: there is no such domain, no whole row in it, or fewer unique tokens.
+        DataError: there is no such domain, or no whole row in it.
         JaxmixError: a picture does not fit into a row.
     """
     if name not in corpus.illustrated:
-        windows = corpus.windows(name, split, length, unique_tokens)
+        windows = corpus.windows(name, split, length)
         return TextRows(windows, geometry, corpus.tokenizer.end)
-    rows = _packed(corpus.documents(name, split), geometry, length, corpus.tokenizer)
-    wanted = _wanted(corpus, name, len(rows), length, unique_tokens)
-    # Evenly spaced, because packing puts long documents into the first rows.
-    chosen = tuple(rows.rows[i] for i in spaced(wanted, len(rows)))
-    return dataclasses.replace(rows, rows=chosen)
+    return _packed(corpus.documents(name, split), geometry, length, corpus.tokenizer)
 
 
 def open_captioned(
@@ -106,15 +96,13 @@ def open_captioned(
     split: str,
     length: int,
     geometry: Geometry,
-    unique_tokens: int | None = None,
 ) -> Captioned:
     """Captioned pictures of a vision model; the arguments are those of `open_rows`.
 
     A record has `length` positions: the patches, and behind them the tokens of the caption.
 
     Raises:
-        DataError: there is no such domain, it has pages, `length` leaves no room for captions, or
-            it has fewer unique tokens.
+        DataError: there is no such domain, it has pages, or `length` leaves no room for captions.
     """
     where, documents = f"corpus {corpus.name}: domain '{name}'", corpus.documents(name, split)
     if not documents.are_pairs:
@@ -128,24 +116,12 @@ def open_captioned(
             "length"
         )
     tokenizer, slots = corpus.tokenizer, length - geometry.patches
-    wanted = _wanted(corpus, name, len(documents), length, unique_tokens)
-    return Captioned(documents, geometry, slots, tokenizer.end, tokenizer.dtype, wanted)
+    return Captioned(documents, geometry, slots, tokenizer.end, tokenizer.dtype)
 
 
 def is_captioned(corpus: Corpus, name: str) -> bool:
     """Whether every document of a domain is one picture and its caption."""
     return name in corpus.illustrated and corpus.documents(name, "heldout").are_pairs
-
-
-def _wanted(corpus: Corpus, name: str, there: int, length: int, unique: int | None) -> int:
-    """The number of records that hold so many unique tokens."""
-    wanted = there if unique is None else unique // length
-    if not 0 < wanted <= there:
-        raise DataError(
-            f"corpus {corpus.name}: domain '{name}' has {there * length} training tokens in "
-            f"records of {length}, not {unique}; ask for another number of unique tokens"
-        )
-    return wanted
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from jaxmix.data import Corpus, batches
 from jaxmix.errors import JaxmixError
 from jaxmix.studies.plan import Plan, Wave, build
 from jaxmix.studies.run import sources_of
-from jaxmix.studies.study import Size, epoch_tokens, targets_of
+from jaxmix.studies.study import Size, targets_of
 from jaxmix.studies.tasks import encoded_tasks
 from jaxmix.training import measure_rate
 
@@ -58,22 +58,13 @@ def _cost(plan: Plan, corpus: Corpus, size: Size) -> Cost:
     return Cost(size.preset, n_params, runs, len(waves), size.tokens, flops, seconds=tokens / rate)
 
 
-def most_read(plan: Plan, corpus: Corpus) -> dict[str, tuple[float, int]]:
-    """Tokens that a run reads of every domain, of the run that reads most, and those that it holds.
-
-    Args:
-        plan: the plan.
-        corpus: its corpus.
-    """
-    study, most = plan.study, plan.study.unique_tokens
+def most_read(plan: Plan) -> dict[str, tuple[float, int]]:
+    """Tokens read of every domain, and unique ones in its pool, of the run that repeats it most."""
     found: dict[str, tuple[float, int]] = {}
-    for size in study.sizes:
-        epochs = epoch_tokens(study, corpus, build(study, size.preset, corpus))
-        for run in (run for w in plan.waves if w.preset == size.preset for run in w.runs):
-            for domain, weight in run.weights.items():
-                held = epochs[domain]
-                read = (weight * size.tokens, min(most.get(domain, held), held))
-                found[domain] = max(found.get(domain, (0.0, 1)), read)
+    for wave in plan.waves:
+        for domain, read in wave.read.items():
+            here = (read, wave.unique[domain])
+            found[domain] = max(found.get(domain, here), here, key=lambda one: one[0] / one[1])
     return found
 
 

@@ -80,14 +80,14 @@ class Family:
         name: "text", "multimodal" or "vision".
         model: makes a model from its configuration.
         reads: whether the family can read a domain of a corpus.
-        open: opens records: takes model, corpus, domain, split, length and unique tokens.
+        open: opens records: takes model, corpus, domain, split and length.
         text_bytes: counts the bytes of text behind the predicted tokens of a batch; 0 if unknown.
     """
 
     name: str
     model: Callable[[Any], Model]
     reads: Callable[[Corpus, str], bool]
-    open: Callable[[Built, Corpus, str, str, int, int | None], Records]
+    open: Callable[[Built, Corpus, str, str, int], Records]
     text_bytes: Callable[[Corpus, Mapping[str, np.ndarray]], int]
 
     def build(
@@ -102,35 +102,29 @@ class Family:
         config = get_preset(preset, corpus.tokenizer.vocab_size, length=length, **settings)
         return Built(self.model(config), config, PRESETS[preset].learning_rate)
 
-    def records(
-        self, built: Built, corpus: Corpus, domain: str, length: int, unique: int | None
-    ) -> Records:
-        """Training records of a domain; None for `unique` uses all of them."""
-        return self.open(built, corpus, domain, "train", length, unique)
+    def records(self, built: Built, corpus: Corpus, domain: str, length: int) -> Records:
+        """All training records of a domain."""
+        return self.open(built, corpus, domain, "train", length)
 
     def heldout(
         self, built: Built, corpus: Corpus, target: str, length: int, count: int
     ) -> HeldOut:
         """Held-out records of a target, evenly spaced; all if there are fewer than `count`."""
-        records = self.open(built, corpus, target, "heldout", length, None)
+        records = self.open(built, corpus, target, "heldout", length)
         batch = records.take(spaced(count, len(records)), None)
         return HeldOut(batch, self.text_bytes(corpus, batch))
 
 
-def _open_windows(
-    built: Built, corpus: Corpus, name: str, split: str, length: int, unique: int | None
-) -> Records:
-    return corpus.windows(name, split, length, unique)
+def _open_windows(built: Built, corpus: Corpus, name: str, split: str, length: int) -> Records:
+    return corpus.windows(name, split, length)
 
 
 def _with_pictures(opener: Callable[..., Records]) -> Callable[..., Records]:
     """An opener of records with pictures, which also need to know how the model cuts them."""
 
-    def open_records(
-        built: Built, corpus: Corpus, name: str, split: str, length: int, unique: int | None
-    ) -> Records:
+    def open_records(built: Built, corpus: Corpus, name: str, split: str, length: int) -> Records:
         assert not isinstance(built.config, TextConfig)
-        return opener(corpus, name, split, length, built.config.grid, unique)
+        return opener(corpus, name, split, length, built.config.grid)
 
     return open_records
 

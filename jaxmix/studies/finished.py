@@ -111,11 +111,16 @@ def origin_params(origin: Origin, built: Built) -> Params:
     return params
 
 
-def read_before(study: Study, corpus: Corpus) -> tuple[Study, Wave] | None:
+def read_before(study: Study, wave: Wave, corpus: Corpus) -> tuple[Study, Wave] | None:
     """The study that a study starts from, and the wave with the run, if both read equal records.
 
-    None if the data, the family, the length of records or the unique tokens of domains differ,
-    because then positions in the earlier run's data mean nothing here.
+    None if the data, the family, the length of records or the pools of domains differ, because then
+    positions in the earlier run's data mean nothing here.
+
+    Args:
+        study: the study.
+        wave: its wave, which has the pools.
+        corpus: its corpus.
     """
     origin = study.start_from
     if origin is None:
@@ -126,9 +131,10 @@ def read_before(study: Study, corpus: Corpus) -> tuple[Study, Wave] | None:
         plan.corpus_hash == corpus.hash
         and theirs.family.name == study.family.name
         and theirs.length == study.length
-        and dict(theirs.unique_tokens) == dict(study.unique_tokens)
     )
     if not same:
         return None
-    wave, run = plan.find(origin.run, origin.folder)
-    return theirs, dataclasses.replace(wave, runs=(run,))
+    earlier, run = plan.find(origin.run, origin.folder)
+    if any(earlier.unique.get(domain, n) != n for domain, n in wave.unique.items()):
+        return None
+    return theirs, dataclasses.replace(earlier, runs=(run,))

@@ -120,7 +120,7 @@ def parse_design(text: str) -> Design:
 
 
 def named_mixtures(
-    designs: Sequence[Design], tokens: Mapping[str, int]
+    designs: Sequence[Design], tokens: Mapping[str, float]
 ) -> dict[str, dict[str, float]]:
     """Mixtures of all designs by name, each mixture once.
 
@@ -140,7 +140,7 @@ def named_mixtures(
     return found
 
 
-def _points(design: Design, tokens: Mapping[str, int]) -> list[tuple[str, np.ndarray]]:
+def _points(design: Design, tokens: Mapping[str, float]) -> list[tuple[str, np.ndarray]]:
     domains, k = list(tokens), len(tokens)
     match design.kind:
         case "dirichlet":

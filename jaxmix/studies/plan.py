@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from jaxmix.models.attention import SHORT
 from jaxmix.placement import current
 from jaxmix.studies.families import Built
 from jaxmix.studies.mixtures import Stage, average
+from jaxmix.studies.pools import pool_tokens
 from jaxmix.studies.study import Size, Study, mixtures_of, stages_of, targets_of
 from jaxmix.training import fleet_memory, write_json
 
@@ -42,12 +43,27 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Wave:
-    """Runs of one size that train as one program, on one machine."""
+    """Runs of one size that train as one program, on one machine.
+
+    `unique` are the training tokens in the pools of domains, all of the corpus if one is left out.
+    """
 
     name: str
     preset: str
     tokens: float
     runs: tuple[PlannedRun, ...]
+    unique: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def read(self) -> dict[str, float]:
+        """Tokens that the run with the largest weight of a domain reads of it."""
+        weights = {d: max(run.weights.get(d, 0.0) for run in self.runs) for d in self.unique}
+        return {domain: self.tokens * weight for domain, weight in weights.items()}
+
+    @property
+    def epochs(self) -> dict[str, float]:
+        """Epochs over a domain's pool in the run with its largest weight."""
+        return {domain: read / self.unique[domain] for domain, read in self.read.items()}
 
 
 @dataclass(frozen=True)
@@ -113,7 +129,9 @@ def make_plan(study: Study, corpus: Corpus | None = None) -> Plan:
         runs = _runs(study, size, built, mixtures, stages)
         per_run = built.model.flops_per_token(study.length) * size.tokens
         flops[size.preset] = flops.get(size.preset, 0.0) + per_run * len(runs)
-        waves += _waves(size, runs, study.fleet or fleet_size(study, built, fleet_memory()))
+        unique = pool_tokens(study, corpus, built, size.tokens)
+        most = study.fleet or fleet_size(study, built, fleet_memory())
+        waves += _waves(size, runs, most, unique)
     names = [run.run for wave in waves for run in wave.runs]
     if len(set(names)) != len(names):
         raise JaxmixError("two sizes of the study have one preset; give every size its own")
@@ -181,12 +199,14 @@ def wave_folder(folder: Path, wave: Wave) -> Path:
     return Path(folder) / "waves" / wave.name
 
 
-def _waves(size: Size, runs: Sequence[PlannedRun], most: int) -> list[Wave]:
+def _waves(
+    size: Size, runs: Sequence[PlannedRun], most: int, unique: Mapping[str, int]
+) -> list[Wave]:
     """Waves of nearly equal numbers of runs, at most `most`."""
     count = -(-len(runs) // most)
     cuts = [round(i * len(runs) / count) for i in range(count + 1)]
     return [
-        Wave(f"{size.preset}-{i}", size.preset, size.tokens, tuple(runs[a:b]))
+        Wave(f"{size.preset}-{i}", size.preset, size.tokens, tuple(runs[a:b]), unique)
         for i, (a, b) in enumerate(itertools.pairwise(cuts))
     ]
 

@@ -152,8 +152,8 @@ def _kept(plan: Plan, here: Path, earlier: Plan | None) -> Wave:
             f"{here.parent.parent}: has results of other runs ({changes[0]}); repeat the options "
             "that they were trained with, and add to them, or name another folder"
         )
-    wave = found[names[0]][0]
-    return Wave(here.name, wave.preset, wave.tokens, tuple(found[name][1] for name in names))
+    runs = tuple(found[name][1] for name in names)
+    return dataclasses.replace(found[names[0]][0], name=here.name, runs=runs)
 
 
 def _members(here: Path) -> list[str]:

@@ -3,14 +3,13 @@
 import dataclasses
 import functools
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from jaxmix.claims import LEASE, Claim, Taken, claimed, say, take
-from jaxmix.data import Corpus, MixtureSource, batches
+from jaxmix.data import Corpus, MixtureSource, Records, batches, pool
 from jaxmix.errors import JaxmixError
 from jaxmix.studies.families import Built
 from jaxmix.studies.finished import origin_params, read_before
@@ -230,9 +229,9 @@ def _columns_of(
     study: Study, wave: Wave, corpus: Corpus, built: Built
 ) -> Callable[[PlannedRun], dict[str, Any]]:
     """Returns a function of a run of a wave to the columns of its rows, besides losses."""
-    count, most, origin = built.model.count(), study.unique_tokens, study.start_from
-    epochs = epoch_tokens(study, corpus, built)
-    unique = {f"unique_{d}": min(most.get(d, math.inf), n) for d, n in epochs.items()}
+    count, origin = built.model.count(), study.start_from
+    pools = epoch_tokens(study, corpus, built) | dict(wave.unique)
+    unique = {f"unique_{d}": n for d, n in pools.items()}
     settings = dataclasses.asdict(built.config)
     shared = (settings, study.optimizer(wave.tokens), study.batch, study.length, corpus.hash)
     begun: dict[str, Any] = {}
@@ -276,20 +275,25 @@ def sources_of(
     """The mixture of every run of a wave; `host` is (index, count) of processes that share it."""
     built = build(study, wave.preset, corpus)
     named = dict.fromkeys(domain for run in wave.runs for domain in run.weights)
-    unique = study.unique_tokens
-    records = {
-        d: study.family.records(built, corpus, d, study.length, unique.get(d)) for d in named
-    }
+    records = {d: study.family.records(built, corpus, d, study.length) for d in named}
     index, count = host
-    steps, before = study.record_at(wave.tokens)[-1], read_before(study, corpus)
-    after = None
+    steps, before = study.record_at(wave.tokens)[-1], read_before(study, wave, corpus)
+    after, begun = None, {}  # a continued run goes on with the pools of its start
     if before is not None:
         theirs, earlier = before
         (source,) = sources_of(theirs, earlier, corpus)
-        after = source, theirs.record_at(earlier.tokens)[-1]
+        after, begun = (source, theirs.record_at(earlier.tokens)[-1]), source.records
+
+    def records_of(domain: str, seed: int) -> Records:
+        if domain in begun:
+            return begun[domain]
+        whole = records[domain]
+        count = wave.unique[domain] // study.length if wave.unique else len(whole)
+        return pool(whole, domain, count, seed)
+
     return [
         MixtureSource(
-            {d: records[d] for d in run.weights},
+            {d: records_of(d, run.seed) for d in run.weights},
             _weights(run, steps),
             run.seed,
             study.batch,

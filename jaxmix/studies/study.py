@@ -85,7 +85,10 @@ class Study:
         schedule: "cosine", or "constant", which makes every checkpoint a run of its own length.
         warmup: length of the warm-up, as a share of the steps to the first checkpoint.
         fleet: most runs that train as one program; None for as many as memory allows.
-        unique_tokens: most unique training tokens, by domain, to study repetition.
+        unique_tokens: stock of unique training tokens by domain; all of the corpus for the others.
+            Runs read a pool of so many tokens, which their seed chooses.
+        match_epochs: tokens of a large run that has this stock. Pools are cut so that every run
+            repeats each domain as often as the large run would. None for pools of the whole stock.
         forbid_repeat: refuse runs that would read a record twice.
         accumulate: number of parts of a batch that are computed one after the other; None for one
             on accelerators and the fastest number on a CPU.
@@ -109,7 +112,8 @@ class Study:
     schedule: Schedule = "constant"
     warmup: float = 0.5
     fleet: int | None = None
-    unique_tokens: Mapping[str, int] = field(default_factory=dict)
+    unique_tokens: Mapping[str, float] = field(default_factory=dict)
+    match_epochs: float | None = None
     forbid_repeat: bool = False
     accumulate: int | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -180,9 +184,9 @@ def domains_of(study: Study, corpus: Corpus) -> tuple[str, ...]:
 
 
 def epoch_tokens(study: Study, corpus: Corpus, built: Built) -> dict[str, int]:
-    """Tokens in an epoch of every training domain, including patches of pictures."""
+    """Training tokens of every domain in whole records, including patches of pictures."""
     return {
-        d: len(study.family.records(built, corpus, d, study.length, None)) * study.length
+        d: len(study.family.records(built, corpus, d, study.length)) * study.length
         for d in domains_of(study, corpus)
     }
 
@@ -195,7 +199,8 @@ def mixtures_of(study: Study, corpus: Corpus, built: Built) -> dict[str, dict[st
     """
     sizes = epoch_tokens(study, corpus, built)
     given = {n: checked_mixture(n, weights, tuple(sizes)) for n, weights in study.mixtures.items()}
-    return named_mixtures(study.designs, sizes) | given
+    stock = {domain: study.unique_tokens.get(domain, n) for domain, n in sizes.items()}
+    return named_mixtures(study.designs, stock) | given
 
 
 def stages_of(study: Study, corpus: Corpus, taken: Container[str]) -> dict[str, tuple[Stage, ...]]:

@@ -97,6 +97,26 @@ def test_tasks_are_recorded_and_fitted_by_their_pattern(run, refused, corpus, tm
     )
 
 
+def test_proxies_may_repeat_as_a_large_run_will(run, refused, corpus, tmp_path):
+    folder, stock = tmp_path / "study", ("--available", "low=8k", "--match-epochs", "16k")
+    (size,) = plan(run, corpus, folder, *stock, "--json").json["sizes"]
+    assert size["epochs"]["low"] == pytest.approx(0.8 * 1024 / 512)  # 1024 of 16k tokens
+    assert "low 1.6" in plan(run, corpus, folder, *stock).out
+    assert "low 1.6" in run("study", "status", folder).out
+    (wave,) = run("study", "status", folder, "--json").json["waves"]
+    assert wave["epochs"] == size["epochs"]
+    assert run("study", "run", folder).status == 0
+    one = ("--corpus", corpus, "--weights", "low=0.8,high=0.2", "--tokens", "1024", *SMALL)
+    assert run("train", "tiny-16", *one, *stock, "--out", tmp_path / "one").status == 0
+    for table in (folder, tmp_path / "one"):
+        frame = read_runs(table / "runs.csv").frame
+        assert set(frame["unique_low"]) == {512} and frame["unique_high"].max() < 4096
+        last = frame[(frame["tokens"] == 1024) & (frame["w_low"] == 0.8)]
+        assert last["epochs_low"].tolist() == pytest.approx([1.6], abs=0.05)
+    endless = ("--corpus", corpus, "--size", "tiny-16=1M", "--available", "low=inf")
+    assert "is finite; leave low out" in refused("study", "plan", folder, *endless)
+
+
 @pytest.mark.parametrize(
     ("name", "number", "status"),
     [("train", signal.SIGTERM, 75), ("study run", signal.SIGINT, 130)],

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxmix.data import DataError, MixtureSource, batches
+from jaxmix.data import DataError, MixtureSource, batches, pool
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_it_ends_at_stop(fleet):
 
 
 def test_refusal_of_a_step_arrives(corpus):
-    domains = {"greek": corpus.train("greek", 16, unique_tokens=16 * 20 + 1)}
+    domains = {"greek": pool(corpus.train("greek", 16), "greek", 20, seed=0)}
     source = MixtureSource(domains, {"greek": 1.0}, 0, 8, forbid_repeat=True)
     iterator = batches([source])
     tokens(iterator, 2)

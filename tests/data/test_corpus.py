@@ -30,13 +30,6 @@ def test_training_windows_are_the_stream(corpus):
         windows.take(np.array([len(windows)]))
 
 
-def test_unique_tokens_keep_the_beginning(corpus):
-    few, all_ = corpus.train("greek", 16, unique_tokens=161), corpus.train("greek", 16)
-    assert len(few) == 10
-    indices = np.arange(10)
-    assert np.array_equal(few.take(indices)["tokens"], all_.take(indices)["tokens"])
-
-
 def test_heldout_windows_are_fixed_and_evenly_spaced(corpus):
     first, again = (corpus.heldout("rare", 16, 20)["tokens"] for _ in range(2))
     assert first.shape == (20, 17) and np.array_equal(first, again)
@@ -61,8 +54,6 @@ def test_heldout_gives_all_there_are(corpus):
         (lambda c: c.train("rare", 8), r"'rare' \(it is target-only\)"),
         (lambda c: c.heldout("web", 8, 1), "no target 'web'; known: greek, latin, rare"),
         (lambda c: c.train("greek", 10**7), "a window takes 10000001; choose a shorter"),
-        (lambda c: c.train("greek", 16, unique_tokens=16), "domain 'greek' has 16 tokens"),
-        (lambda c: c.train("greek", 16, unique_tokens=10**9), "ask for fewer unique tokens"),
     ],
 )
 def test_what_is_not_there_is_refused(corpus, call, message):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from jaxmix.data import DataError, MixtureSource
+from jaxmix.data import DataError, MixtureSource, pool
 from jaxmix.data.interleave import Interleave
 from jaxmix.data.order import Order, permutation
 
@@ -251,6 +251,19 @@ def test_tokens_keep_their_dtype(corpus):
     domains = {name: corpus.train(name, 16) for name in corpus.domains}
     batch = MixtureSource(domains, {"greek": 0.5, "latin": 0.5}, 0, 8)[0]
     assert batch["tokens"].shape == (8, 17) and batch["tokens"].dtype == np.uint16
+
+
+def test_pools_are_nested_and_chosen_by_seed():
+    def read(count, seed=0):
+        found = pool(DOMAINS["a"], "a", count, seed)
+        assert len(found) == count
+        return set(found.take(np.arange(count))["x"].tolist())
+
+    assert len(read(50)) == 50 and read(50) < read(200) < read(700)
+    assert read(50) == read(50) != read(50, seed=1)
+    assert max(read(50)) > 500  # from everywhere, not from the beginning
+    repeated = source({"a": 1.0}, domains={"a": pool(DOMAINS["a"], "a", 24, seed=0)})
+    assert set(stream(repeated, 2)) == set(stream(repeated, 6)) == read(24)
 
 
 STAGES = [(0, {"a": 0.9, "b": 0.1}), (3, {"a": 0.5, "b": 0.3, "c": 0.2}), (7, {"b": 1.0})]

@@ -142,14 +142,6 @@ def test_a_mixture_of_all_three_is_paired(corpus):
     assert len(seen[0] & seen[1]) > 20  # the same crops of the same rows
 
 
-def test_unique_tokens_are_rows_of_every_length(corpus):
-    few = rows(corpus, "captions", unique_tokens=5 * LENGTH + 3)
-    whole = rows(corpus, "captions").rows
-    assert len(few) == 5 and few.rows == tuple(whole[i * len(whole) // 5] for i in range(5))
-    with pytest.raises(DataError, match="training tokens in records of 64, not 999999999"):
-        rows(corpus, "captions", unique_tokens=999_999_999)
-
-
 def test_a_picture_that_fits_into_no_row_is_refused(corpus):
     with pytest.raises(ValueError, match="4 patches and a row 4 positions; choose longer rows"):
         open_rows(corpus, "captions", "train", 4, GRID)

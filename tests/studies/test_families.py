@@ -190,7 +190,7 @@ def test_unique_tokens_and_forbidden_repeats(pictured, preset):
         (
             "nmm-tiny-16",
             {"unique_tokens": {"pages": 63}},
-            "'pages' has .* in records of 64, not 63",
+            "'pages' has .* in records of 64, not a pool of 63; raise --available pages",
         ),
     ],
 )

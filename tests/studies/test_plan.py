@@ -5,6 +5,7 @@ import functools
 import json
 import operator
 
+import numpy as np
 import pytest
 
 from jaxmix import claims
@@ -23,6 +24,7 @@ from jaxmix.studies import (
     most_read,
 )
 from jaxmix.studies.plan import build, fleet_size, wave_folder
+from jaxmix.studies.run import sources_of
 
 
 def test_a_plan_has_every_run_once(study, corpus):
@@ -184,8 +186,65 @@ def test_a_wave_whose_process_ended_elsewhere_is_free(study, corpus, tmp_path, m
 
 def test_tokens_that_are_read_and_held(study, corpus):
     capped = dataclasses.replace(study, unique_tokens={"low": 64})
-    found = most_read(make_plan(capped, corpus), corpus)
+    found = most_read(make_plan(capped, corpus))
     assert found == {"low": (768.0, 64), "high": (512.0, corpus.train_tokens["high"] // 32 * 32)}
+
+
+def matched(study, sizes, tokens, **stock):
+    """A study whose runs repeat domains as a run of so many tokens would."""
+    sizes = tuple(Size(preset, n) for preset, n in sizes.items())
+    return dataclasses.replace(study, sizes=sizes, match_epochs=tokens, unique_tokens=stock)
+
+
+def test_proxies_repeat_every_domain_as_often_as_the_large_run(study, corpus):
+    sizes = {"tiny-16": 8 * 8 * 32, "tiny-24": 32 * 8 * 32}
+    plan = make_plan(matched(study, sizes, 131_072, low=32_768), corpus)
+    stock = {"low": 32_768, "high": corpus.train_tokens["high"]}
+    for wave in plan.waves:
+        large = {domain: 131_072 * 0.75 / held for domain, held in stock.items()}
+        assert wave.epochs["low"] == pytest.approx(large["low"])
+        assert wave.epochs["high"] == pytest.approx(large["high"] * 0.5 / 0.75, rel=0.05)
+    pools = [wave.unique["low"] for wave in plan.waves]
+    assert pools == [512, 2048]  # by the tokens of the size
+    small, large = (sources_of(plan.study, wave, corpus) for wave in plan.waves)
+    read = [
+        {bytes(row) for row in source.records["low"].take(np.arange(n // 32))["tokens"]}
+        for source, n in zip((small[0], large[0], small[-1]), (*pools, 512), strict=True)
+    ]
+    assert len(read[0]) == 16 and read[0] < read[1]  # of one seed
+    assert read[0] != read[2]  # another seed has another pool
+    assert small[0].consumed(8).epochs["low"] == pytest.approx(wave.epochs["low"] / 0.75 * 0.5)
+
+
+def test_a_plan_over_results_keeps_the_epochs_it_matches(study, corpus, tmp_path):
+    plan = make_plan(matched(study, {"tiny-16": 2048}, 65_536), corpus)
+    plan.save(tmp_path / "plan.json")
+    assert load_plan(tmp_path / "plan.json") == plan
+    leave_rows(tmp_path, plan.waves[0])
+    more = matched(study, {"tiny-16": 2048, "tiny-24": 4096}, 65_536)
+    found = extended(make_plan(more, corpus), tmp_path)
+    assert found.waves[0] == plan.waves[0]
+    assert found.waves[1].epochs == pytest.approx(plan.waves[0].epochs, rel=0.05)
+    for target in (None, 32_768):
+        other = make_plan(matched(study, {"tiny-16": 2048}, target), corpus)
+        with pytest.raises(JaxmixError, match="with match_epochs 65536"):
+            extended(other, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("target", "stock", "message"),
+    [
+        (1024, {}, "a run of 2048 tokens is longer than the run whose epochs it is to match"),
+        (20_480_000, {}, "not a pool of .*; give its size more tokens, or leave low out"),
+        (4096, {"low": 1e9}, "not a pool of 500000000; lower --available low, or prepare more"),
+        (None, {"low": 1e9}, "not a pool of 1000000000; lower --available low"),
+        (None, {"low": 31}, "in records of 32, not a pool of 31; raise --available low"),
+        (None, {"lo": 64}, "no training domain 'lo'"),
+    ],
+)
+def test_pools_that_cannot_be_cut_are_refused(study, corpus, target, stock, message):
+    with pytest.raises(JaxmixError, match=message):
+        make_plan(matched(study, {"tiny-16": 2048}, target, **stock), corpus)
 
 
 def test_fleets_are_cut_evenly(study, corpus):
