@@ -235,7 +235,7 @@ def test_a_plan_over_results_keeps_the_epochs_it_matches(study, corpus, tmp_path
     ("target", "stock", "message"),
     [
         (1024, {}, "a run of 2048 tokens is longer than the run whose epochs it is to match"),
-        (20_480_000, {}, "not a pool of .*; give its size more tokens, or leave low out"),
+        (20_480_000, {}, "not a pool of .*; give its size more tokens, or leave high out"),
         (4096, {"low": 1e9}, "not a pool of 500000000; lower --available low, or prepare more"),
         (None, {"low": 1e9}, "not a pool of 1000000000; lower --available low"),
         (None, {"low": 31}, "in records of 32, not a pool of 31; raise --available low"),
