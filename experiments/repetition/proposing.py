@@ -1,0 +1,82 @@
+"""The best mixtures by laws with and without repetition and harm, and what they gained."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import config
+import numpy as np
+import pandas as pd
+
+from jaxmix.fitting import FittedLaws
+from jaxmix.mixtures import Constraints, optimize
+from jaxmix.runs import RunTable
+from jaxmix.studies import final_losses, gain
+
+GOALS = {config.SCARCE: (config.SCARCE,), "mean": config.DOMAINS}
+BASELINES = ("uniform", "proportional")
+
+
+def proposals(
+    laws: Mapping[str, FittedLaws], n_params: float, stock: Mapping[str, float]
+) -> Iterator[dict[str, Any]]:
+    """The best mixture for every goal by every law.
+
+    Args:
+        laws: fitted laws by kind: plain ones ignore the stock.
+        n_params: N of the runs.
+        stock: unique tokens by domain.
+    """
+    for goal, targets in GOALS.items():
+        for kind, fits in laws.items():
+            limits = Constraints(available=dict(stock)) if fits.law.reads("unique") else None
+            weights = dict.fromkeys(targets, 1.0)
+            best = optimize(fits, n_params, config.TOKENS, limits, target_weights=weights)
+            scarce = float(best.weights[config.SCARCE])
+            yield {
+                "mixture": f"{goal}-{kind}",
+                "goal": goal,
+                "law": fits.law.name,
+                "stock": stock[config.SCARCE],
+                **{f"w_{d}": float(best.weights[d]) for d in config.DOMAINS},
+                "epochs": scarce * config.TOKENS / stock[config.SCARCE],
+                "predicted_loss": float(best.objective),
+            }
+
+
+def mixtures(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """The weights of proposals by name."""
+    return {row["mixture"]: {d: row[f"w_{d}"] for d in config.DOMAINS} for row in rows}
+
+
+def gains(
+    laws: Mapping[str, FittedLaws], found: list[dict[str, Any]], proof: RunTable
+) -> Iterator[dict[str, Any]]:
+    """Predicted and measured gains of the proposals over uniform and proportional weights."""
+    last = proof.frame[proof.frame["tokens"] == proof.frame["tokens"].max()]
+    for one in found:
+        goal, kind = one["mixture"].split("-", 1)
+        losses = final_losses(proof, list(GOALS[goal]))
+        expected = _predicted(laws[kind], last, GOALS[goal])
+        for baseline in BASELINES:
+            measured = gain(losses, one["mixture"], baseline)
+            predicted = expected[baseline] - expected[one["mixture"]]
+            yield {
+                **{n: one[n] for n in ("stock", "mixture", "goal", "law")},
+                "weight": one[f"w_{config.SCARCE}"],
+                "epochs": one["epochs"],
+                "baseline": baseline,
+                "predicted_gain": predicted,
+                "measured_gain": measured.mean,
+                "sem": measured.sem,
+                "seeds": measured.seeds,
+                "within_two_sem": abs(predicted - measured.mean) <= 2 * measured.sem,
+                "measured_loss": np.mean(
+                    [v for (m, _), v in losses.items() if m == one["mixture"]]
+                ),
+            }
+
+
+def _predicted(fits: FittedLaws, rows: pd.DataFrame, targets: tuple[str, ...]) -> pd.Series:
+    """The predicted mean loss of the targets, by mixture."""
+    losses = fits.predict(rows.reset_index(drop=True))[list(targets)].mean(axis=1)
+    return losses.groupby(rows["mixture"].astype(str).to_numpy()).mean()
