@@ -14,6 +14,7 @@ STOCKS = (5_120, 20_480, 81_920)  # unique tokens of the scarce domain
 SIZES = ("tiny-24", "tiny-32", "tiny-48", "tiny-64")
 LARGEST = "tiny-96"
 TOKENS = 256_000
+GOALS = {SCARCE: (SCARCE,), "mean": DOMAINS}  # targets whose mean loss is minimized
 SEEDS = (0, 1, 2, 3)  # of the proof
 RECORD = 128
 
@@ -62,18 +63,25 @@ def seeds() -> Study:
     return replace(ladder(STOCKS[0]), sizes=sizes, designs=(), mixtures=chosen, seeds=(1, 2))
 
 
-def larger(stock: int) -> Study:
-    """Uniform weights and some of the mixtures at the size that is predicted."""
+def larger() -> Study:
+    """Uniform weights and some of the mixtures at the size that is predicted, least stock."""
     named = mixtures()
     chosen = {name: named[name] for name in ("0.04c", "0.08a", "0.16d", "0.32a", "0.64c")}
     sizes = (Size(LARGEST, TOKENS),)
-    return replace(ladder(stock), sizes=sizes, designs=(Design("uniform"),), mixtures=chosen)
+    designs = (Design("uniform"),)
+    return replace(ladder(STOCKS[0]), sizes=sizes, designs=designs, mixtures=chosen)
 
 
-def proof(stock: int, proposed: Mapping[str, Mapping[str, float]]) -> Study:
+def matched() -> Study:
+    """Proxies of a quarter of the tokens that repeat as a run of `TOKENS` with the least stock."""
+    sizes = tuple(Size(preset, TOKENS / 4) for preset in (SIZES[1], SIZES[-1]))
+    return replace(ladder(STOCKS[0]), sizes=sizes, checkpoints=2, match_epochs=TOKENS)
+
+
+def proof(proposed: Mapping[str, Mapping[str, float]]) -> Study:
     """Proposed mixtures beside uniform and proportional ones at the larger size, by seed."""
     return replace(
-        ladder(stock),
+        ladder(STOCKS[0]),
         sizes=(Size(LARGEST, TOKENS),),
         mixtures=proposed,
         seeds=SEEDS,

@@ -6,20 +6,20 @@ from typing import Any
 import config
 import numpy as np
 import pandas as pd
+from config import GOALS
 
 from jaxmix.fitting import FittedLaws
 from jaxmix.mixtures import Constraints, optimize
 from jaxmix.runs import RunTable
 from jaxmix.studies import final_losses, gain
 
-GOALS = {config.SCARCE: (config.SCARCE,), "mean": config.DOMAINS}
 BASELINES = ("uniform", "proportional")
 
 
 def proposals(
     laws: Mapping[str, FittedLaws], n_params: float, stock: Mapping[str, float]
 ) -> Iterator[dict[str, Any]]:
-    """The best mixture for every goal by every law.
+    """The best mixture for every goal by every law, inside the hull of the mixtures that were run.
 
     Args:
         laws: fitted laws by kind: plain ones ignore the stock.
@@ -28,7 +28,8 @@ def proposals(
     """
     for goal, targets in GOALS.items():
         for kind, fits in laws.items():
-            limits = Constraints(available=dict(stock)) if fits.law.reads("unique") else None
+            known = dict(stock) if fits.law.reads("unique") else {}
+            limits = Constraints(available=known, within="hull")
             weights = dict.fromkeys(targets, 1.0)
             best = optimize(fits, n_params, config.TOKENS, limits, target_weights=weights)
             scarce = float(best.weights[config.SCARCE])

@@ -36,12 +36,14 @@ def run(setting: Setting) -> None:
         return
     if "runs" in setting.parts:
         write_runs(train.train(setting.work), setting.out / "runs.csv")
-    tables = scoring.split(read_runs(setting.out / "runs.csv"))
+    runs = read_runs(setting.out / "runs.csv")
+    tables = scoring.split(runs)
     fits = setting.work / "fits"
     if "scores" in setting.parts:
         write_csv(setting.out / "scores.csv", scoring.scores(tables, fits))
-        write_csv(setting.out / "harm.csv", measuring.rises(read_runs(setting.out / "runs.csv")))
-        repetition_plots.curves(read_runs(setting.out / "runs.csv"), setting.out / "harm.png")
+        write_csv(setting.out / "harm.csv", measuring.rises(runs))
+        write_csv(setting.out / "proxies.csv", measuring.proxies(runs))
+        repetition_plots.curves(runs, setting.out / "harm.png")
     if not {"optimum", "proof"} & set(setting.parts):
         return
     scored = rows(setting.out / "scores.csv")

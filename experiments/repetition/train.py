@@ -14,7 +14,9 @@ def studies() -> dict[str, Study]:
     """The studies to fit and to score, by name."""
     made = {f"ladder-{stock}": config.ladder(stock) for stock in config.STOCKS}
     made["seeds"] = config.seeds()
-    return made | {f"larger-{stock}": config.larger(stock) for stock in config.STOCKS[:2]}
+    made["matched"] = config.matched()
+    made["larger"] = config.larger()
+    return made
 
 
 def train(work: pathlib.Path) -> RunTable:
