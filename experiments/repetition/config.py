@@ -86,8 +86,9 @@ def proof(proposed: Mapping[str, Mapping[str, float]]) -> Study:
         mixtures=proposed,
         seeds=SEEDS,
         checkpoints=2,
+        warmup=0.125,  # as many steps as in the ladder, which has four times the checkpoints
         held_windows=64,
-        fleet=16,
+        fleet=6,
     )
 
 

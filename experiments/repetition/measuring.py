@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import config
-import numpy as np
-from config import GOALS
 
 from jaxmix.runs import RunTable
 
@@ -34,40 +32,31 @@ def rises(runs: RunTable) -> Iterator[dict[str, Any]]:
 
 
 def proxies(runs: RunTable) -> Iterator[dict[str, Any]]:
-    """The best weight by proxies with the whole stock and with matched pools, and what it gives.
+    """The scarce domain's best weight by proxies with the whole stock and with matched pools.
 
-    Both have a quarter of the tokens of the large run and differ in their pools alone. A weight's
-    loss is the mean over the mixtures that have it; the large run's is that of the mixture with the
-    nearest weight.
+    Both have a quarter of the tokens of the large run and differ in their pools alone. The large
+    run's losses are those of the larger size at the same weight, and its best weight.
     """
     frame = runs.frame[(runs.frame["seed"] == 0) & (runs.frame["mixture"] != "proportional")]
     pools = frame[f"unique_{config.SCARCE}"]
-    small = frame["preset"].isin([size.preset for size in config.matched().sizes])
-    kinds = {
-        "whole stock": frame[small & (pools == config.STOCKS[0])],
-        "matched pools": frame[small & (pools == config.STOCKS[0] / 4)],
-    }
-    large = frame[(frame["preset"] == config.LARGEST) & (pools == config.STOCKS[0])]
-    for goal, domains in GOALS.items():
-        target = _by_weight(large, config.TOKENS, domains)
-        for kind, rows in kinds.items():
-            for preset, own in rows.groupby("preset", sort=False):
-                losses = _by_weight(own, config.TOKENS / 4, domains)
-                best = losses.idxmin()
-                nearest = min(target.index, key=lambda w, best=best: abs(np.log(w / best)))
-                yield {
-                    "goal": goal,
-                    "proxies": kind,
-                    "preset": preset,
-                    "proposed_weight": best,
-                    "large_run_best_weight": target.idxmin(),
-                    "large_run_loss": target[nearest],
-                    "large_run_least_loss": target.min(),
-                }
+    proxy = frame["preset"].isin([size.preset for size in config.matched().sizes])
+    kinds = {"whole stock": config.STOCKS[0], "matched pools": config.STOCKS[0] / 4}
+    whole = pools == config.STOCKS[0]
+    large = _by_weight(frame[whole & (frame["preset"] == config.LARGEST)], config.TOKENS)
+    for kind, stock in kinds.items():
+        for preset, own in frame[proxy & (pools == stock)].groupby("preset", sort=False):
+            best = _by_weight(own, config.TOKENS / 4).idxmin()
+            yield {
+                "proxies": kind,
+                "preset": preset,
+                "proposed_weight": best,
+                "large_run_best_weight": large.idxmin(),
+                "large_run_loss": large[best],
+                "large_run_least_loss": large.min(),
+            }
 
 
-def _by_weight(frame, tokens: float, domains: tuple[str, ...]):
-    """Mean loss of some domains at so many tokens, by weight of the scarce domain."""
+def _by_weight(frame, tokens: float):
+    """Mean loss of the scarce domain at so many tokens, by its weight."""
     own = frame[(frame["tokens"] / tokens - 1).abs() < 0.02]
-    losses = own[[f"loss_{domain}" for domain in domains]].mean(axis=1)
-    return losses.groupby(own[f"w_{config.SCARCE}"].round(3)).mean()
+    return own[f"loss_{config.SCARCE}"].groupby(own[f"w_{config.SCARCE}"].round(3)).mean()

@@ -26,6 +26,7 @@ from jaxmix.runs import read_runs, write_runs
 
 PARTS = ("runs", "scores", "optimum", "proof")
 KINDS = {"plain": "", "repetition": "+repetition", "harm": "+repetition+harm"}
+TRAINED = ("plain", "harm")
 
 
 def run(setting: Setting) -> None:
@@ -46,27 +47,21 @@ def run(setting: Setting) -> None:
         repetition_plots.curves(runs, setting.out / "harm.png")
     if not {"optimum", "proof"} & set(setting.parts):
         return
-    scored = rows(setting.out / "scores.csv")
-    names = {kind: scoring.chosen(scored, suffix) for kind, suffix in KINDS.items()}
-    laws = {kind: scoring.fitted(tables["ladder"], law, fits) for kind, law in names.items()}
-    prove(setting, laws, float(tables["larger_size"].n_params[0]))
-
-
-def prove(setting: Setting, laws, n_params: float) -> None:
-    """Proposes mixtures for the two smaller stocks; "proof" trains them too."""
-    found, measured, proofs = [], [], {}
-    for stock in config.STOCKS[:2]:
-        own = list(proposing.proposals(laws, n_params, {config.SCARCE: float(stock)}))
-        found += own
-        if "proof" in setting.parts:
-            study = config.proof(stock, proposing.mixtures(own))
-            proof = stages.trained(study, setting.work / f"proof-{stock}")
-            proofs[f"proof-{stock}"] = proof
-            measured += proposing.gains(laws, own, proof)
+    base = scoring.chosen(rows(setting.out / "scores.csv"))
+    laws = {k: scoring.fitted(tables["ladder"], base + end, fits) for k, end in KINDS.items()}
+    stock = {config.SCARCE: float(config.STOCKS[0])}
+    found = list(proposing.proposals(laws, float(tables["larger_size"].n_params[0]), stock))
     write_csv(setting.out / "optimum.csv", found)
-    if measured:
-        write_runs(train.pooled(proofs), setting.out / "proof.csv")
-        write_csv(setting.out / "gains.csv", measured)
+    if "proof" in setting.parts:
+        prove(setting, laws, [one for one in found if one["kind"] in TRAINED])
+
+
+def prove(setting: Setting, laws, proposed) -> None:
+    """Trains proposed mixtures, and writes what they gain."""
+    study = config.proof(proposing.mixtures(proposed))
+    proof = train.pooled({"proof": stages.trained(study, setting.work / "proof")})
+    write_runs(proof, setting.out / "proof.csv")
+    write_csv(setting.out / "gains.csv", proposing.gains(laws, proposed, proof))
 
 
 if __name__ == "__main__":
