@@ -42,6 +42,9 @@ def load_plan(path: Path) -> Plan:
         raise _damaged(path, error) from error
     if not plan.waves or not all(wave.runs and wave.preset in plan.flops for wave in plan.waves):
         raise _damaged(path, "a wave lacks runs or FLOPs")
+    cut = plan.study.unique_tokens or plan.study.match_epochs
+    if any(min(wave.unique.values(), default=not cut) < 1 for wave in plan.waves):
+        raise _damaged(path, "a wave lacks unique tokens")
     return plan
 
 

@@ -288,7 +288,7 @@ def sources_of(
         if domain in begun:
             return begun[domain]
         whole = records[domain]
-        count = wave.unique[domain] // study.length if wave.unique else len(whole)
+        count = wave.unique.get(domain, len(whole) * study.length) // study.length
         return pool(whole, domain, count, seed)
 
     return [

@@ -220,6 +220,12 @@ def test_a_plan_over_results_keeps_the_epochs_it_matches(study, corpus, tmp_path
     plan = make_plan(matched(study, {"tiny-16": 2048}, 65_536), corpus)
     plan.save(tmp_path / "plan.json")
     assert load_plan(tmp_path / "plan.json") == plan
+    whole = (tmp_path / "plan.json").read_text()
+    unique = f'"low": {plan.waves[0].unique["low"]}'
+    (tmp_path / "plan.json").write_text(whole.replace(unique, '"low": 0'))
+    with pytest.raises(JaxmixError, match="a wave lacks unique tokens"):
+        load_plan(tmp_path / "plan.json")
+    plan.save(tmp_path / "plan.json")
     leave_rows(tmp_path, plan.waves[0])
     more = matched(study, {"tiny-16": 2048, "tiny-24": 4096}, 65_536)
     found = extended(make_plan(more, corpus), tmp_path)
