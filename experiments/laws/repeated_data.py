@@ -1,0 +1,50 @@
+"""Repeated data of one domain: the published form beside the other laws, in sample and beyond."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from cases import datablations
+from masked_fits import Deal, errors, predictions
+
+from jaxmix.laws import get_law
+from jaxmix.runs import RunTable
+
+# Muennighoff et al. 2023: chinchilla+repetition is their form, all its parameters fitted.
+LAWS = ("chinchilla", "chinchilla+repetition", "additive+repetition")
+LARGEST = 2.8e9  # parameters from which on sizes are held out
+LONGEST = 6e10  # tokens beyond which runs are
+EPOCHS = 20  # beyond which rows are
+
+
+def compared(restarts: int) -> Iterator[dict[str, Any]]:
+    """R2 and mean relative error of every law in sample, and on rows that were not fitted."""
+    runs = datablations()
+    known = np.ones(len(runs), bool)
+    held = _held(runs)
+    deals = [Deal(0, 1, known, known), *(Deal(0, 1, ~rows, rows) for rows in held.values())]
+    tests = {"in sample": known, **held}
+    for name in LAWS:
+        law = get_law(name)
+        found = predictions(runs, law, ("c4",), deals, restarts)[:, 0]
+        row = {"law": name, "parameters": law.count(len(runs.domains))}
+        for (test, rows), predicted in zip(tests.items(), found, strict=True):
+            row |= {f"{test}, R2": r2(runs, predicted, rows)}
+            row |= {f"{test}, %": errors(runs, "c4", predicted, rows)}
+        yield row
+
+
+def _held(runs: RunTable) -> dict[str, np.ndarray]:
+    epochs = runs.tokens / runs.frame["unique_c4"].to_numpy(float)
+    return {
+        "larger": runs.n_params >= LARGEST,
+        "longer": runs.tokens > LONGEST,
+        "more epochs": epochs > EPOCHS,
+    }
+
+
+def r2(runs: RunTable, predicted: np.ndarray, rows: np.ndarray) -> float:
+    """Share of the variance of the loss that is explained on some rows."""
+    seen = runs.losses(["c4"])[0][rows]
+    left = np.sum((seen - predicted[rows]) ** 2)
+    return float(1 - left / np.sum((seen - seen.mean()) ** 2))
