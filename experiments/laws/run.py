@@ -89,9 +89,14 @@ def _baselines(runs: RunTable, case: Case, dealt: Sequence[Task]) -> Iterator[di
 def _predicted(
     runs: RunTable, case: Case, name: str, own: Sequence[Task], setting: Setting
 ) -> np.ndarray:
-    """Predictions [tasks, m, p] of one law, from the work folder if they were made before."""
+    """Predictions [tasks, m, p] of one law, from the work folder if they were made before.
+
+    NaN for targets that are no domains, if the law needs its own domain's weight.
+    """
     restarts = 4 if setting.smoke else RESTARTS
     law = get_law(name)
+    fitted = [not law.reads_own or target in runs.domains for target in case.targets]
+    targets = [target for target, can in zip(case.targets, fitted, strict=True) if can]
     told = f"{name} {law.formula} {[p.name for p in law.parameters]} {case.targets} {restarts}"
     parts = [runs.losses(case.targets), runs.weights, runs.n_params, runs.tokens]
     rows = b"".join(np.ascontiguousarray(x).tobytes() for x in (*parts, *(t.fitted for t in own)))
@@ -99,7 +104,10 @@ def _predicted(
     path = setting.work / "predictions" / f"{case.name}-{name}-{key}.npy"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, predictions(runs, law, case.targets, own, restarts))
+        found = np.full((len(own), len(case.targets), len(runs)), np.nan)
+        if targets:
+            found[:, fitted] = predictions(runs, law, targets, own, restarts)
+        np.save(path, found)
     return np.load(path)
 
 
@@ -130,11 +138,10 @@ def regret(runs: RunTable, case: Case, predicted: np.ndarray, rows: np.ndarray) 
         predicted: losses [m, p].
         rows: bool [p] rows among whose mixtures the law picks.
     """
-    known = ~np.isnan(predicted).all(1)
-    if not known.any():
+    seen, made = runs.losses(case.targets)[:, rows], predicted[:, rows]
+    if np.isnan(made).all(1).any():  # a target that could not be fitted: no equal comparison
         return float("nan")
-    seen, made = runs.losses(case.targets)[known][:, rows], predicted[known][:, rows]
-    if known.all() and len(seen) > 1:
+    if len(seen) > 1:
         seen, made = (np.concatenate([x, x.mean(0, keepdims=True)]) for x in (seen, made))
     mixture, weights = mixture_ids(runs)[rows], runs.weights[rows]
     costs = []

@@ -86,8 +86,13 @@ def _spreads(found: Sequence[Row], tests: Sequence[str], counts: Sequence[str]) 
 
 
 def summary(made: Sequence[Row]) -> str:
-    """Errors over those of the additive law, geometric means over tables; mean regrets."""
+    """Errors over those of the additive law, geometric means over tables; mean regrets.
+
+    Of the tables that have several sizes.
+    """
     few, lines = ("12", "20", "all"), []
+    several = {r["table"] for r in made if r["law"] == REFERENCE[False]}
+    made = [r for r in made if r["table"] in several]
     heads = (*(f"{TITLES[t]}, x additive" for t in ERRORS), "regret, nats")
     lines.append(_head("law", "parameters", *heads))
     for law in dict.fromkeys(r["law"] for r in made):
@@ -104,15 +109,10 @@ def ratios(made: Sequence[Row], law: str, test: str, count: str) -> dict[str, fl
     found = {}
     for name in dict.fromkeys(r["table"] for r in made):
         own = [r for r in made if r["table"] == name]
-        reference = REFERENCE[at_one_point(law) or not _has(own, "additive")]
-        mine, other = (value(own, n, test, count) for n in (law, reference))
+        mine, other = (value(own, n, test, count) for n in (law, REFERENCE[at_one_point(law)]))
         if not math.isnan(mine) and not math.isnan(other):
             found[name] = mine / other
     return found
-
-
-def _has(found: Sequence[Row], law: str) -> bool:
-    return any(r["law"] == law for r in found)
 
 
 def _ratio(made: Sequence[Row], law: str, test: str, count: str) -> str:
