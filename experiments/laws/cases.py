@@ -21,6 +21,9 @@ CHECKPOINTS = 6  # of each run that are kept: the first, the last, and some betw
 REPEATS = 1.5  # epochs from which on a table counts as one of repeated data
 
 
+REPETITION = family_tables.HERE / "repetition" / "results" / "runs.csv"
+
+
 @dataclass(frozen=True)
 class Case:
     """One table whose mixtures are dealt to fits and to tests.
@@ -54,6 +57,9 @@ def cases() -> Iterator[Case]:
     yield Case("multimodal", family_tables.multimodal, three, point="n_params > 1.5e5")
     four = ("emoji", "icons", "brands", "digits", "glyphs")
     yield Case("vision", family_tables.vision, four, point="n_params > 1.5e5")
+    if REPETITION.is_file():
+        four = ("music", "code_python", "legal", "dictionary")
+        yield Case("repetition", _repetition, four, point="n_params > 1.4e5")
     if family_tables.published_are_here():
         yield from _published()
 
@@ -65,6 +71,11 @@ def _published() -> Iterator[Case]:
     yield Case("fivemix", _fivemix, five, point="n_params > 3e8")
     wide = ("pile_cc", "github", "arxiv", "wikipedia_en")
     yield Case("RegMix", family_tables.regmix, wide, tested="split == 'test'")
+
+
+def _repetition() -> RunTable:
+    """Mixtures of four domains of text, one of them with three stocks of which it sees much."""
+    return read_runs(REPETITION)
 
 
 def _fivemix() -> RunTable:
@@ -99,6 +110,15 @@ def repeats(runs: RunTable) -> bool:
         return False
     epochs = runs.weights * runs.tokens[:, None] / runs.frame[unique].to_numpy(float)
     return bool((np.nan_to_num(epochs) > REPEATS).any())
+
+
+def stocks(runs: RunTable) -> np.ndarray:
+    """An index [p] of each row's unique tokens; 0 everywhere if nothing is known of them."""
+    unique = [f"unique_{domain}" for domain in runs.domains]
+    if not all(name in runs.frame for name in unique):
+        return np.zeros(len(runs), int)
+    found = runs.frame[unique].to_numpy(float)
+    return np.unique(found, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def law_names(runs: RunTable) -> tuple[str, ...]:

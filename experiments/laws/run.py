@@ -22,7 +22,7 @@ from typing import Any
 import harness
 import numpy as np
 import repeated_data
-from cases import BASELINES, Case, cases, law_names, thinned, tiny
+from cases import BASELINES, Case, cases, law_names, stocks, thinned, tiny
 from deals import Task, at_point, tasks
 from harness import Setting, write_csv
 from masked_fits import errors, grouped, predictions
@@ -143,15 +143,17 @@ def regret(runs: RunTable, case: Case, predicted: np.ndarray, rows: np.ndarray) 
         return float("nan")
     if len(seen) > 1:
         seen, made = (np.concatenate([x, x.mean(0, keepdims=True)]) for x in (seen, made))
-    mixture, weights = mixture_ids(runs)[rows], runs.weights[rows]
+    mixture, weights, stock = mixture_ids(runs)[rows], runs.weights[rows], stocks(runs)[rows]
     costs = []
     for observed, guess in zip(seen, made, strict=True):
-        here = np.isfinite(observed)
-        ids, first = np.unique(mixture[here], return_index=True)
-        means = [np.array([x[here][mixture[here] == i].mean() for i in ids])
-                 for x in (observed, guess)]  # fmt: skip
-        cell = Cell(0, "", means[0], means[1][None], weights[here][first])
-        costs.append(float(cell.regret(cell.predicted)[0]))
+        for one in np.unique(stock):
+            here = np.isfinite(observed) & (stock == one)
+            ids, first = np.unique(mixture[here], return_index=True)
+            means = np.array(
+                [[x[here][mixture[here] == i].mean() for i in ids] for x in (observed, guess)]
+            )
+            cell = Cell(0, "", means[0], means[1:], weights[here][first])
+            costs.append(float(cell.regret(cell.predicted)[0]))
     return float(np.mean(costs))
 
 
