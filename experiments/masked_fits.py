@@ -125,6 +125,37 @@ def at_one_size(name: str) -> Law:
     )
 
 
+FIXED = ", one N and D"
+_CONSTANT = {"A": 1e-30, "alpha": 1.0, "B": 1e-30, "beta": 1.0}
+
+
+@lru_cache(maxsize=16)
+def at_one_point(name: str) -> Law:
+    """A law of N, D and h without what sees N and D alone, for models of one size and one D.
+
+    A power of the tokens that are weighed by domain keeps its exponent.
+    """
+    law = get_law(name)
+    begin, names = law.start, [p.name for p in law.parameters]
+    assert begin is not None
+    kept = () if "B" in names else ("beta",)
+    gone = {n: v for n, v in _CONSTANT.items() if n in names and n not in kept}
+
+    def start(u, scales, k):
+        made = begin({**dict.fromkeys(gone, 0.5), **u}, scales, k)
+        return {n: v for n, v in made.items() if n not in gone}
+
+    return Law(
+        f"{name}{FIXED}",
+        tuple(p for p in law.parameters if p.name not in gone),
+        loss=lambda p, x: law.loss({**p, **gone}, {**x, "n_params": 1.0, "tokens": 1.0}),
+        start=start,
+        inputs=(WEIGHTS,),
+        formula=law.formula,
+        source=law.source,
+    )
+
+
 def quartiles(values: Sequence[float]) -> dict[str, float]:
     """Lower quartile, median and upper quartile of those that are numbers; infinite ones count."""
     known = np.array([v for v in values if not np.isnan(v)])

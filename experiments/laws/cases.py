@@ -7,16 +7,32 @@ import family_tables
 import harness
 import numpy as np
 import pandas as pd
+from masked_fits import FIXED, at_one_point
 
 from jaxmix.fitting.baselines import BASELINES as BASELINES
+from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable, read_runs
 
-# Laws of N, D and the mixture, fewest parameters first; chinchilla does not see the mixture.
-SCALING = ("chinchilla", "simple", "additive", "joint", "full")
+# Laws of N, D and the mixture; chinchilla does not see the mixture, d-cpt its own domain's weight.
+SCALING = ("chinchilla", "effective", "simple", "additive", "joint", "full", "d-cpt")
+FLOORED = ("log-linear+floor", "effective+floor", "simple+floor", "additive+floor", "joint+floor")
+# Where rows repeat data.
+REPEATING = (
+    "effective+repetition",
+    "effective+repetition-by-domain",
+    "effective+repetition+harm",
+    "simple+repetition",
+    "additive+repetition",
+    "additive+repetition-by-domain",
+    "additive+repetition+harm",
+    "additive+scarcity",
+    "joint+repetition",
+    "joint+repetition+harm",
+)
 # Laws of the mixture alone, fitted at one N and D; and Ge's, fitted at one N.
-ONE_POINT = ("additive-fixed-nd", "ye-m1", "ye-m2", "ye-m3", "ye-m4")
+ONE_POINT = ("additive-fixed-nd", f"effective{FIXED}", f"simple{FIXED}")
+ONE_POINT += ("ye-m1", "ye-m2", "ye-m3", "ye-m4")
 ONE_SIZE = ("ge",)
-REPEATING = ("additive+repetition", "joint+repetition")
 CHECKPOINTS = 6  # of each run that are kept: the first, the last, and some between
 REPEATS = 1.5  # epochs from which on a table counts as one of repeated data
 
@@ -125,7 +141,12 @@ def law_names(runs: RunTable) -> tuple[str, ...]:
     """The laws that a table can tell apart."""
     if np.ptp(runs.n_params) == 0:
         return ONE_POINT
-    return SCALING + (REPEATING if repeats(runs) else ()) + ONE_POINT + ONE_SIZE
+    return SCALING + FLOORED + (REPEATING if repeats(runs) else ()) + ONE_POINT + ONE_SIZE
+
+
+def find_law(name: str) -> Law:
+    """A law by its name, also one whose terms in N and D are left out."""
+    return at_one_point(name.removesuffix(FIXED)) if name.endswith(FIXED) else get_law(name)
 
 
 def tiny(case: Case) -> Case:

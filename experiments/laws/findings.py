@@ -30,6 +30,7 @@ def _tables():
     """`tables.py` beside this file, by its path: modules of other folders share its name."""
     path = pathlib.Path(__file__).with_name("tables.py")
     spec = importlib.util.spec_from_file_location("tables_of_laws", path)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

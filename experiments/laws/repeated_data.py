@@ -13,7 +13,20 @@ from jaxmix.laws import R_D_STAR, R_N_STAR, get_law
 from jaxmix.runs import RunTable
 
 # Muennighoff et al. 2023: chinchilla+repetition is their form, all its parameters fitted.
-LAWS = ("chinchilla", "chinchilla+repetition", "additive+repetition")
+LAWS = (
+    "chinchilla",
+    "chinchilla+repetition",
+    "chinchilla+repetition+harm",
+    "chinchilla+scarcity",
+    "chinchilla+scarcity+harm",
+    "chinchilla+floor",
+    "chinchilla+repetition+floor",
+    "chinchilla+scarcity+floor",
+    "effective+repetition",
+    "effective+repetition+harm",
+    "effective+repetition+floor",
+    "additive+repetition",
+)
 PUBLISHED = {
     "E": np.exp(0.6254804),
     "A": np.exp(6.255414),
@@ -42,7 +55,7 @@ def compared(restarts: int) -> Iterator[dict[str, Any]]:
     for name in LAWS:
         law = get_law(name)
         found = predictions(runs, law, ("c4",), deals, restarts)[:, 0]
-        yield _row(name, law.count(len(runs.domains)), found, runs, tests)
+        yield _row(name, law.count(len(runs.domains)), list(found), runs, tests)
 
 
 def _row(

@@ -22,7 +22,7 @@ from typing import Any
 import harness
 import numpy as np
 import repeated_data
-from cases import BASELINES, Case, cases, law_names, stocks, thinned, tiny
+from cases import BASELINES, Case, cases, find_law, law_names, stocks, thinned, tiny
 from deals import Task, at_point, tasks
 from harness import Setting, write_csv
 from masked_fits import errors, grouped, predictions
@@ -30,7 +30,6 @@ from masked_fits import errors, grouped, predictions
 from jaxmix.fitting.baselines import count_parameters, predict_baselines
 from jaxmix.fitting.selection.evidence import Cell
 from jaxmix.fitting.selection.splits import mixture_ids
-from jaxmix.laws import get_law
 from jaxmix.runs import RunTable
 
 RESTARTS = 16
@@ -68,7 +67,7 @@ def scored(case: Case, setting: Setting) -> Iterator[dict[str, Any]]:
     dealt = list(tasks(runs, case))
     laws = law_names(runs)[:2] if setting.smoke else law_names(runs)
     for name in laws:
-        began, law = time.monotonic(), get_law(name)
+        began, law = time.monotonic(), find_law(name)
         own = [at_point(task, runs, case, law) for task in dealt]
         found = _predicted(runs, case, name, own, setting)
         print(f"{case.name}, {name}: {time.monotonic() - began:.0f} s", flush=True)
@@ -94,7 +93,7 @@ def _predicted(
     NaN for targets that are no domains, if the law needs its own domain's weight.
     """
     restarts = 4 if setting.smoke else RESTARTS
-    law = get_law(name)
+    law = find_law(name)
     fitted = [not law.reads_own or target in runs.domains for target in case.targets]
     targets = [target for target, can in zip(case.targets, fitted, strict=True) if can]
     told = f"{name} {law.formula} {[p.name for p in law.parameters]} {case.targets} {restarts}"
