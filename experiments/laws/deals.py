@@ -72,8 +72,10 @@ def held_out(runs: RunTable, case: Case) -> np.ndarray:
 
 
 def _choices(runs: RunTable, held: np.ndarray) -> np.ndarray:
-    """Held-out rows at the last tokens."""
-    return held & (runs.tokens >= 0.99 * runs.tokens[held].max())
+    """Held-out rows at the tokens at which most mixtures were measured, the last such ones."""
+    at = [held & (np.abs(runs.tokens / d - 1) < 0.01) for d in np.unique(runs.tokens[held])]
+    counts = [len(np.unique(mixture_ids(runs)[rows])) for rows in at]
+    return at[max(i for i, count in enumerate(counts) if count == max(counts))]
 
 
 def at_point(task: Task, runs: RunTable, case: Case, law: Law) -> Task:

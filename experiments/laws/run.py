@@ -4,8 +4,9 @@
 
 Of every table 12, 20 and 40 mixtures, drawn at random, and all of them are fitted by every law and
 every baseline. All fits of one law to one table are one batch, whose predictions are kept in the
-work folder: a stopped call goes on, and a new law costs its own fits only. JAXMIX_PUBLIC_RUNS adds
-published runs. --only makes the named tables again and keeps the other rows of the results.
+work folder, as is every deal's score: a stopped call goes on, and a new law costs its own fits
+only. JAXMIX_PUBLIC_RUNS adds published runs. --only makes the named tables again and keeps the
+other rows of the results.
 """
 
 import pathlib
@@ -42,11 +43,11 @@ def options(parser) -> None:
 def run(setting: Setting) -> None:
     chosen = [tiny(case) for case in cases()][1:2] if setting.smoke else list(cases())
     names = [n for n in setting.given.only.split(",") if n]
-    made = _kept(setting.out / "scores.csv", names)
+    made = _kept(setting.work / "scores.csv", names)
     for case in chosen:
         if not names or case.name in names:
             made += list(scored(case, setting))
-            write_csv(setting.out / "scores.csv", made)
+            write_csv(setting.work / "scores.csv", made)
     if not setting.smoke and (not names or "datablations" in names):
         write_csv(setting.out / "repeated.csv", repeated_data.compared(RESTARTS))
     write_csv(setting.out / "laws.csv", summary(made))
@@ -111,19 +112,26 @@ def _predicted(
 
 
 def _entries(
-    runs: RunTable, case: Case, entry: dict[str, Any], own: Sequence[Task], found: np.ndarray
+    runs: RunTable, case: Case, entry: dict[str, Any], tried: Sequence[Task], found: np.ndarray
 ) -> Iterator[dict[str, Any]]:
-    """One row for each deal and kind of test: the median error over targets, or the regret."""
-    for task, predicted in zip(own, found, strict=True):
+    """One row for each deal and kind of test: the median error over targets, or the regret.
+
+    Where only some of the targets are domains, the median over those is a test of its own: some
+    laws can be fitted to no others.
+    """
+    own = [target in runs.domains for target in case.targets]
+    for task, predicted in zip(tried, found, strict=True):
         key = {**entry, "mixtures": task.label, "draw": task.draw}
         for test, rows in task.tests.items():
-            each = [
-                errors(runs, target, losses, rows)
-                for target, losses in zip(case.targets, predicted, strict=True)
-            ]
-            known = [e for e in each if not np.isnan(e)]
-            value = float(np.median(known)) if known else float("nan")
-            yield {**key, "test": test, "value": value}
+            each = np.array(
+                [
+                    errors(runs, target, losses, rows)
+                    for target, losses in zip(case.targets, predicted, strict=True)
+                ]
+            )
+            yield {**key, "test": test, "value": float(np.median(each))}  # NaN if one of them is
+            if 0 < sum(own) < len(own):
+                yield {**key, "test": f"{test}, domains", "value": float(np.median(each[own]))}
         if task.choices is not None:
             yield {**key, "test": "regret", "value": regret(runs, case, predicted, task.choices)}
 
