@@ -6,6 +6,9 @@ from jaxmix.laws.data_reuse import R_D_STAR as R_D_STAR
 from jaxmix.laws.data_reuse import R_N_STAR as R_N_STAR
 from jaxmix.laws.data_reuse import repeated as repeated
 from jaxmix.laws.effective import EFFECTIVE as EFFECTIVE
+from jaxmix.laws.effective import EFFECTIVE_FIXED_D as EFFECTIVE_FIXED_D
+from jaxmix.laws.effective import EFFECTIVE_FIXED_N as EFFECTIVE_FIXED_N
+from jaxmix.laws.effective import EFFECTIVE_FIXED_ND as EFFECTIVE_FIXED_ND
 from jaxmix.laws.fixed import fixed as fixed
 from jaxmix.laws.floor import floored as floored
 from jaxmix.laws.harm import harmed as harmed

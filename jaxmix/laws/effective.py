@@ -6,26 +6,47 @@ in their sum::
     L(N, D, h) = E + A / N^alpha + 1 / (sum_i tau_i h_i D)^beta
 
 It has k + 4 parameters; the additive law has 2 k + 5. With ``+repetition`` the tokens of domain i
-are its effective ones, D'_i.
+are its effective ones, D'_i. Tables of one size, of one D or of both have the law without the terms
+that they cannot tell: ``effective-fixed-n``, ``effective-fixed-d`` and ``effective-fixed-nd``.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax.numpy as jnp
 
-from jaxmix.laws.law import Array, Inputs, Law, Parameter, Params, Scales
+from jaxmix.laws.law import (
+    N_PARAMS,
+    TOKENS,
+    WEIGHTS,
+    Array,
+    Inputs,
+    Law,
+    Parameter,
+    Params,
+    Scales,
+)
 from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, start_floor, uniform
 
 
 @dataclass(frozen=True)
 class TransferLoss:
-    """The loss of ``effective``: convex and decreasing in the tokens h_i D of every domain."""
+    """The loss of ``effective``: convex and decreasing in the tokens h_i D of every domain.
+
+    Attributes:
+        by_size: whether it has the term in N.
+        by_tokens: whether the tokens are h_i D; if not they are h_i.
+    """
+
+    by_size: bool = True
+    by_tokens: bool = True
 
     def __call__(self, p: Params, x: Inputs) -> Array:
         """E + A/N^alpha + (sum_i tau_i h_i D)^-beta."""
-        n_term = power_term(jnp.log(p["A"]), x["n_params"], p["alpha"])
+        size = power_term(jnp.log(p["A"]), x["n_params"], p["alpha"]) if self.by_size else 0.0
         worth = jnp.log(jnp.sum(p["tau"] * x["weights"], -1))
-        return p["E"] + n_term + power_term(-p["beta"] * worth, x["tokens"], p["beta"])
+        tokens = x["tokens"] if self.by_tokens else 1.0
+        return p["E"] + size + power_term(-p["beta"] * worth, tokens, p["beta"])
 
 
 def start_transfer(u: Params, amplitude: Array, beta: Array) -> Array:
@@ -33,35 +54,50 @@ def start_transfer(u: Params, amplitude: Array, beta: Array) -> Array:
     return amplitude ** (-1.0 / beta) * log_uniform(u["tau"], 0.1, 10.0)
 
 
-def _start(u: Params, scales: Scales, k: int) -> Params:
+def _start(u: Params, scales: Scales, k: int, by_size: bool) -> Params:
     beta = uniform(u["beta"], 0.1, 1.0)
     # The draw of tau's first value also places their size: there is no amplitude beside it.
-    return {
-        "E": start_floor(u["E"], scales),
-        "A": start_amplitude(u["A"], scales),
-        "alpha": uniform(u["alpha"], 0.1, 1.0),
-        "beta": beta,
-        "tau": start_transfer(u, start_amplitude(u["tau"][0], scales), beta),
-    }
+    tau = start_transfer(u, start_amplitude(u["tau"][0], scales), beta)
+    found = {"E": start_floor(u["E"], scales), "beta": beta, "tau": tau}
+    if not by_size:
+        return found
+    return {**found, "A": start_amplitude(u["A"], scales), "alpha": uniform(u["alpha"], 0.1, 1.0)}
 
 
-def _rescale(params: Params, n_unit: Array, d_unit: Array) -> Params:
-    size = params["A"] * n_unit ** -params["alpha"]
-    return {**params, "A": size, "tau": params["tau"] * jnp.asarray(d_unit)[..., None]}
+def _rescale(
+    params: Params, n_unit: Array, d_unit: Array, by_size: bool, by_tokens: bool
+) -> Params:
+    found = dict(params)
+    if by_size:
+        found["A"] = params["A"] * n_unit ** -params["alpha"]
+    if by_tokens:
+        found["tau"] = params["tau"] * jnp.asarray(d_unit)[..., None]
+    return found
 
 
-EFFECTIVE = Law(
-    "effective",
-    (
-        *(Parameter(n) for n in ("E", "A")),
-        *(Parameter(n, low=1e-2, high=5.0) for n in ("alpha", "beta")),
-        Parameter("tau", "domain"),
-    ),
-    TransferLoss(),
-    start=_start,
-    rescale=_rescale,
-    convex=lambda p: None,  # a decreasing power of a non-negative sum of the weights
-    formula="E + A/N^alpha + 1/(sum_i tau_i h_i D)^beta",
-    source="power laws in N and in tokens weighed by their transfer to the target; "
-    "Hernandez et al. 2021 (arXiv 2102.01293) for the idea of effective data transferred",
-)
+def _law(ending: str = "", by_size: bool = True, by_tokens: bool = True) -> Law:
+    size = (Parameter("A"), Parameter("alpha", low=1e-2, high=5.0)) if by_size else ()
+    tokens = "h_i D" if by_tokens else "h_i"
+    return Law(
+        f"effective{ending}",
+        (
+            Parameter("E"),
+            *size,
+            Parameter("beta", low=1e-2, high=5.0),
+            Parameter("tau", "domain"),
+        ),
+        TransferLoss(by_size, by_tokens),
+        start=partial(_start, by_size=by_size),
+        rescale=partial(_rescale, by_size=by_size, by_tokens=by_tokens),
+        inputs=(*(N_PARAMS,) * by_size, *(TOKENS,) * by_tokens, WEIGHTS),
+        convex=lambda p: None,  # a decreasing power of a non-negative sum of the weights
+        formula=f"E{' + A/N^alpha' if by_size else ''} + 1/(sum_i tau_i {tokens})^beta",
+        source="power laws in N and in tokens weighed by their transfer to the target; "
+        "Hernandez et al. 2021 (arXiv 2102.01293) for the idea of effective data transferred",
+    )
+
+
+EFFECTIVE = _law()
+EFFECTIVE_FIXED_ND = _law("-fixed-nd", by_size=False, by_tokens=False)
+EFFECTIVE_FIXED_N = _law("-fixed-n", by_size=False)
+EFFECTIVE_FIXED_D = _law("-fixed-d", by_tokens=False)

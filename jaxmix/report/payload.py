@@ -14,6 +14,7 @@ from jaxmix.report.markup import embed
 # Laws that assets/laws.js computes; for other laws the page has no sliders.
 PAGE_LAWS = (
     "chinchilla", "additive", "joint", "simple", "full", "additive-fixed-nd", "additive-fixed-n",
+    "effective", "effective-fixed-nd", "effective-fixed-n", "effective-fixed-d",
     "ye-m1", "ye-m2", "ye-m3", "ye-m4", "ge",
 )  # fmt: skip
 _SIDE = 80  # cells on a side

@@ -23,9 +23,13 @@ def blend(c, gamma, h):
     return sum(ci * x for ci, x in zip(c, h, strict=True)) ** gamma
 
 
-def effective(p, n, d, h):
+def transfer(p, d, h):
     worth = d * sum(t * x for t, x in zip(p["tau"], h, strict=True))
-    return p["E"] + p["A"] / n ** p["alpha"] + worth ** -p["beta"]
+    return p["E"] + worth ** -p["beta"]
+
+
+def effective(p, n, d, h):
+    return p["A"] / n ** p["alpha"] + transfer(p, d, h)
 
 
 def d_cpt(p, n, d, h):
@@ -78,6 +82,9 @@ FORMULAS = {
     "ye-m4": ye(lambda p, gh: p["C"] * np.exp(sum(gh))),
     "ge": ge,
     "effective": effective,
+    "effective-fixed-nd": lambda p, n, d, h: transfer(p, 1, h),
+    "effective-fixed-n": lambda p, n, d, h: transfer(p, d, h),
+    "effective-fixed-d": lambda p, n, d, h: effective(p, n, 1, h),
     "d-cpt": d_cpt,
     "additive-fixed-d": lambda p, n, d, h: bias(p, h) + p["A"] / n ** p["alpha"],
     "own-weight": lambda p, n, d, h: chinchilla(p, n, h[0] * d, h),

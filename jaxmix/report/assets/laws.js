@@ -65,6 +65,9 @@ const Laws = (() => {
   const nTerm = (p, n) => constant(p.A, n, p.alpha);
   const dTerm = (p, d) => constant(p.B, d, p.beta);
 
+  // 1 / (sum_i tau_i h_i D)^beta
+  const worth = (p, d, h, w, out) => blend(p.tau, -p.beta, p.beta, d, h, w, out);
+
   function joint(p, n, d, h, w, out, alpha, beta) {
     return (
       p.E + bias(p, h, w, out) +
@@ -116,6 +119,10 @@ const Laws = (() => {
     additive: (p, n, d, h, w, out) => p.E + bias(p, h, w, out) + nTerm(p, n) + dTerm(p, d),
     "additive-fixed-n": (p, n, d, h, w, out) => p.E + bias(p, h, w, out) + dTerm(p, d),
     "additive-fixed-nd": (p, n, d, h, w, out) => p.E + bias(p, h, w, out),
+    effective: (p, n, d, h, w, out) => p.E + nTerm(p, n) + worth(p, d, h, w, out),
+    "effective-fixed-n": (p, n, d, h, w, out) => p.E + worth(p, d, h, w, out),
+    "effective-fixed-d": (p, n, d, h, w, out) => p.E + nTerm(p, n) + worth(p, 1, h, w, out),
+    "effective-fixed-nd": (p, n, d, h, w, out) => p.E + worth(p, 1, h, w, out),
     simple: (p, n, d, h, w, out) =>
       p.E + blend(p.C, p.gamma, 0, 1, h, w, out) + nTerm(p, n) + dTerm(p, d),
     joint: (p, n, d, h, w, out) => joint(p, n, d, h, w, out, p.alpha, p.beta),
