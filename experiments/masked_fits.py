@@ -131,15 +131,11 @@ _CONSTANT = {"A": 1e-30, "alpha": 1.0, "B": 1e-30, "beta": 1.0}
 
 @lru_cache(maxsize=16)
 def at_one_point(name: str) -> Law:
-    """A law of N, D and h without what sees N and D alone, for models of one size and one D.
-
-    A power of the tokens that are weighed by domain keeps its exponent.
-    """
+    """A law of N, D and h without its terms in N and D, for models of one size and one D."""
     law = get_law(name)
     begin, names = law.start, [p.name for p in law.parameters]
     assert begin is not None
-    kept = () if "B" in names else ("beta",)
-    gone = {n: v for n, v in _CONSTANT.items() if n in names and n not in kept}
+    gone = {n: v for n, v in _CONSTANT.items() if n in names}
 
     def start(u, scales, k):
         made = begin({**dict.fromkeys(gone, 0.5), **u}, scales, k)

@@ -30,7 +30,7 @@ REPEATING = (
     "joint+repetition+harm",
 )
 # Laws of the mixture alone, fitted at one N and D; and Ge's, fitted at one N.
-ONE_POINT = ("additive-fixed-nd", f"effective{FIXED}", f"simple{FIXED}")
+ONE_POINT = ("additive-fixed-nd", "effective-fixed-nd", f"simple{FIXED}")
 ONE_POINT += ("ye-m1", "ye-m2", "ye-m3", "ye-m4")
 ONE_SIZE = ("ge",)
 CHECKPOINTS = 6  # of each run that are kept: the first, the last, and some between

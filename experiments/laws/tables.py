@@ -17,7 +17,8 @@ TITLES = {"size": "larger size", "mixtures": "new mixtures", "longer": "longer r
 # Against which law's error a law's is measured: one that is fitted on the same rows.
 REFERENCE = {False: "additive", True: "additive-fixed-nd"}
 FIXED = ", one N and D"
-ONE_POINT = ("additive-fixed-nd", "ye-m")  # how the names of laws of the mixture alone begin
+# How the names of laws of the mixture alone begin.
+ONE_POINT = ("additive-fixed-nd", "effective-fixed-nd", "ye-m")
 
 SOME = "†"  # behind an error on the targets that are domains
 

@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 
 from jaxmix.errors import JaxmixError
-from jaxmix.fitting.selection.splits import any_target, trajectory_share
+from jaxmix.fitting.selection.splits import any_target, mixture_ids, trajectory_share
 from jaxmix.fitting.sharing import read_share, share_text, shares_to_try
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable
+
+_PER_DOMAIN = 4  # mixtures for each domain; fewer are few
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,26 @@ class Candidate:
 def default_laws(runs: RunTable) -> tuple[str, ...]:
     """The laws to try on a table: those that read what varies in it, N, D and the mixture.
 
+    With few mixtures for its domains, a law with one parameter for each domain predicts larger
+    sizes and new mixtures best; with more of them, the richer laws do (``experiments/laws``).
+
     >>> from jaxmix.runs import read_runs
     >>> columns = {"w_a": [0.2, 0.5, 0.8], "w_b": [0.8, 0.5, 0.2], "loss_x": [3.0, 2.9, 3.1]}
     >>> default_laws(read_runs({"n_params": 1e6, "tokens": 1e9, **columns}))
-    ('additive-fixed-nd', 'ye-m4')
+    ('effective-fixed-nd', 'additive-fixed-nd')
     >>> default_laws(read_runs({"n_params": 1e6, "tokens": [1e9, 2e9, 3e9], **columns}))
-    ('additive-fixed-n',)
+    ('effective-fixed-n',)
     """
-    by_size, by_tokens = (bool(np.ptp(x) > 0) for x in (runs.n_params, runs.tokens))
     if not runs.domains:
         return ("chinchilla",)
+    by_size, by_tokens = (bool(np.ptp(x) > 0) for x in (runs.n_params, runs.tokens))
+    few = len(np.unique(mixture_ids(runs))) < _PER_DOMAIN * len(runs.domains)
+    first = "effective" if few else "additive"
     return {
-        (True, True): ("additive", "joint"),
-        (True, False): ("additive-fixed-d",),
-        (False, True): ("additive-fixed-n",),
-        (False, False): ("additive-fixed-nd", "ye-m4"),
+        (True, True): ("effective", "additive") if few else ("additive", "joint"),
+        (True, False): (f"{first}-fixed-d",),
+        (False, True): (f"{first}-fixed-n",),
+        (False, False): ("effective-fixed-nd", "additive-fixed-nd"),
     }[by_size, by_tokens]
 
 
