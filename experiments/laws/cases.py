@@ -29,11 +29,15 @@ REPEATING = (
     "joint+repetition",
     "joint+repetition+harm",
 )
+# Of the study whose rows have several stocks.
+STOCKED = (
+    *("chinchilla", "effective", "simple", "additive", "joint"),
+    *(name for name in REPEATING if not name.startswith("simple")),
+)
 # Laws of the mixture alone, fitted at one N and D; and Ge's, fitted at one N.
 ONE_POINT = ("additive-fixed-nd", "effective-fixed-nd", f"simple{FIXED}")
 ONE_POINT += ("ye-m1", "ye-m2", "ye-m3", "ye-m4")
 ONE_SIZE = ("ge",)
-CHECKPOINTS = 6  # of each run that are kept: the first, the last, and some between
 REPEATS = 1.5  # epochs from which on a table counts as one of repeated data
 
 
@@ -52,6 +56,8 @@ class Case:
         draws: random orders of the mixtures.
         point: expression of the rows of one N that laws of one size are fitted on; their last
             checkpoints are those of laws of one N and D.
+        laws: names; those of `law_names` if empty.
+        checkpoints: of each run that are kept: the first, the last, and some between.
         tested: expression of rows that are tested and never dealt, among which a law also picks;
             if empty, those of the largest size.
     """
@@ -62,6 +68,8 @@ class Case:
     counts: tuple[int, ...] = (12, 20, 40)
     draws: int = 3
     point: str = ""
+    laws: tuple[str, ...] = ()
+    checkpoints: int = 6
     tested: str = ""
 
 
@@ -75,7 +83,7 @@ def cases() -> Iterator[Case]:
     yield Case("vision", family_tables.vision, four, point="n_params > 1.5e5")
     if REPETITION.is_file():
         four = ("music", "code_python", "legal", "dictionary")
-        yield Case("repetition", _repetition, four, point="n_params > 1.4e5")
+        yield Case("repetition", _repetition, four, laws=STOCKED, checkpoints=4)
     if family_tables.published_are_here():
         yield from _published()
 
@@ -90,8 +98,9 @@ def _published() -> Iterator[Case]:
 
 
 def _repetition() -> RunTable:
-    """Mixtures of four domains of text, one of them with three stocks of which it sees much."""
-    return read_runs(REPETITION)
+    """Mixtures of four domains of text, one of them with small stocks; one larger size."""
+    runs = read_runs(REPETITION)
+    return runs.select(runs.frame["run"].str.startswith(("ladder", "larger")).to_numpy())
 
 
 def _fivemix() -> RunTable:
@@ -109,12 +118,12 @@ def datablations() -> RunTable:
     )
 
 
-def thinned(runs: RunTable) -> RunTable:
+def thinned(runs: RunTable, checkpoints: int) -> RunTable:
     """With a few checkpoints of each run: more of them say little and cost time."""
     kept = np.zeros(len(runs), bool)
     for rows in runs.frame.groupby("run").indices.values():
         rows = rows[np.argsort(runs.tokens[rows], kind="stable")]
-        at = np.linspace(0, len(rows) - 1, min(CHECKPOINTS, len(rows))).round().astype(int)
+        at = np.linspace(0, len(rows) - 1, min(checkpoints, len(rows))).round().astype(int)
         kept[rows[at]] = True
     return runs.select(kept)
 

@@ -64,9 +64,9 @@ def _kept(path: pathlib.Path, names: list[str]) -> list[dict[str, Any]]:
 
 def scored(case: Case, setting: Setting) -> Iterator[dict[str, Any]]:
     """The scores of every law and baseline on every deal of one table."""
-    runs = thinned(case.read())
+    runs = thinned(case.read(), case.checkpoints)
     dealt = list(tasks(runs, case))
-    laws = law_names(runs)[:2] if setting.smoke else law_names(runs)
+    laws = (case.laws or law_names(runs))[: 2 if setting.smoke else None]
     for name in laws:
         began, law = time.monotonic(), find_law(name)
         own = [at_point(task, runs, case, law) for task in dealt]

@@ -21,7 +21,10 @@ _SHOWN = 12  # rows of the table of settings
 @click.command("select", cls=common.Command, short_help="Pick a law by held-out error and regret.")
 @click.argument("runs")
 @click.option(
-    "--laws", type=LAWS, help="Names of laws, or FILE.py:VARIABLE.  [default: by what varies]"
+    "--laws",
+    type=LAWS,
+    help="Names of laws, or FILE.py:VARIABLE.  [default: by what varies, how many mixtures there "
+    "are, and whether they repeat data]",
 )
 @opt.targets
 @opt.where

@@ -134,21 +134,28 @@ def _short(value: float) -> str:
     return shortest(float(f"{value:.4g}"))
 
 
-def _repeated(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
-    """A note on rows that repeat data, for a law that does not know repetition."""
-    known = {d: f"unique_{d}" for d in runs.domains if f"unique_{d}" in runs.frame.columns}
-    if law.reads("unique") or not law.reads("tokens") or not known:
-        return []
-    stock = np.stack([runs.frame[column].to_numpy(dtype=float) for column in known.values()], 1)
+def repeated_rows(runs: RunTable) -> tuple[np.ndarray, float]:
+    """Rows [p] that repeat some domain more than twice, and the most epochs there are."""
+    known = [d for d in runs.domains if f"unique_{d}" in runs.frame.columns]
+    if not known:
+        return np.zeros(len(runs), bool), 0.0
+    stock = runs.frame[[f"unique_{d}" for d in known]].to_numpy(dtype=float)
     own = runs.weights[:, [runs.domains.index(d) for d in known]]
     with np.errstate(divide="ignore", invalid="ignore"):
-        epochs = np.nan_to_num(own * runs.tokens[:, None] / stock).max(axis=1)[used]
-    rows = int((epochs > _EPOCHS).sum())
-    if not rows:
+        epochs = np.nan_to_num(own * runs.tokens[:, None] / stock).max(axis=1)
+    return epochs > _EPOCHS, float(epochs.max())
+
+
+def _repeated(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
+    """A note on rows that repeat data, for a law that does not know repetition."""
+    if law.reads("unique") or not law.reads("tokens"):
+        return []
+    repeated, most = repeated_rows(runs.select(used))
+    if not repeated.any():
         return []
     return [
-        f"{count(rows, 'row repeats', 'rows repeat')} data more than {_EPOCHS} times "
-        f"(up to {epochs.max():.3g}), which the law '{law.name}' does not use: fit "
+        f"{count(int(repeated.sum()), 'row repeats', 'rows repeat')} data more than {_EPOCHS} "
+        f"times (up to {most:.3g}), which the law '{law.name}' does not use: fit "
         f"'{law.name}{REPETITION}'"
     ]
 

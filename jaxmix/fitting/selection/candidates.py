@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.evidence import repeated_rows
 from jaxmix.fitting.selection.splits import any_target, mixture_ids, trajectory_share
 from jaxmix.fitting.sharing import read_share, share_text, shares_to_try
 from jaxmix.laws import Law, get_law
+from jaxmix.laws.data_reuse import REPETITION
 from jaxmix.runs import RunTable
 
 _PER_DOMAIN = 4  # mixtures for each domain; fewer are few
@@ -61,8 +63,10 @@ class Candidate:
 def default_laws(runs: RunTable) -> tuple[str, ...]:
     """The laws to try on a table: those that read what varies in it, N, D and the mixture.
 
-    With few mixtures for its domains, a law with one parameter for each domain predicts larger
-    sizes and new mixtures best; with more of them, the richer laws do (``experiments/laws``).
+    ``experiments/laws`` is the evidence. With few mixtures for its domains, a law with one
+    parameter for each domain predicts larger sizes and new mixtures best; with more of them, the
+    richer laws do. If at least half of the mixtures repeat some domain more than twice, the laws
+    know repetition.
 
     >>> from jaxmix.runs import read_runs
     >>> columns = {"w_a": [0.2, 0.5, 0.8], "w_b": [0.8, 0.5, 0.2], "loss_x": [3.0, 2.9, 3.1]}
@@ -74,14 +78,17 @@ def default_laws(runs: RunTable) -> tuple[str, ...]:
     if not runs.domains:
         return ("chinchilla",)
     by_size, by_tokens = (bool(np.ptp(x) > 0) for x in (runs.n_params, runs.tokens))
-    few = len(np.unique(mixture_ids(runs))) < _PER_DOMAIN * len(runs.domains)
+    ids = mixture_ids(runs)
+    few = len(np.unique(ids)) < _PER_DOMAIN * len(runs.domains)
     first = "effective" if few else "additive"
-    return {
+    names = {
         (True, True): ("effective", "additive") if few else ("additive", "joint"),
         (True, False): (f"{first}-fixed-d",),
         (False, True): (f"{first}-fixed-n",),
         (False, False): ("effective-fixed-nd", "additive-fixed-nd"),
     }[by_size, by_tokens]
+    repeated = len(np.unique(ids[repeated_rows(runs)[0]])) >= 0.5 * len(np.unique(ids))
+    return tuple(f"{name}{REPETITION}" for name in names) if by_tokens and repeated else names
 
 
 def make_candidates(
