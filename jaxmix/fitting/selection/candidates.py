@@ -15,7 +15,7 @@ from jaxmix.laws import Law, get_law
 from jaxmix.laws.data_reuse import REPETITION
 from jaxmix.runs import RunTable
 
-_PER_DOMAIN = 4  # mixtures for each domain; fewer are few
+_PER_DOMAIN = 3  # mixtures for each domain; fewer are few
 
 
 @dataclass(frozen=True)
