@@ -39,6 +39,17 @@ def test_a_law_of_one_size_is_the_law_at_infinite_size(masked_fits, name):
     assert masked_fits.at_one_size(name) is own  # or every call would compile anew
 
 
+def test_a_law_of_one_point_is_the_law_at_infinite_size_and_tokens(masked_fits):
+    own, law = masked_fits.at_one_point("simple"), get_law("simple")
+    params = {"E": 1.5, "A": 2.0, "alpha": 0.3, "B": 3.0, "beta": 0.3, "gamma": -0.5}
+    params["C"] = np.array([1.0, 2.0, 4.0])
+    weights = np.random.default_rng(0).dirichlet(np.ones(3), 5)
+    wanted = law.loss(params, dict(n_params=np.inf, tokens=np.inf, weights=weights))
+    free = {p.name: params[p.name] for p in own.parameters}
+    np.testing.assert_allclose(own.loss(free, dict(weights=weights)), wanted, rtol=1e-6)
+    assert own.count(3) == law.count(3) - 4
+
+
 def test_deals_keep_mixtures_whole_and_grow_from_one_order(masked_fits):
     import pandas as pd
 

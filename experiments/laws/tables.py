@@ -100,13 +100,14 @@ def summary(made: Sequence[Row]) -> str:
     several = {r["table"] for r in made if r["law"] == REFERENCE[False]}
     made = [r for r in made if r["table"] in several]
     heads = (*(f"{TITLES[t]}, x additive" for t in ERRORS), "regret, nats")
-    lines.append(_head("law", "parameters", *heads))
+    lines.append(_head("law", "parameters", "tables", *heads))
     for law in dict.fromkeys(r["law"] for r in made):
         cells = [" / ".join(_ratio(made, law, test, c) for c in few) for test in ERRORS]
         cells.append(" / ".join(_nats(_mean_regret(made, law, c)) for c in few))
         own = [int(r["parameters"]) for r in made if r["law"] == law]
         size = f"{min(own)}-{max(own)}" if min(own) < max(own) else str(min(own))
-        lines.append(f"| {law} | {size} | " + " | ".join(cells) + " |")
+        tables = len({r["table"] for r in made if r["law"] == law})
+        lines.append(f"| {law} | {size} | {tables} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
