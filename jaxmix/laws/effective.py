@@ -28,6 +28,11 @@ from jaxmix.laws.law import (
 )
 from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, start_floor, uniform
 
+_SOURCE = (
+    "power laws in N and in tokens weighed by their transfer to the target; Hernandez et al. 2021 "
+    "(arXiv 2102.01293) for the idea of effective data transferred"
+)
+
 
 @dataclass(frozen=True)
 class TransferLoss:
@@ -76,6 +81,8 @@ def _rescale(
 
 
 def _law(ending: str = "", by_size: bool = True, by_tokens: bool = True) -> Law:
+    held = "" if by_size and by_tokens else " at one "
+    held += " and ".join("N" * (not by_size) + "D" * (not by_tokens))
     size = (Parameter("A"), Parameter("alpha", low=1e-2, high=5.0)) if by_size else ()
     tokens = "h_i D" if by_tokens else "h_i"
     return Law(
@@ -92,8 +99,7 @@ def _law(ending: str = "", by_size: bool = True, by_tokens: bool = True) -> Law:
         inputs=(*(N_PARAMS,) * by_size, *(TOKENS,) * by_tokens, WEIGHTS),
         convex=lambda p: None,  # a decreasing power of a non-negative sum of the weights
         formula=f"E{' + A/N^alpha' if by_size else ''} + 1/(sum_i tau_i {tokens})^beta",
-        source="power laws in N and in tokens weighed by their transfer to the target; "
-        "Hernandez et al. 2021 (arXiv 2102.01293) for the idea of effective data transferred",
+        source=f"the effective law{held}" if held else _SOURCE,
     )
 
 
