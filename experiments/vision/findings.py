@@ -16,7 +16,7 @@ def findings(results):
             "h* for the mean of four domains, over uniform",
             "the optimum beats uniform weights at 1B",
             gain(results, "best-mean"),
-            "Small domains repeat up to four times, which the laws do not know: they promise more.",
+            "The law knows repetition and harm; plain laws promise more.",
         ),
         Finding(
             "AIMv2",
