@@ -21,7 +21,7 @@ def _harm(results):
         "held-out loss of a scarce domain as its epochs grow, three seeds",
         "repeated tokens lose their worth; models that overfit are left out of the fits",
         told,
-        "Small stocks (5,120 tokens) are learnt by heart, and sooner by larger models.",
+        "Small stocks (5,120 tokens) are learned by heart, and sooner by larger models.",
     )
 
 
