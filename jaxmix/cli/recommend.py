@@ -8,7 +8,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.fit import bare_targets
+from jaxmix.cli.fit import bare_targets, share_option
 from jaxmix.cli.limits import check_limits, constraints_of, inputs_of
 from jaxmix.cli.proposal import baseline_option, named_baselines, proposal_options
 from jaxmix.errors import JaxmixError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "to the best mixture that was run.",
 )
 @opt.resamples
+@share_option
 @opt.out
 @click.option("--report", "page", metavar="FILE.html", help="Write one HTML page too.")
 @opt.json
@@ -102,7 +103,10 @@ def _question(
     elif given["at"]:
         raise JaxmixError("--at gives inputs of a law; name it with --law")
     return {
-        **{name: given[name] for name in ("n_params", "tokens", "worst_case", "pull", "starts")},
+        **{
+            name: given[name]
+            for name in ("n_params", "tokens", "worst_case", "pull", "starts", "share")
+        },
         "constraints": constraints_of(given, table.domains, names),
         "target_weights": given["target_weights"] or None,
         "at": inputs_of(given["at"], known, table.domains) if known else None,

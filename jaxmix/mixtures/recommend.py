@@ -14,6 +14,7 @@ from jaxmix.fitting.fit import fit
 from jaxmix.fitting.residual import fit_residual
 from jaxmix.fitting.selection.candidates import default_laws
 from jaxmix.fitting.selection.select import select
+from jaxmix.fitting.sharing import Share
 from jaxmix.fitting.support import mixture_support
 from jaxmix.fitting.uncertainty.bootstrap import bootstrap
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, interval
@@ -210,6 +211,7 @@ def recommend(
     level: float = LEVEL,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
+    share: Share = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
     **question: Any,
@@ -234,6 +236,7 @@ def recommend(
             .5 the law is believed, near 1 little is left but the best mixture that was run. On
             simulated studies .6 to .7 had the lowest regret (``benchmarks/regret.py``).
         resamples: refits.
+        share: how strongly the targets share parameters, as in ``fit``.
         seed: of searches and resampling.
         progress: called with a label, the steps done and their total.
         **question: ``worst_case``, ``pull``, ``at`` and ``starts`` of ``optimize``.
@@ -265,7 +268,8 @@ def recommend(
     counted = tuple(n for n, one in zip(names, w, strict=True) if one > 0 or n in given.guards)
     chosen, reasons, where = _chosen(table, law, counted, seed, progress)
     rows = table if where is None else table.where(where)
-    refits = {"resamples": resamples, "seed": seed, "progress": progress}
+    refits: dict[str, Any] = {"resamples": resamples, "seed": seed, "progress": progress}
+    refits["share"] = share
     ensemble, left = _refitted(rows, chosen, names, counted, **refits)
     laws = ensemble.laws
     weights = {name: one for name, one in zip(names, w, strict=True) if name in laws.targets}
@@ -284,6 +288,7 @@ def _refitted(
     counted: tuple[str, ...],
     *,
     resamples: int,
+    share: Share,
     seed: int,
     progress: Progress | None,
 ) -> tuple[Ensemble, list[str]]:
@@ -291,13 +296,14 @@ def _refitted(
     steps = {name: _step(progress, name) for name in ("fitting", "refitting")}
     try:
         options: dict[str, Any] = {"restarts": _RESTARTS, "progress": steps["fitting"]}
+        options["share"] = share
         laws = fit(rows, law, targets=targets, seed=seed, **options)
         options = {"resamples": resamples, "progress": steps["refitting"]}
         return bootstrap(laws, rows, seed=seed, **options), []
     except JaxmixError as error:
         if counted == targets:
             raise
-        options = {"resamples": resamples, "seed": seed, "progress": progress}
+        options = {"resamples": resamples, "share": share, "seed": seed, "progress": progress}
         left = ", ".join(name for name in targets if name not in counted)
         found, _ = _refitted(rows, law, counted, counted, **options)
         return found, [f"{left}: weight 0, left out, because not every target has a fit ({error})"]

@@ -98,6 +98,7 @@ class _Filter(Reader):
         "||": "write or",
         "=": "compare with ==",
         "!": "write not",
+        ":": "put names with a colon in backticks, `w_web:news`",
     }
     remedies: ClassVar = {
         ast.Tuple: "write 20000 or 20K, not 20,000",

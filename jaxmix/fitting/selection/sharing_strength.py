@@ -45,7 +45,7 @@ def choose_share(
     Raises:
         JaxmixError: no split, or one side of each is too small for the law.
     """
-    splits = _splits(runs, targets, settings.get("seed", 0))
+    splits = splits_of(runs, targets, settings.get("seed", 0))
     shares = shares_to_try(law)
     candidates = [Candidate(law, residual, share=tuple(s.items())) for s in shares]
     report = (lambda _, done, total: progress(done, total)) if progress else None
@@ -64,16 +64,19 @@ def choose_share(
     )
 
 
-def _splits(runs: RunTable, targets: Sequence[str], seed: int) -> list[Split]:
-    """By mixtures, and by size if there are enough."""
-    mixtures = len(np.unique(mixture_ids(runs)))
-    folds = mixtures if mixtures <= _FEW else _FOLDS
+def splits_of(
+    runs: RunTable, targets: Sequence[str], seed: int, rows: np.ndarray | None = None
+) -> list[Split]:
+    """By mixtures, and by size if there are enough; arguments as for ``make_splits``."""
+    here = runs if rows is None else runs.select(rows.any(0))
+    folds = _FOLDS if len(np.unique(mixture_ids(here))) > _FEW else _FEW
+    options: dict[str, Any] = {"targets": targets, "rows": rows}
     try:
-        found = make_splits(runs, ("mixtures",), targets=targets, folds=max(2, folds), seed=seed)
+        found = list(make_splits(runs, ("mixtures",), folds=folds, seed=seed, **options))
     except SplitError as error:
         raise JaxmixError(f"{error}; or give a strength of sharing as a number") from None
     with contextlib.suppress(SplitError):
-        found += make_splits(runs, ("size",), targets=targets)
+        found += make_splits(runs, ("size",), **options)
     return [s for s in found if s.kind != "size" or _sizes(runs, s) >= _SIZES]
 
 
