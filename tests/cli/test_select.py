@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from jaxmix.cli.fit import command
+from jaxmix.fitting import load_laws
 from jaxmix.runs import read_runs
 
 FEW = ("--restarts", 1, "--folds", 2, "--residual", "log", "--by", "mixtures", "--outer", "none")
@@ -75,6 +76,15 @@ def test_fit_reads_the_choice(found, study, refused, tmp_path):
         assert message in refused("fit", study.runs, *bad)
 
 
+def test_what_is_shared_is_chosen_and_fitted(run, study, tmp_path):
+    choice, law = tmp_path / "choice.json", tmp_path / "law.json"
+    asked = ("--laws", "chinchilla", "--share", "1", "--burn-in", 0, "--size-floor", 0)
+    assert run("select", study.runs, *FEW, *asked, "--out", choice).status == 0
+    fitted = run("fit", study.runs, "--choice", choice, "--restarts", 1, "--out", law)
+    assert "drawn to the means over 2 targets, strength 1" in fitted.err
+    assert all(set(f.report.share.values()) == {1.0} for f in load_laws(law))
+
+
 def test_people_get_tables_reasons_and_the_command_whole(run, study):
     few = ("--burn-in", "0,0.01", "--where", "n_params > 2e7")
     result = run("select", study.runs, *LAWS, *FEW, *few)
@@ -90,6 +100,7 @@ def test_people_get_tables_reasons_and_the_command_whole(run, study):
     [
         (("--by", "sizes"), "unknown split 'sizes': choose among size, any-size"),
         (("--by", ","), "'' is not a kind; write size,mixtures"),
+        (("--share", "-1"), "'-1' is not a strength; write auto or 0,0.1,1"),
         (("--burn-in", "ten"), "'ten' is not a share; write 0,0.1,0.25"),
         (("--burn-in", "10"), "burn-in must be shares from 0 to below 1"),
         (("--size-floor", "small"), "'small' is not a size; write auto or 0,85M"),
