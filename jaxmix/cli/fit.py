@@ -41,7 +41,7 @@ share_option = opt.setting(
     Strength(),
     "0",
     "Draw parameters to their means over targets and domains: 0 for separate fits, inf for one "
-    "value, auto for what errs least on held-out mixtures.",
+    "value, auto for a strength by the errors on held-out mixtures.",
 )
 
 

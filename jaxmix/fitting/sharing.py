@@ -59,7 +59,7 @@ def read_share(share: float | Mapping[str, float], law: Law) -> dict[str, float]
 
 
 def shares_to_try(law: Law) -> tuple[dict[str, float], ...]:
-    """Nothing, the parameters of domains and all parameters, the latter at each strength.
+    """Nothing, the parameters of domains and all parameters; the weakest sharing first.
 
     Few mixtures leave the parameters of domains open, few sizes the others: what draws these
     together can spoil a trend in N, so that both sets are tried.
@@ -67,7 +67,7 @@ def shares_to_try(law: Law) -> tuple[dict[str, float], ...]:
     names = [p.name for p in law.parameters]
     domain = [p.name for p in law.parameters if p.shape == "domain"]
     sets = [names] if domain in ([], names) else [domain, names]
-    return ({}, *(dict.fromkeys(some, s) for some in sets for s in STRENGTHS))
+    return ({}, *(dict.fromkeys(some, s) for s in STRENGTHS for some in sets))
 
 
 def share_text(share: Mapping[str, float], law: Law) -> str:

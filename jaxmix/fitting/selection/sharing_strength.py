@@ -8,8 +8,9 @@ import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.selection.candidates import Candidate
-from jaxmix.fitting.selection.evidence import errors
-from jaxmix.fitting.selection.splits import Split, SplitError, make_splits, mixture_ids
+from jaxmix.fitting.selection.choice import paired
+from jaxmix.fitting.selection.evidence import Groups, errors
+from jaxmix.fitting.selection.splits import Split, SplitError, any_target, make_splits, mixture_ids
 from jaxmix.fitting.selection.trials import FitSettings, run_trials
 from jaxmix.fitting.sharing import share_text, shares_to_try
 from jaxmix.laws import Law
@@ -29,10 +30,11 @@ def choose_share(
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> tuple[dict[str, float], str]:
-    """The strengths with the lowest error on held-out mixtures and sizes, and a sentence on it.
+    """The weakest sharing within one standard error of the lowest error, and a sentence on it.
 
-    There is no rule in favor of more or of less sharing: both err where they are wrong, and the
-    error is flat about its minimum.
+    Errors are those on held-out mixtures, and on held-out sizes if there are enough. A fold sees
+    fewer mixtures than the fit, which overrates sharing: hence the weakest, and separate fits
+    unless sharing beats them by more than a standard error.
 
     Args:
         runs: the rows to fit.
@@ -54,21 +56,27 @@ def choose_share(
     if not fitted:
         why = next(iter(trials.faults[0].values()))
         raise JaxmixError(f"no split can choose a strength of sharing ({why}); give a number")
-    score = errors(trials.take(range(len(candidates)), fitted)).score()
-    best = int(np.argmin(score))
+    groups = errors(trials.take(range(len(candidates)), fitted))
+    score, best = groups.score(), weakest(groups)
     kinds = dict.fromkeys(splits[i].kind for i in fitted)
     what = " and ".join({"mixtures": "mixtures", "size": "sizes"}[kind] for kind in kinds)
     return shares[best], (
-        f"the strength of sharing, {share_text(shares[best], law)}, errs least on held-out "
-        f"{what}: by {score[best]:.3g}%; separate fits by {score[0]:.3g}%"
+        f"shared at strength {share_text(shares[best], law)}, the weakest within a standard error "
+        f"of the lowest error: {score[best]:.3g}% on held-out {what}, {score[0]:.3g}% if separate"
     )
+
+
+def weakest(groups: Groups) -> int:
+    """The first of the candidates within one standard error of the lowest error."""
+    lowest = int(np.argmin(groups.score()))
+    return next(i for i in range(lowest + 1) if paired(groups, i, lowest).within(1.0))
 
 
 def splits_of(
     runs: RunTable, targets: Sequence[str], seed: int, rows: np.ndarray | None = None
 ) -> list[Split]:
     """By mixtures, and by size if there are enough; arguments as for ``make_splits``."""
-    here = runs if rows is None else runs.select(rows.any(0))
+    here = runs if rows is None else runs.select(any_target(rows))
     folds = _FOLDS if len(np.unique(mixture_ids(here))) > _FEW else _FEW
     options: dict[str, Any] = {"targets": targets, "rows": rows}
     try:
@@ -81,4 +89,4 @@ def splits_of(
 
 
 def _sizes(runs: RunTable, split: Split) -> int:
-    return len(np.unique(runs.n_params[split.train.any(0)]))
+    return len(np.unique(runs.n_params[any_target(split.train)]))
