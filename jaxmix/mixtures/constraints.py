@@ -28,8 +28,8 @@ class Constraints:
     """What a mixture must meet. Every argument is optional; names are those of a run table.
 
     Attributes:
-        minimum: smallest weight by domain.
-        maximum: largest weight by domain.
+        minimum: smallest weight by domain; of ``"web:*"``, the sum of ``"web:news"`` and the like.
+        maximum: largest weight by domain, likewise.
         pinned: given weights by domain.
         groups: smallest and largest sum of weights, such as ``{"books+wiki": (0.1, 0.3)}``; a
             single number is the largest, None leaves a side open.
@@ -147,8 +147,14 @@ class Constraints:
             parse_linear(text, domains)
         made: dict[str, Any] = {
             name: resolve(getattr(self, name), domains, "domain")
-            for name in ("minimum", "maximum", "pinned", "available")
+            for name in ("pinned", "available")
         }
+        for name, sign in (("minimum", ">="), ("maximum", "<=")):
+            alone, rows = _apart(getattr(self, name), sign)
+            made[name] = resolve(alone, domains, "domain")
+            made["linear"] = (*made.get("linear", self.linear), *rows)
+            for text in rows:
+                parse_linear(text, domains)
         if isinstance(self.max_epochs, Mapping):
             made["max_epochs"] = resolve(self.max_epochs, domains, "domain")
             for name in made["max_epochs"]:
@@ -361,6 +367,12 @@ def _number(value: Any, what: str, least: float | None = None) -> float:
 
 def _numbers(values: Values, what: str, least: float | None = None) -> dict[str, float]:
     return {name: _number(v, f"{what} of '{name}'", least) for name, v in values.items()}
+
+
+def _apart(values: Values, sign: str) -> tuple[dict[str, float], list[str]]:
+    """Bounds of single domains, and those of groups such as ``"web:*"`` as inequalities."""
+    alone = {name: v for name, v in values.items() if not name.endswith(":*")}
+    return alone, [f"{n} {sign} {v:.12g}" for n, v in values.items() if n not in alone]
 
 
 def _shares(values: Values, what: str) -> dict[str, float]:

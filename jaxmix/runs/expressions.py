@@ -151,7 +151,7 @@ def parse_linear(text: str, domains: Sequence[str]) -> list[Half]:
 
     Both sides may hold numbers (`30%` is 0.3), domains (bare, with `w_`, or in backticks),
     `+ - * /` and parentheses; `0.1 <= books + wiki <= 0.3` is two inequalities. On a closed set
-    `<` means `<=`.
+    `<` means `<=`. `web:*` is the sum of `web:news`, `web:blogs` and whatever else begins so.
 
     Args:
         text: the inequality.
@@ -166,6 +166,8 @@ def parse_linear(text: str, domains: Sequence[str]) -> list[Half]:
 
     >>> parse_linear("2*web + code <= 50%", ["web", "code"])
     [(array([2., 1.]), 0.5)]
+    >>> parse_linear("web:* <= 0.5", ["web:news", "code", "web:blogs"])
+    [(array([1., 0., 1.]), 0.5)]
     >>> parse_linear("web + cod <= 0.5", ["web", "code"])
     Traceback (most recent call last):
     jaxmix.errors.JaxmixError: constraint 'web + cod <= 0.5': unknown domain 'cod'; nearest: code
@@ -198,8 +200,12 @@ class _Linear(Reader):
     }
 
     def __init__(self, text: str, domains: Sequence[str]) -> None:
-        self.index = {f"w_{name}": i for i, name in enumerate(domains)}
-        self.index |= {name: i for i, name in enumerate(domains)}
+        self.index: dict[str, list[int]] = {}
+        for i, name in enumerate(domains):
+            group = [f"{name.partition(':')[0]}:*"] if ":" in name else []
+            for spelling in (name, *group):
+                self.index.setdefault(spelling, []).append(i)
+                self.index.setdefault(f"w_{spelling}", []).append(i)
         known = "|".join(re.escape(name) for name in sorted(self.index, key=len, reverse=True))
         super().__init__(text, rf"(?P<spelling>(?:{known})(?![\w.]))|{_TOKENS}")
         for name in self.names.values():
@@ -211,7 +217,7 @@ class _Linear(Reader):
         return self.number(node) * self.units[-1]
 
     def visit_Name(self, node: ast.Name) -> np.ndarray:
-        return self.units[self.index[self.name(node)]]
+        return self.units[self.index[self.name(node)]].sum(0)
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> np.ndarray:
         if not isinstance(node.op, (ast.UAdd, ast.USub)):
