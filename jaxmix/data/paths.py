@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .errors import DataError
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
+_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*(:[\w.\-]+)?")
 
 
 def _cache() -> Path:

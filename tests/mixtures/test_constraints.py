@@ -421,3 +421,17 @@ def test_many_domains_and_constraints() -> None:
     best = optimize(wide_laws(), N, D, limits)
     assert best.proven and best.converged and best.gap < 1e-9
     assert best.h[6:].max() <= 8e9 / D and best.h[1:4].sum() <= 0.2 + 1e-9
+
+
+def test_a_group_of_domains_is_bounded_as_a_whole():
+    domains = ("web:news", "web:blogs", "code:py", "books")
+    given = Constraints(maximum={"web:*": 0.3, "books": 0.5}, minimum={"code:*": 0.4})
+    limits = given.over(domains)
+    assert limits.maximum == {"books": 0.5} and limits.minimum == {}
+    labels = {row.label: row for row in limits.rows(domains, D)}
+    np.testing.assert_array_equal(labels["web:* <= 0.3"].slope, [1, 1, 0, 0])
+    np.testing.assert_array_equal(labels["code:* >= 0.4"].slope, [0, 0, -1, 0])
+    with pytest.raises(JaxmixError, match="no mixture meets"):
+        Constraints(maximum={"web:*": 0.3, "code:*": 0.1, "books": 0.5}).check(domains, D)
+    with pytest.raises(JaxmixError, match="unknown domain 'wob:"):
+        Constraints(maximum={"wob:*": 0.3}).over(domains)
