@@ -162,7 +162,7 @@ def test_few_mixtures_and_equal_exponents():
             for laws in (apart, together)
         ]
         off = [np.abs(x.to_numpy()).mean() for x in found]
-        assert off[1] < 0.1 and off[1] < off[0], name
+        assert off[1] < max(0.03, 0.5 * off[0]), name
 
 
 def test_the_strength_is_chosen_by_held_out_rows():
@@ -172,7 +172,7 @@ def test_the_strength_is_chosen_by_held_out_rows():
     apart, chosen = (fit(rows, ADDITIVE_FIXED_ND, share=s, **options) for s in (0, "auto"))
     errors = [laws.score(unseen)["mre"].mean() for laws in (apart, chosen)]
     assert errors[1] < 1.1 * errors[0]
-    assert any("% on held-out mixtures" in note for note in chosen.notes)
+    assert any("sharing by held-out mixtures" in note for note in chosen.notes)
 
 
 def test_groups_of_domains_have_means_of_their_own(few):

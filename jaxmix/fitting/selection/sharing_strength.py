@@ -30,11 +30,11 @@ def choose_share(
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> tuple[dict[str, float], str]:
-    """The weakest sharing within one standard error of the lowest error, and a sentence on it.
+    """The strengths that held-out rows support, and a sentence on them.
 
-    Errors are those on held-out mixtures, and on held-out sizes if there are enough. A fold sees
-    fewer mixtures than the fit, which overrates sharing: hence the weakest, and separate fits
-    unless sharing beats them by more than a standard error.
+    Separate fits if they err least on held-out mixtures (and held-out sizes, if there are enough),
+    else the weakest sharing within one standard error of the lowest error: a fold sees fewer
+    mixtures than the fit will, which overrates strong sharing.
 
     Args:
         runs: the rows to fit.
@@ -61,15 +61,16 @@ def choose_share(
     kinds = dict.fromkeys(splits[i].kind for i in fitted)
     what = " and ".join({"mixtures": "mixtures", "size": "sizes"}[kind] for kind in kinds)
     return shares[best], (
-        f"shared at strength {share_text(shares[best], law)}, the weakest within a standard error "
-        f"of the lowest error: {score[best]:.3g}% on held-out {what}, {score[0]:.3g}% if separate"
+        f"strength of sharing by held-out {what}: {share_text(shares[best], law)}, error "
+        f"{score[best]:.3g}%; separate fits {score[0]:.3g}%"
     )
 
 
 def weakest(groups: Groups) -> int:
-    """The first of the candidates within one standard error of the lowest error."""
+    """Index of the choice among candidates in the order of ``shares_to_try``."""
     lowest = int(np.argmin(groups.score()))
-    return next(i for i in range(lowest + 1) if paired(groups, i, lowest).within(1.0))
+    tied = (i for i in range(1, lowest + 1) if paired(groups, i, lowest).within(1.0))
+    return next(tied, 0)
 
 
 def splits_of(
