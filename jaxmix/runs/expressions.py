@@ -200,12 +200,11 @@ class _Linear(Reader):
     }
 
     def __init__(self, text: str, domains: Sequence[str]) -> None:
-        self.index: dict[str, list[int]] = {}
+        at = {name: [i] for i, name in enumerate(domains)}
         for i, name in enumerate(domains):
-            group = [f"{name.partition(':')[0]}:*"] if ":" in name else []
-            for spelling in (name, *group):
-                self.index.setdefault(spelling, []).append(i)
-                self.index.setdefault(f"w_{spelling}", []).append(i)
+            if ":" in name:
+                at.setdefault(f"{name.partition(':')[0]}:*", []).append(i)
+        self.index = {f"w_{name}": i for name, i in at.items()} | at
         known = "|".join(re.escape(name) for name in sorted(self.index, key=len, reverse=True))
         super().__init__(text, rf"(?P<spelling>(?:{known})(?![\w.]))|{_TOKENS}")
         for name in self.names.values():
