@@ -168,8 +168,11 @@ def fit_notes(laws: "Sequence[FittedLaw]") -> list[str]:
 
 def _summary(laws: "FittedLaws", out: str, notes: list[str]) -> dict[str, Any]:
     from jaxmix.fitting.files import params_to_json
+    from jaxmix.fitting.sharing import share_text
 
     fits = {f.target: dataclasses.asdict(f.report) for f in laws}
+    for f in laws:  # infinity has no number in JSON
+        fits[f.target]["share"] = share_text(f.report.share, laws.law)
     return {
         "law": laws.law.name,
         "out": out,

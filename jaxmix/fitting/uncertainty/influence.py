@@ -83,7 +83,7 @@ class Influence:
 def influence(
     fitted: FittedLaw, runs: RunTable, *, weighting: str = "equal", tolerance: float = 1e-9
 ) -> Influence:
-    """Derivatives of a fit by the rows that it was fitted on.
+    """Derivatives of a fit by the rows that it was fitted on, means of shared parameters held.
 
     Args:
         fitted: a fit in float64.
