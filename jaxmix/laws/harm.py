@@ -6,14 +6,14 @@ times the parameters per unique token (to a power) pass a threshold t, and grows
     L = base + sum_i g_i max(e_i (N / U_i)^nu / t - 1, 0)
 
 So harm begins at t (U_i / N)^nu epochs: sooner for larger models and smaller stocks. The corner of
-``max`` is rounded (a softplus of width 1/4, which is 0 for a domain that is never read), so that
-solvers and certificates meet no kink. Harm is convex in the weights: e_i is linear in h_i.
+``max`` is rounded by a parabola, so that solvers and certificates meet no kink: harm is exactly 0
+up to half the threshold and linear from one and a half of it. Rows that stay below say nothing
+about g_i. Harm is convex in the weights: e_i is linear in h_i.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from jaxmix.laws.data_reuse import check_counts_epochs
@@ -22,7 +22,7 @@ from jaxmix.laws.terms import log_uniform
 from jaxmix.laws.transforms import MoreStarts, check_new, with_inputs
 
 HARM = "+harm"
-_SHARPNESS = 4.0
+_CORNER = 0.5  # half the width of the parabola, thresholds
 
 
 def harm(p: Params, x: Inputs) -> Array:
@@ -34,8 +34,9 @@ def harm(p: Params, x: Inputs) -> Array:
     log_reads = jnp.log(jnp.where(repeats, h, 1.0)) + jnp.log(d) - jnp.log(stock)
     nu, t = (jnp.asarray(p[name])[..., None] for name in ("nu", "t"))
     z = jnp.exp(log_reads + nu * (jnp.log(n) - jnp.log(stock)) - jnp.log(t))
-    bent = jax.nn.softplus(_SHARPNESS * (z - 1.0)) - jax.nn.softplus(-_SHARPNESS)
-    return jnp.sum(jnp.where(repeats, p["g"] * bent / _SHARPNESS, 0.0), -1)
+    inside = jnp.clip(z - 1.0 + _CORNER, 0.0, 2.0 * _CORNER)
+    bent = inside**2 / (4.0 * _CORNER) + jnp.maximum(z - 1.0 - _CORNER, 0.0)
+    return jnp.sum(jnp.where(repeats, p["g"] * bent, 0.0), -1)
 
 
 @dataclass(frozen=True)
