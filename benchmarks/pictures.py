@@ -87,7 +87,7 @@ def _made(family: str, geometry: Geometry, length: int) -> Domains:
     captions = Documents(_written() / "captions.arrayrecord", KIND)
     if family == "vision":
         slots = length - geometry.patches
-        return {"captions": Captioned(captions, geometry, slots, END, KIND, len(captions))}
+        return {"captions": Captioned(captions, geometry, slots, END, KIND)}
     pages = Documents(_written() / "pages.arrayrecord", KIND)
     return {
         "text": TextRows(TokenWindows(_stream(), length), geometry, END),
@@ -98,7 +98,7 @@ def _made(family: str, geometry: Geometry, length: int) -> Domains:
 
 def large(kind: str, count: int = 192) -> Captioned:
     """Captioned pictures of 256 pixels for models of 224, none of which is ever kept decoded."""
-    path, rng = _written() / f"{kind}.arrayrecord", np.random.default_rng(0)
+    path, rng = _written() / f"{kind}-{count}.arrayrecord", np.random.default_rng(0)
     if not path.exists():
         make = _photograph if kind == "photographs" else functools.partial(_drawing, side=256)
         kept = [quick(make(rng)) for _ in range(24)]  # as preparing a corpus keeps them
@@ -107,7 +107,7 @@ def large(kind: str, count: int = 192) -> Captioned:
         Index.of([[PICTURE, 8]] * count, [True] * count).save(path.with_suffix(".index"))
     documents = Documents(path, KIND)
     documents._left = 0
-    return Captioned(documents, LARGE, 16, END, KIND, count)
+    return Captioned(documents, LARGE, 16, END, KIND)
 
 
 def _photograph(rng: np.random.Generator, height: int = 256, width: int = 341) -> bytes:

@@ -8,8 +8,9 @@ from tests.test_rooms import CALL, NEVER, PACKAGE, absolute, below, modules
 
 Graph = Mapping[str, set[str]]
 
-# Values whose methods hand on to what is built on them, by imports inside the methods.
-HAND_ON = ("jaxmix.fitting.fitted", "jaxmix.mixtures.optimum")
+# Values and functions that hand on to what is built on them, by imports inside: a fit's strength of
+# sharing is chosen by trials, which are fits.
+HAND_ON = ("jaxmix.fitting.fitted", "jaxmix.fitting.fit", "jaxmix.mixtures.optimum")
 
 
 def name_of(path: pathlib.Path) -> str:
@@ -40,7 +41,7 @@ def loaded(name: str, module: str, known: set[str]) -> Iterator[str]:
 def graph(sources: Mapping[str, tuple[str, bool]]) -> Graph:
     """What every module loads, now or in a function, from its source and whether it is a package.
 
-    Imports for types, and those inside the methods of HAND_ON, are no arrows.
+    Imports for types, and those inside the functions of HAND_ON, are no arrows.
     """
     known = set(sources)
     return {

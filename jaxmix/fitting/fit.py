@@ -86,15 +86,16 @@ def fit(
         raise JaxmixError(f"unknown solver '{solver}': choose one of {', '.join(SOLVERS)}")
     names = _target_names(runs, targets)
     k = len(runs.domains)
-    extra = place_notes(precision)
+    why: tuple[str, ...] = ()
     if share == "auto":
         from jaxmix.fitting.selection.sharing_strength import choose_share
 
         options = {"residual": residual, "delta": delta, "weighting": weighting, "seed": seed}
-        share, why = choose_share(runs, law, names, progress=progress, **options)
-        extra = (*extra, why)
+        share, chosen = choose_share(runs, law, names, progress=progress, **options)
+        why = (chosen,)
     strengths = read_share(share, law)
     with float64() if precision == "float64" else jax.enable_x64(False):
+        extra = (*place_notes(precision), *why)
         problem = make_problem(runs, law, names, Objective(law, k, delta, residual), weighting)
         pool = run_search(SEARCHES[solver], problem, restarts, seed, progress)
         _check_found(problem, pool)
