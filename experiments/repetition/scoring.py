@@ -9,7 +9,7 @@ import config
 
 from jaxmix.fitting import FittedLaws, fit, load_laws, score
 from jaxmix.fitting.scores import mean_mre
-from jaxmix.runs import RunTable, read_runs
+from jaxmix.runs import RunTable
 
 BASES = ("additive", "joint", "effective")
 SUFFIXES = ("", "+repetition", "+repetition+harm")
@@ -20,9 +20,7 @@ FIRST = 60_000  # tokens before which runs still warm up
 
 def split(runs: RunTable) -> dict[str, RunTable]:
     """Rows to fit, and rows that are kept from a fit, by name."""
-    # Harm could only be misread from stocks that no run comes near: those domains never repeat.
-    endless = [f"unique_{domain}" for domain in config.DOMAINS if domain != config.SCARCE]
-    runs = read_runs(runs.frame[runs.tokens > FIRST].drop(columns=endless))
+    runs = runs.select(runs.tokens > FIRST)
     frame = runs.frame
     first = frame["seed"] == 0  # the others say how sure harm is
     larger = frame["preset"] == config.LARGEST
