@@ -126,7 +126,8 @@ def test_what_no_row_depends_on_is_stated(runs):
     law = "effective+repetition-by-domain+harm"
     (found,) = fit(runs, law, restarts=4, solver="gauss-newton")
     assert found.params["g"][0] < 1e-12 and found.params["R_D_star"][0] == pytest.approx(15.387756)
-    assert "no row depends on g of web: taken as 0" in found.report.notes
+    said = [note for note in found.report.notes if note.startswith("no row depends on g of web")]
+    assert said and said[0].endswith("taken as 0")  # the truth has no harm, so others may be there
     assert "no row depends on R_D_star of web: taken as 15.3878" in found.report.notes
 
 
