@@ -41,23 +41,23 @@ def _transformed() -> str:
     """What may stand behind a law's name: each transform in one line."""
     from jaxmix.laws import TRANSFORMS
 
-    said = [f"+{name}: {_WORDS[name]}" for name in TRANSFORMS]
+    said = [f"{end}: {_WORDS[end]}" for end in TRANSFORMS]
     return "\n".join([_BEHIND, *said])
 
 
 _BEHIND = "Behind a name, one or more of these, as in effective+repetition+harm:"
 _WORDS = {
-    "repetition": "what repeated tokens are still worth (columns unique_<domain>), with one more "
+    "+repetition": "what repeated tokens are still worth (columns unique_<domain>), with one more "
     "parameter, R_D_star (chinchilla: R_N_star as well). Muennighoff et al. 2023 "
     "(arXiv 2305.16264), eq. (5) and (6)",
-    "repetition-by-domain": "the same with an R_D_star for every domain",
-    "harm": "+ sum_i g_i max(e_i (N/U_i)^nu/t - 1, 0), e_i = h_i D/U_i epochs: reading a domain "
+    "+repetition-by-domain": "the same with an R_D_star for every domain",
+    "+harm": "+ sum_i g_i max(e_i (N/U_i)^nu/t - 1, 0), e_i = h_i D/U_i epochs: reading a domain "
     "too often raises the loss, sooner for larger models; k + 2 parameters",
-    "scarcity": "+ 1/(sum_i tau_i min(h_i D, U_i))^c: unique tokens bound the loss; k + 1 "
+    "+scarcity": "+ 1/(sum_i tau_i min(h_i D, U_i))^c: unique tokens bound the loss; k + 1 "
     "parameters",
-    "before": "at D + rho P for runs that continue others, P in column tokens_before; one "
+    "+before": "at D + rho P for runs that continue others, P in column tokens_before; one "
     "parameter",
-    "floor": "F + exp(the law): what N, D and the mixture cost multiplies above a floor; one "
+    "+floor": "F + exp(the law): what N, D and the mixture cost multiplies above a floor; one "
     "parameter",
 }
 

@@ -108,7 +108,9 @@ def fit(
             problem, best = settle(problem, strengths, best)
         fits = [_finish(problem, i, best, pool, solver, extra) for i in range(len(names))]
         if strengths:
-            fits = [_with_share(f, problem, i, strengths) for i, f in enumerate(fits)]
+            centers = [center_of(problem, i) for i in range(len(names))]
+            shared = zip(fits, centers, strict=True)
+            fits = [f.with_report(share=strengths, center=center) for f, center in shared]
     return FittedLaws(fits if held_out is None else [_with_held_out(f, held_out) for f in fits])
 
 
@@ -139,7 +141,8 @@ def _finish(
     low, high = objective.law.bounds(objective.k)
     edge = (z <= low + 1e-6) | (z >= high - 1e-6)
     free = np.asarray(free_parameters(objective, jnp.asarray(z), at["grad"])) & ~edge
-    free &= np.diag(at["gram"]) > 0 if problem.rows.prior is not None else True  # not held
+    gram = np.asarray(at["gram"])
+    free &= np.diag(gram) > 0 if problem.rows.prior is not None else True  # not held
     labels = objective.law.names(problem.runs.domains)
     value, found = float(at["value"]), pool.value[:, i]
     misfit = value if problem.rows.prior is None else _misfit(problem, i, z)
@@ -151,7 +154,7 @@ def _finish(
         restarts=len(found),
         agreeing=int(np.sum(found <= 1.01 * value)),
         at_bound=tuple(n for n, is_at in zip(labels, edge, strict=True) if is_at),
-        condition=_condition(np.asarray(at["gram"])[np.ix_(free, free)]),
+        condition=_condition(gram[np.ix_(free, free)]),
         delta=objective.delta,
         residual=objective.residual,
         solver=solver,
@@ -159,7 +162,7 @@ def _finish(
         notes=(*problem.notes[i], *extra),
     )
     unknown = objective.law.unknown(objective.k)
-    unseen = (np.diag(np.asarray(at["gram"])) == 0) & np.isfinite(unknown)
+    unseen = (np.diag(gram) == 0) & np.isfinite(unknown)
     notes = _unconverged(report), _unknown(objective.law, labels, unseen)
     report = replace(report, notes=(*report.notes, *notes[0], *notes[1]))
     natural = problem.natural(jnp.asarray(np.where(unseen, unknown, z)))
@@ -171,12 +174,6 @@ def _misfit(problem: Problem, i: int, z: np.ndarray) -> float:
     """Eq. (6) without what a prior adds."""
     rows = problem.rows.of_fit(jnp.asarray(i))._replace(prior=None)
     return float(problem.objective.value(jnp.asarray(z), rows))
-
-
-def _with_share(
-    fitted: FittedLaw, problem: Problem, i: int, strengths: dict[str, float]
-) -> FittedLaw:
-    return fitted.with_report(share=strengths, center=center_of(problem, i))
 
 
 def _unconverged(report: FitReport) -> list[str]:

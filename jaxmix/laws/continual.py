@@ -29,7 +29,7 @@ from jaxmix.laws.law import (
 )
 from jaxmix.laws.scaling import CHINCHILLA
 from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, weight_power
-from jaxmix.laws.transforms import MoreStarts, SameUnits, check_new
+from jaxmix.laws.transforms import MoreStarts, SameUnits, check_new, with_inputs
 
 BEFORE = "+before"
 TOKENS_BEFORE = Input("tokens_before", unit="tokens", default=0.0)
@@ -115,7 +115,7 @@ def begun(law: Law) -> Law:
         BeforeLoss(law),
         start=MoreStarts(law, _start_before) if law.start else None,
         rescale=SameUnits(law) if law.rescale else None,
-        inputs=(*law.inputs, TOKENS_BEFORE),
+        inputs=with_inputs(law, TOKENS_BEFORE),
         convex=law.convex.rule,
         formula=f"{law.formula}, at D + rho P, P tokens trained on before",
         source=f"{law.source}; tokens trained on before as an input",

@@ -1,4 +1,4 @@
-"""Repeated data: what repeated tokens are still worth, and what harm they do.
+"""Repeated data: what repeated tokens are still worth (``jaxmix.laws.harm``: what harm they do).
 
 ``+repetition``: Muennighoff et al. 2023, Scaling Data-Constrained Language Models
 (arXiv 2305.16264). With U_i unique tokens of domain i, of which training sees h_i D, the effective

@@ -26,7 +26,15 @@ from jaxmix.laws.law import (
     Params,
     Scales,
 )
-from jaxmix.laws.terms import log_uniform, power_term, start_amplitude, start_floor, uniform
+from jaxmix.laws.terms import (
+    power_term,
+    start_amplitude,
+    start_floor,
+    start_transfer,
+    transfer_in_units,
+    transfer_term,
+    uniform,
+)
 
 _SOURCE = (
     "power laws in N and in tokens weighed by their transfer to the target; Hernandez et al. 2021 "
@@ -49,20 +57,13 @@ class TransferLoss:
     def __call__(self, p: Params, x: Inputs) -> Array:
         """E + A/N^alpha + (sum_i tau_i h_i D)^-beta."""
         size = power_term(jnp.log(p["A"]), x["n_params"], p["alpha"]) if self.by_size else 0.0
-        worth = jnp.log(jnp.sum(p["tau"] * x["weights"], -1))
         tokens = x["tokens"] if self.by_tokens else 1.0
-        return p["E"] + size + power_term(-p["beta"] * worth, tokens, p["beta"])
-
-
-def start_transfer(u: Params, amplitude: Array, beta: Array) -> Array:
-    """Transfers for data whose share of the loss at unit tokens is given, tenfold to both sides."""
-    return amplitude ** (-1.0 / beta) * log_uniform(u["tau"], 0.1, 10.0)
+        return p["E"] + size + transfer_term(p["tau"], x["weights"], tokens, p["beta"])
 
 
 def _start(u: Params, scales: Scales, k: int, by_size: bool) -> Params:
     beta = uniform(u["beta"], 0.1, 1.0)
-    # The draw of tau's first value also places their size: there is no amplitude beside it.
-    tau = start_transfer(u, start_amplitude(u["tau"][0], scales), beta)
+    tau = start_transfer(u["tau"], scales, beta)
     found = {"E": start_floor(u["E"], scales), "beta": beta, "tau": tau}
     if not by_size:
         return found
@@ -76,7 +77,7 @@ def _rescale(
     if by_size:
         found["A"] = params["A"] * n_unit ** -params["alpha"]
     if by_tokens:
-        found["tau"] = params["tau"] * jnp.asarray(d_unit)[..., None]
+        found["tau"] = transfer_in_units(params["tau"], d_unit)
     return found
 
 

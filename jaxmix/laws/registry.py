@@ -8,14 +8,14 @@ from typing import Any
 
 from jaxmix.errors import JaxmixError
 from jaxmix.laws import baselines, continual, effective, prior, scaling
-from jaxmix.laws.continual import begun
-from jaxmix.laws.data_reuse import repeated
+from jaxmix.laws.continual import BEFORE, begun
+from jaxmix.laws.data_reuse import BY_DOMAIN, REPETITION, repeated
 from jaxmix.laws.fixed import FixedLoss, fixed
-from jaxmix.laws.floor import floored
-from jaxmix.laws.harm import harmed
+from jaxmix.laws.floor import FLOOR, floored
+from jaxmix.laws.harm import HARM, harmed
 from jaxmix.laws.implicit_domains import FAMILY, find_implicit
 from jaxmix.laws.law import Law
-from jaxmix.laws.scarce import scarce
+from jaxmix.laws.scarce import SCARCITY, scarce
 
 LAWS: dict[str, Law] = {
     law.name: law
@@ -46,12 +46,12 @@ LAWS: dict[str, Law] = {
 
 # What the name of a law may end with, in any order that its parts take: "joint+repetition+harm".
 TRANSFORMS: dict[str, Callable[[Law], Law]] = {
-    "repetition": repeated,
-    "repetition-by-domain": partial(repeated, by_domain=True),
-    "harm": harmed,
-    "scarcity": scarce,
-    "before": begun,
-    "floor": floored,
+    REPETITION: repeated,
+    BY_DOMAIN: partial(repeated, by_domain=True),
+    HARM: harmed,
+    SCARCITY: scarce,
+    BEFORE: begun,
+    FLOOR: floored,
 }
 
 
@@ -80,7 +80,7 @@ def get_law(name: Law | str) -> Law:
     if law is None:
         raise JaxmixError(
             f"unknown law '{name}': choose one of {', '.join(LAWS)}, {FAMILY} "
-            f"(with {', '.join(f'+{t}' for t in TRANSFORMS)} behind it), or give FILE.py:VARIABLE"
+            f"(with {', '.join(TRANSFORMS)} behind it), or give FILE.py:VARIABLE"
         )
     return law
 
@@ -100,7 +100,8 @@ def find_law(name: str) -> Law | None:
     Raises:
         JaxmixError: there is one, and it does not take a transform.
     """
-    base, *transforms = name.split("+")
+    base, *ends = name.split("+")
+    transforms = [f"+{end}" for end in ends]
     law = LAWS.get(base) or find_implicit(base)
     if law is None or not set(transforms) <= set(TRANSFORMS):
         return None

@@ -11,12 +11,9 @@ u_i is the effective data of a decay of a twentieth of an epoch, at most 5% abov
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
-
 from jaxmix.laws.data_reuse import check_counts_epochs, effective_data
-from jaxmix.laws.effective import start_transfer
 from jaxmix.laws.law import UNIQUE, WEIGHTS, Array, Inputs, Law, Parameter, Params, Scales
-from jaxmix.laws.terms import power_term, start_amplitude, uniform
+from jaxmix.laws.terms import start_transfer, transfer_in_units, transfer_term, uniform
 from jaxmix.laws.transforms import MoreStarts, check_new, with_inputs
 
 SCARCITY = "+scarcity"
@@ -32,13 +29,12 @@ class ScarceLoss:
     def __call__(self, p: Params, x: Inputs) -> Array:
         """The base law's loss and the floor."""
         seen, shares = effective_data(x["weights"], x["tokens"], x["unique"], _CORNER)
-        worth = jnp.log(jnp.sum(p["tau"] * shares, -1))
-        return self.base.loss(p, x) + power_term(-p["c"] * worth, seen, p["c"])
+        return self.base.loss(p, x) + transfer_term(p["tau"], shares, seen, p["c"])
 
 
 def _start(u: Params, scales: Scales, k: int) -> Params:
     c = uniform(u["c"], 0.1, 1.0)
-    return {"c": c, "tau": start_transfer(u, start_amplitude(u["tau"][0], scales), c)}
+    return {"c": c, "tau": start_transfer(u["tau"], scales, c)}
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class _Rescale:
 
     def __call__(self, params: Params, n_unit: Any, d_unit: Any) -> Params:
         assert self.base.rescale is not None
-        tau = params["tau"] * jnp.asarray(d_unit)[..., None]
+        tau = transfer_in_units(params["tau"], d_unit)
         return {**self.base.rescale(params, n_unit, d_unit), "tau": tau}
 
 

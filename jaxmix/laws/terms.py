@@ -34,6 +34,12 @@ def log_blend(c: Any, gamma: Any, weights: Any) -> Array:
     return gamma * jnp.log(jnp.sum(c * weights, -1))
 
 
+def transfer_term(tau: Any, weights: Any, tokens: Any, exponent: Any) -> Array:
+    """``1 / (sum_i tau_i h_i D)^exponent``: [..., k] -> [...], and exactly 0 at infinite D."""
+    worth = jnp.log(jnp.sum(tau * weights, -1))
+    return power_term(-exponent * worth, tokens, exponent)
+
+
 def uniform(u: Any, low: Any, high: Any) -> Array:
     """Uniform draws u on (0, 1) carried to (low, high)."""
     return low + (high - low) * u
@@ -58,3 +64,16 @@ def start_amplitude(u: Any, scales: Scales) -> Array:
     """A draw of how much a term contributes at the center of the data, nats."""
     spread = jnp.maximum(scales.loss_max - scales.loss_min, 1e-3 * scales.loss_min)
     return spread * log_uniform(u, 0.03, 1.0)
+
+
+def start_transfer(u: Any, scales: Scales, exponent: Any) -> Array:
+    """A draw of transfers, u [k]: their size so that the term counts, tenfold to both sides.
+
+    There is no amplitude beside them, so the draw of the first one also places their size.
+    """
+    return start_amplitude(u[0], scales) ** (-1.0 / exponent) * log_uniform(u, 0.1, 10.0)
+
+
+def transfer_in_units(tau: Any, d_unit: Any) -> Array:
+    """Transfers [..., k] of tokens that are measured in a unit [...]."""
+    return tau * jnp.asarray(d_unit)[..., None]

@@ -13,7 +13,6 @@ from jaxmix.fitting.problem import make_problem
 from jaxmix.fitting.solvers.lanes import POLISH, Jobs
 from jaxmix.fitting.solvers.multistart import run_jobs
 from jaxmix.fitting.solvers.newton import Newton
-from jaxmix.fitting.uncertainty.influence import working_vector
 from jaxmix.laws import ADDITIVE
 from jaxmix.mixtures import dirichlet_design, mixture_influence, optimize, vertices
 
@@ -51,7 +50,7 @@ def _refit(runs, fitted, *, losses=None, log_weight=None):
     objective = Objective(fitted.law, 3, fitted.report.delta, fitted.report.residual)
     with jax.enable_x64(True):
         problem = make_problem(runs, fitted.law, ("x",), objective, "equal")
-        z, rows = working_vector(problem, fitted), problem.rows
+        z, rows = problem.working(fitted.params), problem.rows
         if losses is not None:
             rows = rows._replace(losses=jnp.asarray(losses)[None])
         if log_weight is not None:

@@ -96,7 +96,7 @@ def influence(
     """
     with float64():
         problem = pose([fitted], runs, weighting)
-        objective, z = problem.objective, working_vector(problem, fitted)
+        objective, z = problem.objective, problem.working(fitted.params)
         parts = _row_slopes(objective, z, problem.rows.of_fit(jnp.asarray(0)))
         grad, hess, by_loss, by_weight = (np.asarray(x) for x in parts)
         free = np.asarray(free_parameters(objective, z, jnp.asarray(grad)))
@@ -137,13 +137,8 @@ def pose(laws: Sequence[FittedLaw], runs: RunTable, weighting: str = "equal") ->
     return prior_of(make_problem(runs, first.law, targets, objective, weighting), laws)
 
 
-def working_vector(problem: Problem, fitted: FittedLaw) -> Array:
-    """The working vector [P] of a fitted law in a problem's units."""
-    return problem.working(fitted.params)
-
-
 def natural_params(problem: Problem, z: Array) -> dict[str, Array]:
-    """A working vector [P] as natural parameters; the inverse of ``working_vector``."""
+    """A working vector [P] as natural parameters; the inverse of ``problem.working``."""
     law, (n_unit, d_unit) = problem.objective.law, problem.units
     params = law.from_working(z, problem.objective.k)
     return dict(law.rescale(params, 1.0 / n_unit, 1.0 / d_unit)) if law.rescale else params

@@ -23,7 +23,7 @@ from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES, perturb_all, run_jobs, run_search
 from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.fitting.uncertainty.clusters import make_folds
-from jaxmix.fitting.uncertainty.influence import natural_params, pose, working_vector
+from jaxmix.fitting.uncertainty.influence import natural_params, pose
 from jaxmix.laws import Scales
 from jaxmix.runs import RunTable
 
@@ -336,7 +336,7 @@ def make_refitters(
         JaxmixError: the laws were not fitted on these rows.
     """
     problem = pose(laws, runs, weighting)
-    own = [np.asarray(working_vector(problem, f)) for f in laws]
+    own = [np.asarray(problem.working(f.params)) for f in laws]
     for i, fitted in enumerate(laws):
         _check_same_rows(problem, i, own[i], fitted)
     if basins == 1:

@@ -21,7 +21,6 @@ from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.problem import Problem
 from jaxmix.fitting.uncertainty.clusters import run_labels
-from jaxmix.fitting.uncertainty.influence import working_vector
 
 Array = jax.Array
 
@@ -56,7 +55,7 @@ def believe(
         noise: standard deviation of one run's loss; None to take it from the residuals.
     """
     mean, spread = (np.asarray(x) for x in _prior(problem.objective, problem.scales))
-    z = np.stack([np.asarray(working_vector(problem, f)) for f in laws])
+    z = np.stack([np.asarray(problem.working(f.params)) for f in laws])
     sd, notes = np.full(len(z), noise if noise else np.nan), ()
     if noise is None:
         residuals = np.asarray(_linearize(problem.objective, jnp.asarray(z), problem.rows)[0])
