@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def command(out: str | None, as_json: bool) -> None:
     """List the laws: formula, number of parameters for k domains, source.
 
-    Transforms such as +repetition and +harm stand behind a name.
+    Transforms such as +repetition and +harm are added to a name.
     """
     common.check_table(out)
     from jaxmix.laws import LAWS
@@ -38,14 +38,14 @@ def command(out: str | None, as_json: bool) -> None:
 
 
 def _transformed() -> str:
-    """What may stand behind a law's name: each transform in one line."""
+    """What may be added to the name of a law: each transform in one line."""
     from jaxmix.laws import TRANSFORMS
 
     said = [f"{end}: {_WORDS[end]}" for end in TRANSFORMS]
     return "\n".join([_BEHIND, *said])
 
 
-_BEHIND = "Behind a name, one or more of these, as in effective+repetition+harm:"
+_BEHIND = "Add one or more of these to a name, as in effective+repetition+harm:"
 _WORDS = {
     "+repetition": "what repeated tokens are still worth (columns unique_<domain>), with one more "
     "parameter, R_D_star (chinchilla: R_N_star as well). Muennighoff et al. 2023 "

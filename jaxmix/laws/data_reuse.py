@@ -181,5 +181,5 @@ def check_counts_epochs(law: Law, what: str) -> None:
 def _convex_repeated(law: Law, excess: bool) -> Callable[[Params], str | None]:
     """The rule of ``repeated(law)``: a decreasing convex function of concave ones is convex."""
     of_tokens = isinstance(law.loss, TransferLoss) or (law.loss == CHINCHILLA.loss and not excess)
-    why = None if of_tokens else "effective tokens bend the law"
+    why = None if of_tokens else "it is not known to be convex at effective tokens"
     return lambda p: why

@@ -44,7 +44,7 @@ LAWS: dict[str, Law] = {
 }
 
 
-# What the name of a law may end with, in any order that its parts take: "joint+repetition+harm".
+# What may follow the name of a law, such as "joint+repetition+harm"; applied from left to right.
 TRANSFORMS: dict[str, Callable[[Law], Law]] = {
     REPETITION: repeated,
     BY_DOMAIN: partial(repeated, by_domain=True),
