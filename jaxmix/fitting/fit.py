@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -136,36 +136,37 @@ def _finish(
 ) -> FittedLaw:
     """The fitted law of target i from its polished candidates."""
     objective = problem.objective
-    z = best.z[np.argmin(best.value[:, i]), i]
-    at = diagnose(objective, jnp.asarray(z), problem.rows, jnp.asarray(i))
+    z: Any = best.z[np.argmin(best.value[:, i]), i]
+    found = diagnose(objective, z, problem.rows, np.asarray(i))
+    at: dict[str, Any] = {name: np.asarray(one) for name, one in found.items()}
     low, high = objective.law.bounds(objective.k)
     edge = (z <= low + 1e-6) | (z >= high - 1e-6)
-    free = np.asarray(free_parameters(objective, jnp.asarray(z), at["grad"])) & ~edge
-    gram = np.asarray(at["gram"])
+    free = free_parameters(objective, z, at["grad"]) & ~edge
+    gram = at["gram"]
     free &= np.diag(gram) > 0 if problem.rows.prior is not None else True  # not held
     labels = objective.law.names(problem.runs.domains)
-    value, found = float(at["value"]), pool.value[:, i]
+    value, ends = float(at["value"]), pool.value[:, i]
     misfit = value if problem.rows.prior is None else _misfit(problem, i, z)
     seen = np.where(problem.used[i], problem.runs.losses([problem.targets[i]])[0], np.nan)
     report = FitReport(
         objective=misfit,
-        gradient_norm=float(np.max(np.abs(np.asarray(at["grad"])[free]), initial=0.0)),
+        gradient_norm=float(np.max(np.abs(at["grad"][free]), initial=0.0)),
         rows=int(problem.used[i].sum()),
-        restarts=len(found),
-        agreeing=int(np.sum(found <= 1.01 * value)),
+        restarts=len(ends),
+        agreeing=int(np.sum(ends <= 1.01 * value)),
         at_bound=tuple(n for n, is_at in zip(labels, edge, strict=True) if is_at),
         condition=_condition(gram[np.ix_(free, free)]),
         delta=objective.delta,
         residual=objective.residual,
         solver=solver,
-        train_mre=score_arrays(np.asarray(at["predicted"]), seen).mre,
+        train_mre=score_arrays(at["predicted"], seen).mre,
         notes=(*problem.notes[i], *extra),
     )
     unknown = objective.law.unknown(objective.k)
     unseen = (np.diag(gram) == 0) & np.isfinite(unknown)
     notes = _unconverged(report), _unknown(objective.law, labels, unseen)
     report = replace(report, notes=(*report.notes, *notes[0], *notes[1]))
-    natural = problem.natural(jnp.asarray(np.where(unseen, unknown, z)))
+    natural = problem.natural(np.where(unseen, unknown, z))
     domains = problem.runs.domains
     return FittedLaw(objective.law, problem.targets[i], domains, natural, problem.range(i), report)
 

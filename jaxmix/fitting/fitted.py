@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
@@ -15,6 +14,7 @@ from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.evidence import unread_notes
 from jaxmix.fitting.precision import float64
 from jaxmix.fitting.stacked import StackedLaws as StackedLaws
+from jaxmix.fitting.stacked import predict_losses
 from jaxmix.fitting.stacked import stack as stack
 from jaxmix.fitting.support import Support, mixture_support
 from jaxmix.laws import Inputs, Law
@@ -400,5 +400,4 @@ def _predict(fits: Sequence[FittedLaw], x: Any) -> np.ndarray:
 
         x = read_inputs(x, fits[0].law, fits[0].domains)
     with float64():
-        given = {name: jnp.asarray(value, jnp.float64) for name, value in x.items()}
-        return np.asarray(stack(fits).losses(given))
+        return predict_losses(stack(fits), x)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from jaxmix.fitting.evidence import fit_notes
 from jaxmix.fitting.fitted import DataRange, Measured
 from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.programs import compile_quickly
 from jaxmix.laws import Law, Params, Scales, base_name
 from jaxmix.quantities import count
 from jaxmix.runs import RunTable
@@ -50,15 +52,12 @@ class Problem:
     @property
     def units(self) -> tuple[Array, Array]:
         """What N and D are measured in."""
-        return self.objective.law.units(Scales(*(x[0] for x in self.scales)))
+        return self.objective.law.units(Scales(*(np.asarray(x)[0] for x in self.scales)))
 
-    def natural(self, z: Array) -> dict[str, np.ndarray]:
+    def natural(self, z: Array | np.ndarray) -> dict[str, np.ndarray]:
         """A working vector [P] as parameters in natural units."""
-        law, (n_unit, d_unit) = self.objective.law, self.units
-        params = law.from_working(z, self.objective.k)
-        if law.rescale:
-            params = law.rescale(params, 1.0 / n_unit, 1.0 / d_unit)
-        return {p.name: np.asarray(params[p.name], np.float64) for p in law.parameters}
+        found = _natural(self.objective, z, self.units)
+        return {name: np.asarray(value, np.float64) for name, value in found.items()}
 
     def working(self, params: Params) -> Array:
         """Natural parameters as a working vector [P] within its bounds; undoes ``natural``."""
@@ -98,6 +97,15 @@ class Problem:
         )
 
 
+@compile_quickly(static_argnames="objective")
+def _natural(objective: Objective, z: Any, units: tuple[Array, Array]) -> dict[str, Array]:
+    law = objective.law
+    params = law.from_working(z, objective.k)
+    if law.rescale:
+        params = law.rescale(params, 1.0 / units[0], 1.0 / units[1])
+    return {p.name: params[p.name] for p in law.parameters}
+
+
 @partial(jax.jit, static_argnames=("objective", "count"))
 def random_starts(
     objective: Objective, scales: Scales, key: Array, first: Array, *, count: int
@@ -114,7 +122,7 @@ def random_starts(
     return z.reshape(count * fits, -1), jnp.repeat(keys, fits)
 
 
-@partial(jax.jit, static_argnames="objective")
+@compile_quickly(static_argnames="objective")
 def diagnose(objective: Objective, z: Array, rows: Rows, fit: Array) -> dict[str, Array]:
     """Value, gradient [P], Gauss-Newton matrix [P, P] and predicted losses [p] at z [P]."""
     own = rows.of_fit(fit)
@@ -202,10 +210,10 @@ def _unlimited(runs: RunTable, law: Law) -> list[str]:
 
 def _finite(objective: Objective, rows: Rows, scales: Scales) -> np.ndarray:
     """[m, p] False where the law itself is infinite, as Ge's is at zero weight."""
-    first, seen = jnp.asarray(0), []
+    first, seen = np.asarray(0), []
     starts, _ = random_starts(objective, scales, jax.random.key(0), first, count=1)
-    for fit, z in enumerate(starts):
-        predicted = diagnose(objective, z, rows, jnp.asarray(fit))["predicted"]
+    for fit, z in enumerate(np.asarray(starts)):
+        predicted = diagnose(objective, z, rows, np.asarray(fit))["predicted"]
         seen.append(np.isfinite(np.asarray(predicted)))
         if not rows.own:  # one mixture per row, whatever the target
             return np.tile(seen[0], (rows.losses.shape[0], 1))

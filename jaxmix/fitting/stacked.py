@@ -1,14 +1,17 @@
 """One law fitted to several targets as arrays: what batched code and derivatives run on."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxmix.errors import JaxmixError
+from jaxmix.fitting.programs import compile_quickly
 from jaxmix.laws import Inputs, Law
 
 if TYPE_CHECKING:
@@ -77,9 +80,43 @@ def stack(laws: "Sequence[FittedLaw]") -> StackedLaws:
     first = laws[0]
     if any(f.law != first.law or f.domains != first.domains for f in laws):
         raise JaxmixError("stack needs fits of one law over the same domains")
-    params = {
-        p.name: jnp.stack([jnp.asarray(f.params[p.name]) for f in laws])
-        for p in first.law.parameters
-    }
+    params = {p.name: _stacked([f.params[p.name] for f in laws]) for p in first.law.parameters}
     own = [i for f in laws if (i := f.own_domain) is not None]
     return StackedLaws(params, jnp.asarray(own) if own else None, first.law)
+
+
+def _stacked(values: Sequence[Any]) -> Array:
+    """Arrays with a new leading axis; on the host if that is where they are."""
+    there = any(isinstance(value, jax.Array) for value in values)
+    return jnp.stack(values) if there else jnp.asarray(np.stack(values))
+
+
+@compile_quickly()
+def losses(laws: StackedLaws, x: Inputs) -> Array:
+    """Losses [m, ...] at inputs, in one compiled program."""
+    return laws.losses(x)
+
+
+def predict_losses(laws: StackedLaws, x: Inputs) -> np.ndarray:
+    """Losses [m, ...] at inputs of any shapes that broadcast; in float64 within its scope.
+
+    All points run as one axis, padded to few sizes, so that few programs are compiled.
+    """
+    given = {name: np.asarray(value, float) for name, value in x.items()}
+    wide = {i.name for i in laws.law.inputs if i.per != "row"} | set(_PER_DOMAIN)
+    tails = {name: v.shape[-1:] if name in wide else () for name, v in given.items()}
+    shape = np.broadcast_shapes(*(v.shape[: v.ndim - len(tails[n])] for n, v in given.items()))
+    count = math.prod(shape)
+    if not count:
+        return np.asarray(losses(laws, given))
+    at = np.minimum(np.arange(_padded(count)), count - 1)
+    flat = {
+        name: np.broadcast_to(v, shape + tails[name]).reshape(count, *tails[name])[at]
+        for name, v in given.items()
+    }
+    return np.asarray(losses(laws, flat))[:, :count].reshape(-1, *shape)
+
+
+def _padded(count: int) -> int:
+    """The number of points in a program: 8, 64, 512, and then powers of 2."""
+    return next((n for n in (8, 64, 512) if count <= n), 1 << (count - 1).bit_length())

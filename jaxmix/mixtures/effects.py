@@ -10,6 +10,7 @@ import numpy as np
 
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.programs import compile_quickly
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimize import as_laws
@@ -88,13 +89,13 @@ def _direction(h: Array) -> Array:
     return jnp.eye(h.shape[0]) - others / jnp.where(total > 0, total, 1.0)
 
 
-@jax.jit
+@compile_quickly()
 def _slopes(laws: StackedLaws, x: dict[str, Any]) -> Array:
     h = x["weights"]
     grad = jax.jacrev(lambda h: laws.losses({**x, "weights": h}))(h)  # [m, k]
     return grad @ _direction(h).T
 
 
-@jax.jit
+@compile_quickly()
 def _slopes_of_refits(refits: StackedLaws, x: dict[str, Any]) -> Array:
     return jax.vmap(lambda params: _slopes(refits.replace_params(params), x))(refits.params)

@@ -10,6 +10,7 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.fitting.inputs import budget_inputs
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.stacked import predict_losses
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimum import Optima, Optimum, WorstCase, make_optimum
@@ -17,7 +18,7 @@ from jaxmix.mixtures.region import Within
 from jaxmix.mixtures.solve.certificate import convexity, find_prices
 from jaxmix.mixtures.solve.constrained import solve_program
 from jaxmix.mixtures.solve.descent import Solution
-from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
+from jaxmix.mixtures.solve.lanes import Lanes, make_starts, solve
 from jaxmix.mixtures.solve.problem import (
     Problem,
     counted_laws,
@@ -173,7 +174,7 @@ def optimize_many(
     best, agreeing = _solve_each(laws, x, w, boxes, counts, seed)
     _check_finite(best, x, w, laws)
     with float64():
-        predicted = np.asarray(losses(laws.stacked, {**x, "weights": best.weights})).T
+        predicted = predict_losses(laws.stacked, {**x, "weights": best.weights}).T
     return Optima(
         laws=laws,
         inputs=x,
@@ -386,7 +387,7 @@ def _constrained(problem: Problem, starts: int | None, seed: int) -> Optimum:
     found = solve_program(terms, program, points)
     h = found.x[:-1]
     with float64():
-        predicted = np.asarray(losses(laws.stacked, {**problem.x, "weights": h}))
+        predicted = predict_losses(laws.stacked, {**problem.x, "weights": h})
     worst = [
         row.name
         for row, share in zip(found.program.rows, found.proof.rows, strict=True)

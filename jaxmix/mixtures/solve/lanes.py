@@ -1,15 +1,16 @@
 """Box-constrained mixture problems in batches: eq. (7), (8) and (13) for many budgets or refits."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.fitting.fitted import StackedLaws
 from jaxmix.fitting.precision import float64, solver_devices
+from jaxmix.fitting.programs import compile_quickly
+from jaxmix.fitting.stacked import StackedLaws
+from jaxmix.fitting.stacked import losses as losses
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.designs import dirichlet_design
 from jaxmix.mixtures.simplex import center
@@ -72,8 +73,7 @@ def weighted_loss(laws: StackedLaws, x: Inputs, w: Array, h: Array) -> Array:
     return jnp.sum(map_targets(part, laws, w))
 
 
-@partial(jax.jit, static_argnames="refits")
-def _solve_chunk(laws: StackedLaws, lanes: Lanes, tolerance: Array, refits: bool) -> Solution:
+def _solve_lanes(laws: StackedLaws, lanes: Lanes, tolerance: Array, refits: bool) -> Solution:
     def one(params: dict[str, Array], lane: Lanes) -> Solution:
         each = laws.replace_params(params)
 
@@ -83,6 +83,11 @@ def _solve_chunk(laws: StackedLaws, lanes: Lanes, tolerance: Array, refits: bool
         return descend(objective, lane.start, lane.lower, lane.upper, tolerance=tolerance)
 
     return jax.vmap(one, in_axes=(0 if refits else None, 0))(laws.params, lanes)
+
+
+# A few lanes are solved in less time than it takes to optimize their program; thousands are not.
+_solve_few = compile_quickly(static_argnames="refits")(_solve_lanes)
+_solve_chunk = compile_quickly(optimize=True, static_argnames="refits")(_solve_lanes)
 
 
 def solve(laws: StackedLaws, lanes: Lanes, tolerance: float = 1e-12) -> Solution:
@@ -103,13 +108,14 @@ def solve(laws: StackedLaws, lanes: Lanes, tolerance: float = 1e-12) -> Solution
     lanes = jax.tree.map(np.asarray, lanes)
     parts = []
     with float64():
-        size = 16 if count <= 16 else _chunk()
+        size, solver = (16, _solve_few) if count <= 16 else (_chunk(), _solve_chunk)
         for at in range(0, count, size):
             take = np.minimum(np.arange(at, at + size), count - 1)
-            some = jax.tree.map(lambda v, take=take: jnp.asarray(v[take]), lanes)
-            params = {n: v[take] if refits else v for n, v in laws.params.items()}
-            chunk_laws = laws.replace_params(params)
-            found = _solve_chunk(chunk_laws, some, jnp.asarray(tolerance), refits)
+            some = jax.tree.map(lambda v, take=take: v[take], lanes)
+            params: dict[str, Any] = {
+                n: np.asarray(v)[take] if refits else v for n, v in laws.params.items()
+            }
+            found = solver(laws.replace_params(params), some, np.asarray(tolerance), refits)
             parts.append(jax.tree.map(np.asarray, found))
     return Solution(*(np.concatenate(v)[:count] for v in zip(*parts, strict=True)))
 
@@ -121,16 +127,10 @@ def make_starts(lower: np.ndarray, upper: np.ndarray, count: int, seed: int) -> 
     """
     k = len(lower)
     with float64():
-        middle = np.asarray(_center(jnp.asarray(lower), jnp.asarray(upper)))
+        middle = np.asarray(_center(np.asarray(lower, float), np.asarray(upper, float)))
     near = 0.9 * np.eye(k) + 0.1 / k
     random = dirichlet_design(k, max(count - 1 - k, 0), seed=seed)
     return np.maximum(np.vstack([middle, near, random])[:count], 1e-6)
 
 
-_center = jax.jit(center)
-
-
-@jax.jit
-def losses(laws: StackedLaws, x: Inputs) -> Array:
-    """Losses [m, ...] at inputs, in one compiled program."""
-    return laws.losses(x)
+_center = compile_quickly()(center)

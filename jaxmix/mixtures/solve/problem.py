@@ -10,9 +10,9 @@ from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
 from jaxmix.fitting.inputs import budget_inputs
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.stacked import predict_losses
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.polytope import Polytope, Row
-from jaxmix.mixtures.solve.lanes import losses
 from jaxmix.mixtures.solve.program import Program, Terms
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Problem:
         if given.reference is not None:
             reference = given.mixture("reference", self.laws.domains)
             with float64():
-                base = np.asarray(losses(laws, {**self.x, "weights": reference}))
+                base = predict_losses(laws, {**self.x, "weights": reference})
         found = []
         for name, more in given.guards.items():
             i, label = targets.index(name), f"{name}<=reference+{more:g}"
@@ -119,7 +119,7 @@ class Problem:
     def check_finite(self, h: np.ndarray) -> None:
         """Raises if a loss that counts is infinite at a mixture inside the linear constraints."""
         with float64():
-            found = np.asarray(losses(self.laws.stacked, {**self.x, "weights": h}))
+            found = predict_losses(self.laws.stacked, {**self.x, "weights": h})
         lost = ~np.isfinite(found) & self.counted
         if lost.any():
             raise not_finite(self.laws, lost)

@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.programs import compile_quickly
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.polytope import Polytope, Row
 from jaxmix.mixtures.solve.lanes import map_targets, weighted_loss
@@ -26,7 +27,7 @@ from jaxmix.mixtures.solve.lanes import map_targets, weighted_loss
 _TINY = 1e-300  # stands for a weight of 0 in a logarithm
 
 
-@jax.jit
+@compile_quickly()
 def _first(laws: StackedLaws, x: Inputs, h: jax.Array) -> jax.Array:
     """Losses and their slopes at h [k], in one array [m, 1 + k]."""
 
@@ -36,7 +37,7 @@ def _first(laws: StackedLaws, x: Inputs, h: jax.Array) -> jax.Array:
     return map_targets(both, laws)
 
 
-@jax.jit
+@compile_quickly()
 def _second(laws: StackedLaws, x: Inputs, w: jax.Array, h: jax.Array) -> jax.Array:
     """Hessian [k, k] of the losses' sum with weights w [m], none negative."""
     return jax.jacfwd(jax.grad(partial(weighted_loss, laws, x, w)))(h)
@@ -56,8 +57,7 @@ class Terms:
         self, laws: StackedLaws, x: Inputs, counted: np.ndarray, prior: np.ndarray
     ) -> None:
         self._counted, self._prior = counted, np.where(prior > 0, prior, 1.0)
-        with float64():
-            self._given = laws, {name: jnp.asarray(value, float) for name, value in x.items()}
+        self._given = laws, {name: np.asarray(value, float) for name, value in x.items()}
         self._last: tuple[bytes, np.ndarray, np.ndarray] = b"", prior, prior
 
     def __call__(self, h: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.fitted import StackedLaws
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.stacked import predict_losses
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.polytope import Row
 from jaxmix.mixtures.simplex import kl
 from jaxmix.mixtures.solve.constrained import MET, best_end, search
-from jaxmix.mixtures.solve.lanes import Lanes, losses, make_starts, solve
+from jaxmix.mixtures.solve.lanes import Lanes, make_starts, solve
 from jaxmix.mixtures.solve.problem import Problem, problem_of
 from jaxmix.mixtures.solve.program import Program, Terms
 
@@ -143,8 +143,7 @@ def _pulled_back(terms: Terms, program: Program, end: np.ndarray, inside: np.nda
 def losses_at(optimum: Optimum, x: Inputs) -> np.ndarray:
     """Losses [m, ...] that the laws of a proposal predict at inputs by name."""
     with float64():
-        given = {name: jnp.asarray(value) for name, value in x.items()}
-        return np.asarray(losses(optimum.laws.stacked, given))
+        return predict_losses(optimum.laws.stacked, x)
 
 
 def objective_of(optimum: Optimum, predict: Callable[[Inputs], np.ndarray], h: Any) -> np.ndarray:
