@@ -51,7 +51,7 @@ def test_padded_points_have_the_losses_of_the_law(points: int) -> None:
 def test_other_numbers_of_points_of_one_padded_size_compile_nothing() -> None:
     compiled = []
 
-    def listen(event: str, seconds: float, **more: Any) -> None:
+    def listen(event: str, duration_secs: float, **more: Any) -> None:
         if event.endswith("backend_compile_duration"):
             compiled.append(more)
 
