@@ -1,5 +1,6 @@
 """The objective of a fit, eq. (6): the mean Huber loss of the residuals, and its derivatives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -40,6 +41,9 @@ class Prior(NamedTuple):
 
 class Rows(NamedTuple):
     """The rows that one or many fits share. p rows, m fits, k domains.
+
+    Rows may also lie on a grid, each line of which has one mixture; then p stands for two axes,
+    see ``jaxmix.fitting.grid``.
 
     Attributes:
         x: inputs of the law by name, in the law's units: [p], or [p, k] for those per domain.
@@ -123,22 +127,28 @@ class Objective:
         a few times the cost of the predictions. It is taken in natural parameters and carried to
         the working ones by the elementwise slope of that map.
         """
-        natural, slope = jax.jvp(
-            lambda v: self.law.flatten(self.law.from_working(rows.held(v), self.k)),
-            (z,),
-            (jnp.ones_like(z),),
+        params, slopes = jax.jvp(
+            lambda v: self.law.from_working(rows.held(v), self.k), (z,), (jnp.ones_like(z),)
         )
 
-        def row(theta: Array, x: dict[str, Array]) -> Array:
-            loss = self.law.loss(self.law.unflatten(theta, self.k), x)
+        def row(params: dict[str, Array], x: dict[str, Array]) -> Array:
+            loss = self.law.loss(params, x)
             return jnp.log(loss) if self.residual == "log" else loss
 
-        gradient = jax.vmap(jax.value_and_grad(row), in_axes=(None, 0), out_axes=(0, 1))
-        fitted, jacobian = gradient(natural, rows.x)
+        fitted, gradient = _over_rows(jax.value_and_grad(row), rows.losses.shape)(params, rows.x)
+        # Joining the pieces by parameter, and not the parameters before the reverse pass, saves
+        # a sum over all pieces for every entry.
+        jacobian = jnp.concatenate(
+            [
+                (gradient[p.name] * slopes[p.name])[None]
+                if p.shape == "scalar"
+                else jnp.moveaxis(gradient[p.name] * slopes[p.name], -1, 0)
+                for p in self.law.parameters
+            ]
+        )
         observed = jnp.log(rows.losses) if self.residual == "log" else rows.losses
         used = rows.row_weights > 0
-        residuals = jnp.where(used, observed - fitted, 0.0)
-        return residuals, jnp.where(used, jacobian, 0.0) * slope[:, None]
+        return jnp.where(used, observed - fitted, 0.0), jnp.where(used, jacobian, 0.0)
 
     def _difference(self, rows: Rows, predicted: Array) -> Array:
         if self.residual == "log":
@@ -146,3 +156,20 @@ class Objective:
         else:
             difference = rows.losses - predicted
         return jnp.where(rows.row_weights > 0, difference, 0.0)
+
+
+def _over_rows(one: Callable[..., Any], shape: tuple[int, ...]) -> Callable[..., Any]:
+    """A function of parameters and the inputs of one row, mapped over rows of one or two axes.
+
+    What is the same along the second axis stays outside of the inner map, so that what depends on
+    the mixture alone is computed once a line.
+    """
+    if len(shape) == 1:
+        return jax.vmap(one, in_axes=(None, 0))
+
+    def line(params: Any, x: dict[str, Array]) -> Any:
+        same = {name: values[0] for name, values in x.items() if values.shape[0] == 1}
+        each = {name: values for name, values in x.items() if values.shape[0] > 1}
+        return jax.vmap(lambda own: one(params, same | own), axis_size=shape[1])(each)
+
+    return jax.vmap(line, in_axes=(None, 0))

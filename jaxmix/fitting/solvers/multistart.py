@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from jaxmix.fitting.grid import on_grid
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.precision import solver_devices
 from jaxmix.fitting.problem import Problem, random_starts
@@ -82,6 +83,7 @@ def run_jobs(
     """
     if isinstance(solver, JaxoptLBFGS):
         return solver.run(objective, rows, jobs)
+    rows = on_grid(rows)
     devices = devices or solver_devices()
     total = jobs.fit.shape[0]
     share = -(-total // len(devices))
