@@ -27,13 +27,14 @@ far more up; SciPy's 31 s is 8.5 to 250 s. The load of others was not even: the 
 cores, that of 64 had 1.7, the peers .8 to 1.4. Of the two sizes of search tried, 64 was seen to be
 the faster on four of the seeds that are timed here.
 
-Each method had a minute (of the ten that --budget allows by default). Converged fits per second,
-2026-11-29, both cores free: joint 76, additive 171 (48 and 98 before rows lay in lines of one
-mixture), with 1.7 and 1.4 cores; a tenth of the joint ones stopped at their budget of 300
-iterations. The rest of this text was measured on 2026-11-22. All 23
-losses and both laws, 64 solves each: 93 s, with compilation 177 s. 1,000 budgets of 8-domain joint
-laws: one target .04 s where convex, else .6 s; eight targets 1.1 s. 1,000 restarts: .68 GB, 44 s;
-10,000 not measured yet. No GPU yet.
+Each method had a minute (of the ten that --budget allows by default). All 23 losses and both laws,
+64 solves each: 93 s, with compilation 177 s. 1,000 budgets of 8-domain joint laws: one target .04 s
+where convex, else .6 s; eight targets 1.1 s. 1,000 restarts: .68 GB, 44 s; 10,000 not measured yet.
+No GPU yet.
+
+Only the converged fits per second were measured again, on 2026-11-29 with both cores free: joint
+76, additive 171 (48 and 98 before rows were grouped by mixture), with 1.7 and 1.4 cores. A tenth of
+the joint fits stopped at their budget of 300 iterations.
 """
 
 import argparse

@@ -1,60 +1,54 @@
-"""Rows laid out line by line of one mixture: what depends on the mixture is computed once a line.
+"""Groups rows by mixture, so that terms of the mixture are computed once per group.
 
-Runs are logged at many checkpoints and trained at many sizes, so that a table of a thousand rows
-has some forty mixtures. Powers of the weights are most of what a law costs.
+A table holds many rows of each mixture: runs of several sizes, each at many checkpoints. Powers of
+the weights are most of what a law costs.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting.objective import Rows
 
-_LINE = 4  # entries that one more line costs as much as
+_GROUP = 4  # a further group costs as much as this many further entries
 
 
 def on_grid(rows: Rows) -> Rows:
-    """The same rows in lines [M, R] of equal inputs per domain; unchanged if that saves nothing.
+    """The same rows as a grid of M groups and R entries; unchanged if that saves no work.
 
-    Inputs become [M, R], or [M, 1] and [M, 1, k] if they are equal along the lines. Entries without
-    a row repeat another one with weight 0.
+    Inputs per domain are equal within a group. They become [M, 1, k], those of a fit's own domain
+    [m, M, 1], inputs per row [M, R], losses and row weights [m, M, R]. Entries that stand for no
+    row repeat another row with weight 0.
     """
-    fixed = [x for x in rows.x.values() if x.ndim == 2] + list(rows.own.values())
+    fixed = [x for x in rows.x.values() if x.ndim == 2] + [x.T for x in rows.own.values()]
     if not fixed or rows.losses.ndim != 2:
         return rows
-    count = rows.losses.shape[1]
-    shared = [np.asarray(x) if x.shape[0] == count else np.asarray(x).T for x in fixed]
-    lines = np.unique(np.concatenate(shared, 1), axis=0, return_inverse=True)[1].ravel()
-    width = _width(np.bincount(lines))
+    keys = np.concatenate([np.asarray(x) for x in fixed], 1)
+    groups = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    width = _width(np.bincount(groups))
     if width == 1:
         return rows
-    at, filled = _cells(lines, width)
-
-    def take(x: jax.Array, axis: int, even: bool) -> jax.Array:
-        cells = at[:, :1] if even else at
-        return jnp.take(x, jnp.asarray(cells), axis=axis)
-
+    at, filled = _cells(groups, width)
     return Rows(
-        x={name: take(x, 0, x.ndim == 2) for name, x in rows.x.items()},
-        own={name: take(x, 1, True) for name, x in rows.own.items()},
-        losses=take(rows.losses, 1, False),
-        row_weights=jnp.where(filled, take(rows.row_weights, 1, False), 0.0),
+        x={name: x[at[:, :1] if x.ndim == 2 else at] for name, x in rows.x.items()},
+        own={name: x[:, at[:, :1]] for name, x in rows.own.items()},
+        losses=rows.losses[:, at],
+        row_weights=jnp.where(filled, rows.row_weights[:, at], 0.0),
         prior=rows.prior,
     )
 
 
 def _width(counts: np.ndarray) -> int:
-    """The length of the lines with the least work; 1 if rows without lines are as good."""
+    """The number R of entries with the least work; 1 if single rows are as good."""
     widths = np.unique(counts)
-    cost = np.array([np.sum(-(-counts // w)) * (w + _LINE) for w in widths])
+    cost = np.array([np.sum(-(-counts // w)) * (w + _GROUP) for w in widths])
     best = int(widths[cost.argmin()])
-    return best if cost.min() < 0.8 * counts.sum() * (1 + _LINE) else 1
+    return best if cost.min() < 0.8 * counts.sum() * (1 + _GROUP) else 1
 
 
-def _cells(lines: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The row [M, R] of each entry, and whether it is one of its own."""
-    order = np.argsort(lines, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(lines[order])) + 1)
-    parts = [group[i : i + width] for group in groups for i in range(0, len(group), width)]
+def _cells(groups: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The row of each entry [M, R], and whether the entry stands for that row."""
+    order = np.argsort(groups, kind="stable")
+    whole = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    parts = [rows[i : i + width] for rows in whole for i in range(0, len(rows), width)]
     at = np.stack([np.resize(part, width) for part in parts])
     return at, np.arange(width) < np.array([len(part) for part in parts])[:, None]

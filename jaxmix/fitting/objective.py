@@ -42,8 +42,8 @@ class Prior(NamedTuple):
 class Rows(NamedTuple):
     """The rows that one or many fits share. p rows, m fits, k domains.
 
-    Rows may also lie on a grid, each line of which has one mixture; then p stands for two axes,
-    see ``jaxmix.fitting.grid``.
+    In solvers the rows may be grouped by mixture (``jaxmix.fitting.grid``). The axis p then becomes
+    two axes: groups, and rows within a group.
 
     Attributes:
         x: inputs of the law by name, in the law's units: [p], or [p, k] for those per domain.
@@ -136,13 +136,12 @@ class Objective:
             return jnp.log(loss) if self.residual == "log" else loss
 
         fitted, gradient = _over_rows(jax.value_and_grad(row), rows.losses.shape)(params, rows.x)
-        # Joining the pieces by parameter, and not the parameters before the reverse pass, saves
-        # a sum over all pieces for every entry.
+        # Parameters are joined after the reverse pass: otherwise every entry would be a sum over
+        # all of them. They are joined along the first axis: ``Law.flatten`` is a tenth slower.
+        scaled = {name: gradient[name] * slopes[name] for name in gradient}
         jacobian = jnp.concatenate(
             [
-                (gradient[p.name] * slopes[p.name])[None]
-                if p.shape == "scalar"
-                else jnp.moveaxis(gradient[p.name] * slopes[p.name], -1, 0)
+                scaled[p.name][None] if p.shape == "scalar" else jnp.moveaxis(scaled[p.name], -1, 0)
                 for p in self.law.parameters
             ]
         )
@@ -159,17 +158,17 @@ class Objective:
 
 
 def _over_rows(one: Callable[..., Any], shape: tuple[int, ...]) -> Callable[..., Any]:
-    """A function of parameters and the inputs of one row, mapped over rows of one or two axes.
+    """Maps a function of parameters and the inputs of one row over rows of one or two axes.
 
-    What is the same along the second axis stays outside of the inner map, so that what depends on
-    the mixture alone is computed once a line.
+    Inputs that are equal within a group stay outside the inner map, so that terms that depend on
+    the mixture alone are computed once per group.
     """
     if len(shape) == 1:
         return jax.vmap(one, in_axes=(None, 0))
 
-    def line(params: Any, x: dict[str, Array]) -> Any:
+    def group(params: Any, x: dict[str, Array]) -> Any:
         same = {name: values[0] for name, values in x.items() if values.shape[0] == 1}
         each = {name: values for name, values in x.items() if values.shape[0] > 1}
         return jax.vmap(lambda own: one(params, same | own), axis_size=shape[1])(each)
 
-    return jax.vmap(line, in_axes=(None, 0))
+    return jax.vmap(group, in_axes=(None, 0))

@@ -1,4 +1,4 @@
-"""How programs are compiled that run seldom: compiling them costs more than running them."""
+"""Quick compilation for programs that take longer to compile than to run."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,9 +9,8 @@ from jax.core import Tracer
 
 from jaxmix.fitting.precision import solver_devices
 
-# On CPUs. Without the fusion emitters of JAX 0.10 programs compile in half the time and those of
-# mixtures run as fast; LLVM's optimizations take most of the other half. JAX 0.12 has no such
-# emitters, and refuses an option that it does not know.
+# Options for CPUs. The fusion emitters of JAX 0.10 and LLVM take most of the time of compilation.
+# JAX 0.12 has no fusion emitters and refuses options that it does not know.
 _EVEN: dict[str, Any] = (
     {"xla_cpu_use_fusion_emitters": False} if jax.__version_info__ < (0, 11) else {}
 )
@@ -19,13 +18,14 @@ _QUICK = {**_EVEN, "xla_backend_optimization_level": 0}
 
 
 def compile_quickly(*, optimize: bool = False, **static: Any) -> Callable[..., Any]:
-    """Decorates a function like ``jax.jit``, for programs that take longer to compile than to run.
+    """Returns a decorator like ``jax.jit`` for programs that take longer to compile than to run.
 
-    On CPUs they compile in a fifth of the time and run two to ten times slower. Called while
-    another function is traced they are a part of its program, like any other.
+    On CPUs these programs compile faster and run slower. If another function that is being traced
+    calls one, it becomes a part of that function's program.
 
     Args:
-        optimize: leave out only what takes long and gains nothing, for programs that run for long.
+        optimize: keep LLVM's optimizations, for programs that run long; only the fusion emitters
+            are left out.
         **static: options of ``jax.jit``, such as ``static_argnames``.
     """
     options = _EVEN if optimize else _QUICK
@@ -38,13 +38,12 @@ def compile_quickly(*, optimize: bool = False, **static: Any) -> Callable[..., A
         def call(*args: Any, **named: Any) -> Any:
             return (quick if _alone(args, named) else usual)(*args, **named)
 
-        call.lower = usual.lower  # type: ignore[attr-defined]
         return call
 
     return decorate
 
 
 def _alone(*given: Any) -> bool:
-    """Whether a call is a program of its own, on a CPU."""
+    """Whether a call runs as its own program, on a CPU."""
     traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(given))
     return not traced and solver_devices()[0].platform == "cpu"

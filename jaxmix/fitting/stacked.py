@@ -39,11 +39,8 @@ class StackedLaws:
     def losses(self, x: Inputs) -> Array:
         """Predicted losses [m, ...] at inputs [...] per row and [..., k] per domain, by name."""
         x = {name: jnp.asarray(value) for name, value in x.items()}
-        per_domain = {i.name for i in self.law.inputs if i.per != "row"} | set(_PER_DOMAIN)
         # A law that does not look at N, D or h still answers once per point.
-        shape = jnp.broadcast_shapes(
-            *(v.shape[:-1] if name in per_domain else v.shape for name, v in x.items())
-        )
+        shape = self.points(x)
         read = self._read(x)
 
         def one(params: dict[str, Array], own: Array | None) -> Array:
@@ -52,6 +49,16 @@ class StackedLaws:
 
         owned = {i.name for i in self.law.inputs if i.per == "own"}
         return jax.vmap(one, in_axes=(0, None if self.own is None else 0))(self.params, self.own)
+
+    def points(self, x: Inputs) -> tuple[int, ...]:
+        """The shape [...] of the points that arrays of inputs stand for."""
+        tails = self.tails(x)
+        return np.broadcast_shapes(*(v.shape[: v.ndim - len(tails[n])] for n, v in x.items()))
+
+    def tails(self, x: Inputs) -> dict[str, tuple[int, ...]]:
+        """By input: (k,) if its last axis is that of the domains, else ()."""
+        per_domain = {i.name for i in self.law.inputs if i.per != "row"} | set(_PER_DOMAIN)
+        return {name: v.shape[-1:] if name in per_domain else () for name, v in x.items()}
 
     def _read(self, x: Inputs) -> dict[str, Array]:
         """What the law reads, with its defaults filled in."""
@@ -98,14 +105,13 @@ def losses(laws: StackedLaws, x: Inputs) -> Array:
 
 
 def predict_losses(laws: StackedLaws, x: Inputs) -> np.ndarray:
-    """Losses [m, ...] at inputs of any shapes that broadcast; in float64 within its scope.
+    """Losses [m, ...] at inputs whose points broadcast, in float64 if its scope is entered.
 
-    All points run as one axis, padded to few sizes, so that few programs are compiled.
+    The points become one axis that is padded to one of a few sizes, so that few programs are
+    compiled.
     """
     given = {name: np.asarray(value, float) for name, value in x.items()}
-    wide = {i.name for i in laws.law.inputs if i.per != "row"} | set(_PER_DOMAIN)
-    tails = {name: v.shape[-1:] if name in wide else () for name, v in given.items()}
-    shape = np.broadcast_shapes(*(v.shape[: v.ndim - len(tails[n])] for n, v in given.items()))
+    shape, tails = laws.points(given), laws.tails(given)
     count = math.prod(shape)
     if not count:
         return np.asarray(losses(laws, given))

@@ -59,6 +59,22 @@ def test_objective_and_normal_equations_are_those_of_the_rows(name):
         np.testing.assert_allclose(*grams, rtol=1e-9, atol=1e-12)
 
 
+def test_as_many_fits_as_rows_are_not_taken_for_rows():
+    """A law of its own domain alone has inputs [m, p], here square."""
+    objective, rows = Objective(get_law("ge"), 3), rows_of(get_law("ge"), np.repeat([0, 1], 20))
+    many = rows._replace(
+        own={name: jnp.tile(x, (20, 1)) for name, x in rows.own.items()},
+        losses=jnp.tile(rows.losses, (20, 1)),
+        row_weights=jnp.tile(rows.row_weights, (20, 1)),
+        prior=None,
+    )
+    grid, z = on_grid(many), jnp.zeros(objective.law.count(3))
+    assert grid.losses.ndim == 3
+    for fit in (0, 39):
+        values = [objective.value(z, r.of_fit(jnp.asarray(fit))) for r in (grid, many)]
+        np.testing.assert_allclose(*values, rtol=1e-12)
+
+
 def test_rows_of_as_many_mixtures_stay_as_they_are():
     rows = rows_of(get_law("joint"), np.arange(30))
     assert on_grid(rows) is rows

@@ -10,7 +10,6 @@ import numpy as np
 from jaxmix.fitting.precision import float64, solver_devices
 from jaxmix.fitting.programs import compile_quickly
 from jaxmix.fitting.stacked import StackedLaws
-from jaxmix.fitting.stacked import losses as losses
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.designs import dirichlet_design
 from jaxmix.mixtures.simplex import center
