@@ -18,7 +18,7 @@ from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.mixtures.solve.refits import solve_refits
 from jaxmix.runs import RunTable
 
-_LOCAL = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=5)
+_LOCAL = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=(5,) * 3)
 
 # Largest gradient of a fit that counts as 0: flat directions and kinks end at up to 4e-5.
 TOLERANCE = 1e-4

@@ -32,7 +32,7 @@ objective_options = opt.several(
 )
 fit_options = opt.several(
     opt.setting("--solver", str, "pooled-hopping", "How optima are searched for."),
-    opt.count("--restarts", 128, "Local solves per target."),
+    opt.count("--restarts", 192, "Local solves per target."),
     opt.seed,
     objective_options,
 )

@@ -40,7 +40,7 @@ def fit(
     *,
     targets: Sequence[str] | None = None,
     solver: str = DEFAULT_SOLVER,
-    restarts: int = 128,
+    restarts: int = 192,
     seed: int = 0,
     delta: float = 1e-3,
     residual: Literal["loss", "log"] = "loss",

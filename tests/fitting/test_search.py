@@ -1,6 +1,7 @@
 """The search: starts by number, lanes that keep bits, perturbations of the best, the polish."""
 
 import logging
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,18 @@ import pytest
 from jaxmix.fitting import fit, simulate
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import make_problem, random_starts
-from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, lane_shape, polish, run_search
+from jaxmix.fitting.solvers.gauss_newton import GaussNewton
+from jaxmix.fitting.solvers.lanes import Jobs
+from jaxmix.fitting.solvers.multistart import (
+    SEARCHES,
+    Pool,
+    Search,
+    lane_shape,
+    polish,
+    run_jobs,
+    run_search,
+    starts_of_search,
+)
 from jaxmix.laws import CHINCHILLA
 
 TRUTH = {"E": 1.7, "A": 400.0, "alpha": 0.34, "B": 1500.0, "beta": 0.33}
@@ -89,15 +101,43 @@ def test_at_least_the_restarts_asked_for_are_run_and_reported(problem, restarts,
 
 
 def test_the_same_seed_gives_the_same_pool_and_hopping_keeps_what_it_found(problem):
+    solver = SEARCHES["pooled-hopping"].solver
     plain, again, hopped = (
-        run_search(SEARCHES[name], problem, 16, 3)
-        for name in ("gauss-newton", "gauss-newton", "pooled-hopping")
+        run_search(Search(solver, hop=hop), problem, 16, 3) for hop in (False, False, True)
     )
     np.testing.assert_array_equal(plain.z, again.z)
     np.testing.assert_array_equal(plain.value, again.value)
     np.testing.assert_array_equal(plain.z[:8], hopped.z[:8])  # the first half is the same
     assert (plain.z[8:] != hopped.z[8:]).any()
     assert (hopped.value.min(0) <= plain.value[:8].min(0)).all()
+
+
+def test_the_finish_lowers_the_best_ends_and_leaves_the_others_alone(problem):
+    early = SEARCHES["pooled-hopping"].solver
+    plain, finished = (run_search(Search(early, finish=n), problem, 16, 3) for n in (0, 4))
+    moved = finished.value < plain.value
+    np.testing.assert_array_equal(plain.z[~moved], finished.z[~moved])
+    assert (finished.value <= plain.value).all() and (moved.sum(0) <= 4).all()
+    for i in range(2):
+        assert set(np.flatnonzero(moved[:, i])) <= set(plain.leading(i, 4).tolist())
+    best = polish(problem, finished).value.min(0)
+    np.testing.assert_allclose(finished.value.min(0), best, rtol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 7, 20])
+def test_a_padded_queue_runs_its_jobs_alone(problem, count):
+    z, keys = starts_of_search(problem, 16, 3)
+    jobs = Jobs(
+        jnp.asarray(z[:, 0]),
+        jnp.zeros(16, int),
+        jax.random.wrap_key_data(jnp.asarray(keys[:, 0])),
+        jnp.zeros(16, int),
+    )
+    run = partial(run_jobs, GaussNewton(), problem.objective, problem.rows)
+    whole = run(jobs)
+    some = run(jax.tree.map(lambda x: x[np.arange(count) % 16], jobs))
+    assert some.value.shape == (count,) and np.isfinite(some.value).all()
+    np.testing.assert_array_equal(some.z, whole.z[np.arange(count) % 16])
 
 
 def test_the_polish_makes_nothing_worse(problem):

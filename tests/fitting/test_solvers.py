@@ -151,7 +151,7 @@ def test_a_chain_keeps_the_best_it_saw_and_makes_every_hop(easy):
 def test_stages_set_how_long_gauss_newton_works(easy):
     stages = jnp.array([COLD, WARM, POLISH] * 2)
     jobs = Jobs(*(x[:6] for x in easy.jobs[:3]), stages)
-    solver = GaussNewton(max_iterations=(7, 5, 3), patience=1000)
+    solver = GaussNewton(max_iterations=(7, 5, 3), patience=(1000,) * 3)
     found = run_lanes(solver, easy.objective, easy.rows, jobs, groups=1, width=8)
     assert np.asarray(found.iterations).tolist() == [7, 5, 3] * 2
 

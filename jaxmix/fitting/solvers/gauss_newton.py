@@ -47,6 +47,7 @@ class GaussNewtonState(NamedTuple):
     damping: Array
     slow: Array  # accepted steps in a row that gained less than rtol at the final delta
     rtol: Array
+    patience: Array
     budget: Array  # evaluations this lane may use
     refresh: Array  # evaluate at z without moving: after the start and when delta shrinks
     iterations: Array
@@ -63,7 +64,7 @@ class GaussNewton:
             of a polish.
         rtol: at the final delta, stop after ``patience`` steps in a row that each lower the
             objective by less than this share; likewise by stage.
-        patience: see ``rtol``.
+        patience: see ``rtol``; likewise by stage.
         delta_start: first Huber threshold; the final one is the objective's.
         delta_warm: first threshold of a warm start, in units of the final one.
         delta_shrink: factor by which the threshold falls.
@@ -73,7 +74,7 @@ class GaussNewton:
 
     max_iterations: tuple[int, int, int] = (300, 150, 3000)
     rtol: tuple[float, float, float] = (1e-4, 1e-4, 1e-12)
-    patience: int = 10
+    patience: tuple[int, int, int] = (10, 10, 10)
     delta_start: float = 0.3
     delta_warm: float = 10.0
     delta_shrink: float = 0.7
@@ -95,6 +96,7 @@ class GaussNewton:
             damping=zero + 1e-2,
             slow=jnp.zeros((), jnp.int32),
             rtol=jnp.asarray(self.rtol, z.dtype)[stage],
+            patience=jnp.asarray(self.patience, jnp.int32)[stage],
             budget=jnp.asarray(self.max_iterations, jnp.int32)[stage],
             refresh=jnp.ones((), bool),
             iterations=jnp.zeros((), jnp.int32),
@@ -134,6 +136,7 @@ class GaussNewton:
             damping=jnp.where(state.refresh, 1.0, 0.3) * jnp.maximum(state.damping, 1e-13),
             slow=jnp.where(final & (gain < state.rtol), state.slow + 1, 0),
             rtol=state.rtol,
+            patience=state.patience,
             budget=state.budget,
             refresh=jnp.zeros((), bool),
             iterations=state.iterations,
@@ -148,7 +151,7 @@ class GaussNewton:
         out = jax.tree.map(lambda a, b: jnp.where(accept, a, b), moved, stayed)
         iterations = state.iterations + 1
         failed = state.refresh & ~finite
-        converged = (out.slow >= self.patience) | (final & stuck)
+        converged = (out.slow >= state.patience) | (final & stuck)
         done = converged | failed | (iterations >= state.budget)
         return out._replace(iterations=iterations, done=done, failed=failed)
 

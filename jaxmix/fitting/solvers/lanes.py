@@ -19,6 +19,7 @@ Array = jax.Array
 
 # How near an optimum a start is thought to be: anywhere, in a perturbed basin, at the bottom.
 COLD, WARM, POLISH = 0, 1, 2
+_AT_ONCE = 64  # objectives evaluated together
 
 
 class Solver(Protocol):
@@ -65,7 +66,7 @@ class Results(NamedTuple):
 
 class _Loop(NamedTuple):
     state: Any  # lanes [G, W, ...]
-    job: Array  # [G, W] job in each lane, J where idle
+    job: Array  # [G, W] job in each lane, the total where idle
     next_job: Array
     results: Results
 
@@ -81,29 +82,39 @@ def _select(mask: Array, a: Any, b: Any) -> Any:
 
 @partial(jax.jit, static_argnames=("solver", "objective", "groups", "width"))
 def run_lanes(
-    solver: Solver, objective: Objective, rows: Rows, jobs: Jobs, *, groups: int, width: int
+    solver: Solver,
+    objective: Objective,
+    rows: Rows,
+    jobs: Jobs,
+    total: Any = None,
+    *,
+    groups: int,
+    width: int,
 ) -> Results:
-    """Run every job to its end on ``groups * width`` lanes.
+    """Run jobs to their ends on ``groups * width`` lanes.
 
     Args:
         solver: static.
         objective: static.
         rows: the data of all fits.
         jobs: the starts.
+        total: how many of them to run, a traced number, so that one program serves any; None for
+            all. The others end at NaN with an infinite value.
         groups: lanes are stepped group by group; a group whose lanes are all idle is skipped.
         width: lanes in a group, stepped as one batch.
     """
-    total = jobs.fit.shape[0]
+    size = jobs.fit.shape[0]
+    total = size if total is None else total
     lanes = groups * width
 
     def load(job: Array) -> Any:
-        at = jnp.minimum(job, total - 1)
+        at = jnp.minimum(job, size - 1)
         state = jax.vmap(partial(solver.init, objective))(jobs.z[at], jobs.key[at], jobs.stage[at])
         return state._replace(done=job >= total)
 
     def step_group(state_and_job: tuple[Any, Array]) -> Any:
         state, job = state_and_job
-        fit = jobs.fit[jnp.minimum(job, total - 1)]
+        fit = jobs.fit[jnp.minimum(job, size - 1)]
         one = lambda f, s: solver.step(objective, rows.of_fit(f), s)  # noqa: E731
         return jax.lax.cond(
             jnp.all(job >= total), lambda s: s, lambda s: jax.vmap(one)(fit, s), state
@@ -113,7 +124,7 @@ def run_lanes(
         flat = jax.tree.map(lambda x: x.reshape(lanes, *x.shape[2:]), loop.state)
         job = loop.job.reshape(lanes)
         ended = flat.done & (job < total)
-        at = jnp.where(ended, job, total)
+        at = jnp.where(ended, job, size)
         results = Results(
             z=loop.results.z.at[at].set(flat.z, mode="drop"),
             value=loop.results.value,
@@ -140,17 +151,24 @@ def run_lanes(
     state = jax.tree.map(lambda x: x.reshape(groups, width, *x.shape[1:]), load(job))
     empty = Results(
         z=jnp.full(jobs.z.shape, jnp.nan, jobs.z.dtype),
-        value=jnp.full(total, jnp.inf, jobs.z.dtype),
-        iterations=jnp.zeros(total, jnp.int32),
-        failed=jnp.zeros(total, bool),
+        value=jnp.full(size, jnp.inf, jobs.z.dtype),
+        iterations=jnp.zeros(size, jnp.int32),
+        failed=jnp.zeros(size, bool),
     )
     start = _Loop(state, job.reshape(groups, width), jnp.asarray(lanes), empty)
     loop = jax.lax.while_loop(lambda c: jnp.any(c.job < total), body, start)
-    return loop.results._replace(value=_values(objective, rows, jobs.fit, loop.results.z))
+    return loop.results._replace(value=_values(objective, rows, jobs.fit, loop.results.z, total))
 
 
-def _values(objective: Objective, rows: Rows, fit: Array, z: Array) -> Array:
-    """Eq. (6) at the final threshold for every job, a few at a time to bound memory."""
-    one = lambda job: objective.value(job[1], rows.of_fit(job[0]))  # noqa: E731
-    value = jax.lax.map(one, (fit, z), batch_size=min(64, fit.shape[0]))
-    return jnp.where(jnp.isfinite(value), value, jnp.inf)
+def _values(objective: Objective, rows: Rows, fit: Array, z: Array, total: Any) -> Array:
+    """Eq. (6) at the final threshold for the first jobs, a few at a time to bound memory."""
+    size = fit.shape[0]
+    some = min(_AT_ONCE, size)
+
+    def of_some(i: Array, values: Array) -> Array:
+        at = jnp.minimum(i * some + jnp.arange(some), size - 1)
+        found = jax.vmap(lambda job: objective.value(z[job], rows.of_fit(fit[job])))(at)
+        return values.at[at].set(jnp.where(jnp.isfinite(found), found, jnp.inf))
+
+    none = jnp.full(size, jnp.inf, z.dtype)
+    return jax.lax.fori_loop(0, (total + some - 1) // some, of_some, none)

@@ -65,7 +65,9 @@ class Resampling:
     def refits(self, refitter: Refitter, left: LeftOut) -> Refits:
         """All resamples of one target refitted."""
         firsts = range(0, len(self.numbers), _CHUNK)
-        parts = [refitter.run(*self.data(refitter, left, slice(i, i + _CHUNK))) for i in firsts]
+        parts = [
+            refitter.run(*self.data(refitter, left, slice(i, i + _CHUNK)), left, i) for i in firsts
+        ]
         return Refits(*(np.concatenate(x) for x in zip(*parts, strict=True)))
 
 
