@@ -16,12 +16,12 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.fitting.problem import Problem, random_starts
+from jaxmix.fitting.problem import Problem
 from jaxmix.fitting.sharing import ties
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.hopping import perturb
 from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
-from jaxmix.fitting.solvers.multistart import SEARCHES, run_jobs, run_search
+from jaxmix.fitting.solvers.multistart import SEARCHES, run_jobs, run_search, starts_of_search
 from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.fitting.uncertainty.clusters import make_folds
 from jaxmix.fitting.uncertainty.influence import natural_params, pose
@@ -30,10 +30,9 @@ from jaxmix.runs import RunTable
 
 Array = jax.Array
 
-# A few steps from every start, and then the best of them until five steps in a row gain less than
-# 1e-5 each. With 1e-4 and three steps, 90% intervals of losses came out 1.5% narrower.
-_SPRINT = GaussNewton(max_iterations=(300, 15, 15), rtol=(1e-3, 1e-3, 1e-3), patience=3)
-_FINE = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-5, 1e-5, 1e-5), patience=5)
+# A few steps from every start (WARM), and then the best of them (POLISH) until five steps in a row
+# gain less than 1e-5 each. With 1e-4 and three, 90% intervals of losses came out 1.5% narrower.
+_SOLVER = GaussNewton(max_iterations=(300, 15, 150), rtol=(1e-4, 1e-3, 1e-5), patience=(10, 3, 5))
 _BATCHES = (8, 128)  # refits in one batch: few shapes, so that few programs are compiled
 _ROUNDS, _LEAST = 6, 1  # most and fewest rounds of improvement (heavy problems may need none)
 _SHARE = (0.02, 0.1)  # stop if no more than this share of refits gains: light, heavy
@@ -44,7 +43,6 @@ _DISTINCT = 1.01  # optima of one basin have objectives within this factor
 _MEANS = 3  # steps of the means of parameters that targets share; the first is almost enough
 _WINSOR = 5.0  # robust standard deviations to which residuals without the cluster are clipped
 _HOPELESS = 1.25  # basins higher than the best by this factor are not tried again
-_DRAWN = 256  # random starts whose range tells where parameters are felt
 
 
 class Refits(NamedTuple):
@@ -231,9 +229,9 @@ class _Batch(NamedTuple):
     def best(self, starts: np.ndarray) -> Refits:
         """The end [B] of the best of several starts each, [B, n, P]."""
         size, each, _ = starts.shape
-        ended = self.solve(_SPRINT, starts.reshape(size * each, -1), each, WARM)
+        ended = self.solve(starts.reshape(size * each, -1), each, WARM)
         at = np.arange(size) * each + ended.value.reshape(size, each).argmin(1)
-        return self.solve(_FINE, ended.z[at], 1, POLISH)
+        return self.solve(ended.z[at], 1, POLISH)
 
     def improved(self, found: Refits, pool: np.ndarray, numbers: np.ndarray, turn: int) -> Refits:
         """After starts from perturbations of each refit's own optimum and from optima of others.
@@ -253,11 +251,11 @@ class _Batch(NamedTuple):
             np.where(better[:, None], ended.z, found.z), np.minimum(ended.value, found.value)
         )
 
-    def solve(self, solver: GaussNewton, z: np.ndarray, each: int, stage: int) -> Refits:
+    def solve(self, z: np.ndarray, each: int, stage: int) -> Refits:
         """Ends of ``each`` starts of every refit, [B * each, P]; filling fails at once."""
         fit = np.repeat(np.arange(self.rows.losses.shape[0]), each)
         z = np.where((fit < self.count)[:, None], z, np.nan)
-        ended = run_jobs(solver, self.objective, self.rows, _jobs(z, fit, stage))
+        ended = run_jobs(_SOLVER, self.objective, self.rows, _jobs(z, fit, stage))
         return Refits(np.asarray(ended.z), np.where(ended.failed, np.inf, ended.value))
 
 
@@ -387,7 +385,7 @@ def make_refitters(
     own = np.stack([np.asarray(problem.working(f.params)) for f in laws])
     for i, fitted in enumerate(laws):
         _check_same_rows(problem, i, own[i], fitted)
-    starts = list(np.stack([own, _felt(problem, own)], 1))  # [2, P] by target
+    starts = list(np.stack([own, _felt(problem, own, restarts, seed)], 1))  # [2, P] by target
     if basins > 1:
         pool = run_search(SEARCHES["pooled-hopping"], problem, restarts, seed, None)
         for i, first in enumerate(starts):
@@ -396,15 +394,13 @@ def make_refitters(
     return [Refitter(problem, i, z) for i, z in enumerate(starts)]
 
 
-def _felt(problem: Problem, z: np.ndarray) -> np.ndarray:
-    """Working vectors [m, P] moved into the range of random starts.
+def _felt(problem: Problem, z: np.ndarray, restarts: int, seed: int) -> np.ndarray:
+    """Working vectors [m, P] moved into the range of the search's random starts.
 
     An exponent or a coefficient that is all but 0 has no slope on the logarithmic scale: a refit
     whose data ask for more of it would stay, or come there by many small steps.
     """
-    keys = jax.random.key(0), jnp.asarray(0)
-    drawn, _ = random_starts(problem.objective, problem.scales, *keys, count=_DRAWN)
-    each = np.asarray(drawn).reshape(_DRAWN, *z.shape)
+    each, _ = starts_of_search(problem, restarts, seed)
     return np.clip(z, each.min(0), each.max(0))
 
 
@@ -455,4 +451,4 @@ def fresh_search(
     )
     pool = run_search(SEARCHES["pooled-hopping"], many, restarts, seed)
     z = pool.z[pool.value.argmin(0), np.arange(count)]
-    return _Batch(problem.objective, rows, count).solve(_FINE, z, 1, POLISH).value
+    return _Batch(problem.objective, rows, count).solve(z, 1, POLISH).value
