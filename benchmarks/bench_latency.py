@@ -27,7 +27,9 @@ from bench_fit import finite, machine, say
 HERE = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = pathlib.Path(__file__).parent / "results"
 THREE = "loss_github,loss_pile_cc,loss_arxiv"
-EIGHT = THREE + ",loss_bookcorpus2,loss_dm_mathematics,loss_freelaw,loss_nih_exporter,loss_openwebtext2"
+EIGHT = (
+    THREE + ",loss_bookcorpus2,loss_dm_mathematics,loss_freelaw,loss_nih_exporter,loss_openwebtext2"
+)
 BUDGET = ["--n-params", "1e9", "--tokens", "5e10"]
 LIMITS = ["--max", "stackexchange=0.2", "--linear", "books + wikipedia <= 0.3"]
 CLEAN = ["--where", "flags == ''"]
