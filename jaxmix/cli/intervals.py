@@ -28,12 +28,16 @@ interval_options = opt.several(
         help="Run table that the laws were fitted on, for --interval; by default the one that LAW "
         "names.",
     ),
-    opt.setting("--resamples", click.IntRange(min=50), 200, "Refits, for --interval."),
+    opt.resamples,
 )
 
 
 def refitted(
-    path: str, laws: "FittedLaws", fitted: str | None, resamples: int, others: Sequence[str] = ()
+    path: str,
+    laws: "FittedLaws",
+    fitted: str | None,
+    resamples: int | None,
+    others: Sequence[str] = (),
 ) -> "Ensemble":
     """Refits of the laws in a file.
 
@@ -41,7 +45,7 @@ def refitted(
         path: the law file.
         laws: those of its laws to refit.
         fitted: the run table of the fit; None for the one that the file names.
-        resamples: refits per target.
+        resamples: refits per target; None for as many as are needed.
         others: run tables at hand that may be the one of the fit, under another name.
 
     Raises:

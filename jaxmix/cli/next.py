@@ -44,12 +44,7 @@ _CRITERIA = ("regret", "variance", "space-filling", "random")
     default=None,
     help="Allow runs that repeat others.  [default: if noise dominates]",
 )
-@opt.setting(
-    "--resamples",
-    click.IntRange(min=0),
-    200,
-    "Refits that beliefs come from, those of jaxmix trust; 0 for the curvature of the fit alone.",
-)
+@opt.resamples_or_none
 @opt.where
 @opt.pool
 @opt.out
@@ -60,7 +55,7 @@ def command(
     where: str | None,
     pool: tuple[str, ...],
     out: str | None,
-    resamples: int,
+    resamples: int | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -80,7 +75,7 @@ def command(
     optimum = propose(law, given)
     table, weighting = read_fitted_rows(law, runs, where, pool)
     ensemble, notes = None, []
-    if resamples:
+    if resamples != 0:
         made = {"resamples": resamples, "weighting": weighting, "seed": given["seed"]}
         try:
             with common.progress("refitting") as report:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from jaxmix.cli.values import LAWS, NAMES, RENAMES, Quantity, merged, named_option
+from jaxmix.cli.values import LAWS, NAMES, RENAMES, Quantity, Refits, merged, named_option
 
 Decorator = Callable[[Any], Any]
 
@@ -91,7 +91,17 @@ level = setting(
     "Probability that an interval is to cover.",
 )
 resamples = setting(
-    "--resamples", click.IntRange(min=50), 200, "Refits that the intervals come from."
+    "--resamples",
+    Refits(),
+    "auto",
+    "Refits that the intervals come from; auto makes as many as they need, 128 to 1,024.",
+)
+resamples_or_none = setting(
+    "--resamples",
+    Refits(none=True),
+    "auto",
+    "Refits that the intervals come from; auto makes as many as they need, 128 to 1,024; 0 for "
+    "none.",
 )
 target_weights = named_option(
     "--target-weights",

@@ -32,7 +32,7 @@ def command(
     points: str,
     level: float | None,
     fitted: str | None,
-    resamples: int,
+    resamples: int | None,
     measured: str | None,
     out: str | None,
     as_json: bool,

@@ -51,7 +51,7 @@ def command(
     as_json: bool,
     level: float,
     confidence: float,
-    resamples: int,
+    resamples: int | None,
     **given: Any,
 ) -> None:
     """Recommend the mixture that the small RUNS support for a model of N and D.

@@ -27,11 +27,7 @@ from jaxmix.cli.values import LAWS
     "are.",
 )
 @click.option("--laws", type=LAWS, help="Laws to fit too and compare on the largest size.")
-@click.option(
-    "--resamples",
-    type=click.IntRange(min=0),
-    help="Refits that the intervals come from, 0 for none; the default is 200.",
-)
+@opt.resamples_or_none
 @opt.json
 def command(
     law: str,

@@ -32,7 +32,7 @@ def command(
     pool: tuple[str, ...],
     level: float | None,
     fitted: str | None,
-    resamples: int,
+    resamples: int | None,
     out: str | None,
     as_json: bool,
 ) -> None:

@@ -123,8 +123,9 @@ def _ends(interval: Any, least: float = -math.inf) -> list[str]:
 def _settings(found: "Uncertainty") -> str:
     e, check = found.ensemble, found.ensemble.search_check
     made = (
-        f"{e.resamples} {e.method} refits over {e.clusters} {e.cluster}s; the set holds mixtures "
-        f"predicted within {found.threshold:.3g} nats of the best"
+        f"{e.resamples} {e.method} refits over {e.clusters} {e.cluster}s; another set would move "
+        f"intervals by {100 * e.monte_carlo_error:.0f}% of their half-width\n"
+        f"the set holds mixtures predicted within {found.threshold:.3g} nats of the best"
     )
     if check is None:
         return made

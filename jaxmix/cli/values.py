@@ -10,6 +10,8 @@ import click
 from jaxmix.quantities import as_number as as_number
 from jaxmix.quantities import quantity
 
+_FEWEST_REFITS = 50
+
 
 class Value(click.ParamType):
     """A type whose name stands in the help as it is: placeholders in capitals, words not."""
@@ -192,6 +194,25 @@ class Rename(Value):
 
 
 RENAMES = Rename()
+
+
+class Refits(Value):
+    """How many refits: ``auto`` (None), or a number of at least ``least``; some take 0 for none."""
+
+    name = "auto|NUMBER"
+
+    def __init__(self, none: bool = False) -> None:
+        self.none = none
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
+        """Text to a number."""
+        if value == "auto":
+            return None
+        number = click.INT.convert(value, param, ctx)
+        if number >= _FEWEST_REFITS or (self.none and number == 0):
+            return number
+        none = " or 0 for none" if self.none else ""
+        self.fail(f"{number} is too few; write auto, {_FEWEST_REFITS} or more{none}", param, ctx)
 
 
 class Strength(Value):

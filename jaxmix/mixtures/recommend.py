@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.9
 CONFIDENCE = 0.7
-RESAMPLES = 200
 BEST_RUN = "best run"  # the name of the best mixture that was run among baselines
 _MOST_WAYS = 12  # measured mixtures toward which candidates lie
 _RESTARTS = 32
@@ -210,7 +209,7 @@ def recommend(
     baselines: Baselines | None = None,
     level: float = LEVEL,
     confidence: float = CONFIDENCE,
-    resamples: int = RESAMPLES,
+    resamples: int | None = None,
     share: Share = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
@@ -235,7 +234,7 @@ def recommend(
         confidence: probability with which the gain should exceed the bound that is maximized: near
             .5 the law is believed, near 1 little is left but the best mixture that was run. On
             simulated studies .6 to .7 had the lowest regret (``benchmarks/regret.py``).
-        resamples: refits.
+        resamples: refits; None for as many as intervals need, as in ``bootstrap``.
         share: how strongly the targets share parameters, as in ``fit``.
         seed: of searches and resampling.
         progress: called with a label, the steps done and their total.
@@ -287,7 +286,7 @@ def _refitted(
     targets: tuple[str, ...],
     counted: tuple[str, ...],
     *,
-    resamples: int,
+    resamples: int | None,
     share: Share,
     seed: int,
     progress: Progress | None,

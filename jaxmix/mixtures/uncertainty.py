@@ -117,6 +117,7 @@ class Uncertainty:
                 "unit": refits.cluster,
                 "units": refits.clusters,
                 "resamples": refits.resamples,
+                "monte_carlo_error": refits.monte_carlo_error,
                 "elsewhere": None if check is None else vars(check),
             },
             "discrepancy": dict(zip(self.losses, errors, strict=True)),

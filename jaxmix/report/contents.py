@@ -31,7 +31,7 @@ from jaxmix.mixtures import (
 )
 from jaxmix.mixtures.optimum import unread_sizes
 from jaxmix.mixtures.polytope import find_clash
-from jaxmix.mixtures.recommend import BEST_RUN, RESAMPLES, refit
+from jaxmix.mixtures.recommend import BEST_RUN, refit
 from jaxmix.mixtures.uncertainty import Baselines, Uncertainty, check_baselines
 from jaxmix.quantities import count
 from jaxmix.report.limits import broken_limits, rows_of
@@ -245,7 +245,7 @@ def _refits(
         note = f"no intervals: {few} too few to resample; at least {FEWEST} are needed"
         return best, None, (note,)
     options: dict[str, Any] = {
-        "resamples": resamples or RESAMPLES,
+        "resamples": resamples,
         "weighting": weighting,
         "seed": seed,
         "progress": progress and (lambda done, total: progress("refitting", done, total)),

@@ -50,7 +50,7 @@ def write_report(
               best mixture that was run, by its measured loss.
             - ``level``: probability that an interval is to cover (.9).
             - ``compare_laws``: laws to fit too, on all sizes but the largest, and to score there.
-            - ``resamples``: refits to make; 0 for none, None for 200.
+            - ``resamples``: refits to make; 0 for none, None for as many as intervals need.
             - ``weighting``: of rows, as in the fit.
             - ``n_params``, ``tokens``: budget of the page if ``optimum`` is fitted laws; None for
               the largest that was run.

@@ -7,7 +7,7 @@ import pytest
 
 from jaxmix.fitting import bootstrap, fit, measure_noise, random_truth, simulate
 from jaxmix.fitting.uncertainty.clusters import cluster_labels, default_cluster, make_folds
-from jaxmix.fitting.uncertainty.ensemble import interval
+from jaxmix.fitting.uncertainty.ensemble import interval, monte_carlo_error
 from jaxmix.fitting.uncertainty.model_error import level_and_slope
 from jaxmix.laws import WEIGHTS, Input, Law, Parameter, get_law
 from jaxmix.mixtures import dirichlet_design
@@ -136,6 +136,23 @@ def test_noise_that_depends_on_the_mixture_is_seen():
     sizes = noise.rows(table)
     assert np.corrcoef(sizes, table.weights[:, 0])[0, 1] > 0.9
     assert np.sqrt(np.mean(sizes**2)) == pytest.approx(noise.seed_sd)
+
+
+def test_the_monte_carlo_error_is_what_other_draws_show():
+    drawn = np.random.default_rng(0).standard_normal((200, 1000))  # 1,000 sets of 200 refits
+    low, high = np.percentile(drawn, [5, 95], axis=0)
+    seen = (high - low).std() / (high - low).mean()
+    assert monte_carlo_error(drawn[None]) == pytest.approx(seen, rel=0.15)
+
+
+def test_refits_end_when_intervals_are_known_well_enough(linear, table):
+    found = bootstrap(linear, table, cluster="mixture", seed=4)
+    assert found.monte_carlo_error <= 0.06 and found.resamples in (128, 256, 384)
+    many = bootstrap(linear, table, cluster="mixture", seed=4, resamples=500)
+    np.testing.assert_array_equal(many.params["c"][:, : found.resamples], found.params["c"])
+    assert many.monte_carlo_error < found.monte_carlo_error
+    few = bootstrap(linear, table, cluster="mixture", seed=4, resamples=50)
+    assert few.monte_carlo_error > 0.06
 
 
 @pytest.fixture(scope="module")

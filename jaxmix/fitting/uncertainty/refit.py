@@ -51,6 +51,15 @@ class Refits(NamedTuple):
     z: np.ndarray
     value: np.ndarray
 
+    @staticmethod
+    def none(refitter: "Refitter") -> "Refits":
+        """Without any."""
+        return Refits(np.zeros((0, refitter.starts.shape[1])), np.zeros(0))
+
+    def add(self, more: "Refits") -> "Refits":
+        """These and more."""
+        return Refits(*(np.concatenate(x) for x in zip(self, more, strict=True)))
+
     def head(self, count: int) -> "Refits":
         """The first so many."""
         return Refits(self.z[:count], self.value[:count])
@@ -143,10 +152,15 @@ class Refitter(NamedTuple):
             rows = _with(self.rows, *some)
             yield _Batch(self.problem.objective, rows, len(take)), first + full, len(take)
 
-    def predict(self, z: np.ndarray) -> np.ndarray:
-        """Losses of the table's rows under refits [B, P]; [B, p]."""
-        rows = self.problem.rows.of_fit(jnp.asarray(self.index))
-        return np.asarray(_predict(self.problem.objective, jnp.asarray(z), rows))
+    def predict(self, z: np.ndarray, most: int | None = None) -> np.ndarray:
+        """Losses of the table's rows, or of so many of them, under refits [B, P]; [B, p]."""
+        rows, size = self.problem.rows.of_fit(jnp.asarray(self.index)), _BATCHES[-1]
+        parts = []
+        for first in range(0, len(z), size):  # of one length, for one program
+            some = z[np.minimum(np.arange(first, first + size), len(z) - 1)]
+            parts.append(np.asarray(_predict(self.problem.objective, jnp.asarray(some), rows)))
+        found = np.concatenate(parts)[: len(z)]
+        return found[:, :: -(-found.shape[1] // most)] if most else found
 
     def residuals(self, predicted: np.ndarray) -> np.ndarray:
         """Observed less predicted on the fitted scale [p]; 0 if there is no loss."""
