@@ -52,7 +52,7 @@ _SHOWN = 12  # rows of the table of settings
     "--pull-to", type=MixtureType(), help="Choose the strength of a pull to this mixture as well."
 )
 @opt.setting("--folds", click.IntRange(min=2), 5, "Parts into which mixtures are dealt.")
-@opt.count("--restarts", 16, "Local solves of each fit.")
+@opt.count("--restarts", 24, "Local solves of each fit.")
 @opt.seed
 @delta_option
 @weighting_option

@@ -104,7 +104,7 @@ def select(
     folds: int = 5,
     best: float = 0.25,
     late: float = 0.5,
-    restarts: int = 16,
+    restarts: int = 24,
     seed: int = 0,
     delta: float = 1e-3,
     weighting: Literal["equal", "sem"] = "equal",

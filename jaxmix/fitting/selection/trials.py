@@ -21,9 +21,15 @@ from jaxmix.fitting.problem import FitError, Problem, make_problem
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.splits import Split
 from jaxmix.fitting.sharing import starts_of, ties
-from jaxmix.fitting.solvers.hopping import perturb
 from jaxmix.fitting.solvers.lanes import WARM, Jobs
-from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, run_jobs, run_search
+from jaxmix.fitting.solvers.multistart import (
+    SEARCHES,
+    Pool,
+    finish,
+    perturb_all,
+    run_jobs,
+    run_search,
+)
 from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.laws import Law, Scales
 from jaxmix.runs import RunTable
@@ -37,7 +43,7 @@ _WARM_STARTS = 8  # half of them optima of the parent, half perturbations of tho
 class FitSettings:
     """What all fits share; as in ``fit``."""
 
-    restarts: int = 16
+    restarts: int = 24
     seed: int = 0
     delta: float = 1e-3
     weighting: str = "equal"
@@ -271,7 +277,7 @@ def _warm(problem: Problem, parents: Pool, parent: Sequence[int], m: int) -> Poo
     elite = np.stack([parents.elite(f, half) for f in fits], 1)  # [half, fits, P]
     z = jnp.asarray(elite.reshape(-1, elite.shape[-1]))
     keys = jax.random.split(jax.random.key(1), 2 * len(z))
-    perturbed = jax.vmap(partial(perturb, problem.objective))(keys[len(z) :], z)
+    perturbed = perturb_all(problem.objective, keys[len(z) :], z)
     count = len(fits)
     jobs = Jobs(
         jnp.concatenate([z, perturbed]),
@@ -279,9 +285,9 @@ def _warm(problem: Problem, parents: Pool, parent: Sequence[int], m: int) -> Poo
         keys,
         jnp.full(2 * len(z), WARM),
     )
-    solver = SEARCHES[DEFAULT_SOLVER].solver
-    results = run_jobs(solver, problem.objective, problem.rows, jobs)
-    return Pool.empty(count, elite.shape[-1]).add(results, count)
+    search = SEARCHES[DEFAULT_SOLVER]
+    results = run_jobs(search.solver, problem.objective, problem.rows, jobs)
+    return finish(search, problem, Pool.empty(count, elite.shape[-1]).add(results, count))
 
 
 def _predictions(problem: Problem, pool: Pool, m: int) -> np.ndarray:

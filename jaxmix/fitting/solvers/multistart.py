@@ -38,8 +38,8 @@ class Search:
         hop: spend the second half of the restarts on perturbations of the best optima of the first:
             basin-hopping whose chains share what they found.
         elite: distinct optima per fit that are perturbed.
-        finish: best ends per fit that the solver takes to the bottom, after the first half of the
-            restarts and when all are spent: for a solver that leaves lanes early.
+        finish: ends per fit, at most, that the solver takes to the bottom, after the first half of
+            the restarts and when all are spent: for a solver that leaves lanes early.
     """
 
     solver: Solver | JaxoptLBFGS
@@ -198,14 +198,14 @@ def run_search(
         begin, stage = z[own], COLD
         if first >= cold:
             if first == cold:
-                pool = _finished(search, problem, pool)
+                pool = finish(search, problem, pool)
             parents = pool.elites(search.elite)[np.arange(count) % search.elite]
             begin, stage = _perturbed(problem, parents, keys[own]), WARM
         ended = _solve(search.solver, problem, begin, keys[own], stage)
         pool = pool.add(ended, fits)
         if progress:
             progress(own.stop * fits, rounds * count * fits)
-    return _finished(search, problem, pool)
+    return finish(search, problem, pool)
 
 
 def starts_of_search(problem: Problem, restarts: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -239,13 +239,14 @@ def _solve(
     return run_jobs(solver, problem.objective, problem.rows, jobs)
 
 
-def _finished(search: Search, problem: Problem, pool: Pool) -> Pool:
-    """The pool with its best ends at the bottoms of their basins."""
+def finish(search: Search, problem: Problem, pool: Pool) -> Pool:
+    """The pool with its best ends at the bottoms of their basins, at most an eighth of all."""
+    ends, fits = pool.value.shape
     if not search.finish:
         return pool
-    fits = pool.value.shape[1]
-    at = np.stack([pool.leading(f, search.finish) for f in range(fits)], 1), np.arange(fits)
-    keys = np.zeros((search.finish, fits, 2), np.uint32)
+    count = min(search.finish, max(2, ends // 8))
+    at = np.stack([pool.leading(f, count) for f in range(fits)], 1), np.arange(fits)
+    keys = np.zeros((count, fits, 2), np.uint32)  # solvers that finish draw nothing
     found = Pool.empty(fits, pool.z.shape[-1])
     found = found.add(_solve(search.solver, problem, pool.z[at], keys, POLISH), fits)
     better = found.value < pool.value[at]
