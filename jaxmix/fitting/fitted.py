@@ -77,7 +77,8 @@ class FitReport:
         gradient_norm: largest absolute entry of its gradient in working parameters.
         rows: rows used.
         restarts: starts that were run.
-        agreeing: how many of them ended within 1% of the best objective.
+        agreeing: how many of them ended within 1% of the best objective; most are left somewhat
+            above the bottoms of their basins.
         at_bound: labels of parameters that ended at the edge of their range.
         condition: ratio of the largest to the smallest eigenvalue of the Gauss-Newton matrix of
             the scaled working parameters; above about 1e12 some parameters are not identified.

@@ -42,7 +42,7 @@ class Newton:
         max_step: largest change of a working parameter in one step.
     """
 
-    max_iterations: int = 60
+    max_iterations: int = 100
     rtol: float = 1e-13
     patience: int = 3
     max_step: float = 1.0

@@ -34,7 +34,7 @@ Array = jax.Array
 # gain less than 1e-5 each. With 1e-4 and three, 90% intervals of losses came out 1.5% narrower.
 _SOLVER = GaussNewton(max_iterations=(300, 15, 150), rtol=(1e-4, 1e-3, 1e-5), patience=(10, 3, 5))
 _BATCHES = (8, 128)  # refits in one batch: few shapes, so that few programs are compiled
-_ROUNDS, _LEAST = 6, 1  # most and fewest rounds of improvement (heavy problems may need none)
+_ROUNDS, _LEAST = 6, 3  # most and fewest rounds of improvement (heavy problems may need none)
 _SHARE = (0.02, 0.1)  # stop if no more than this share of refits gains: light, heavy
 _POOL = 64  # optima of other refits to try
 _HEAVY = 60_000  # rows times squared parameters from which starts are few
