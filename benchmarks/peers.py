@@ -74,14 +74,10 @@ class Method:
 def jaxmix_units(
     solver: str, restarts: int, problem: Problem, enough: Callable[[Unit], bool]
 ) -> Iterator[Unit]:
-    """``run_search``, as ``fit`` calls it; a round's values count from the round's end."""
+    """``run_search``, as ``fit`` calls it; its best value counts from its end."""
     for seed in itertools.chain([WARM_UP], itertools.count()):
-        unit, ends = Unit(), []
-        note = lambda done, total, ends=ends: ends.append(time.perf_counter())  # noqa: E731
-        pool = run_search(SEARCHES[solver], problem, restarts, seed, note)
-        lows = pool.value[:, 0].reshape(len(ends), -1).min(1)
-        unit.found = [(end - unit.began, low) for end, low in zip(ends, lows, strict=True)]
-        unit.seconds = time.perf_counter() - unit.began
+        unit = Unit()
+        unit.add(run_search(SEARCHES[solver], problem, restarts, seed).value.min())
         yield unit
 
 

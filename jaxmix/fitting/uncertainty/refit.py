@@ -1,7 +1,8 @@
 """Refits of one target on other losses or other row weights: thousands of jobs in one loop.
 
-Refits start at the best optima of the full fit, then try each other's optima and perturbations of
-their own until this no longer helps. They end as low as fresh searches, at a fraction of the cost.
+Refits without a cluster start at the best optima of the full fit, then try each other's optima and
+perturbations of their own until this no longer helps. Refits on resamples try the optima of those,
+as often as that helped. They end as low as fresh searches, at a fraction of the cost.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
