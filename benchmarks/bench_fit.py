@@ -2,39 +2,37 @@
 
     JAXMIX_PUBLIC_RUNS=<folder> python benchmarks/bench_fit.py [--quick] [--only targets,speed] ...
 
-Last result, 2026-11-22, two shared cores of an AMD EPYC, JAX 0.10.2, float64 (all figures in
+Last result, 2026-11-29, two free cores of an AMD EPYC, JAX 0.10.2, float64 (all figures in
 ``results/bench_fit.json``). RedPajama ``loss_github``, joint law, 33 parameters, 1089 rows; the
-expected time to within 1% of a minimum, as a multiple of pooled-hopping with 64 solves a search,
+expected time to within 1% of a minimum, as a multiple of pooled-hopping with 64 restarts a search,
 and how many units (searches, starts, chains, batches) reached it:
 
     method                            1.74611e-5            1.58507e-5
-    jaxmix pooled-hopping, 64         1  (.37 s)  16/16     1  (3.7 s)    8/16
-    jaxmix pooled-hopping, 256        5.5          6/6      2.5           5/6
-    jaxmix gauss-newton               7.9         21/21     4.1           4/21
-    jaxmix gauss-newton-hopping       9.5         16/16     1.9           8/16
-    jaxmix lbfgs                      21           8/8      not in 64 s   0/8
-    jaxmix basin-hopping              82           2/2      16            1/2
-    optimistix BFGS                   3.3         50/50     4.1           4/50
-    optimistix LBFGS                  8.8         19/21     not in 62 s   0/21
-    optimistix LevenbergMarquardt     45           4/4      18            1/4
-    SciPy L-BFGS-B multi-start        9.8         17/67     8.2           2/67
-    SciPy basinhopping                22           6/20     16            1/20
-    jaxopt LBFGS                      250          1/1      not in 92 s   0/1
+    jaxmix pooled-hopping, 64         1  (.50 s)  19/19     1  (1.2 s)    8/19
+    jaxmix pooled-hopping, 256        2.3         10/10     1.2           8/10
+    jaxmix gauss-newton               1.8         28/28     3.1           7/28
+    jaxmix gauss-newton-hopping       2.1         16/16     1.7           8/16
+    jaxmix lbfgs                      3.9         14/14     not in 27 s   0/14
+    jaxmix basin-hopping              12            5/5     26            1/5
+    optimistix BFGS                   1.5         34/34     7.1           3/34
+    optimistix LBFGS                  3.6         14/14     not in 25 s   0/14
+    optimistix LevenbergMarquardt     12            5/5     13            2/5
+    SciPy L-BFGS-B multi-start        3.9         13/57     11            2/57
+    SciPy basinhopping                9.5          4/11     21            1/11
+    jaxopt LBFGS                      110           1/1     not in 53 s   0/1
 
-256 solves is the default of ``fit``: against it SciPy multi-start takes 1.8 and 3.3 times as long,
-optimistix BFGS .6 and 1.6 times. With 1 or 2 arrivals a time is known within a factor of 4 down and
-far more up; SciPy's 31 s is 8.5 to 250 s. The load of others was not even: the row of 256 had .9
-cores, that of 64 had 1.7, the peers .8 to 1.4. Of the two sizes of search tried, 64 was seen to be
-the faster on four of the seeds that are timed here.
+Each method had 25 seconds. With 1 or 2 arrivals a time is known within a factor of 4 down and far
+more up; SciPy's 12 s is 3.5 to 100 s. A search's value counts from its end, a peer's from the end
+of its start or batch.
 
-Each method had a minute (of the ten that --budget allows by default). All 23 losses and both laws,
-64 solves each: 93 s, with compilation 177 s. 1,000 budgets of 8-domain joint laws: one target .04 s
-where convex, else .6 s; eight targets 1.1 s. 1,000 restarts: .68 GB, 44 s; 10,000 not measured yet.
-No GPU yet.
+Converged fits a second, each run until its own criterion stops it: joint 75, additive 172, with 1.6
+and 1.4 cores; a tenth of the joint fits stopped at their budget of 300 iterations. Restarts a
+second of the default search, which leaves most lanes early: 225 and 394. 10,000 restarts of the
+joint law: 46 s, .75 GB.
 
-Only the converged fits per second were measured again, on 2026-11-29 with both cores free: joint
-76, additive 171 (48 and 98 before rows were grouped by mixture), with 1.7 and 1.4 cores. A tenth of
-the joint fits stopped at their budget of 300 iterations.
+From 2026-11-22: all 23 losses and both laws, 64 solves each, 93 s, with compilation 177 s; 1,000
+budgets of 8-domain joint laws, one target .04 s where convex, else .6 s, eight targets 1.1 s. No
+GPU yet.
 """
 
 import argparse
