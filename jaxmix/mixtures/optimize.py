@@ -157,8 +157,8 @@ def optimize_many(
     x = budget_inputs(law, domains, n_params, tokens, available=given.available, at=at)
     x, w = _batched(law, x, w)
     tightest = float(np.max(x["tokens"], initial=1.0, where=np.isfinite(x["tokens"])))
-    support = counted_laws(laws, w, given).support
-    given = given.supported(support, tightest, reads_unique=law.reads("unique"))
+    counted = counted_laws(laws, w, given)
+    given = given.supported(counted.support, tightest, reads_unique=law.reads("unique"))
     if not replace(given, region=None).bounds_only(domains):
         raise JaxmixError(
             "many budgets at once take minima, maxima, pins and available tokens only; "
@@ -171,7 +171,8 @@ def optimize_many(
     proofs = _proofs(laws, first, w)
     many = starts or max(8, len(domains) + 4)
     counts = np.array([starts or 1 if proven else many for proven, _ in proofs])
-    best, agreeing = _solve_each(laws, x, w, boxes, counts, seed)
+    columns = [laws.targets.index(name) for name in counted.targets]
+    best, agreeing = _solve_each(counted, x, w[:, columns], boxes, counts, seed)
     _check_finite(best, x, w, laws)
     with float64():
         predicted = predict_losses(laws.stacked, {**x, "weights": best.weights}).T
