@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.problem import Problem
-from jaxmix.fitting.solvers.multistart import Pool, Progress, Search, perturb_all, run_search
+from jaxmix.fitting.solvers.multistart import Pool, Progress, Search, perturbed, run_search
 from jaxmix.fitting.solvers.together import Ties, Together, fit_together, with_prior
 from jaxmix.laws import Law
 from jaxmix.quantities import count
@@ -118,12 +117,9 @@ def _units(problem: Problem) -> np.ndarray:
 
 def starts_of(problem: Problem, pool: Pool) -> np.ndarray:
     """[n, F, P] the best optima of every fit, and perturbations of them."""
-    fits = pool.value.shape[1]
-    best = np.stack([pool.elite(f, _STARTS) for f in range(fits)], 1)
-    flat = jnp.asarray(best.reshape(-1, best.shape[-1]), problem.rows.losses.dtype)
-    keys = jax.random.split(jax.random.key(1), len(flat))
-    moved = np.asarray(perturb_all(problem.objective, keys, flat)).reshape(best.shape)
-    return np.concatenate([best, moved])
+    best = pool.elites(_STARTS)
+    keys = jax.random.split(jax.random.key(1), best.shape[:2])
+    return np.concatenate([best, perturbed(problem, best, keys)])
 
 
 def search_shared(

@@ -21,15 +21,8 @@ from jaxmix.fitting.problem import FitError, Problem, make_problem
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.splits import Split
 from jaxmix.fitting.sharing import starts_of, ties
-from jaxmix.fitting.solvers.lanes import WARM, Jobs
-from jaxmix.fitting.solvers.multistart import (
-    SEARCHES,
-    Pool,
-    finish,
-    perturb_all,
-    run_jobs,
-    run_search,
-)
+from jaxmix.fitting.solvers.lanes import WARM
+from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, finish, perturbed, run_search, solve
 from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.laws import Law, Scales
 from jaxmix.runs import RunTable
@@ -275,19 +268,11 @@ def _warm(problem: Problem, parents: Pool, parent: Sequence[int], m: int) -> Poo
     half = _WARM_STARTS // 2
     fits = [p * m + t for p in parent for t in range(m)]
     elite = np.stack([parents.elite(f, half) for f in fits], 1)  # [half, fits, P]
-    z = jnp.asarray(elite.reshape(-1, elite.shape[-1]))
-    keys = jax.random.split(jax.random.key(1), 2 * len(z))
-    perturbed = perturb_all(problem.objective, keys[len(z) :], z)
-    count = len(fits)
-    jobs = Jobs(
-        jnp.concatenate([z, perturbed]),
-        jnp.tile(jnp.arange(count), 2 * half),
-        keys,
-        jnp.full(2 * len(z), WARM),
-    )
-    search = SEARCHES[DEFAULT_SOLVER]
-    results = run_jobs(search.solver, problem.objective, problem.rows, jobs)
-    return finish(search, problem, Pool.empty(count, elite.shape[-1]).add(results, count))
+    keys = jax.random.split(jax.random.key(1), (2, *elite.shape[:2]))
+    starts = np.concatenate([elite, perturbed(problem, elite, keys[1])])
+    search, count = SEARCHES[DEFAULT_SOLVER], len(fits)
+    ended = solve(search.solver, problem, starts, WARM)
+    return finish(search, problem, Pool.empty(count, elite.shape[-1]).add(ended, count))
 
 
 def _predictions(problem: Problem, pool: Pool, m: int) -> np.ndarray:

@@ -20,8 +20,8 @@ import numpy as np
 from jaxmix.fitting.objective import Objective, Prior, Rows
 from jaxmix.fitting.problem import Problem
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
-from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
-from jaxmix.fitting.solvers.multistart import run_jobs
+from jaxmix.fitting.solvers.lanes import POLISH, WARM
+from jaxmix.fitting.solvers.multistart import solve
 from jaxmix.fitting.solvers.newton import Newton, free_parameters
 
 Array = jax.Array
@@ -179,11 +179,7 @@ def _lowest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The lowest end of several starts [n, F, P] of every fit: z [F, P] and value [F]."""
     count, fits, size = starts.shape
-    fit = jnp.tile(jnp.arange(fits), count)
-    z = jnp.asarray(starts.reshape(-1, size), problem.rows.losses.dtype)
-    keys = jnp.broadcast_to(jax.random.key(0), fit.shape)  # these solvers draw nothing
-    jobs = Jobs(z, fit, keys, jnp.full(fit.shape, stage))
-    ended = run_jobs(solver, problem.objective, problem.rows, jobs)
+    ended = solve(solver, problem, starts, stage)
     value = np.asarray(ended.value).reshape(count, fits)
     which = value.argmin(0), np.arange(fits)
     return np.asarray(ended.z).reshape(count, fits, size)[which], value[which]

@@ -35,6 +35,7 @@ Array = jax.Array
 # gain less than 1e-5 each. With 1e-4 and three, 90% intervals of losses came out 1.5% narrower.
 _SOLVER = GaussNewton(max_iterations=(300, 15, 150), rtol=(1e-4, 1e-3, 1e-5), patience=(10, 3, 5))
 _BATCHES = (8, 128)  # refits in one batch: few shapes, so that few programs are compiled
+_TOGETHER = 64  # resamples of all targets in one problem, if targets share parameters
 _ROUNDS, _LEAST = 6, 3  # most and fewest rounds of improvement (heavy problems may need none)
 _SHARE = (0.02, 0.1)  # stop if no more than this share of refits gains: light, heavy
 _POOL = 64  # optima of other refits to try
@@ -334,7 +335,7 @@ def refit_together(
         found: refits at the means of the full fit, the starts.
         data: losses or row weights [b, p] of a target in some resamples.
     """
-    size, parts = 64, []
+    size, parts = _TOGETHER, []
     for first in range(0, len(found[0].z), size):
         which = slice(first, min(first + size, len(found[0].z)))
         starts = np.stack([f.z[which] for f in found], 1)  # [b, m, P]
