@@ -44,7 +44,7 @@ _CRITERIA = ("regret", "variance", "space-filling", "random")
     default=None,
     help="Allow runs that repeat others.  [default: if noise dominates]",
 )
-@opt.resamples_or_none
+@opt.resamples("Refits that beliefs come from", 0, "uses the curvature of the fit instead")
 @opt.where
 @opt.pool
 @opt.out

@@ -90,19 +90,16 @@ level = setting(
     0.9,
     "Probability that an interval is to cover.",
 )
-resamples = setting(
-    "--resamples",
-    Refits(),
-    "auto",
-    "Refits that the intervals come from; auto makes as many as they need, 128 to 1,024.",
-)
-resamples_or_none = setting(
-    "--resamples",
-    Refits(none=True),
-    "auto",
-    "Refits that the intervals come from; auto makes as many as they need, 128 to 1,024; 0 for "
-    "none.",
-)
+
+
+def resamples(
+    what: str = "Refits that the intervals come from", least: int = 50, zero: str = ""
+) -> Decorator:
+    """Adds --resamples; ``zero`` says what 0 means if ``least`` allows it."""
+    text = f"{what}; auto makes 128 to 1,024, as many as they need{zero and '; 0 ' + zero}."
+    return setting("--resamples", Refits(least), "auto", text)
+
+
 target_weights = named_option(
     "--target-weights",
     help="Weights of the targets in the loss to minimize, or of patterns: task_*=1. The default is "

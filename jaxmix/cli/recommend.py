@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "Probability that the gain exceeds its lower bound, which is maximized; the larger, the closer "
     "to the best mixture that was run.",
 )
-@opt.resamples
+@opt.resamples()
 @share_option
 @opt.out
 @click.option("--report", "page", metavar="FILE.html", help="Write one HTML page too.")

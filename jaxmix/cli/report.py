@@ -27,7 +27,7 @@ from jaxmix.cli.values import LAWS
     "are.",
 )
 @click.option("--laws", type=LAWS, help="Laws to fit too and compare on the largest size.")
-@opt.resamples_or_none
+@opt.resamples(least=0, zero="makes none")
 @opt.json
 def command(
     law: str,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @proposal_options()
 @baseline_option
 @opt.level
-@opt.resamples
+@opt.resamples()
 @click.option(
     "--cluster",
     "--unit",

@@ -10,8 +10,6 @@ import click
 from jaxmix.quantities import as_number as as_number
 from jaxmix.quantities import quantity
 
-_FEWEST_REFITS = 50
-
 
 class Value(click.ParamType):
     """A type whose name stands in the help as it is: placeholders in capitals, words not."""
@@ -197,22 +195,23 @@ RENAMES = Rename()
 
 
 class Refits(Value):
-    """How many refits: ``auto`` (None), or a number of at least ``least``; some take 0 for none."""
+    """How many refits: ``auto``, which is None, or a number of at least ``least``."""
 
     name = "auto|NUMBER"
 
-    def __init__(self, none: bool = False) -> None:
-        self.none = none
+    def __init__(self, least: int) -> None:
+        self.least = least
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
         """Text to a number."""
         if value == "auto":
             return None
-        number = click.INT.convert(value, param, ctx)
-        if number >= _FEWEST_REFITS or (self.none and number == 0):
-            return number
-        none = " or 0 for none" if self.none else ""
-        self.fail(f"{number} is too few; write auto, {_FEWEST_REFITS} or more{none}", param, ctx)
+        if not re.fullmatch(r"\d+", str(value)):
+            self.fail(f"'{value}' is not a number of refits; write auto or 200", param, ctx)
+        number = int(value)
+        if number < self.least:
+            self.fail(f"{number} is too few; write auto, or {self.least} or more", param, ctx)
+        return number
 
 
 class Strength(Value):
