@@ -7,7 +7,7 @@ Every call is a process of its own: the first with an empty cache of compiled pr
 with that of the first. With --against, the same calls of another checkout (of commit 107061b for
 the figures of ``results/bench_latency.json``) take turns with ours, so that both see the same
 load. Medians of all repetitions; CPU seconds are of the process and of all it starts, and cores are
-CPU seconds by wall seconds. A checkout that does not know a command is left out there.
+CPU seconds by wall seconds. A command that fails has no figures (null).
 """
 
 import argparse
@@ -30,6 +30,7 @@ THREE = "loss_github,loss_pile_cc,loss_arxiv"
 EIGHT = (
     THREE + ",loss_bookcorpus2,loss_dm_mathematics,loss_freelaw,loss_nih_exporter,loss_openwebtext2"
 )
+SEVEN = "arxiv,pile_cc,philpapers,pubmed_central,pg19,github,freelaw"
 BUDGET = ["--n-params", "1e9", "--tokens", "5e10"]
 LIMITS = ["--max", "stackexchange=0.2", "--linear", "books + wikipedia <= 0.3"]
 CLEAN = ["--where", "flags == ''"]
@@ -46,7 +47,7 @@ class Took(NamedTuple):
 def commands(folder: str) -> dict[str, list[str]]:
     """Arguments by the name of what is measured; laws are read that earlier ones have written."""
     public = pathlib.Path(os.environ["JAXMIX_PUBLIC_RUNS"])
-    runs, text = str(public / "redpajama_70M-410M.csv"), "experiments/text/results/runs.csv"
+    runs, text = str(public / "redpajama_70M-410M.csv"), HERE / "experiments/text/results/runs.csv"
     plans: dict[str, list[str]] = {}
     for kind in ("additive", "joint"):
         law = f"{folder}/{kind}.json"
@@ -59,7 +60,9 @@ def commands(folder: str) -> dict[str, list[str]]:
             f"report {kind}": ["report", law, runs, "--out", f"{folder}/{kind}.html"],
         }
     plans["recommend eight targets"] = ["recommend", runs, *BUDGET, "--targets", EIGHT, *CLEAN]
-    plans["select text study"] = ["select", str(HERE / text)]
+    plans["select text study"] = ["select", str(text)]
+    seven = ["--targets", SEVEN, "--laws", "additive,joint,simple"]
+    plans["select fivemix seven targets"] = ["select", str(public / "fivemix.csv"), *seven]
     return plans
 
 
