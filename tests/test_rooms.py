@@ -43,7 +43,7 @@ ROOMS = {
     "report": room("matplotlib numpy pandas", "fitting laws mixtures runs"),
     "cli": room(
         "click pandas rich",
-        "data fitting laws mixtures models report runs studies training",
+        "data examples fitting laws mixtures models report runs studies training",
     ),
     # Not rooms, but modules of the package all the same.
     "__init__": room(later="examples fitting laws mixtures report runs"),

@@ -27,7 +27,7 @@ _COMMANDS = (
     *("data", "train", "inspect", "evaluate", "study"),
     *("recommend", "fit", "score", "predict", "optimize", "trust", "budget", "pareto"),
     *("compare", "select", "extrapolate", "next", "sample-size"),
-    *("report", "export", "simulate", "import", "domains", "laws", "demo"),
+    *("report", "export", "examples", "simulate", "import", "domains", "laws", "demo"),
 )
 _MODULES = {"import": "imports", "sample-size": "sample_size"}  # others have the command's name
 

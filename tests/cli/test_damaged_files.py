@@ -78,7 +78,7 @@ CALLS = (
         *("--from", "{study/plan.json}", "--out", "OUT"),
     ),
 )
-WITHOUT_FILES = {"demo", "laws", "data list"}
+WITHOUT_FILES = {"demo", "laws", "data list", "examples list", "examples copy"}
 FOLDERS = ("texts", "corpus", "study")  # a file in one of these is damaged, the folder is named
 DAMAGE = ("missing", "empty", "blank", "cut", "picture", "prose", "list", "object", "folder")
 
