@@ -88,8 +88,8 @@ def _about(name: str, one: dict[str, Any]) -> str:
     more = f"; and {', '.join(unseen)}" if unseen else ""
     return (
         f"{name}: {one['about']}\n"
-        f"  domains {', '.join(one['domains'])}\n"
-        f"  targets the domains{more}\n"
-        f"  data    corpus {one['corpus']} (jaxmix data list); made by {one['folder']}\n"
-        f"  license {one['license']}"
+        f"domains {', '.join(one['domains'])}\n"
+        f"targets the domains{more}\n"
+        f"data    corpus {one['corpus']} (jaxmix data list); made by {one['folder']}\n"
+        f"license {one['license']}"
     )
