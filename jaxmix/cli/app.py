@@ -5,6 +5,7 @@ training was stopped by SIGTERM and can go on. A bug ends with its traceback and
 """
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -67,6 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     _quiet_dependencies()
     _keep_compiled_programs()
+    gc.set_threshold(
+        50_000, 20, 100
+    )  # traced programs are many objects, and few of them are garbage
     with warnings.catch_warnings(), _interrupts() as interrupted:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")

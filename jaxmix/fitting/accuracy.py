@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.special import expit
+import scipy
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaws
@@ -40,7 +39,7 @@ class Link:
 
     def __call__(self, losses: np.ndarray) -> np.ndarray:
         """Accuracies at losses, of the same shape."""
-        share = expit((self.middle - np.asarray(losses, np.float64)) / self.width)
+        share = scipy.special.expit((self.middle - np.asarray(losses, np.float64)) / self.width)
         return self.chance + (self.ceiling - self.chance) * share
 
 
@@ -69,7 +68,7 @@ def fit_link(losses: np.ndarray, accuracy: np.ndarray, chance: float) -> Link:
         )
     span, low = float(np.ptp(x)), float(x.min())
     # Far outside the rows, the middle and the ceiling trade off and neither is known.
-    lower, upper = (chance, low - 3 * span, _STEEP * span), (1.0, low + 4 * span, _FLAT * span)
+    bounds = (chance, low - 3 * span, _STEEP * span), (1.0, low + 4 * span, _FLAT * span)
 
     def errors(z: np.ndarray) -> np.ndarray:
         return Link(chance, *z)(x) - y
@@ -78,7 +77,7 @@ def fit_link(losses: np.ndarray, accuracy: np.ndarray, chance: float) -> Link:
     top = float(np.clip(y.max(), chance + 1e-3, 1 - 1e-3))
     starts = [(c, m, w) for c in (top, 0.5 * (1 + top)) for m in middles for w in widths]
     found = [
-        least_squares(errors, z, bounds=(lower, upper), x_scale=(1, span, span), xtol=1e-12)
+        scipy.optimize.least_squares(errors, z, bounds=bounds, x_scale=(1, span, span), xtol=1e-12)
         for z in starts
     ]
     best = min(found, key=lambda one: one.cost)

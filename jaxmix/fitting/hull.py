@@ -1,7 +1,7 @@
 """Whether a mixture lies among those that were run: distance to their convex hull."""
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from jaxmix.errors import JaxmixError
 
@@ -35,5 +35,6 @@ def nearest_inside(mixtures: np.ndarray, weights: np.ndarray) -> np.ndarray:
         )
     away = points - weights
     # The u >= 0 with the least |away.T u|^2 + (sum u - 1)^2 are the nearest point's shares, scaled.
-    share = nnls(np.vstack([away.T, np.ones(len(away))]), np.append(0.0 * weights, 1.0))[0]
+    table, goal = np.vstack([away.T, np.ones(len(away))]), np.append(0.0 * weights, 1.0)
+    share = scipy.optimize.nnls(table, goal)[0]
     return weights + share @ away / share.sum()

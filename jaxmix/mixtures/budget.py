@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.optimize import minimize_scalar
+import scipy
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
@@ -235,7 +235,7 @@ def _bounded(value: _Value, grid: np.ndarray, losses: np.ndarray) -> np.ndarray:
             return value.optima(n, value.tokens(n, flops))[0].objective
 
         ends = sizes[max(at - 1, 0)], sizes[min(at + 1, len(sizes) - 1)]
-        end: Any = minimize_scalar(
+        end: Any = scipy.optimize.minimize_scalar(
             objective, bounds=ends, method="bounded", options={"xatol": 1e-7}
         )
         found.append(end.x if end.fun < objective(sizes[at]) else sizes[at])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from scipy.optimize import linprog
+import scipy
 
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.support import Support
@@ -301,7 +301,7 @@ meet the others, web>=0.7 must give 0.0333 of weight or web <= 2*code 0.1
         right = np.array([row.bound if cap else 0.0 for row, cap in pairs])
         total = np.append(np.ones(len(domains)), -1.0)[None]
         most, scale = -np.eye(len(domains) + 1)[-1], right.max()
-        found = linprog(most, table, right / scale, total, [0.0], method="highs")
+        found = scipy.optimize.linprog(most, table, right / scale, total, [0.0], method="highs")
         return float(-found.fun) * scale if found.status == 0 else math.inf
 
     def _short_stock(

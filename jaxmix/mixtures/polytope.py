@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import linprog
+import scipy
 
 from jaxmix.errors import JaxmixError
 
@@ -74,7 +74,7 @@ class Polytope:
         blocks = np.kron(np.eye(count), table), np.tile(right, count)
         sums = np.kron(np.eye(count), np.ones((1, k))), np.ones(count)
         box = np.tile(np.stack([self.lower, np.maximum(self.lower, self.upper)], 1), (count, 1))
-        found = linprog(costs.ravel(), *blocks, *sums, box, method="highs")
+        found = scipy.optimize.linprog(costs.ravel(), *blocks, *sums, box, method="highs")
         if found.status != 0:
             raise JaxmixError("no mixture meets the constraints")
         return found.x.reshape(count, k)
@@ -149,7 +149,8 @@ def _relaxation(rows: Sequence[Row], elastic: Sequence[Row]) -> float:
     give = -np.eye(len(rows))[:, gives]
     cost = np.append(np.zeros(k), np.ones(len(gives)))
     sums = np.append(np.ones(k), np.zeros(len(gives)))[None]
-    found = linprog(cost, np.hstack([slopes, give]), bounds, sums, [1.0], method="highs")
+    table = np.hstack([slopes, give])
+    found = scipy.optimize.linprog(cost, table, bounds, sums, [1.0], method="highs")
     return float(found.fun) if found.status == 0 else np.inf
 
 

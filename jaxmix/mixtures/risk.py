@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import ndtri
+import scipy
 
 from jaxmix.fitting.hull import nearest_inside
 from jaxmix.fitting.residual import Residual
@@ -68,7 +67,7 @@ class Risk:
         The law's own error is that at the edge of the data. How it grows beyond widens the interval
         of the gain, but it scales the effects of all mixtures alike and so favors none.
         """
-        return self.gain(h) - ndtri(self.confidence) * self.spread(h)
+        return self.gain(h) - scipy.special.ndtri(self.confidence) * self.spread(h)
 
     def spread(self, h: np.ndarray) -> np.ndarray:
         """Standard deviations [...] of the errors of these gains, within the data.
@@ -147,7 +146,7 @@ def _searched(
     if rows:
         inside = {"fun": lambda h: right - slopes @ h, "jac": lambda h: -slopes}
         limits.append({"type": "ineq", **inside})
-    found = minimize(
+    found = scipy.optimize.minimize(
         lambda h: _value_and_slope(risk, h),
         start,
         jac=True,

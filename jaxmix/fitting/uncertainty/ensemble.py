@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from scipy.special import betainc
+import scipy
 
 from jaxmix.fitting.fitted import FittedLaws, StackedLaws
 from jaxmix.fitting.inputs import Table, read_inputs
@@ -99,7 +99,8 @@ def monte_carlo_error(losses: np.ndarray) -> float:
     variance, ends = 0.0, []
     for tail in (0.05, 0.95):
         at = tail * (count + 1)
-        weights = np.diff(betainc(at, count + 1 - at, np.arange(count + 1) / count))[:, None]
+        below = scipy.special.betainc(at, count + 1 - at, np.arange(count + 1) / count)
+        weights = np.diff(below)[:, None]
         mean, square = ((weights * x).sum(1) for x in (ordered, ordered**2))
         variance = variance + np.maximum(square - mean**2, 0.0) / 4
         ends.append(mean)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.laws import Inputs, law_recipe
@@ -77,7 +77,7 @@ def prove(terms: Terms, program: Program, x: np.ndarray) -> Proof:
     scale = np.where(held, 1.0 / (1.0 + np.abs(gradient)), weight)
     table = (scale * normals).T
     size = np.maximum(np.abs(table).max(0), 1e-300)
-    z = nnls(table / size, -scale * gradient)[0] / size
+    z = scipy.optimize.nnls(table / size, -scale * gradient)[0] / size
     rows, lows, highs = np.zeros(len(room)), np.zeros(n), np.zeros(n)
     rows[tight], lows[low], highs[high], _ = np.split(
         z, np.cumsum([len(tight), len(low), len(high)])

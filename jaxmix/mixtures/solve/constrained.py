@@ -14,7 +14,7 @@ boundary badly, where losses are steep, and lost seconds to the threads of its l
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from jaxmix.errors import JaxmixError
 from jaxmix.mixtures.simplex import FLOOR
@@ -256,7 +256,7 @@ def _quadratic(
     scale = max(1.0, float(np.abs(bounds).max(initial=0.0)))
     table = np.vstack([normals.T, bounds / scale])
     goal = np.eye(len(table))[-1]
-    found = nnls(table, goal, maxiter=50 * sum(table.shape))[0]
+    found = scipy.optimize.nnls(table, goal, maxiter=50 * sum(table.shape))[0]
     residual = table @ found - goal
     if residual[-1] > -1e-13:
         return None
