@@ -18,7 +18,7 @@ from jaxmix.fitting.scores import mean_mre
 from jaxmix.mixtures import Constraints, optimize
 from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
 from jaxmix.runs import read_runs, write_runs
-from jaxmix.studies import final_losses, gain, make_plan, run_plan, write_table
+from jaxmix.studies import make_plan, measured_gains, run_plan, write_table
 
 LAWS = ("simple", "effective", "additive", "joint", "full")
 # Laws that may propose mixtures, and those that may if the data of the ladder repeat.
@@ -162,15 +162,14 @@ def gains(laws, found, plain, proof):
     n, d = float(proof.n_params[0]), float(proof.tokens.max())
     stock = np.array(list(stock_of(proof).values()))
     for name, one in found.items():
-        losses = final_losses(proof, one["goal"])
-        measured_loss = np.mean([v for (m, _), v in losses.items() if m == name])
+        baselines = ("uniform", "proportional")
 
         def at(law, weights, goal=one["goal"]):
             return predicted(laws[law], goal, n, d, weights, stock)
 
         best = list(one["weights"].values())
-        for baseline in ("uniform", "proportional"):
-            base, measured = weights_of(proof, baseline), gain(losses, name, baseline)
+        for baseline, measured in measured_gains(proof, name, baselines, one["goal"]).items():
+            base = weights_of(proof, baseline)
             promised = {law: at(law, base) - at(law, best) for law in (one["law"], plain)}
             yield {
                 "mixture": name,
@@ -184,7 +183,7 @@ def gains(laws, found, plain, proof):
                 "seeds": measured.seeds,
                 "unpaired_sd": f"{measured.noise:.4f}",
                 "predicted_loss": f"{at(one['law'], best):.4f}",
-                "measured_loss": f"{measured_loss:.4f}",
+                "measured_loss": f"{measured.loss:.4f}",
             }
 
 
@@ -196,7 +195,7 @@ def promises(laws, found, proof):
     n, d = float(proof.n_params[0]), float(proof.tokens.max())
     stock = np.array(list(stock_of(proof).values()))
     for name, one in found.items():
-        measured = gain(final_losses(proof, one["goal"]), name, "uniform")
+        measured = measured_gains(proof, name, ("uniform",), one["goal"])["uniform"]
         for law, fits in laws.items():
             base, best = (
                 predicted(fits, one["goal"], n, d, h, stock)

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import config
-import numpy as np
 import pandas as pd
 from config import GOALS
 
 from jaxmix.fitting import FittedLaws
 from jaxmix.mixtures import Constraints, optimize
 from jaxmix.runs import RunTable
-from jaxmix.studies import final_losses, gain
+from jaxmix.studies import measured_gains
 
 BASELINES = ("uniform", "proportional")
 
@@ -57,10 +56,9 @@ def gains(
     last = proof.frame[proof.frame["tokens"] == proof.frame["tokens"].max()]
     for one in trained:
         targets = GOALS[one["goal"]]
-        losses = final_losses(proof, list(targets))
         expected = {kind: _predicted(fits, last, targets) for kind, fits in laws.items()}
-        for baseline in BASELINES:
-            measured = gain(losses, one["mixture"], baseline)
+        measured_over = measured_gains(proof, one["mixture"], BASELINES, targets)
+        for baseline, measured in measured_over.items():
             yield {
                 **{n: one[n] for n in ("mixture", "goal", "law")},
                 "weight": one[f"w_{config.SCARCE}"],
@@ -70,9 +68,7 @@ def gains(
                 "measured_gain": measured.mean,
                 "sem": measured.sem,
                 "seeds": measured.seeds,
-                "measured_loss": np.mean(
-                    [v for (m, _), v in losses.items() if m == one["mixture"]]
-                ),
+                "measured_loss": measured.loss,
             }
 
 

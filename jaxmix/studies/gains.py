@@ -1,6 +1,6 @@
 """Measured gains of one mixture over another: differences paired by seed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,17 +18,40 @@ class Gain:
         sem: standard error of the mean over seeds; NaN with one seed.
         seeds: number of seeds that have both runs.
         noise: standard deviation over seeds of the unpaired losses, in nats per token.
+        loss: mean loss of the mixture over these seeds, in nats per token.
     """
 
     mean: float
     sem: float
     seeds: int
     noise: float
+    loss: float
 
     @property
     def is_clear(self) -> bool:
         """Whether the gain is more than twice its standard error."""
         return self.mean > 2 * self.sem
+
+
+def measured_gains(
+    proof: RunTable,
+    mixture: str,
+    baselines: Iterable[str],
+    targets: Mapping[str, float] | Sequence[str],
+) -> dict[str, Gain]:
+    """What a mixture gained over baselines at the end of the runs, by baseline.
+
+    Args:
+        proof: runs of one size by mixture and seed, as for `final_losses`.
+        mixture: name of the mixture.
+        baselines: names of the mixtures to compare with.
+        targets: as for `final_losses`.
+
+    Raises:
+        JaxmixError: no seed has runs of the mixture and of a baseline.
+    """
+    losses = final_losses(proof, targets)
+    return {name: gain(losses, mixture, name) for name in baselines}
 
 
 def final_losses(
@@ -61,8 +84,9 @@ def gain(losses: Mapping[tuple[str, int], float], mixture: str, baseline: str) -
     better = np.array([losses[mixture, s] for s in seeds])
     worse = np.array([losses[baseline, s] for s in seeds])
     n = len(seeds)
+    difference, loss = worse - better, float(better.mean())
     if n == 1:
-        return Gain(float(worse[0] - better[0]), float("nan"), 1, float("nan"))
-    difference = worse - better
+        return Gain(float(difference[0]), float("nan"), 1, float("nan"), loss)
     noise = np.sqrt((better.var(ddof=1) + worse.var(ddof=1)) / 2)
-    return Gain(float(difference.mean()), float(difference.std(ddof=1) / n**0.5), n, float(noise))
+    sem = float(difference.std(ddof=1) / n**0.5)
+    return Gain(float(difference.mean()), sem, n, float(noise), loss)

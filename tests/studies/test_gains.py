@@ -5,7 +5,7 @@ import math
 import pytest
 
 from jaxmix.runs import read_runs
-from jaxmix.studies import final_losses, gain
+from jaxmix.studies import final_losses, gain, measured_gains
 
 LOSSES = {("a", 0): 2.0, ("a", 1): 2.2, ("b", 0): 2.1, ("b", 1): 2.32, ("c", 0): 1.0}
 
@@ -15,6 +15,7 @@ def test_a_gain_is_paired_by_seed():
     assert found.mean == pytest.approx(0.11)
     assert found.sem == pytest.approx(0.01)
     assert found.noise > 10 * found.sem
+    assert found.loss == pytest.approx(2.1)
     assert found.is_clear and not gain(LOSSES, "b", "a").is_clear
 
 
@@ -37,3 +38,5 @@ def test_final_losses_weigh_targets():
         source="test",
     )
     assert final_losses(table, {"x": 3, "y": 1}) == {("a", 0): 3.5, ("b", 0): 2.5}
+    (over,) = measured_gains(table, "b", ["a"], ["y"]).values()
+    assert (over.mean, over.loss) == (1.0, 4.0)
