@@ -22,33 +22,38 @@ from typing import Any
 import click
 
 from jaxmix import __version__
-from jaxmix.cli.common import BadInput, Group, ReaderGone
+from jaxmix.cli.catalog import GROUPS
+from jaxmix.cli.commands import BadInput, Group, ReaderGone, quiet_option
 
-_COMMANDS = (
-    *("data", "train", "inspect", "evaluate", "study"),
-    *("recommend", "fit", "score", "predict", "optimize", "trust", "budget", "pareto"),
-    *("compare", "select", "extrapolate", "next", "sample-size"),
-    *("report", "export", "examples", "simulate", "import", "domains", "laws", "demo"),
-)
-_MODULES = {"import": "imports", "sample-size": "sample_size"}  # others have the command's name
+_COMMANDS = tuple(name for commands in GROUPS.values() for name in commands)
+_MODULES = {"import": "imports"}  # others have the command's name, with _ for -
 
 
 class Commands(Group):
     """The subcommands, each loaded when it is needed from the module that holds it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of a study, and then what was added."""
+        """Names in the order of the groups, and then what was added."""
         return [*_COMMANDS, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The ``command`` or ``group`` of its module."""
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
-        module = importlib.import_module(f"jaxmix.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        name = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        module = importlib.import_module(f"jaxmix.cli.{name}")
         return module.group if hasattr(module, "group") else module.command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the groups, a line for each command, without importing any of them."""
+        widest = max(map(len, _COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), line) for name, line in commands.items()])
 
 
 @click.group(cls=Commands, invoke_without_command=True)
+@quiet_option
 @click.version_option(__version__, prog_name="jaxmix")
 @click.pass_context
 def cli(ctx: click.Context) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxmix.mixtures import BudgetPlan
 
 
-@click.command("budget", cls=common.Command, short_help="Plan the best run for a FLOP budget.")
+@click.command("budget", cls=common.Command)
 @click.argument("law")
 @click.option("--flops", type=QUANTITIES, required=True, help="Budgets: 1e21 or 1e21,1e22.")
 @click.option(

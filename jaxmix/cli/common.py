@@ -1,7 +1,6 @@
-"""What all commands share: errors in one line, files, notes, JSON, tables and progress."""
+"""What all commands share: files, notes, JSON, tables and progress."""
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -15,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from jaxmix.cli.commands import Command as Command
+from jaxmix.cli.commands import Group as Group
+from jaxmix.cli.commands import ReaderGone as ReaderGone
+from jaxmix.cli.commands import is_quiet
 from jaxmix.cli.tables import screen
 from jaxmix.cli.tables import table as table
 from jaxmix.errors import JaxmixError
@@ -23,53 +26,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from jaxmix.runs import RunTable
-
-
-class BadInput(click.ClickException):
-    """Input that a command refuses; ``path`` is the command as it was called."""
-
-    def __init__(self, message: str, path: str) -> None:
-        super().__init__(message)
-        self.path = path
-
-
-class ReaderGone(Exception):
-    """The reader of standard output, such as head, had enough."""
-
-
-class Command(click.Command):
-    """A command that refuses bad input in one line and lets bugs show their traceback.
-
-    Bad input is a JaxmixError, or a file that the system refuses. With JAXMIX_TRACEBACK=1 bad input
-    shows its traceback too.
-    """
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise ReaderGone from None
-        except (JaxmixError, OSError) as error:
-            bug = isinstance(error, OSError) and not _is_about_a_file(error)
-            if bug or os.environ.get("JAXMIX_TRACEBACK"):
-                raise
-            raise BadInput(str(error), ctx.command_path) from error
-
-
-def _is_about_a_file(error: OSError) -> bool:
-    """Whether an error of the system names a file or says that the disk is full."""
-    return error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-class Group(click.Group):
-    """A group of such commands, listed in the order they were added."""
-
-    command_class = Command
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of a study, not of the alphabet."""
-        return list(self.commands)
 
 
 MINUTE = 60.0  # seconds between two lines in the log of a job
@@ -187,7 +143,13 @@ def pick(held: Any, *names: str) -> dict[str, Any]:
 def say(notes: Iterable[str]) -> None:
     """Notes to standard error, each once, at the end of a command that succeeded."""
     for note in dict.fromkeys(notes):
-        click.echo(f"note: {note}", err=True)
+        log(f"note: {note}")
+
+
+def log(line: str) -> None:
+    """A line of progress to standard error, unless --quiet was given."""
+    if not is_quiet():
+        click.echo(line, err=True)
 
 
 def emit(value: Any) -> None:
@@ -267,10 +229,13 @@ def end(value: float, digits: int | None = None, least: float = -math.inf) -> st
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[..., None]]:
-    """A bar on standard error, or a line a minute if that is not a terminal.
+    """A bar with the time left on standard error, or a line a minute if that is no terminal.
 
     Call what it yields with (done, total), or with the name of a stage before them.
     """
+    if is_quiet():
+        yield lambda *told: None
+        return
     from rich.progress import Progress
 
     console = _error_console()
@@ -289,8 +254,8 @@ def progress(label: str) -> Iterator[Callable[..., None]]:
 
 
 def shows_bars() -> bool:
-    """Whether standard error is a terminal; if not, it is the log of a job."""
-    return _error_console().is_terminal
+    """Whether bars are shown; if not, standard error is the log of a job."""
+    return not is_quiet() and _error_console().is_terminal
 
 
 def _error_console() -> Any:
@@ -302,18 +267,19 @@ def _error_console() -> Any:
 @contextlib.contextmanager
 def _line_a_minute(label: str) -> Iterator[Callable[..., None]]:
     """The progress of a job whose standard error is a file, which a short job leaves empty."""
-    line, ended = label, threading.Event()
+    line, share, ended = label, 0.0, threading.Event()
 
     def tell(*told: Any) -> None:
-        nonlocal line
+        nonlocal line, share
         *stage, done, total = told
-        line = f"{[*stage, label][0]}  {done / total:.0%}"
+        share, line = done / total, f"{[*stage, label][0]}  {done / total:.0%}"
 
     def write() -> None:
         minutes = 0
         while not ended.wait(MINUTE):
             minutes += 1
-            click.echo(f"{line}  ({minutes} min)", err=True)
+            left = f", {minutes * (1 / share - 1):.0f} min left" if 0 < share < 1 else ""
+            click.echo(f"{line}  ({minutes} min{left})", err=True)
 
     thread = threading.Thread(target=write, daemon=True)
     thread.start()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxmix.fitting.selection.compare import Comparison, ComparisonRow
 
 
-@click.command("compare", cls=common.Command, short_help="Fit several laws, score on other rows.")
+@click.command("compare", cls=common.Command)
 @click.argument("runs")
 @opt.laws
 @click.option("--train", required=True, metavar="EXPR", help="Rows to fit on.")

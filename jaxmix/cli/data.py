@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxmix.data import Corpus, Recipe
 
 
-@click.group("data", cls=common.Group, no_args_is_help=False, short_help="Prepare training data.")
+@click.group("data", cls=common.Group, no_args_is_help=False)
 def group() -> None:
     """Prepare corpora of named domains, and see what is in them.
 

@@ -58,7 +58,7 @@ _QUICK = {"ladder": (16, 24, 32), "largest": 48, "tokens": 90_000, "mixtures": 4
 _QUICK |= {"seeds": (0, 1), "checkpoints": 4, "restarts": 16}
 
 
-@click.command("demo", cls=common.Command, short_help="The whole way on real data.")
+@click.command("demo", cls=common.Command)
 @opt.setting(
     "--family",
     tuple(_DEMOS),

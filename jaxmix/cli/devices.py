@@ -5,8 +5,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from jaxmix.cli import common
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ def training_bar(
             if not done:
                 common.say(notes)
             if is_log and (not done or snapshot.step == snapshot.steps):
-                click.echo(line, err=True)
+                common.log(line)
             done[wave.name] = work[wave.name] * snapshot.step / snapshot.steps
             report(line, sum(done.values()), sum(work.values()))
 

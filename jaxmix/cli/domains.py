@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from jaxmix.runs import RunTable
 
 
-@click.group(
-    "domains", cls=common.Group, no_args_is_help=False, short_help="Add or change training domains."
-)
+@click.group("domains", cls=common.Group, no_args_is_help=False)
 def group() -> None:
     """Add, split, merge or remove a training domain and keep the runs that still say something."""
 

@@ -10,7 +10,7 @@ from jaxmix.cli import common
 from jaxmix.cli import options as opt
 
 
-@click.command("evaluate", cls=common.Command, short_help="Score text models on tasks.")
+@click.command("evaluate", cls=common.Command)
 @click.argument("folder", metavar="FOLDER")
 @click.option("--tasks", required=True, metavar="TASKS.jsonl", help="Questions, one a line.")
 @opt.setting("--run", str, "all", "Which runs.", metavar="NAME|all")

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from jaxmix.runs import RunTable
 
 
-@click.group(
-    "examples", cls=common.Group, no_args_is_help=False, short_help="Run tables to try things on."
-)
+@click.group("examples", cls=common.Group, no_args_is_help=False)
 def group() -> None:
     """List the run tables that ship with jaxmix, or copy one to a file of your own."""
 

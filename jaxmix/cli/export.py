@@ -23,7 +23,7 @@ _FORMATS = ("megatron", "levanter", "hf", "olmo-core", "yaml")
 _Found = tuple["Optimum | dict[str, float]", dict[str, Any]]  # a mixture and its origin
 
 
-@click.command("export", cls=common.Command, short_help="Write a mixture as a trainer reads it.")
+@click.command("export", cls=common.Command)
 @click.argument("mixture", metavar="WEIGHTS|BEST.json|LAW.json")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), required=True, help="Trainer.")
 @named_option("--prefix", "prefixes", kind=PATHS, help="Each domain's data: web=/data/web.")
@@ -63,7 +63,7 @@ def command(
     made = prepare_export(found, format_, prefixes=paths, tokens=tokens, provenance=origin)
     if out:
         write_text(out, made.text)
-        click.echo(f"written to {out}", err=True)
+        common.log(f"written to {out}")
     else:
         click.echo(made.text, nl=False)
     common.say([*(() if isinstance(found, dict) else found.notes), *made.notes])

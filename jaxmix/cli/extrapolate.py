@@ -10,7 +10,7 @@ from jaxmix.cli.fit import bare_targets, objective_options
 from jaxmix.quantities import count
 
 
-@click.command("extrapolate", cls=common.Command, short_help="Extrapolate losses to one N and D.")
+@click.command("extrapolate", cls=common.Command)
 @click.argument("runs")
 @opt.budget()
 @opt.targets

@@ -74,7 +74,7 @@ def _read_choice(ctx: click.Context, param: click.Parameter, path: str | None) -
     ctx.default_map = {name: value for name, value in chosen.items() if value is not None}
 
 
-@click.command("fit", cls=common.Command, short_help="Fit a law to the losses of a run table.")
+@click.command("fit", cls=common.Command)
 @click.argument("runs")
 @click.option(
     "--choice",

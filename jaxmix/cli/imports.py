@@ -63,9 +63,7 @@ _columns = opt.several(
 )
 
 
-@click.group(
-    "import", cls=common.Group, no_args_is_help=False, short_help="Import tables of other tools."
-)
+@click.group("import", cls=common.Group, no_args_is_help=False)
 def group() -> None:
     """Turn tables of other tools into a run table."""
 

@@ -9,7 +9,7 @@ from jaxmix.cli import options as opt
 from jaxmix.cli.values import NAMES
 
 
-@click.command("inspect", cls=common.Command, short_help="See what an image model sees and writes.")
+@click.command("inspect", cls=common.Command)
 @click.argument("folder", metavar="FOLDER")
 @click.option("--run", metavar="NAME", help="Which run of a study.  [default: the first]")
 @click.option("--targets", type=NAMES, help="Domains of captioned pictures.  [default: all]")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from jaxmix.laws import Law
 
 
-@click.command("laws", cls=common.Command, short_help="List the laws there are.")
+@click.command("laws", cls=common.Command)
 @opt.out
 @opt.json
 def command(out: str | None, as_json: bool) -> None:

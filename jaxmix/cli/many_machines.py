@@ -105,7 +105,7 @@ def ray_view() -> "Iterator[Callable[[Sequence[WaveOnRay]], None]]":
             for one in waves:
                 state = one.state, one.node, one.lost
                 if seen.get(one.wave.name, ("waiting", "", 0)) != state:
-                    click.echo("  ".join([one.wave.name, *_cells(one)]), err=True)
+                    common.log("  ".join([one.wave.name, *_cells(one)]))
                 seen[one.wave.name] = state
             report(_summary(waves), sum(w.step for w in waves), sum(w.steps for w in waves))
 

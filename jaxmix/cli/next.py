@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _CRITERIA = ("regret", "variance", "space-filling", "random")
 
 
-@click.command("next", cls=common.Command, short_help="Choose the runs to train next.")
+@click.command("next", cls=common.Command)
 @click.argument("law", metavar="LAW.json")
 @click.argument("runs", metavar="RUNS")
 @proposal_options()

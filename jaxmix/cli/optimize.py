@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxmix.mixtures import Optimum
 
 
-@click.command("optimize", cls=common.Command, short_help="Find the best mixture for a budget.")
+@click.command("optimize", cls=common.Command)
 @click.argument("law")
 @proposal_options()
 @decay_option

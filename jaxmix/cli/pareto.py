@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxmix.mixtures.pareto import Front
 
 
-@click.command("pareto", cls=common.Command, short_help="Trade the losses of several targets.")
+@click.command("pareto", cls=common.Command)
 @click.argument("law")
 @opt.budget()
 @click.option("--targets", type=NAMES, help="Targets to trade; the default is all.")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jaxmix.runs import PointTable
 
 
-@click.command("predict", cls=common.Command, short_help="Predict losses at given points.")
+@click.command("predict", cls=common.Command)
 @click.argument("law")
 @click.argument("points")
 @opt.rename

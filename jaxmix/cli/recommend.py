@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jaxmix.runs import RunTable
 
 
-@click.command("recommend", cls=common.Command, short_help="Recommend a mixture for a big run.")
+@click.command("recommend", cls=common.Command)
 @click.argument("runs")
 @proposal_options()
 @click.option("--law", metavar="LAW", help="Law to use.  [default: chosen by held-out rows]")
@@ -88,7 +88,7 @@ def command(
         rows=lambda: found.to_frame().reset_index(),
     )
     if page and not as_json:
-        click.echo(f"written to {page}", err=True)
+        common.log(f"written to {page}")
 
 
 def _question(

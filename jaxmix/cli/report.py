@@ -12,7 +12,7 @@ from jaxmix.cli.proposal import baseline_option, named_baselines, proposal_optio
 from jaxmix.cli.values import LAWS
 
 
-@click.command("report", cls=common.Command, short_help="Write one HTML page on a fitted law.")
+@click.command("report", cls=common.Command)
 @click.argument("law")
 @click.argument("runs")
 @opt.rename

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxmix.mixtures.sequential.sample_size import SampleSize
 
 
-@click.command("sample-size", cls=common.Command, short_help="How many mixtures to run.")
+@click.command("sample-size", cls=common.Command)
 @opt.setting("--law", str, "additive", "Law, true and fitted.")
 @click.option("--from", "source", metavar="LAW.json", help="Take this file's laws as the truths.")
 @opt.setting("--domains", click.IntRange(2, 100), 3, "How many domains.")

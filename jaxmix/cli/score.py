@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Held = Mapping[str, Mapping[str, float]]  # coverage and half width by target
 
 
-@click.command("score", cls=common.Command, short_help="Score fitted laws on other rows.")
+@click.command("score", cls=common.Command)
 @click.argument("law")
 @click.argument("runs")
 @opt.where

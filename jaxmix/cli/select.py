@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SHOWN = 12  # rows of the table of settings
 
 
-@click.command("select", cls=common.Command, short_help="Pick a law by held-out error and regret.")
+@click.command("select", cls=common.Command)
 @click.argument("runs")
 @click.option(
     "--laws",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _Options = Mapping[str, Any]
 
 
-@click.command("simulate", cls=common.Command, short_help="Draw a study from a known law.")
+@click.command("simulate", cls=common.Command)
 @opt.setting("--law", str, "joint", "Law to draw parameters of.")
 @click.option("--from", "source", metavar="LAW.json", help="Take this file's laws as true.")
 @opt.setting("--domains", str, "3", "How many, or names a,b,c.")

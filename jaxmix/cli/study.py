@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from jaxmix.studies.dry_run import DryRun
 
 
-@click.group("study", cls=common.Group, no_args_is_help=False, short_help="Train many small runs.")
+@click.group("study", cls=common.Group, no_args_is_help=False)
 def group() -> None:
     """Plan a study of many small runs, train it, and get its run table.
 

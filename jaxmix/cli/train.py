@@ -23,7 +23,7 @@ from jaxmix.errors import JaxmixError
 from jaxmix.quantities import count
 
 
-@click.command("train", cls=common.Command, short_help="Train one run.")
+@click.command("train", cls=common.Command)
 @click.argument("preset", metavar="PRESET")
 @corpus_options
 @click.option(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from jaxmix.mixtures import Uncertainty
 
 
-@click.command("trust", cls=common.Command, short_help="How sure a mixture is: sets and gains.")
+@click.command("trust", cls=common.Command)
 @click.argument("law")
 @click.argument("runs")
 @opt.rename
