@@ -29,8 +29,8 @@ ifneq ($(shell $(PY) -c '' >/dev/null 2>&1 || echo broken),)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo lint test test-second test-all accelerators accelerators-aot results \
-  bench clean
+.PHONY: help install demo lint test test-second test-all docs accelerators accelerators-aot \
+  results bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,13 @@ test-second:  ## quick tests of laws, runs, models and training on Python 3.12 (
 test-all: lint  ## style, types, doctests and every test, compiled as users compile
 	@JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(PY) -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST_FLAGS)
 
+docs: install  ## the documentation, in site/: every example run, every link checked (minutes)
+	@$(PIP) --no-build-isolation -e '.[docs]'
+	@rm -rf build/docs && mkdir -p build/docs
+	@cd build/docs && PATH="$(abspath $(VENV))/bin:$$PATH" COLUMNS=80 NO_MKDOCS_2_WARNING=1 \
+	  $(abspath $(PY)) -m mkdocs build -q -f ../../mkdocs.yml -d ../../site
+	@echo "written to site/; open site/index.html"
+
 accelerators: install  ## lower every program for GPUs and TPUs, and count what FSDP moves
 	@$(PY) -m pytest -q -n $(WORKERS) tests/test_accelerators.py
 
@@ -88,5 +95,5 @@ bench: install  ## the fitter beside its peers (minutes)
 	@$(PY) benchmarks/bench_fit.py $(BENCH_FLAGS)
 
 clean:  ## remove caches and build products (.venv stays)
-	@rm -rf build dist .pytest_cache .ruff_cache
+	@rm -rf build dist site .pytest_cache .ruff_cache
 	@find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
