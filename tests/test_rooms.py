@@ -30,7 +30,7 @@ def room(packages: str = "", rooms: str = "", later: str = "") -> Room:
     return Room(frozenset(packages.split()), frozenset(rooms.split()), frozenset(later.split()))
 
 
-SHARED = frozenset({"__version__", "claims", "errors", "files", "quantities"})
+SHARED = frozenset({"__version__", "claims", "errors", "files", "notes", "quantities"})
 ROOMS = {
     "data": room("array_record grain numpy PIL resvg_py tokenizers"),
     "models": room("flax jax", "placement"),
@@ -51,6 +51,7 @@ ROOMS = {
     "claims": room(),
     "errors": room(),
     "files": room("numpy"),
+    "notes": room(),
     "placement": room("jax"),
     "quantities": room(),
     "__main__": room(rooms="cli"),

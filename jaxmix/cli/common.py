@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 import tempfile
+import textwrap
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -143,7 +144,10 @@ def pick(held: Any, *names: str) -> dict[str, Any]:
 def say(notes: Iterable[str]) -> None:
     """Notes to standard error, each once, at the end of a command that succeeded."""
     for note in dict.fromkeys(notes):
-        log(f"note: {note}")
+        line = f"note: {note}"
+        if sys.stderr.isatty():  # a line of its own in a file, which scripts can read
+            line = textwrap.fill(line, screen(), subsequent_indent="  ", break_on_hyphens=False)
+        log(line)
 
 
 def log(line: str) -> None:

@@ -7,7 +7,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.fit import fit_notes, fit_options
+from jaxmix.cli.fit import fit_options
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection.compare import Comparison, ComparisonRow
@@ -42,7 +42,7 @@ def command(
 
     with common.progress("fitting") as report:
         found = compare(runs, laws, train, test, progress=report, **options)
-    told = ((law, note) for law, fits in found.fits.items() for note in fit_notes(fits))
+    told = ((law, note) for law, fits in found.fits.items() for note in fits.notes)
     notes = [f"{law}: {note}" for law, note in told if note not in found.notes]
     held = {"train": train, "test": test, **_as_json(found)}
     common.answer(

@@ -10,10 +10,10 @@ from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.values import Strength
 from jaxmix.errors import JaxmixError
-from jaxmix.quantities import count
+from jaxmix.notes import ranked
 
 if TYPE_CHECKING:
-    from jaxmix.fitting.fitted import FittedLaw, FittedLaws
+    from jaxmix.fitting.fitted import FittedLaws
     from jaxmix.runs import RunTable
 
 delta_option = opt.setting(
@@ -125,10 +125,14 @@ def command(
     rows = {"where": where, "held_out": held_out, "pool": pool, "rows": len(table)}
     origin = {"runs": runs, "runs_sha256": file_hash(runs), **rows, **options}
     laws.save(out, provenance=origin, law_ref=law if ".py:" in law else None)
-    notes = list(dict.fromkeys((*table.notes, *fit_notes(laws))))
+    notes = [*ranked((*table.notes, *laws.notes))]
     notes += _pull_notes(click.get_current_context().meta.get(_PULL))
-    summary = _summary(laws, out, notes)
-    common.answer(as_json, summary, lambda: [_table(laws), f"written to {out}"], notes)
+    common.answer(
+        as_json,
+        _summary(laws, out, notes),
+        lambda: [f"{laws.headline}.", _table(laws), f"written to {out}"],
+        notes,
+    )
 
 
 def _pull_notes(pull: dict[str, Any] | None) -> list[str]:
@@ -152,20 +156,6 @@ def _without(runs: str, where: str | None, held_out: str | None, pool: Sequence[
     return where if same else rest
 
 
-def fit_notes(laws: "Sequence[FittedLaw]") -> list[str]:
-    """The notes of fits, each once; the targets stand before one that is not about all."""
-    from jaxmix.fitting.fitted import FittedLaws
-
-    about: dict[str, list[str]] = {}
-    for f in laws:
-        for note in f.report.notes:
-            about.setdefault(note, []).append(f.target)
-    told = laws.mixture_notes if isinstance(laws, FittedLaws) else ()
-    few = {note: ", ".join(names[:3] + ["..."] * (len(names) > 3)) for note, names in about.items()}
-    said = (n if len(names) == len(laws) else f"{few[n]}: {n}" for n, names in about.items())
-    return [*told, *said]
-
-
 def _summary(laws: "FittedLaws", out: str, notes: list[str]) -> dict[str, Any]:
     from jaxmix.fitting.files import params_to_json
     from jaxmix.fitting.sharing import share_text
@@ -184,26 +174,17 @@ def _summary(laws: "FittedLaws", out: str, notes: list[str]) -> dict[str, Any]:
 
 
 def _table(laws: "FittedLaws") -> Any:
-    size = laws.law.count(len(laws.domains))
-    title = f"{laws.law.name}: {count(size, 'parameter')} per target"
-    unseen = ("held-out %",) if any(f.report.held_out_rows for f in laws) else ()
-    columns = ("objective", "MRE %", *unseen, "rows", "agree", "gradient", "cond.", "at bound")
-    made = common.table(title, "target", *columns, text=("at bound",))
+    unseen = ("held-out error %",) if any(f.report.held_out_rows for f in laws) else ()
+    doubts = ("doubts",) if any(f.findings for f in laws) else ()
+    columns = ("rows", "error %", *unseen, *doubts)
+    made = common.table("error as a share of the loss", "target", *columns, text=("doubts",))
     for f in laws:
-        r = f.report
+        report = f.report
         made.add_row(
             f.target,
-            f"{r.objective:.4e}",
-            common.fixed(r.train_mre, 3),
-            *([common.fixed(r.held_out_mre, 3)] if unseen else ()),
-            str(r.rows),
-            f"{r.agreeing}/{r.restarts}",
-            f"{r.gradient_norm:.0e}",
-            common.number(r.condition, 2),
-            _bounds(r.at_bound),
+            str(report.rows),
+            common.fixed(report.train_mre, 2),
+            *([common.fixed(report.held_out_mre, 2)] if unseen else ()),
+            *(["; ".join(one.label for one in f.findings)] if doubts else ()),
         )
     return made
-
-
-def _bounds(labels: tuple[str, ...]) -> str:
-    return ", ".join(labels) if len(labels) <= 2 else f"{len(labels)}: {labels[0]}, ..."

@@ -1,7 +1,7 @@
-"""What the rows cannot tell a law of N and D, and what varies in them that the law does not read.
+"""What rows cannot tell, and what varies in them that a law does not read.
 
-Notes of one sentence each: of a fit, which its report and the law file keep, and of rows at which
-a fitted law is scored or predicts.
+Notes of one sentence each: of a run table alone, of a fit, which its report and the law file keep,
+and of rows at which a fitted law is scored or predicts.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxmix.fitting.support import mixture_support
 from jaxmix.laws import Law
 from jaxmix.laws.data_reuse import REPETITION
+from jaxmix.notes import GUESS, UNSAFE, Note, ranked
 from jaxmix.quantities import count, shortest
 from jaxmix.runs import RunTable
 from jaxmix.runs.plausibility import loss_notes, unit_notes
@@ -21,7 +23,27 @@ if TYPE_CHECKING:
 
 SIZES = ("n_params", "tokens")
 _SAME = 0.01  # sizes that differ by less count as one
+_SPAN = 4.0  # sizes within this factor say little of what follows
 _EPOCHS = 2  # data seen no more often are as good as new
+
+
+def table_notes(runs: RunTable) -> tuple[str, ...]:
+    """What a run table cannot tell whatever law is fitted to it, the gravest first.
+
+    Args:
+        runs: p rows.
+    """
+    sizes = {name: getattr(runs, name) for name in SIZES}
+    support = mixture_support(runs.weights, runs.domains) if runs.domains else None
+    mixtures, k = _mixtures(runs.weights), len(runs.domains)
+    few = [_inseparable(mixtures, f"for {k} domains", k)] if 1 < mixtures < k else []
+    return ranked([
+        *runs.notes,
+        *_levels(sizes),
+        *few,
+        *(support.notes if support else ()),
+        *_repeated(runs),
+    ])  # fmt: skip
 
 
 def fit_notes(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
@@ -37,27 +59,61 @@ def fit_notes(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
     return [
         *unit_notes(runs.n_params, runs.tokens),
         *(loss_notes(runs.losses(), runs.targets) if runs.targets else ()),
-        *_levels(law, sizes),
+        *_levels({name: values for name, values in sizes.items() if law.reads(name)}, law),
         *_counts(law, weights),
         *_varying(law, sizes, weights, advise=True),
-        *_repeated(runs, law, used),
+        *_repeated(runs.select(used), law),
     ]
 
 
-def _levels(law: Law, sizes: dict[str, np.ndarray]) -> list[str]:
-    """Notes on N or D that do not vary, or only together."""
-    read = {name: _levels_of(values) for name, values in sizes.items() if law.reads(name)}
-    single = [name for name, levels in read.items() if levels.max() == 0]
-    if single or len(read) < 2:
-        return [
-            f"all rows have one value of {name} ({_short(sizes[name][0])}): the law cannot tell "
-            f"how the loss changes with it"
-            for name in single
-        ]
-    n, d = (np.log(sizes[name]) for name in SIZES)
-    if abs(np.corrcoef(n, d)[0, 1]) < 1.0 - 1e-6:
-        return []
-    return ["n_params and tokens move together in all rows: their terms cannot be told apart"]
+_EFFECTS = {
+    "n_params": ("model size", "sizes", "run a third size", "run sizes farther apart"),
+    "tokens": (
+        "number of tokens",
+        "token counts",
+        "record losses at more checkpoints",
+        "record losses at earlier checkpoints or train longer",
+    ),
+}
+
+
+def _levels(read: dict[str, np.ndarray], law: Law | None = None) -> list[str]:
+    """Notes on N or D that do not vary, hardly vary, or only together."""
+    levels = {name: int(_levels_of(values).max()) + 1 for name, values in read.items()}
+    single = [name for name, found in levels.items() if found == 1]
+    notes = [_single(name, read[name][0], law) for name in single]
+    notes += [_few(name, read[name], found) for name, found in levels.items() if found > 1]
+    if not single and len(read) == 2:
+        n, d = (np.log(read[name]) for name in SIZES)
+        if abs(np.corrcoef(n, d)[0, 1]) >= 1.0 - 1e-6:
+            text = (
+                "a larger model and more tokens cannot be told apart (n_params and tokens move "
+                "together in all rows): record losses at several checkpoints of each run"
+            )
+            notes.insert(0, Note(text, UNSAFE))
+    return [note for note in notes if note]
+
+
+def _single(name: str, value: float, law: Law | None) -> str:
+    what, _, remedy, _ = _EFFECTS[name]
+    other = " or choose a law that does not read it" if law else ""
+    remedy = "run two other sizes" if name == "n_params" else remedy
+    return Note(
+        f"no other {what} can be predicted (all rows have one value of {name}, {_short(value)}): "
+        f"{remedy}{other}",
+        UNSAFE,
+    )
+
+
+def _few(name: str, values: np.ndarray, levels: int) -> str:
+    """A note on two values, or on values that are close; empty if there are enough."""
+    what, plural, third, wider = _EFFECTS[name]
+    guess, ends = f"the effect of the {what} is a guess", (values.min(), values.max())
+    if levels == 2:
+        two = ", ".join(_short(value) for value in ends)
+        return Note(f"{guess} (two {plural} only, {two}): {third}", GUESS)
+    span = ends[1] / ends[0]
+    return Note(f"{guess} ({plural} span only {span:.2g}x): {wider}", GUESS) if span < _SPAN else ""
 
 
 def _counts(law: Law, weights: np.ndarray) -> list[str]:
@@ -66,15 +122,24 @@ def _counts(law: Law, weights: np.ndarray) -> list[str]:
     needed = law.count(k)
     notes = []
     if rows < 1.5 * needed:
-        notes.append(
-            f"{count(rows, 'row is', 'rows are')} hardly more than the "
-            f"{count(needed, 'parameter')} of {law.name}"
+        text = (
+            f"the law can follow the noise of single rows ({count(rows, 'row')} for "
+            f"{count(needed, 'parameter')}): add runs or choose a law with fewer parameters"
         )
+        notes.append(Note(text, GUESS))
     slopes = sum(p.size(k) for p in law.parameters if p.shape == "domain")
     mixtures = _mixtures(weights)
     if law.reads_mixture and 1 < mixtures < slopes:
-        notes.append(f"{mixtures} mixtures are fewer than the {slopes} parameters of domains")
+        notes.append(_inseparable(mixtures, f"for {slopes} parameters of domains", slopes))
     return notes
+
+
+def _inseparable(mixtures: int, needed: str, least: int) -> Note:
+    return Note(
+        f"the effects of the domains cannot be told apart ({mixtures} mixtures {needed}): run at "
+        f"least {least - mixtures} more",
+        UNSAFE,
+    )
 
 
 def _varying(
@@ -89,11 +154,11 @@ def _varying(
         return []
     note = f"rows have {' and '.join(found)}, which the law '{law.name}' does not use"
     if not advise:
-        return [note]
+        return [Note(note, UNSAFE)]
     kept, expression = _informative(unread) if unread else (0, "")
     if kept < law.count(weights.shape[1]):
-        return [f"{note}: choose a law that reads them"]
-    return [f'{note}: keep one with --where "{expression}"']
+        return [Note(f"{note}: choose a law that reads them", UNSAFE)]
+    return [Note(f'{note}: keep one with --where "{expression}"', UNSAFE)]
 
 
 def _values(name: str, values: np.ndarray) -> str:
@@ -146,17 +211,21 @@ def repeated_rows(runs: RunTable) -> tuple[np.ndarray, float]:
     return epochs > _EPOCHS, float(epochs.max())
 
 
-def _repeated(runs: RunTable, law: Law, used: np.ndarray) -> list[str]:
+def _repeated(runs: RunTable, law: Law | None = None) -> list[str]:
     """A note on rows that repeat data, for a law that does not know repetition."""
-    if law.reads("unique") or not law.reads("tokens"):
+    if law is not None and (law.reads("unique") or not law.reads("tokens")):
         return []
-    repeated, most = repeated_rows(runs.select(used))
+    repeated, most = repeated_rows(runs)
     if not repeated.any():
         return []
+    seen = count(int(repeated.sum()), "row repeats", "rows repeat")
+    fit = f"'{law.name}{REPETITION}'" if law else f"a law such as 'joint{REPETITION}'"
     return [
-        f"{count(int(repeated.sum()), 'row repeats', 'rows repeat')} data more than {_EPOCHS} "
-        f"times (up to {most:.3g}), which the law '{law.name}' does not use: fit "
-        f"'{law.name}{REPETITION}'"
+        Note(
+            f"repeated data count as fresh ({seen} a domain more than {_EPOCHS} times, up to "
+            f"{most:.3g}): fit {fit}",
+            GUESS,
+        )
     ]
 
 
@@ -188,8 +257,8 @@ def _apart(
     seen = _values(name, values) if _levels_of(values).max() else f"{name} of {_short(values[0])}"
     note = f"rows have {seen}, which the law '{law.name}' does not use; it was fitted at {fitted}"
     if isinstance(table, RunTable) and inside.any() and not inside.all():
-        return [f'{note}: keep such rows with --where "{_filter(name, values[inside])}"']
-    return [note]
+        note = f'{note}: keep such rows with --where "{_filter(name, values[inside])}"'
+    return [Note(note, UNSAFE)]
 
 
 def _elsewhere(fitted: "FittedLaw", table: Rows) -> list[str]:
@@ -200,4 +269,5 @@ def _elsewhere(fitted: "FittedLaw", table: Rows) -> list[str]:
     own = table.weights[0, [table.domains.index(d) for d in fitted.domains]]
     if np.abs(seen - own).max(axis=1).min() < _SAME:
         return []
-    return [f"rows have a mixture that was not fitted, and '{fitted.law.name}' reads no mixture"]
+    name = fitted.law.name
+    return [Note(f"rows have a mixture that was not fitted, and '{name}' reads no mixture", UNSAFE)]

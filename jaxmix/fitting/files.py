@@ -22,6 +22,7 @@ from jaxmix.laws import (
     law_from_recipe,
     law_recipe,
 )
+from jaxmix.notes import MINOR, Note, rank_of
 from jaxmix.runs import RunTable, read_runs
 
 FORMAT = "jaxmix-law"
@@ -105,7 +106,8 @@ def _fit_to_json(fit: FittedLaw, mixture_rows: list[int] | None) -> dict[str, An
         data["others"] = {name: list(ends) for name, ends in fit.data.others.items()}
     if fit.data.measured:
         data["measured"] = _measured_to_json(fit.data.measured, fit.data.mixtures)
-    return {"params": params_to_json(fit), "report": asdict(fit.report), "data": data}
+    report = {**asdict(fit.report), "note_ranks": [rank_of(note) for note in fit.report.notes]}
+    return {"params": params_to_json(fit), "report": report, "data": data}
 
 
 def _measured_to_json(ends: Measured, mixtures: np.ndarray) -> dict[str, list[Any]]:
@@ -259,7 +261,10 @@ def _read_report(reader: "_Reader", entry: dict[str, Any]) -> FitReport:
             known[field.name] = _report_value(entry[field.name])
         elif field.default is MISSING:
             raise reader.fail(f"'report' lacks '{field.name}'")
-    return FitReport(**known)
+    ranks = entry.get("note_ranks") or [MINOR] * len(known.get("notes", ()))
+    pairs = zip(known.get("notes", ()), ranks, strict=False)
+    notes = tuple(Note(text, rank) if rank != MINOR else text for text, rank in pairs)
+    return FitReport(**{**known, "notes": notes})
 
 
 def _report_value(value: Any) -> Any:

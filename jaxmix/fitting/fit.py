@@ -164,8 +164,8 @@ def _finish(
     )
     unknown = objective.law.unknown(objective.k)
     unseen = (np.diag(gram) == 0) & np.isfinite(unknown)
-    notes = _unconverged(report), _unknown(objective.law, labels, unseen)
-    report = replace(report, notes=(*report.notes, *notes[0], *notes[1]))
+    notes = _unknown(objective.law, labels, unseen)
+    report = replace(report, notes=(*report.notes, *notes))
     natural = problem.natural(np.where(unseen, unknown, z))
     domains = problem.runs.domains
     return FittedLaw(objective.law, problem.targets[i], domains, natural, problem.range(i), report)
@@ -175,18 +175,6 @@ def _misfit(problem: Problem, i: int, z: np.ndarray) -> float:
     """Eq. (6) without what a prior adds."""
     rows = problem.rows.of_fit(jnp.asarray(i))._replace(prior=None)
     return float(problem.objective.value(jnp.asarray(z), rows))
-
-
-def _unconverged(report: FitReport) -> list[str]:
-    """A note on a fit that may have missed its optimum; one without error cannot have."""
-    if report.train_mre < 0.01:
-        return []
-    if report.gradient_norm > report.objective:  # 1% of a parameter changes 1% of the objective
-        return ["the fit did not converge: raise --restarts or choose a law with fewer parameters"]
-    if report.agreeing == 1 < report.restarts:
-        starts = f"1 of {report.restarts} starts reached the optimum"
-        return [f"{starts}, so there may be a better one: raise --restarts"]
-    return []
 
 
 def _unknown(law: Law, labels: Sequence[str], unseen: np.ndarray) -> list[str]:

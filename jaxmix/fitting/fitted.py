@@ -24,6 +24,7 @@ from jaxmix.runs import PointTable, RunTable, bare
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from jaxmix.fitting.diagnosis import Finding
     from jaxmix.fitting.uncertainty.ensemble import Ensemble
     from jaxmix.mixtures import Constraints, Optimum
 
@@ -146,6 +147,13 @@ class FittedLaw:
         """Index of the domain that the target is, for laws that read its own weight."""
         return self.domains.index(self.target) if self.law.reads_own else None
 
+    @cached_property
+    def findings(self) -> "tuple[Finding, ...]":
+        """What the fit means for its user, the gravest first."""
+        from jaxmix.fitting.diagnosis import findings
+
+        return findings(self)
+
     @property
     def labelled(self) -> dict[str, float]:
         """The parameters by label, such as ``"C[books]"``."""
@@ -259,11 +267,23 @@ class FittedLaws(Sequence[FittedLaw]):
         """Names of what the law reads."""
         return tuple(i.name for i in self.law.inputs)
 
-    @property
+    @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What a reader should know of the fits and of the mixtures, each sentence once."""
-        of_fits = (note for f in self._fits for note in f.report.notes)
-        return tuple(dict.fromkeys((*self.mixture_notes, *of_fits)))
+        """What to know before using the laws, one sentence each, the gravest first.
+
+        Each says what it means, then the evidence, then the remedy; ``jaxmix.notes.rank_of`` gives
+        its rank.
+        """
+        from jaxmix.fitting.diagnosis import describe
+
+        return describe(self)
+
+    @property
+    def headline(self) -> str:
+        """How well the laws fit, in one sentence."""
+        from jaxmix.fitting.diagnosis import headline
+
+        return headline(self)
 
     @property
     def mixture_notes(self) -> tuple[str, ...]:
@@ -330,13 +350,10 @@ class FittedLaws(Sequence[FittedLaw]):
         return pd.DataFrame(rows, index=self._by_target())
 
     def summary(self) -> str:
-        """The fits in words and a table, for people."""
-        k, size = len(self.domains), self.law.count(len(self.domains))
+        """How well the laws fit, and what to know before using them, for people."""
         lines = [
-            f"{self.law.name}: {self.law.formula}".rstrip(": "),
-            f"{count(size, 'parameter')}, {count(k, 'domain')}: {', '.join(self.domains)}",
-            "",
-            self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"),
+            f"{self.headline}.",
+            self.to_frame().dropna(axis=1, how="all").to_string(float_format=lambda v: f"{v:.4g}"),
             *(f"note: {note}" for note in self.notes),
         ]
         return "\n".join(lines)

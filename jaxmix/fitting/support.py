@@ -11,6 +11,8 @@ from itertools import combinations
 
 import numpy as np
 
+from jaxmix.notes import GUESS, UNSAFE, Note
+
 VARIES = 2e-3  # standard deviation of a weight below which it counts as not varied
 _HARDLY = 0.01  # a domain whose weight never exceeds this was hardly used
 _MOST_PAIRS = 6  # sentences on pairs of domains; more would hide the others
@@ -100,7 +102,8 @@ def _words(
     """Sentences on unused domains, fixed weights, proportions, sums, and what else is flat."""
     if len(seen) == 1:
         at = ", ".join(f"{d} {w:.3g}" for d, w in zip(domains, seen[0], strict=True))
-        return [f"all rows have one mixture ({at}): the runs say nothing about any other"]
+        alone = f"all rows have one mixture ({at}): the runs say nothing about any other"
+        return [Note(f"{alone}; run several (jaxmix study plan designs them)", UNSAFE)]
     said = [_of_domain(name, seen[:, i], fixed[i]) for i, name in enumerate(domains)]
     pairs = _pairs(seen, np.flatnonzero(~fixed), domains) if len(flat) else []
     rest = pairs[:_MOST_PAIRS]
@@ -110,7 +113,7 @@ def _words(
             f"the {len(seen)} mixtures vary in {freedom - len(flat)} of {freedom} directions: the "
             "runs say nothing about the others, and proposals keep their proportions"
         )
-    return [*filter(None, said), *rest]
+    return [Note(text, GUESS) for text in (*filter(None, said), *rest)]
 
 
 def _of_domain(name: str, weights: np.ndarray, fixed: bool) -> str:

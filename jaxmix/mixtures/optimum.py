@@ -261,7 +261,7 @@ def make_optimum(
         merged[price.label] = merged.get(price.label, 0.0) + price.price
     counted = counted_laws(laws, w, others["constraints"])
     distance = _farthest([fit.data for fit in counted], h)
-    assumed = (note for note in laws.notes if note.startswith(ASSUMED))
+    assumed = dict.fromkeys(n for f in laws for n in f.report.notes if n.startswith(ASSUMED))
     beaten = () if others.get("worst_case") else _measured_notes(laws, inputs, w, others)
     return Optimum(
         laws=laws,

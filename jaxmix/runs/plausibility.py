@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxmix.notes import WRONG, Note
 from jaxmix.quantities import shortest
 
 LOG_VOCABULARY = 12.5  # nats: a uniform guess among 270,000 tokens
@@ -50,9 +51,10 @@ def _question(column: str, values: np.ndarray, words: Sequence[str]) -> str:
     seen = " to ".join(dict.fromkeys(shown))
     factors = " or ".join(f"{_FACTORS[word]:.0e}".replace("e+0", "e") for word in words)
     example = f"{shown[0]}{words[0][0].upper()}"
-    return (
+    return Note(
         f"{column} of {seen} look like {' or '.join(words)}: multiply by {factors} or write units, "
-        f"as in {example}"
+        f"as in {example}",
+        WRONG,
     )
 
 
@@ -73,11 +75,17 @@ def loss_notes(losses: np.ndarray, targets: Sequence[str]) -> list[str]:
     if mostly:
         names = ", ".join([*mostly[:3], *(["..."] if len(mostly) > 3 else [])])
         return [
-            f"losses of {names} look like perplexities: half of them exceed {limit}; laws need "
-            "nats per token, so take the logarithm"
+            Note(
+                f"losses of {names} look like perplexities: half of them exceed {limit}; laws need "
+                "nats per token, so take the logarithm",
+                WRONG,
+            )
         ]
     few = f"{above.sum()} of {np.isfinite(losses).sum()} losses exceed {limit} (largest "
     return [
-        f"{few}{np.nanmax(losses):.4g}): runs that diverged, or bits or perplexities? Laws need "
-        "nats per token"
+        Note(
+            f"{few}{np.nanmax(losses):.4g}): runs that diverged, or bits or perplexities? Laws "
+            "need nats per token",
+            WRONG,
+        )
     ]

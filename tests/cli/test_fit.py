@@ -36,7 +36,8 @@ def test_json_is_one_object_and_the_law_file_loads(run, study, tmp_path):
 def test_table_on_stdout_notes_on_stderr(run, study, tmp_path):
     result = fit(run, study, tmp_path / "law.json", *SMALL)
     assert result.status == 0
-    assert "web" in result.out and "objective" in result.out and "law.json" in result.out
+    assert result.out.startswith("additive fits 45 rows of 2 targets to ")
+    assert "web" in result.out and "condition" not in result.out and "law.json" in result.out
     assert "note: " not in result.out and "kept 45 of 60 rows" in result.err
     assert all(line.startswith("note: ") for line in result.err.splitlines())
 

@@ -258,11 +258,11 @@ def notes_of(runs, law):
 
 def test_terms_that_the_rows_cannot_tell_are_noted(runs):
     one_size = runs.where("n_params < 2e7")
-    expected = "all rows have one value of n_params (1e7): the law cannot tell how the loss"
+    expected = "no other model size can be predicted (all rows have one value of n_params, 1e7)"
     assert all(expected in notes[0] for notes in notes_of(one_size, ADDITIVE))
     at_end = notes_of(one_size.where("tokens > 2e10").select(np.ones(8, bool)), CHINCHILLA)
     levels = [note for note in at_end[0] if "one value of" in note]
-    assert [note.split(" (")[0][-8:] for note in levels] == ["n_params", "f tokens"]
+    assert [note.split(",")[0][-8:] for note in levels] == ["n_params", "f tokens"]
     assert notes_of(runs, ADDITIVE) == ((), ())
 
 
