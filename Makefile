@@ -48,7 +48,7 @@ $(STAMP):
 	  $(PYTHON) -m venv --clear $(VENV); }
 	@echo "Installing jaxmix and its tools into $(VENV) (a minute or two) ..." >&2
 	@$(PIP) hatchling editables
-	@$(PIP) --no-build-isolation -e '.[dev,bench,images]'
+	@$(PIP) --no-build-isolation -e '.[dev,bench,images,hf,wandb,tensorboard]'
 	@rm -f $(VENV)/.installed-*
 	@touch $@
 

@@ -32,7 +32,9 @@ def room(packages: str = "", rooms: str = "", later: str = "") -> Room:
 
 SHARED = frozenset({"__version__", "claims", "errors", "files", "notes", "quantities"})
 ROOMS = {
-    "data": room("array_record grain numpy PIL resvg_py tokenizers"),
+    "data": room(
+        "array_record datasets grain huggingface_hub numpy PIL pyarrow resvg_py tokenizers"
+    ),
     "models": room("flax jax", "placement"),
     "training": room("jax numpy optax orbax tensorboardX", "placement runs"),
     "runs": room("numpy pandas"),

@@ -7,7 +7,7 @@ import click
 
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
-from jaxmix.cli.values import NAMES, Whole
+from jaxmix.cli.values import NAMES, SOURCES, Whole, named_option
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
@@ -25,18 +25,27 @@ def group() -> None:
 
 
 @group.command("prepare")
-@click.argument("source", metavar="NAME|FOLDER")
+@click.argument("source", required=False, metavar="[NAME|FOLDER]")
+@named_option(
+    "--domain",
+    "domains",
+    kind=SOURCES,
+    help="A domain of other data: web=hf:NAME[:SPLIT][:COLUMN], web=tokens:PATH[:COLUMN] or "
+    "web=PATH; may be repeated.",
+)
 @opt.setting(
     "--tokenizer",
     str,
     "bpe-4096",
-    "A BPE of N entries is trained on the corpus.",
-    metavar="bytes|bpe-N",
+    "A BPE of N entries is trained on the corpus. FILE.json is one of the tokenizers package; "
+    "FILE.json:TOKEN names its end-of-text token too.",
+    metavar="bytes|bpe-N|FILE.json",
 )
 @click.option(
     "--max-bytes",
     type=Whole("write 2M, or leave it out"),
-    help="Cap of every domain's training side, for a quick try: 2M.",
+    help="Cap of every domain's training side, for a quick try: 2M. Data sets of a hub are read "
+    "no further.",
 )
 @opt.setting(
     "--picture-size",
@@ -44,19 +53,23 @@ def group() -> None:
     48,
     "Shorter side of kept pictures in pixels; models see crops of it.",
 )
-@click.option("--name", help="Name of a corpus made from a folder.  [default: the folder's]")
-@opt.setting("--text-field", str, "text", "Field of JSONL lines that holds the text.")
+@click.option("--name", help="Name of a corpus of one's own.  [default: the folder's]")
+@opt.setting("--text-field", str, "text", "Field of JSONL lines, or column, that holds the text.")
 @click.option("--target-only", type=NAMES, help="Domains to evaluate on and not to train on.")
 @opt.json
 def prepare_command(
-    source: str, max_bytes: int | None, target_only: Any, as_json: bool, **options: Any
+    source: str | None, max_bytes: int | None, target_only: Any, as_json: bool, **options: Any
 ) -> None:
-    """Make a corpus: a recipe (see jaxmix data list), or a FOLDER of one's own.
+    """Make a corpus: a recipe (see jaxmix data list), a FOLDER of one's own, or --domain data.
 
     In a FOLDER every domain of text is a subfolder of text files, a <domain>.jsonl or a
     <domain>.txt. With pictures it is a subfolder of images and captions.csv (file,caption) or
     captions.jsonl, a subfolder of WebDataset *.tar shards, or a <domain>.jsonl of texts and images.
     Up to 5% of the lines and pictures of a domain (or three) may be unusable: they are counted.
+
+    hf:NAME is read by the datasets package: a file or folder of Parquet, JSONL, CSV or Arrow, or
+    OWNER/DATASET[/CONFIG][@REVISION] of the hub. tokens:PATH are ids of --tokenizer: .npy, .bin
+    (with Megatron's .idx) or Parquet.
     """
     from jaxmix.data import damage, plan_corpus, prepare_plan
 

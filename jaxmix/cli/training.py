@@ -40,8 +40,9 @@ corpus_options = opt.several(
     click.option("--corpus", required=True, metavar="NAME", help="A recipe or a prepared corpus."),
     click.option(
         "--tokenizer",
-        metavar="bytes|bpe-N",
-        help="Prepares the recipe with it.  [default: bpe-4096 for a recipe]",
+        metavar="bytes|bpe-N|FILE.json",
+        help="Prepares the recipe with it; FILE.json is one of the tokenizers package.  [default: "
+        "bpe-4096 for a recipe]",
     ),
     click.option(
         "--max-bytes",
@@ -162,13 +163,13 @@ def _signals() -> Iterator[tuple[list[int], Callable[[], Any]]]:
 
 def corpus_spec(options: Mapping[str, Any]) -> Any:
     """The corpus that the options name."""
-    from jaxmix.data import RECIPES
+    from jaxmix.data import RECIPES, absolute_tokenizer
     from jaxmix.studies import CorpusSpec
 
     corpus, tokenizer, most = (options[name] for name in ("corpus", "tokenizer", "max_bytes"))
     size = options["picture_size"]
     if corpus in RECIPES:
-        return CorpusSpec(corpus, tokenizer or "bpe-4096", most, size)
+        return CorpusSpec(corpus, absolute_tokenizer(tokenizer or "bpe-4096"), most, size)
     if tokenizer or most or size:
         raise JaxmixError(
             f"--corpus {corpus}: is no recipe, so --tokenizer, --max-bytes and --picture-size do "

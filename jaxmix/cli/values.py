@@ -159,6 +159,7 @@ class Named(Value):
 NUMBERS = Named()
 AMOUNTS = Named(quantity, "name=tokens", "books=25B,code=3e9")
 PATHS = Named(str, "domain=path", "web=/data/web", ",(?=[^,=]+=)")  # a path may hold a comma
+SOURCES = Named(str, "domain=source", "web=hf:allenai/c4/en", ",(?=[^,=]+=)")
 QUANTITIES = Listed("finite positive number", "1e7,30M", quantity, math.isfinite)
 NAMES = Listed("name", "a,b", words={"all": None})
 LAWS = Listed("law", "additive,joint")

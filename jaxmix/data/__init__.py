@@ -40,3 +40,4 @@ from .tasks import questions_hash as questions_hash
 from .tasks import read_tasks as read_tasks
 from .tasks import write_tasks as write_tasks
 from .tokenizer import Tokenizer as Tokenizer
+from .tokenizer import absolute_tokenizer as absolute_tokenizer

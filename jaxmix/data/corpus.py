@@ -220,7 +220,7 @@ def open_corpus(corpus: str | Path) -> Corpus:
     info = _info(path)
     if info.get("format") != FORMAT:
         raise DataError(f"{path}: was made by another version of jaxmix; prepare it again")
-    tokenizer = _tokenizer(path)
+    tokenizer = _tokenizer(path, info)
     try:
         opened = Corpus(path, info, tokenizer)
         for held, split in itertools.product(info["domains"].values(), SPLITS):
@@ -233,10 +233,11 @@ def open_corpus(corpus: str | Path) -> Corpus:
     return opened
 
 
-def _tokenizer(path: Path) -> Tokenizer:
-    file = path / "tokenizer.json"
+def _tokenizer(path: Path, info: dict[str, Any]) -> Tokenizer:
+    file, facts = path / "tokenizer.json", info.get("tokenizer")
+    end = facts.get("end") if isinstance(facts, dict) else None
     try:
-        return load_tokenizer(file.read_text(encoding="utf-8"))
+        return load_tokenizer(file.read_text(encoding="utf-8"), end)
     except (OSError, UnicodeDecodeError, DataError) as error:
         raise _damaged(file, error) from None
 

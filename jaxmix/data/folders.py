@@ -66,6 +66,23 @@ def find_domains(folder: Path) -> dict[str, TextDomain | PictureDomain]:
     return found
 
 
+def find_domain(entry: Path) -> TextDomain | PictureDomain:
+    """The domain in a subfolder or file of any name.
+
+    Raises:
+        DataError: it is not there, or is no domain.
+    """
+    if not entry.exists():
+        raise DataError(f"{entry}: no such file or folder; name one, or a data set as hf:NAME")
+    found = find_picture_domain(entry) or _text_domain(entry)
+    if found is None:
+        raise DataError(
+            f"{entry}: is not .jsonl or .txt; write hf:{entry} for Parquet, CSV and Arrow, "
+            f"tokens:{entry} for token ids"
+        )
+    return found
+
+
 def _text_domain(entry: Path) -> TextDomain | None:
     """The domain of text that an entry of the folder is, or None."""
     if entry.is_dir():
@@ -141,9 +158,6 @@ def _field(field: str, record: dict[str, Any]) -> str:
 
 def write_texts(folder: str | Path, texts: Iterable[tuple[str, str]]) -> Path:
     """Writes (domain, text) pairs from any source as a folder that `prepare` reads.
-
-    Use it for data sets that other packages read: with the `datasets` package,
-    `write_texts("mine", (("web", row["text"]) for row in load_dataset(...)))`.
 
     Args:
         folder: the folder to write; it must be new or empty.

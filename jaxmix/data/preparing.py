@@ -20,8 +20,8 @@ from .illustrated import assign_splits, spool, spooled_texts, write_splits
 from .paths import corpora
 from .planning import PICTURE_SIZE, CorpusPlan, Source, plan_corpus
 from .skips import Skips
-from .splits import split_texts
-from .tokenizer import Tokenizer, load_tokenizer, train_tokenizer
+from .splits import byte_size, capped, enough_bytes, split_texts
+from .tokenizer import ByteTokenizer, Tokenizer, load_tokenizer, train_tokenizer
 
 SAMPLE_BYTES = 1_500_000  # of every domain, to train the tokenizer on
 _CHUNK = 2_000_000  # characters tokenized at a time
@@ -30,13 +30,15 @@ _REMEDY = "make it writable, or set JAXMIX_CACHE to another folder"
 Progress = Callable[[int, int], None]
 
 
-def prepare(source: str | Path, *, progress: Progress | None = None, **options: Any) -> Corpus:
+def prepare(
+    source: str | Path | None = None, *, progress: Progress | None = None, **options: Any
+) -> Corpus:
     """Makes a corpus of token streams and pictures, or opens it if it was made before.
 
     Args:
-        source: a recipe's name, or a folder; see `plan_corpus`.
+        source: a recipe's name, or a folder, or None if `domains` name all; see `plan_corpus`.
         progress: called with (done, total) steps.
-        **options: tokenizer, max_bytes, name, text_field, target_only and picture_size of
+        **options: tokenizer, max_bytes, name, text_field, target_only, picture_size and domains of
             `plan_corpus`.
 
     Returns:
@@ -111,6 +113,8 @@ def _fill(plan: CorpusPlan, partial: Path, step: Callable[[], None]) -> None:
     for source in plan.sources:
         if source.pictures:
             spool(source, partial, plan.picture_size or PICTURE_SIZE)
+        elif source.tokens:
+            _take_tokens(source, plan, partial)
         else:
             _extract(source, partial, plan.max_bytes)
         step()
@@ -146,6 +150,30 @@ def _extract(source: Source, partial: Path, max_bytes: int | None) -> None:
     _write_json(partial / f"{source.name}.split.json", {"read": len(texts) + skips.count, **facts})
 
 
+def _take_tokens(source: Source, plan: CorpusPlan, partial: Path) -> None:
+    """The streams and counts of a domain of token ids, unless an earlier try left them."""
+    path = partial / f"{source.name}.counts.json"
+    if path.is_file():
+        return
+    tokenizer = plan.own or ByteTokenizer()
+
+    def size(ids: bytes) -> int:
+        return int(tokenizer.token_bytes[np.frombuffer(ids, tokenizer.dtype)].sum())
+
+    most = plan.max_bytes
+    documents = list(capped(source.read(Skips()), most and enough_bytes(most), size, least=2))
+    found = split_texts(
+        source.name, documents, target_only=source.target_only, max_bytes=most, size=size
+    )
+    facts = {"repeats": found.repeats, "blank": found.blank, "skipped": {}}
+    counts: dict[str, Any] = {"read": len(documents), **facts}
+    for split in SPLITS:
+        kept = [np.frombuffer(ids, tokenizer.dtype) for ids in getattr(found, split)]
+        chunks = ((1, len(ids) and size(ids.tobytes()), _ended(tokenizer, [ids])) for ids in kept)
+        counts[split] = _write_chunks(chunks, partial / f"{source.name}.{split}.bin")
+    _write_json(path, counts)
+
+
 def _documents(partial: Path, name: str, split: str) -> Iterator[str]:
     with (partial / f"{name}.{split}.jsonl").open("rb") as file:
         yield from map(json.loads, file)
@@ -153,6 +181,9 @@ def _documents(partial: Path, name: str, split: str) -> Iterator[str]:
 
 def _tokenizer(plan: CorpusPlan, partial: Path) -> Tokenizer:
     path = partial / "tokenizer.json"
+    if plan.own:
+        write_text(path, plan.own.dumps())
+        return plan.own
     if not path.is_file():
         trained = [source for source in plan.sources if not source.target_only]
         texts = itertools.chain.from_iterable(_sample(source, partial) for source in trained)
@@ -191,13 +222,21 @@ def _tokenize(name: str, tokenizer: Tokenizer, partial: Path) -> dict[str, Any]:
 
 def _write_stream(documents: Iterable[str], tokenizer: Tokenizer, path: Path) -> dict[str, Any]:
     """Writes documents as one flat file of tokens, each followed by end-of-text."""
+    chunks = (
+        (len(texts), sum(map(byte_size, texts)), _ended(tokenizer, tokenizer.encode_many(texts)))
+        for texts in _chunks(documents)
+    )
+    return _write_chunks(chunks, path)
+
+
+def _write_chunks(chunks: Iterable[tuple[int, int, np.ndarray]], path: Path) -> dict[str, Any]:
+    """Writes tokens of chunks, each with its numbers of documents and of bytes of text."""
     counts = {"documents": 0, "bytes": 0, "tokens": 0}
     with whole(path) as beside, beside.open("wb") as file:
-        for texts in _chunks(documents):
-            tokens = _tokens(tokenizer, texts)
+        for documents, size, tokens in chunks:
             file.write(tokens.tobytes())
-            counts["documents"] += len(texts)
-            counts["bytes"] += sum(len(text.encode()) for text in texts)
+            counts["documents"] += documents
+            counts["bytes"] += size
             counts["tokens"] += tokens.size
     return {**counts, "sha256": file_hash(path)}
 
@@ -215,10 +254,10 @@ def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
         yield held
 
 
-def _tokens(tokenizer: Tokenizer, texts: list[str]) -> np.ndarray:
-    """Ids of texts, each followed by end-of-text, [n]."""
+def _ended(tokenizer: Tokenizer, documents: Iterable[np.ndarray]) -> np.ndarray:
+    """Ids of documents, each followed by end-of-text, [n]."""
     end = np.array([tokenizer.end], tokenizer.dtype)
-    ids = (part.astype(tokenizer.dtype, copy=False) for part in tokenizer.encode_many(texts))
+    ids = (part.astype(tokenizer.dtype, copy=False) for part in documents)
     return np.concatenate([part for one in ids for part in (one, end)])
 
 
@@ -229,6 +268,7 @@ def _finish(plan: CorpusPlan, tokenizer: Tokenizer, counts: dict[str, Any], part
         if not found["target_only"] and not found["train"]["tokens"]:
             raise DataError(f"domain '{name}': has nothing to train on")
     facts = {"name": tokenizer.name, "sha256": tokenizer.hash, "vocab_size": tokenizer.vocab_size}
+    facts["end"] = tokenizer.end
     about = {"about": plan.about, "config_hash": plan.config_hash}
     content = {**plan.config, **about, "tokenizer": facts, "domains": domains}
     del content["sources"]

@@ -7,7 +7,7 @@ linked through others, and a group is held out as a whole or not at all.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import AnyStr, Generic, TypeVar
 
@@ -22,6 +22,13 @@ GROUP_SHARE = 0.06  # of the groups are held out, whatever their domains, so tha
 LABEL, LEAST_LABEL = 50, 5
 
 T = TypeVar("T")
+
+
+def byte_size(document: str | bytes) -> int:
+    """Bytes of a document, of a text in UTF-8."""
+    return len(document if isinstance(document, bytes) else document.encode())
+
+
 Group = list[tuple[str, int]]  # domains and indices of documents
 
 
@@ -43,17 +50,23 @@ class Splits(Generic[T]):
 
 
 def split_texts(
-    name: str, texts: Iterable[str], *, target_only: bool = False, max_bytes: int | None = None
-) -> Splits[str]:
+    name: str,
+    texts: Iterable[AnyStr],
+    *,
+    target_only: bool = False,
+    max_bytes: int | None = None,
+    size: Callable[[AnyStr], int] = byte_size,
+) -> Splits[AnyStr]:
     """Shuffles texts by the hash of their content and holds the first ones out.
 
     The held-out split depends on the texts alone: not on their order, and not on `max_bytes`.
 
     Args:
         name: the domain, for messages.
-        texts: the documents. Exact copies and blank ones are dropped.
+        texts: the documents, or their token ids as bytes. Exact copies and blank ones are dropped.
         target_only: hold everything out.
         max_bytes: most bytes of the train split, or of the held-out split if all is held out.
+        size: bytes of text of a document.
 
     Raises:
         DataError: there are too few texts for two splits.
@@ -61,23 +74,34 @@ def split_texts(
     count, blank, unique = _shuffled(texts)
     repeats = count - blank - len(unique)
     if target_only and unique:
-        return Splits([], list(capped(unique, max_bytes)), repeats, blank)
+        return Splits([], list(capped(unique, max_bytes, size)), repeats, blank)
     if len(unique) < 2:
         raise DataError(
             f"domain '{name}': has {len(unique)} different documents, and two splits need two; add "
             "text, or make it a target-only domain"
         )
-    held = _heldout_count([len(text.encode()) for text in unique])
-    return Splits(list(capped(unique[held:], max_bytes)), unique[:held], repeats, blank)
+    held = _heldout_count([size(text) for text in unique])
+    return Splits(list(capped(unique[held:], max_bytes, size)), unique[:held], repeats, blank)
 
 
-def _shuffled(texts: Iterable[str]) -> tuple[int, int, list[str]]:
+def enough_bytes(max_bytes: int) -> float:
+    """Bytes of text to read so that `max_bytes` are left to train on behind the held-out split.
+
+    >>> enough_bytes(880_000), enough_bytes(97_000_000)
+    (1000000.0, 100000000.0)
+    """
+    share = max(max_bytes + TEXT_BYTES, max_bytes / (1 - TEXT_SHARE))
+    return min(max_bytes / (1 - TEXT_MOST), share)
+
+
+def _shuffled(texts: Iterable[AnyStr]) -> tuple[int, int, list[AnyStr]]:
     """The number of texts, that of blank ones, and the distinct others by their hashes."""
     count = blank = 0
-    by_hash: dict[bytes, str] = {}
+    by_hash: dict[bytes, AnyStr] = {}
     for count, text in enumerate(texts, 1):  # noqa: B007
-        if text.strip():
-            by_hash[hashlib.sha256(text.encode()).digest()] = text
+        if text.strip() if isinstance(text, str) else text:
+            data = text.encode() if isinstance(text, str) else text
+            by_hash[hashlib.sha256(data).digest()] = text
         else:
             blank += 1
     return count, blank, [by_hash[key] for key in sorted(by_hash)]
@@ -94,13 +118,18 @@ def _heldout_count(sizes: list[int]) -> int:
     return count
 
 
-def capped(documents: Iterable[AnyStr], most: int | None) -> Iterator[AnyStr]:
-    """The first documents of up to `most` bytes in all, at least one; all documents if None."""
-    size = 0
+def capped(
+    documents: Iterable[AnyStr],
+    most: float | None,
+    size: Callable[[AnyStr], int] = byte_size,
+    least: int = 1,
+) -> Iterator[AnyStr]:
+    """The first documents of up to `most` bytes in all, at least `least`; all if it is None."""
+    total = 0
     for i, document in enumerate(documents):
         if most is not None:
-            size += len(document if isinstance(document, bytes) else document.encode())
-            if i and size > most:
+            total += size(document)
+            if i >= least and total > most:
                 return
         yield document
 

@@ -1,7 +1,7 @@
 """Families: the data, models and losses that go together, behind one interface for studies."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,23 +38,33 @@ class CorpusSpec:
     """The corpus of a study.
 
     Attributes:
-        name: a recipe, such as text-mini, or the name or folder of a prepared corpus.
-        tokenizer: "bytes" or "bpe-N"; None if the corpus is already prepared.
+        name: a recipe, such as text-mini, or the name or folder of a prepared corpus; or the name
+            of a new one if `domains` are given.
+        tokenizer: "bytes", "bpe-N" or a tokenizer.json file; None if the corpus is already
+            prepared.
         max_bytes: most bytes of every domain's train split; None for all.
         picture_size: shorter side of the kept pictures in pixels; None for the default.
+        domains: sources of the domains by name, such as ``{"web": "hf:allenai/c4/en"}``, as in
+            `jaxmix.data.plan_corpus`.
+        target_only: those of `domains` to evaluate on and never train on.
     """
 
     name: str
     tokenizer: str | None = None
     max_bytes: int | None = None
     picture_size: int | None = None
+    domains: Mapping[str, str] = field(default_factory=dict)
+    target_only: tuple[str, ...] = ()
 
     def open(self, progress: Callable[[int, int], None] | None = None) -> Corpus:
-        """Opens the corpus; a recipe is prepared first."""
+        """Opens the corpus; a recipe, and a corpus of `domains`, is prepared first."""
+        if self.domains:
+            options = {name: value for name, value in vars(self).items() if value is not None}
+            return prepare(None, progress=progress, **options)
         if self.tokenizer is None:
             return open_corpus(self.name)
-        options = {name: value for name, value in vars(self).items() if name != "name"}
-        return prepare(self.name, progress=progress, **options)
+        names = ("tokenizer", "max_bytes", "picture_size")
+        return prepare(self.name, progress=progress, **{n: getattr(self, n) for n in names})
 
 
 @dataclass(frozen=True)

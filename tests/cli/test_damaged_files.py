@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from jaxmix.cli.app import cli
+from jaxmix.data.tokenizer import train_tokenizer
 from tests.cli import small_study
 
 BIG = ("--n-params", "1e9", "--tokens", "1e11")
@@ -57,6 +58,7 @@ CALLS = (
     ("domains merge", "{runs.csv}", "a,b", "ab", "--out", "OUT.csv"),
     ("domains remove", "{runs.csv}", "a", "--out", "OUT.csv"),
     ("data prepare", "{texts/low.jsonl}", "--tokenizer", "bytes", "--name", "copy"),
+    ("data prepare", "{texts/low.jsonl}", "--tokenizer", "{own.json}", "--name", "copy"),
     ("data show", "{corpus/corpus.json}"),
     ("data tasks", "{corpus/corpus.json}", "--count", "2", "--out", "OUT.jsonl"),
     ("evaluate", "{study/plan.json}", "--tasks", "{tasks.jsonl}"),
@@ -132,6 +134,8 @@ def files(tmp_path_factory, three):
     pd.DataFrame({"w_low": [0.5, 0.2], "w_high": [0.5, 0.8]}).to_csv(root / "grid.csv")
     asked = {"task": "t", "context": "abc", "choices": [" ab", " de"], "answer": 0}
     (root / "tasks.jsonl").write_text(json.dumps(asked) + "\n")
+    own = train_tokenizer("bpe-260", ["abcde abcde"])
+    (root / "own.json").write_text(own.dumps())
     write_swarms(root)
     corpus = small_study.train(root, {"even": {"low": 0.5, "high": 0.5}}, tokens=512)
     (root / "corpus").symlink_to(corpus.path)

@@ -2,7 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
+
+from jaxmix.data.tokenizer import train_tokenizer
 
 
 @pytest.fixture
@@ -85,7 +88,30 @@ def test_cap_is_read_with_its_unit(run, folder):
     assert capped["web"]["train_tokens"] < 1100
 
 
+def test_domains_by_name_with_an_own_tokenizer(run, folder, tmp_path):
+    own = train_tokenizer("bpe-300", [f"web {i} word" for i in range(40)])
+    (tmp_path / "own.json").write_text(own.dumps())
+    documents = [[i, i + 1, own.end] for i in range(200)]
+    np.save(tmp_path / "ids.npy", np.array(documents))
+    pairs = f"web={folder / 'web.jsonl'},more={folder / 'code.jsonl'}"
+    named = ("--domain", pairs, "--domain", f"ids=tokens:{tmp_path / 'ids.npy'}")
+    arguments = ("data", "prepare", *named, "--tokenizer", tmp_path / "own.json")
+    made = run(*arguments, "--name", "named", "--target-only", "ids", "--json").json
+    assert made["tokenizer"]["name"] == "bpe-300" and made["domains"]["ids"]["documents"] == 200
+    assert list(made["domains"]) == ["web", "more", "ids"]
+    assert made["domains"]["more"]["documents"] == 40
+    refused = run(*arguments)
+    assert refused.status == 2 and "name the corpus with --name" in refused.err
+
+
 def test_bad_input_is_refused_in_one_line(refused, folder):
+    assert "domain 'web' is in the folder and given" in refused(
+        "data", "prepare", folder, "--domain", "web=x.txt"
+    )
+    assert "x.txt: no such file" in refused("data", "prepare", folder, "--domain", "new=x.txt")
+    assert "name a recipe or a folder, or domains" in refused("data", "prepare")
+    assert "recipe 'text' is fixed" in refused("data", "prepare", "text", "--domain", "a=b")
+    assert "'web' is not domain=source" in refused("data", "prepare", "--domain", "web")
     assert "nearest: text-mini" in refused("data", "prepare", "text-mni")
     assert "nearest: code" in refused("data", "prepare", folder, "--target-only", "cod")
     assert "jaxmix data prepare nothing" in refused("data", "show", "nothing")

@@ -156,7 +156,7 @@ def test_bad_argument_is_refused(folder, cache, arguments, message):
     ("source", "arguments", "message"),
     [
         ("text-mni", {}, "not a recipe .*nearest: text-mini.* there is no folder"),
-        ("hf:owner/name", {}, "write_texts"),
+        ("hf:owner/name", {}, "is one domain, which needs a name: --domain web=hf:owner/name"),
         ("text", {"name": "x"}, "recipe 'text' is fixed"),
         ("text", {"target_only": ["music"]}, "recipe 'text' is fixed"),
     ],
