@@ -9,15 +9,16 @@ import click
 from click.core import ParameterSource
 
 from jaxmix.cli import common
-from jaxmix.cli.limits import decay_option
+from jaxmix.cli.limits import decay_option, known_mixture
 from jaxmix.cli.proposal import proposal_options, propose
-from jaxmix.cli.values import NUMBERS, PATHS, named_option
+from jaxmix.cli.values import NUMBERS, PATHS, MixtureType, named_option
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import Optimum
 
-_FORMATS = ("megatron", "levanter", "hf", "olmo-core", "yaml")
+_FORMATS = ("megatron", "levanter", "hf", "olmo-core", "energon", "automodel", "yaml")
+_KNOW_STOCKS = ("olmo-core", "yaml")  # formats that available tokens change
 
 
 _Found = tuple["Optimum | dict[str, float]", dict[str, Any]]  # a mixture and its origin
@@ -27,6 +28,18 @@ _Found = tuple["Optimum | dict[str, float]", dict[str, Any]]  # a mixture and it
 @click.argument("mixture", metavar="WEIGHTS|BEST.json|LAW.json")
 @click.option("--format", "format_", type=click.Choice(_FORMATS), required=True, help="Trainer.")
 @named_option("--prefix", "prefixes", kind=PATHS, help="Each domain's data: web=/data/web.")
+@click.option(
+    "--epochs",
+    "by_epochs",
+    is_flag=True,
+    help="Write passes over the --available tokens in place of weights (energon, yaml).",
+)
+@click.option(
+    "--sampling",
+    type=MixtureType(),
+    help="Draw domains with these weights and write loss weights, so that the expected loss is the "
+    "mixture's (automodel, hf, yaml).",
+)
 @click.option("--out", metavar="FILE", help="File to write; the default is standard output.")
 @proposal_options(required=False)
 @decay_option
@@ -36,14 +49,21 @@ def command(
     mixture: str,
     format_: str,
     prefixes: Mapping[str, str],
+    by_epochs: bool,
+    sampling: str | Mapping[str, float] | None,
     out: str | None,
     **given: Any,
 ) -> None:
     """Write a mixture as a trainer reads it.
 
     It is given as web=0.7,code=0.3, as the JSON that jaxmix recommend or optimize prints, or as a
-    law: then the mixture is that of jaxmix optimize with the same options. Megatron:
-    --data-path $(grep -v '^#' FILE).
+    law: then the mixture is that of jaxmix optimize with the same options.
+
+    Megatron-LM takes weights and prefixes: --data-path $(grep -v '^#' FILE). Levanter takes the
+    data section of its configuration, OLMo-core a SourceMixtureList, which may repeat a domain as
+    often as --tokens and --available ask for. Energon takes a MetadatasetV2 of weights, or of
+    repetitions with --epochs. NeMo Automodel takes a domain_mixture: weights to sample with, and
+    those of the objective. hf is a script for the datasets package, yaml is everything.
     """
     if out:
         common.check_out(out, mixture)
@@ -52,21 +72,39 @@ def command(
     from jaxmix.runs import resolve_name
 
     named = [n for n in given if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
-    found, origin = _resolve(mixture, given, [name for name in named if name != "tokens"])
+    allowed = ["tokens"]
+    if by_epochs or format_ in _KNOW_STOCKS or sampling == "proportional":
+        allowed.append("available")
+    found, origin = _resolve(mixture, given, [name for name in named if name not in allowed])
     command = common.command_line()
     origin |= {"command": command} if command else {}
     domains = tuple(found if isinstance(found, dict) else found.weights)
     paths = {resolve_name(n, domains, "domain"): path for n, path in prefixes.items()}
     if len(paths) < len(prefixes):
         raise JaxmixError("--prefix: a domain is given in both spellings; give it once")
-    tokens = given["tokens"]
-    made = prepare_export(found, format_, prefixes=paths, tokens=tokens, provenance=origin)
+    stock = {d: n for d, n in given["available"].items() if n < float("inf")}
+    made = prepare_export(
+        found,
+        format_,
+        prefixes=paths,
+        tokens=given["tokens"],
+        available=stock or None,
+        by_epochs=by_epochs,
+        sampling=known_mixture(sampling, _used(found), stock, "--sampling"),
+        provenance=origin,
+    )
     if out:
         write_text(out, made.text)
         common.log(f"written to {out}")
     else:
         click.echo(made.text, nl=False)
     common.say([*(() if isinstance(found, dict) else found.notes), *made.notes])
+
+
+def _used(found: "Optimum | dict[str, float]") -> tuple[str, ...]:
+    """The domains of a mixture that have a weight."""
+    weights = found if isinstance(found, dict) else found.weights
+    return tuple(domain for domain, weight in weights.items() if weight > 0)
 
 
 def _resolve(mixture: str, given: Mapping[str, Any], named: list[str]) -> _Found:

@@ -29,6 +29,20 @@ def test_weights_on_the_command_line_and_from_optimize(run, study, tmp_path):
     assert again.splitlines()[-1] == law.splitlines()[-1]
 
 
+def test_epochs_and_sampling(run, study):
+    stock = ("--available", "web=10B,code=50B")
+    law = run("export", study.law, *BUDGET, *stock, "--epochs", "--format", "energon")
+    text = run("export", study.law, *BUDGET, *stock, "--format", "yaml")
+    epochs = yaml.safe_load(text.out)["epochs"]
+    entries = yaml.safe_load(law.out)["splits"]["train"]["blend_epochized"]
+    assert {e["path"]: e["repetitions"] for e in entries} == pytest.approx(epochs)
+    assert epochs["web"] * 10 + epochs["code"] * 50 == pytest.approx(150)
+    mixed = ("web=0.9,code=0.1", "--format", "automodel", "--sampling", "proportional")
+    found = yaml.safe_load(run("export", *mixed, *stock).out)["domain_mixture"]["domains"]
+    assert [d["sampling_weight"] for d in found] == pytest.approx([1 / 6, 5 / 6])
+    assert [d["objective_weight"] for d in found] == [0.9, 0.1]
+
+
 def test_writes_a_file(run, tmp_path):
     out = tmp_path / "mix.py"
     result = run("export", "a=0.5,b=0.5", "--format", "hf", "--out", out)
@@ -51,6 +65,10 @@ def test_writes_a_file(run, tmp_path):
         (("a=1", "--format", "megatron", "--prefix", "a=/x y"), "holds ' ', which does not"),
         (("a=1", "--format", "yaml", "--out", "no/where.yaml"), "does not exist; make it first"),
         (("RUNS", "--format", "yaml"), "is not JSON"),
+        (("a=1", "--format", "megatron", "--available", "a=1B"), "so --available does not apply"),
+        (("a=1", "--format", "megatron", "--sampling", "uniform"), "no place for loss weights"),
+        (("a=1", "--format", "yaml", "--sampling", "proportional"), "needs --available of a too"),
+        (("a=1", "--format", "energon", "--epochs"), "epochs need --available of a too"),
     ],
 )
 def test_refuses(refused, study, arguments, message):

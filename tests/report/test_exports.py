@@ -121,6 +121,99 @@ def test_olmo_core_sources():
     same({s["source_name"]: s["target_ratio"] for s in sources})
 
 
+STOCK = {"web": 3e10, "my code": 1e9, "books: 'old'": 1e12, "rare": 1e3}
+
+
+def test_olmo_core_may_repeat_what_must_be_repeated():
+    text = export_mixture(MIXTURE, "olmo-core", prefixes=PATHS, tokens=1.5e11, available=STOCK)
+    found = {s["source_name"]: s for s in yaml.safe_load(text)["sources"]}
+    for name, source in found.items():
+        most = source.get("max_repetition_ratio", 1.0)
+        epochs = MIXTURE[name] * 1.5e11 / STOCK[name]
+        assert max(epochs, 1) <= most <= max(epochs, 1) + 0.0011
+    assert "max_repetition_ratio" not in found["books: 'old'"]
+
+
+def test_energon_reads_weights_or_repetitions():
+    plain = yaml.safe_load(exported("energon"))
+    assert plain["__class__"] == "MetadatasetV2" and plain["__module__"] == "megatron.energon"
+    same({n: e["weight"] for n, e in zip(PATHS, plain["splits"]["train"]["blend"], strict=True)})
+    options = {"prefixes": PATHS, "tokens": 1.5e11, "available": STOCK}
+    text = export_mixture(MIXTURE, "energon", by_epochs=True, **options)
+    assert "# epochs: 150B tokens of web=30B my code=1B" in text
+    entries = yaml.safe_load(text)["splits"]["train"]["blend_epochized"]
+    read = {e["path"]: e["repetitions"] for e in entries}
+    for name, path in PATHS.items():
+        assert read[path] * STOCK[name] == pytest.approx(MIXTURE[name] * 1.5e11)
+
+
+def objective(config: dict) -> dict[str, float]:
+    """What domains weigh in the expected loss, as DomainMixture of NeMo Automodel computes it."""
+    domains = config["domain_mixture"]["domains"]
+    blend = config["dataset"]["paths"]
+    assert blend[::2] == [d["sampling_weight"] for d in domains]
+    assert blend[1::2] == [d["path"] for d in domains]
+    factors = [d["objective_weight"] / d["sampling_weight"] for d in domains]
+    return {d["name"]: f * w for d, f, w in zip(domains, factors, blend[::2], strict=True)}
+
+
+SAMPLING = {"web": 0.5, "code": 0.25, "rare": 0.25}
+OBJECTIVE = {"web": 0.7, "code": 0.29, "rare": 0.01, "none": 0.0}
+
+
+def test_sampling_and_objective_of_automodel():
+    config = yaml.safe_load(export_mixture(OBJECTIVE, "automodel", sampling=SAMPLING))
+    assert objective(config) == pytest.approx({d: w for d, w in OBJECTIVE.items() if w})
+    plain = objective(yaml.safe_load(export_mixture(OBJECTIVE, "automodel")))
+    assert plain == {d: w for d, w in OBJECTIVE.items() if w}
+
+
+def test_sampling_in_yaml_and_in_a_script(tmp_path):
+    text = export_mixture(OBJECTIVE, "yaml", sampling=SAMPLING, tokens=1e9, available={"web": 1e9})
+    found = yaml.safe_load(text)
+    drawn, factors = found["sampling"], found["loss_weights"]
+    assert {d: drawn[d] * f for d, f in factors.items()} == pytest.approx(
+        {d: w for d, w in OBJECTIVE.items() if w}
+    )
+    assert found["weights"] == OBJECTIVE and found["epochs"] == {"web": 0.5}
+    pytest.importorskip("datasets")
+    paths = {name: str(tmp_path / name) for name in SAMPLING}
+    for name in paths:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part.jsonl").write_text(json.dumps({"text": name}) + "\n")
+    made: dict = {}
+    exec(export_mixture(OBJECTIVE, "hf", prefixes=paths, sampling=SAMPLING), made)
+    rows = {row["text"]: row["loss_weight"] for row in made["dataset"].take(50)}
+    assert rows == pytest.approx({"web": 1.4, "code": 1.16, "rare": 0.04})
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "message"),
+    [
+        ("megatron", {"by_epochs": True}, "shares of the samples, not epochs; .* energon or yaml"),
+        ("levanter", {"sampling": SAMPLING}, "no place for loss weights; .* automodel or hf or"),
+        ("energon", {"by_epochs": True, "tokens": 1e9}, "epochs need --available of web, code, ra"),
+        (
+            "yaml",
+            {"by_epochs": True, "available": dict.fromkeys(SAMPLING, 1e9)},
+            "epochs need --tokens too",
+        ),
+        ("yaml", {"sampling": {"web": 1.0}}, "sampling weight of 'code' is 0, but .* is 0.29"),
+        ("yaml", {"sampling": {"wbe": 1.0}}, "unknown domain 'wbe'"),
+        ("yaml", {"sampling": {"web": 0.5}}, "the weights sum to 0.5, not 1"),
+    ],
+)
+def test_what_a_format_cannot_carry_is_refused(format, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        export_mixture(OBJECTIVE, format, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_large_loss_weight_is_noted():
+    made = prepare_export({"a": 0.9, "b": 0.1}, "hf", sampling={"a": 0.05, "b": 0.95})
+    assert any("the loss of a is weighted 18 times" in note for note in made.notes)
+
+
 def test_plain_yaml_has_everything():
     found = yaml.safe_load(exported("yaml"))
     same(found["weights"], zeros=True)
