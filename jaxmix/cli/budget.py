@@ -63,17 +63,19 @@ def command(
     from jaxmix.mixtures.budget import frontier, over_all_data, without_mixture
 
     one_mixture = not laws.domains and all(i.per == "row" for i in laws.law.inputs)
-    plans = frontier(
-        over_all_data(laws) if one_mixture else laws,
-        flops,
-        limits,
-        inference_tokens=served,
-        sizes=sizes,
-        target_weights=target_weights or None,
-        at=at,
-        starts=starts,
-        seed=seed,
-    )
+    with common.progress("optimizing") as report:
+        plans = frontier(
+            over_all_data(laws) if one_mixture else laws,
+            flops,
+            limits,
+            inference_tokens=served,
+            sizes=sizes,
+            target_weights=target_weights or None,
+            at=at,
+            starts=starts,
+            seed=seed,
+            progress=report,
+        )
     if one_mixture:
         plans = [without_mixture(plan, laws) for plan in plans]
     if plot is not None:

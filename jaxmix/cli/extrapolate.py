@@ -45,7 +45,8 @@ def command(
 
     table = common.read_table(runs, where, pool)
     names = bare_targets(table, targets)
-    found = extrapolate(table, n_params, tokens, targets=names, **options)
+    with common.progress("extrapolating"):
+        found = extrapolate(table, n_params, tokens, targets=names, **options)
     write_runs(found, out)
     held = {"out": out, "rows": len(found), **common.pick(found, "domains", "targets", "notes")}
     text = f"{out}: {count(len(found), 'mixture')}, {count(len(found.targets), 'target')}"

@@ -84,7 +84,8 @@ def command(
             notes = [
                 f"the regret comes from the curvature of the fit alone, without refits: {error}"
             ]
-    batch = next_runs(optimum, table, seed=given["seed"], ensemble=ensemble, **settings)
+    with common.progress("choosing runs"):
+        batch = next_runs(optimum, table, seed=given["seed"], ensemble=ensemble, **settings)
     notes = [*batch.notes, *notes]
     common.answer(as_json, batch.to_dict(), lambda: _parts(batch), notes, out=out, rows=batch.rows)
 

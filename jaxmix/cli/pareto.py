@@ -48,7 +48,8 @@ def command(
     laws, limits, at = load_within(law, given)
     names = resolve_names(targets, laws.targets, "target")
     asked = {"targets": names, "points": points, "at": at, "starts": starts, "seed": seed}
-    front = pareto(laws, n_params, tokens, limits, **asked)
+    with common.progress("optimizing") as report:
+        front = pareto(laws, n_params, tokens, limits, progress=report, **asked)
     title = f"Pareto front for {budget_words(laws, n_params, tokens)}"
     notes = [*laws.mixture_notes]
     notes += [] if front.proven else [f"not proven to be the whole front: {front.reason}"]

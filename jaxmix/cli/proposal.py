@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import click
 
+from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.limits import known_mixture, limit_options, load_within
 from jaxmix.cli.values import Labelled
@@ -67,18 +68,19 @@ def propose(path: str, given: Mapping[str, Any], mixed: bool = True) -> Any:
         return laws
     w = target_weight_rows(given["target_weights"] or None, laws.targets)
     ranges = [f.data for f in counted_laws(laws, w, limits)]
-    return optimize(
-        laws,
-        given["n_params"] or min(data.n_params[1] for data in ranges),
-        given["tokens"] or min(data.tokens[1] for data in ranges),
-        limits,
-        target_weights=given["target_weights"] or None,
-        worst_case=given["worst_case"],
-        pull=given["pull"],
-        at=at,
-        starts=given["starts"],
-        seed=given["seed"],
-    )
+    with common.progress("optimizing"):
+        return optimize(
+            laws,
+            given["n_params"] or min(data.n_params[1] for data in ranges),
+            given["tokens"] or min(data.tokens[1] for data in ranges),
+            limits,
+            target_weights=given["target_weights"] or None,
+            worst_case=given["worst_case"],
+            pull=given["pull"],
+            at=at,
+            starts=given["starts"],
+            seed=given["seed"],
+        )
 
 
 _OURS = frozenset(p.name for p in proposal_options()(click.Command("any")).params)

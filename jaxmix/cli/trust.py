@@ -65,8 +65,9 @@ def command(
     settings |= {"weighting": weighting, "seed": given["seed"]}
     with common.progress("refitting") as report:
         optimum, ensemble = refit(optimum, table, progress=report, **settings)
-    found = optimum.uncertainty(ensemble, mixtures, level)
-    advice = recommend_mixture(optimum, ensemble, table, baselines=mixtures, level=level)
+    with common.progress("judging the mixture"):
+        found = optimum.uncertainty(ensemble, mixtures, level)
+        advice = recommend_mixture(optimum, ensemble, table, baselines=mixtures, level=level)
     held = {**found.to_dict(), "recommended": advice.weights, "next": advice.next_step}
     said = [f"recommended instead: {advice.headline}", f"next: {advice.next_step}"]
     notes = [*table.notes, *found.notes]

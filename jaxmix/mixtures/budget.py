@@ -12,7 +12,7 @@ finer grids around the root of the slope next to the best size. Within other con
 each mixture is a problem of its own, and the minimum is found from values alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ import scipy
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimize import Weights, as_laws, optimize, optimize_many
@@ -111,6 +112,7 @@ def frontier(
     at: Mapping[str, Any] | None = None,
     starts: int | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> tuple[BudgetPlan, ...]:
     """Compute-optimal plans at many budgets, searched together.
 
@@ -127,6 +129,7 @@ def frontier(
         at: likewise.
         starts: starting points of each mixture problem.
         seed: of the random ones.
+        progress: called with the sizes tried and about how many there will be.
 
     Returns:
         Plans in the order of ``flops``.
@@ -141,7 +144,8 @@ def frontier(
     _check(laws, flops, inference_tokens, sizes)
     given = (constraints or Constraints()).over(laws.domains, laws.targets)
     options = {"target_weights": target_weights, "at": at, "starts": starts, "seed": seed}
-    value = _Value(laws, np.asarray(flops, float), float(inference_tokens), given, options)
+    budgets, tell = np.asarray(flops, float), _tell(progress, len(flops))
+    value = _Value(laws, budgets, float(inference_tokens), given, options, tell)
     grid = _grid(value, sizes)  # [B, G]
     losses, _ = value.on_grid(np.log(grid))
     log_n = (_zoom if value.bounds_only else _bounded)(value, np.log(grid), losses)
@@ -153,6 +157,19 @@ def frontier(
     )
 
 
+def _tell(progress: Progress | None, budgets: int) -> Callable[[int], None]:
+    """Counts sizes tried; the search beside the grid is about as long as the grid."""
+    done, total = 0, 2 * _GRID * budgets
+
+    def tell(tried: int) -> None:
+        nonlocal done
+        done += tried
+        if progress:
+            progress(min(done, total), total)
+
+    return tell
+
+
 @dataclass(frozen=True, eq=False)
 class _Value:
     """V(log N) of B budgets: optimal mixtures, values and slopes."""
@@ -162,6 +179,7 @@ class _Value:
     inference_tokens: float
     constraints: Constraints
     options: dict[str, Any]
+    tell: Callable[[int], None]  # called with how many sizes were tried
 
     @property
     def reads_unique(self) -> bool:
@@ -180,9 +198,14 @@ class _Value:
     def optima(self, n: np.ndarray, d: np.ndarray) -> Optima | list[Optimum]:
         """The optimal mixtures at budgets [B]."""
         if self.bounds_only:
-            return optimize_many(self.laws, n, d, self.constraints, **self.options)
-        budgets = zip(n.tolist(), d.tolist(), strict=True)
-        return [optimize(self.laws, *one, self.constraints, **self.options) for one in budgets]
+            many = optimize_many(self.laws, n, d, self.constraints, **self.options)
+            self.tell(len(n))
+            return many
+        found = []
+        for one in zip(n.tolist(), d.tolist(), strict=True):
+            found.append(optimize(self.laws, *one, self.constraints, **self.options))
+            self.tell(1)
+        return found
 
     def on_grid(self, log_n: np.ndarray) -> tuple[np.ndarray, Optima | list[Optimum]]:
         """V at sizes (log N, [B, G]) as [B, G], and the optima there."""

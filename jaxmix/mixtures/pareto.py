@@ -17,6 +17,7 @@ import pandas as pd
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.solvers.multistart import Progress
 from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.designs import grid_design
 from jaxmix.mixtures.optimize import as_laws, target_weight_rows
@@ -84,6 +85,7 @@ def pareto(
     at: Mapping[str, Any] | None = None,
     starts: int | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> Front:
     """The Pareto front of two or more targets within constraints at one budget.
 
@@ -98,6 +100,7 @@ def pareto(
         at: other inputs of the law by name.
         starts: starting points of each; as for ``optimize``.
         seed: of the random starts.
+        progress: called with the directions done and their total.
 
     Raises:
         JaxmixError: fewer than two targets or as many points, or as ``optimize``.
@@ -118,10 +121,18 @@ def pareto(
     terms = problem.terms(problem.laws.stacked)
     program, begin = meet_limits(terms, problem.program(problem.laws.stacked), begin)
     traded = _Traded(problem, terms, program, begin, names)
-    found = [(one, best_end(terms, one, begin)[0]) for one in _anchors(traded)]
+    found: list[tuple[Program, np.ndarray]] = []
+
+    def solve_all(programs: list[Program], total: int) -> None:
+        for one in programs:
+            found.append((one, best_end(terms, one, begin)[0]))
+            if progress:
+                progress(len(found), total)
+
+    solve_all(_anchors(traded), points)
     ends = np.array([traded.losses(x) for _, x in found])
     between = _between(traded, ends.min(0), ends.max(0), points)
-    found += [(one, best_end(terms, one, begin)[0]) for one in between]
+    solve_all(between, len(found) + len(between))
     return _front(traded, found, proven, reason)
 
 
