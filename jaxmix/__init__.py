@@ -29,6 +29,7 @@ _HOMES = {
         "FittedLaw",
         "FittedLaws",
         "bootstrap",
+        "check",
         "compare",
         "extrapolate",
         "fit",
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from jaxmix.fitting import FittedLaw as FittedLaw
     from jaxmix.fitting import FittedLaws as FittedLaws
     from jaxmix.fitting import bootstrap as bootstrap
+    from jaxmix.fitting import check as check
     from jaxmix.fitting import compare as compare
     from jaxmix.fitting import extrapolate as extrapolate
     from jaxmix.fitting import fit as fit

@@ -14,6 +14,7 @@ GROUPS = {
         "demo": "Go the whole way on real data: train, fit, recommend, verify.",
     },
     "Laws": {
+        "check": "Say what a run table can and cannot tell.",
         "fit": "Fit a law to the losses of a run table.",
         "select": "Choose the law that predicts held-out rows best.",
         "compare": "Fit several laws and score them on other rows.",
@@ -42,6 +43,7 @@ GROUPS = {
 }
 
 EXAMPLES = {
+    "check": ("jaxmix check runs.csv",),
     "examples list": ("jaxmix examples list",),
     "examples copy": ("jaxmix examples copy text --out runs.csv",),
     "data prepare": (

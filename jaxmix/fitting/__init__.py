@@ -1,5 +1,8 @@
 """Fitting laws to run tables: the objective, batched solvers, restarts, scores, simulation."""
 
+from jaxmix.fitting.check import Answer as Answer
+from jaxmix.fitting.check import RunCheck as RunCheck
+from jaxmix.fitting.check import check as check
 from jaxmix.fitting.extrapolate import extrapolate as extrapolate
 from jaxmix.fitting.files import load_laws as load_laws
 from jaxmix.fitting.files import save_laws as save_laws

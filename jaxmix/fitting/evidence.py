@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIZES = ("n_params", "tokens")
 _SAME = 0.01  # sizes that differ by less count as one
-_SPAN = 4.0  # sizes within this factor say little of what follows
+SPAN = 4.0  # sizes within this factor say little of what follows
 _EPOCHS = 2  # data seen no more often are as good as new
 
 
@@ -79,7 +79,7 @@ _EFFECTS = {
 
 def _levels(read: dict[str, np.ndarray], law: Law | None = None) -> list[str]:
     """Notes on N or D that do not vary, hardly vary, or only together."""
-    levels = {name: int(_levels_of(values).max()) + 1 for name, values in read.items()}
+    levels = {name: int(levels_of(values).max()) + 1 for name, values in read.items()}
     single = [name for name, found in levels.items() if found == 1]
     notes = [_single(name, read[name][0], law) for name in single]
     notes += [_few(name, read[name], found) for name, found in levels.items() if found > 1]
@@ -113,7 +113,7 @@ def _few(name: str, values: np.ndarray, levels: int) -> str:
         two = ", ".join(_short(value) for value in ends)
         return Note(f"{guess} (two {plural} only, {two}): {third}", GUESS)
     span = ends[1] / ends[0]
-    return Note(f"{guess} ({plural} span only {span:.2g}x): {wider}", GUESS) if span < _SPAN else ""
+    return Note(f"{guess} ({plural} span only {span:.2g}x): {wider}", GUESS) if span < SPAN else ""
 
 
 def _counts(law: Law, weights: np.ndarray) -> list[str]:
@@ -146,7 +146,7 @@ def _varying(
     law: Law, sizes: dict[str, np.ndarray], weights: np.ndarray, advise: bool
 ) -> list[str]:
     """A note on what varies without being read, with the filter that mends it."""
-    unread = {n: v for n, v in sizes.items() if not law.reads(n) and _levels_of(v).max() > 0}
+    unread = {n: v for n, v in sizes.items() if not law.reads(n) and levels_of(v).max() > 0}
     mixtures = 1 if law.reads("weights") else _mixtures(weights)
     found = [_values(name, values) for name, values in unread.items()]
     found += [f"{mixtures} mixtures"] if mixtures > 1 else []
@@ -162,7 +162,7 @@ def _varying(
 
 
 def _values(name: str, values: np.ndarray) -> str:
-    levels = _levels_of(values)
+    levels = levels_of(values)
     tops = [_short(values[levels == level].max()) for level in range(int(levels.max()) + 1)]
     shown = ", ".join(tops) if len(tops) < 4 else f"{tops[0]} to {tops[-1]}"
     return f"{len(tops)} values of {name} ({shown})"
@@ -170,7 +170,7 @@ def _values(name: str, values: np.ndarray) -> str:
 
 def _informative(sizes: dict[str, np.ndarray]) -> tuple[int, str]:
     """Rows at the largest of the levels that many rows have, and the filter that keeps them."""
-    levels = np.stack([_levels_of(values) for values in sizes.values()], axis=1)
+    levels = np.stack([levels_of(values) for values in sizes.values()], axis=1)
     seen, counts = np.unique(levels, axis=0, return_counts=True)
     best = np.flatnonzero(counts >= 0.5 * counts.max())[-1]
     kept = zip(sizes.items(), levels.T, seen[best], strict=True)
@@ -185,7 +185,7 @@ def _filter(name: str, values: np.ndarray) -> str:
     return f"{_short(low * (1.0 - _SAME / 10))} <= {name} <= {_short(high * (1.0 + _SAME / 10))}"
 
 
-def _levels_of(values: np.ndarray) -> np.ndarray:
+def levels_of(values: np.ndarray) -> np.ndarray:
     """The number of each size's level [p], from 0; sizes within 1% of a neighbor share one."""
     seen, index = np.unique(values, return_inverse=True)
     return np.concatenate([[0], np.cumsum(np.diff(np.log(seen)) > _SAME)])[index]
@@ -251,10 +251,10 @@ def _apart(
     law: Law, name: str, values: np.ndarray, low: float, high: float, table: Rows
 ) -> list[str]:
     inside = (values >= low * (1.0 - _SAME)) & (values <= high * (1.0 + _SAME))
-    if inside.all() and _levels_of(values).max() == 0:
+    if inside.all() and levels_of(values).max() == 0:
         return []
     fitted = " to ".join(dict.fromkeys([_short(low), _short(high)]))
-    seen = _values(name, values) if _levels_of(values).max() else f"{name} of {_short(values[0])}"
+    seen = _values(name, values) if levels_of(values).max() else f"{name} of {_short(values[0])}"
     note = f"rows have {seen}, which the law '{law.name}' does not use; it was fitted at {fitted}"
     if isinstance(table, RunTable) and inside.any() and not inside.all():
         note = f'{note}: keep such rows with --where "{_filter(name, values[inside])}"'

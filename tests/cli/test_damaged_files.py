@@ -23,6 +23,7 @@ FEW = ("--restarts", "8")
 # the like are files that the command writes.
 CALLS = (
     ("recommend", "{runs.csv}", *BIG, "--law", "additive", "--report", "OUT.html"),
+    ("check", "{runs.csv}"),
     ("fit", "{runs.csv}", "--law", "additive", *FEW, "--out", "OUT.json"),
     ("score", "{law.json}", "{runs.csv}"),
     ("predict", "{law.json}", "{runs.csv}", "--out", "OUT.csv"),

@@ -18,6 +18,7 @@ from tests.cli.test_damaged_files import commands
 ALL = [(name, line) for name, lines in EXAMPLES.items() for line in lines]
 # Those that answer in a few seconds.
 QUICK = {
+    "check",
     *("examples list", "examples copy", "score", "predict", "optimize", "export", "laws"),
     *("domains add", "domains split", "domains merge", "domains remove", "pareto", "simulate"),
 }
