@@ -18,7 +18,7 @@ from jaxmix.fitting.scores import mean_mre
 from jaxmix.mixtures import Constraints, optimize
 from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
 from jaxmix.runs import read_runs, write_runs
-from jaxmix.studies import make_plan, measured_gains, run_plan, write_table
+from jaxmix.studies import make_plan, measured_gains, mixture_weights, run_plan, write_table
 
 LAWS = ("simple", "effective", "additive", "joint", "full")
 # Laws that may propose mixtures, and those that may if the data of the ladder repeat.
@@ -223,5 +223,4 @@ def stock_of(table):
 
 
 def weights_of(table, mixture):
-    row = table.frame.loc[table.frame["mixture"] == mixture].iloc[0]
-    return [float(row[f"w_{domain}"]) for domain in table.domains]
+    return list(mixture_weights(table, mixture).values())

@@ -1,61 +1,66 @@
-"""``jaxmix demo``: the whole way on real data, from raw files to a mixture put to the test."""
+"""``jaxmix demo``: the whole way on real data, from raw files to mixtures put to the test."""
 
 import dataclasses
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from jaxmix.cli import common
+from jaxmix.cli import demo_output as story
 from jaxmix.cli import options as opt
-from jaxmix.cli.demo_output import Best, Laws, plot_all, show_pictures, show_proof, show_scores
+from jaxmix.cli.demo_output import BASELINES, Found, Goal, Larger
 from jaxmix.cli.devices import training_bar, use_all_cores
 from jaxmix.errors import JaxmixError
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
-    from jaxmix.fitting import FittedLaws
+    from jaxmix.laws import Law
+    from jaxmix.mixtures import Recommendation
     from jaxmix.runs import RunTable
     from jaxmix.studies import Study
-
-_UNSEEN = ("unseen0", "unseen1")
-_LAWS = ("additive", "joint")
 
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo of a family trains, and how much of it."""
+    """What the demo of a family trains, how much of it, and what it wants a mixture for."""
 
     recipe: str
-    goal: str  # a target for which a mixture is proposed, as well as for the mean
+    goals: tuple[Goal, ...]
     prefix: str = ""  # of the family's presets
-    shown: str | None = None  # whose model's contact sheet is drawn at the end
+    draws: bool = False  # a contact sheet of what a model of the first goal saw and wrote
     batch: int = 8  # records a step
     length: int = 128  # positions of a record
     held: int = 32  # held-out records of every target
     max_bytes: int | None = None  # of every domain's data
     ladder: tuple[int, ...] = (24, 32, 48)  # widths whose runs are fitted
-    largest: int = 64  # the width that is predicted
-    tokens: float = 200_000  # of every run
-    mixtures: int = 6  # random ones beside the vertices and the uniform one
+    largest: int = 64  # the width that mixtures are wanted for
+    tokens: float = 400_000  # of every run
+    mixtures: int = 11  # random ones beside the vertices and the baselines
     seeds: tuple[int, ...] = (0, 1, 2)  # of the last proof
     checkpoints: int = 5  # of every run
-    restarts: int = 32  # of every fit
 
     def preset(self, width: int) -> str:
         """The preset of a width."""
         return f"{self.prefix}tiny-{width}"
 
 
-# Scripture is never trained on.
+_SCRIPTURE = Goal("scripture", ("scripture",), ("api_docs", "dictionary", "world_facts"))
+_CODE = Goal("code", ("code_python", "code_cpp"), ("code_python", "code_cpp"))
+_CAPTIONS = Goal("image_caption", ("image_caption",), ("image_caption",))
+_PAGES = Goal("interleaved", ("interleaved",), ("text", "interleaved"))
+_EMOJI = Goal("emoji", ("emoji",), ("emoji", "icons"))
+_ICONS = Goal("icons", ("icons",), ("emoji", "icons"))
 _DEMOS = {
-    "text": Demo("text-mini", "scripture", max_bytes=8_000_000),
-    "nmm": Demo("nmm-mini", "image_caption", "nmm-", "best-image_caption", held=96),
-    "lvm": Demo("lvm-mini", "emoji", "lvm-", "best-mean", batch=32, length=32, held=192),
+    "text": Demo("text-mini", (_SCRIPTURE, _CODE), max_bytes=8_000_000),
+    "nmm": Demo("nmm-mini", (_CAPTIONS, _PAGES), "nmm-", True, held=96),
+    "lvm": Demo("lvm-mini", (_EMOJI, _ICONS), "lvm-", True, batch=32, length=32, held=192),
 }
 _QUICK = {"ladder": (16, 24, 32), "largest": 48, "tokens": 90_000, "mixtures": 4}
-_QUICK |= {"seeds": (0, 1), "checkpoints": 4, "restarts": 16}
+_QUICK |= {"seeds": (0, 1), "checkpoints": 4}
 
 
 @click.command("demo", cls=common.Command)
@@ -68,13 +73,12 @@ _QUICK |= {"seeds": (0, 1), "checkpoints": 4, "restarts": 16}
 @click.option("--quick", is_flag=True, help="A smaller study, about two minutes.")
 @opt.setting("--out", str, "jaxmix-demo", "For all results.", metavar="FOLDER")
 def command(family: str, quick: bool, out: str) -> None:
-    """Train a ladder of tiny models on real data, fit laws, and test the mixture they propose.
+    """Train a ladder of tiny models on real data, fit laws, and test the mixtures they recommend.
 
-    Prepares a corpus, trains many mixtures at several sizes, fits the additive and the joint law,
-    scores them on unseen mixtures and an unseen larger size, finds the best mixtures for the mean
-    loss and for one target, and trains those at the larger size beside the uniform one. Models that
-    see pictures end with a contact sheet of what they saw and wrote. Stopped and called again, it
-    goes on where it was.
+    Prepares a corpus, trains many mixtures at several sizes, chooses a law by its error on runs
+    that it did not see, recommends a mixture for each of two goals at a larger size, and trains
+    that size on these mixtures and on what people would take otherwise. Ends with a report page for
+    each goal. Stopped and called again, it goes on where it was.
     """
     use_all_cores()
     demo = _DEMOS[family]
@@ -86,66 +90,58 @@ def command(family: str, quick: bool, out: str) -> None:
     study = _study(demo)
     with common.progress(f"preparing {demo.recipe}") as report:
         corpus = study.corpus.open(report)
-    _introduce(demo, study, corpus)
+    larger = Larger(demo.preset(demo.largest), _parameters(study, demo, corpus))
+    story.introduce(study, corpus, demo.goals, larger)
     ladder = _trained(study, corpus, folder / "ladder")
-    seen, unseen = _split(ladder)
-    laws = {name: _fit(seen, name, demo) for name in _LAWS}
-    best = _optima(laws, study, corpus, demo, ladder, unseen)
-    proof = _trained(_proof(study, demo, best), corpus, folder / "proof", demo.shown is not None)
-    _, larger = _split(proof)
-    show_scores(laws, seen, unseen, larger)
-    show_proof(laws[best.law], best, proof, corpus)
-    plot_all(laws, seen, unseen, proof, folder)
-    if demo.shown:
-        show_pictures(folder, corpus, f"{demo.preset(demo.largest)}-{demo.shown}-s0")
+    law = _law(ladder, demo)
+    found = {goal: _recommended(ladder, goal, law, larger) for goal in demo.goals}
+    story.show_recommended(found, ladder, larger)
+    proof = _trained(_proof(study, demo, found), corpus, folder / "proof", demo.draws)
+    story.show_proof(found, proof, larger)
+    pages = _write_pages(found, ladder, folder)
+    if demo.draws:
+        run = f"{larger.preset}-{demo.goals[0].best}-s{demo.seeds[0]}"
+        story.show_pictures(folder, corpus, run)
+    goal, one = next(iter(found.items()))
+    story.show_end(pages, folder, goal, one)
 
 
 def _study(demo: Demo) -> "Study":
     from jaxmix.studies import CorpusSpec, Size, Study, parse_design
 
-    designs = ("uniform", "vertices,minimum=0.04", f"dirichlet:{demo.mixtures}")
+    designs = (*BASELINES, "vertices,minimum=0.04", f"dirichlet:{demo.mixtures}")
     return Study(
         CorpusSpec(demo.recipe, "bpe-1024", demo.max_bytes),
         tuple(Size(demo.preset(width), demo.tokens) for width in demo.ladder),
         designs=tuple(parse_design(text) for text in designs),
-        mixtures=_unseen_mixtures(demo),
+        mixtures=_guesses(demo),
         held_windows=demo.held,
         **common.pick(demo, "checkpoints", "batch", "length"),
     )
 
 
-def _unseen_mixtures(demo: Demo) -> dict[str, dict[str, float]]:
-    """Mixtures that no fit sees."""
+def _guesses(demo: Demo) -> dict[str, dict[str, float]]:
+    """A practitioner's guess for every goal."""
     from jaxmix.data import RECIPES
-    from jaxmix.studies import Design, named_mixtures
 
     domains = [one.name for one in RECIPES[demo.recipe].domains if not one.target_only]
-    random = Design("dirichlet", len(_UNSEEN), minimum=0.1, seed=1)
-    found = named_mixtures((random,), dict.fromkeys(domains, 1))
-    return dict(zip(_UNSEEN, found.values(), strict=True))
+    return {goal.baselines["guess"]: goal.guess(domains) for goal in demo.goals}
 
 
-def _introduce(demo: Demo, study: "Study", corpus: "Corpus") -> None:
-    from jaxmix.studies import build, epoch_tokens
+def _parameters(study: "Study", demo: Demo, corpus: "Corpus") -> int:
+    """Parameters of the larger size, without embeddings."""
+    from jaxmix.studies import build
 
-    built = build(study, study.sizes[0].preset, corpus)
-    tokens = epoch_tokens(study, corpus, built)
-    counts = ", ".join(f"{domain} {count / 1e6:.2f}M" for domain, count in tokens.items())
-    targets = [t for t in corpus.targets if t not in corpus.domains]
-    patches = ", patches of pictures included" if corpus.illustrated else ""
-    more = f"; and {targets[0]}, which is a target only" if targets else ""
-    common.show(
-        f"Real data, tokens by domain{patches}: {counts}{more}. Models "
-        f"{', '.join(map(demo.preset, demo.ladder))} train on "
-        f"{demo.mixtures + len(corpus.domains) + 3} mixtures, {demo.tokens:,.0f} tokens each; "
-        f"{demo.preset(demo.largest)} is to be predicted."
-    )
+    return build(study, demo.preset(demo.largest), corpus).model.count().n_params
 
 
 def _trained(
     study: "Study", corpus: "Corpus", folder: Path, keep_final: bool = False
 ) -> "RunTable":
-    """Trains what is not trained yet, and returns the run table."""
+    """Trains what is not trained yet, and returns the rows after the first checkpoint of the runs.
+
+    The first one lies right behind the warm-up, where losses follow another curve.
+    """
     from jaxmix.studies import extended, make_plan, run_plan, write_table
 
     plan = extended(make_plan(study, corpus), folder)
@@ -165,57 +161,72 @@ def _trained(
         raise JaxmixError(
             f"{folder}: {others[0]} is at work here; wait for it or name another --out"
         )
-    return write_table(plan, folder, folder / "runs.csv")
+    table = write_table(plan, folder, folder / "runs.csv")
+    return table.select(table.tokens > table.tokens.min())
 
 
-def _split(table: "RunTable") -> "tuple[RunTable, RunTable]":
-    """Rows to fit and rows of unseen mixtures; neither has the first checkpoint of any run.
+def _law(ladder: "RunTable", demo: Demo) -> "Law":
+    """The law for all goals, chosen by its error on runs that are left out of the fit."""
+    from jaxmix.fitting import select
 
-    It lies right behind the warm-up, where losses follow another curve.
-    """
-    late = table.tokens > table.tokens.min()
-    unseen = table.frame["mixture"].isin(_UNSEEN).to_numpy()
-    return table.select(late & ~unseen), table.select(late & unseen)
-
-
-def _fit(table: "RunTable", law: str, demo: Demo) -> "FittedLaws":
-    from jaxmix.fitting import fit
-
-    with common.progress(f"fitting {law}") as report:
-        return fit(table, law, restarts=demo.restarts, residual="log", progress=report)
+    targets = tuple(target for goal in demo.goals for target in goal.targets)
+    options: dict[str, Any] = {"residuals": ("loss",), "burn_in": (0.0,), "size_floors": (0.0,)}
+    with common.progress("choosing a law") as report:
+        found = select(ladder, targets=targets, outer=(), restarts=8, progress=report, **options)
+    story.show_laws(found)
+    return found.choice.law
 
 
-def _optima(
-    laws: Laws, study: "Study", corpus: "Corpus", demo: Demo, ladder: "RunTable", unseen: "RunTable"
-) -> Best:
-    from jaxmix.fitting.scores import mean_mre, score
-    from jaxmix.mixtures import Constraints
-    from jaxmix.studies import build
+def _recommended(ladder: "RunTable", goal: Goal, law: "Law", larger: Larger) -> "Recommendation":
+    from jaxmix.mixtures import Constraints, recommend
+    from jaxmix.studies import mixture_weights
 
-    law = min(laws, key=lambda name: mean_mre(score(laws[name], unseen)))
-    n = build(study, demo.preset(demo.largest), corpus).model.count().n_params
-    goals = {"best-mean": corpus.domains, f"best-{demo.goal}": (demo.goal,)}
-    tokens = float(ladder.tokens.max())
-    # No law knows what lies beyond the weights that were run.
-    most = dict(zip(ladder.domains, ladder.weights.max(0).tolist(), strict=True))
-    limits = Constraints(maximum=most)
-    found = {
-        name: laws[law].optimize(n, tokens, limits, target_weights=dict.fromkeys(goal, 1.0)).weights
-        for name, goal in goals.items()
-    }
-    return Best(law, found, goals)
+    stock = None
+    if law.reads("unique"):
+        first = ladder.frame.iloc[0]
+        stock = Constraints(available={d: float(first[f"unique_{d}"]) for d in ladder.domains})
+    named = {n: mixture_weights(ladder, run) for n, run in goal.baselines.items()}
+    with common.progress(f"recommending for {goal.name}") as report:
+        return recommend(
+            ladder,
+            larger.n_params,
+            float(ladder.tokens.max()),
+            stock,
+            law=law,
+            targets=goal.targets,
+            baselines=named,
+            progress=report,
+        )
 
 
-def _proof(study: "Study", demo: Demo, best: Best) -> "Study":
-    """Unseen, uniform and proposed mixtures at the larger size, by seed."""
-    from jaxmix.studies import Size
+def _proof(study: "Study", demo: Demo, found: Found) -> "Study":
+    """Recommended mixtures beside the baselines at the larger size, by seed."""
+    from jaxmix.studies import Size, parse_design
 
-    domains = next(iter(best.mixtures.values()))
-    uniform = dict.fromkeys(domains, 1 / len(domains))
+    best = {goal.best: _rounded(one.weights) for goal, one in found.items()}
     return dataclasses.replace(
         study,
         sizes=(Size(demo.preset(demo.largest), demo.tokens),),
-        designs=(),
-        mixtures={**_unseen_mixtures(demo), "uniform": uniform, **best.mixtures},
+        designs=tuple(parse_design(text) for text in BASELINES),
+        mixtures={**study.mixtures, **best},
         seeds=demo.seeds,
     )
+
+
+def _rounded(weights: Mapping[str, float]) -> dict[str, float]:
+    """Weights to three decimals with sum 1, which stay the same when they are found anew."""
+    ends = [round(end, 3) for end in itertools.accumulate(weights.values(), initial=0.0)]
+    steps = [round(b - a, 3) for a, b in itertools.pairwise(ends)]
+    return dict(zip(weights, steps, strict=True))
+
+
+def _write_pages(found: Found, ladder: "RunTable", folder: Path) -> list[Path]:
+    """A report page for every goal."""
+    from jaxmix.report import write_report
+
+    pages = []
+    for goal, one in found.items():
+        pages.append(folder / f"report-{goal.name}.html")
+        with common.progress(f"writing {pages[-1].name}") as report:
+            write_report(pages[-1], one, ladder, progress=report)
+    return pages

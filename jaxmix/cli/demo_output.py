@@ -1,4 +1,4 @@
-"""What the demo shows of its laws, its mixtures and its models."""
+"""What the demo tells of its laws, its mixtures and its models, in the order of the work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,95 +11,189 @@ from jaxmix.cli import common
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
-    from jaxmix.fitting import FittedLaws
+    from jaxmix.fitting import Interval
+    from jaxmix.fitting.selection import Selection
+    from jaxmix.mixtures import Recommendation
     from jaxmix.runs import RunTable
+    from jaxmix.studies import Gain, Study
 
-Laws = Mapping[str, "FittedLaws"]
+BASELINES = ("uniform", "proportional")  # designs of mixtures that every goal is compared with
 
 
 @dataclass(frozen=True)
-class Best:
-    """The mixtures that a law proposes for the larger size.
+class Goal:
+    """What a mixture is wanted for.
 
     Attributes:
-        law: the one with the lower error on unseen mixtures of the ladder.
-        mixtures: by name.
-        goals: by name of the mixture, the targets whose mean it minimizes.
+        name: in the names of mixtures and files.
+        targets: their mean loss is to be low.
+        alike: domains that look like the targets.
     """
 
-    law: str
-    mixtures: Mapping[str, dict[str, float]]
-    goals: Mapping[str, tuple[str, ...]]
+    name: str
+    targets: tuple[str, ...]
+    alike: tuple[str, ...]
+
+    @property
+    def best(self) -> str:
+        """Name of the recommended mixture in run tables."""
+        return f"best-{self.name}"
+
+    @property
+    def baselines(self) -> dict[str, str]:
+        """Names of the baselines in run tables by what they are."""
+        return {name: name for name in BASELINES} | {"guess": f"guess-{self.name}"}
+
+    def guess(self, domains: Sequence[str]) -> dict[str, float]:
+        """A practitioner's guess: two thirds on what looks like the targets, the rest evenly."""
+        rest = [domain for domain in domains if domain not in self.alike]
+        shares = {True: 2 / 3 / len(self.alike), False: 1 / 3 / len(rest)}
+        return {domain: shares[domain in self.alike] for domain in domains}
+
+    def __str__(self) -> str:
+        if self.targets == (self.name,):
+            return self.name
+        return f"{self.name} (the mean of {_listed(self.targets)})"
 
 
-def show_scores(laws: Laws, seen: "RunTable", unseen: "RunTable", larger: "RunTable") -> None:
-    """Errors of the laws on the rows they saw, on unseen mixtures and on the larger size."""
-    from jaxmix.fitting.scores import mean_mre, score
+@dataclass(frozen=True)
+class Larger:
+    """The model that mixtures are wanted for, which is larger than all that the laws see."""
 
-    columns = ("law", "fitted rows", "unseen mixtures", "unseen larger size")
-    rows = (
-        (name, *(f"{mean_mre(score(fits, table)):.2f}" for table in (seen, unseen, larger)))
-        for name, fits in laws.items()
+    preset: str
+    n_params: int
+
+
+Found = Mapping[Goal, "Recommendation"]
+
+
+def introduce(study: "Study", corpus: "Corpus", goals: Sequence[Goal], larger: Larger) -> None:
+    """The data, the models to be trained on it, and what for."""
+    from jaxmix.studies import build, epoch_tokens, make_plan
+
+    _heading("1. Train small models on many mixtures")
+    built = build(study, study.sizes[0].preset, corpus)
+    tokens = epoch_tokens(study, corpus, built)
+    counts = _listed([f"{domain} {count / 1e6:.2g}M" for domain, count in tokens.items()])
+    beside = [t for t in corpus.targets if t not in corpus.domains]
+    never = f" No model is trained on {_listed(beside)}: it is a target only." if beside else ""
+    patches = " (pictures count their patches)" if corpus.illustrated else ""
+    runs, presets = len(make_plan(study, corpus).runs), [size.preset for size in study.sizes]
+    common.show(
+        f"The data are real; tokens by domain{patches}: {counts}.{never}",
+        f"{_listed(presets)} train on {runs // len(presets)} mixtures of the domains each, "
+        f"{study.sizes[0].tokens:,.0f} tokens a run: {runs} runs. They are to tell on which "
+        f"mixture to train {larger.preset}, a model of {larger.n_params:,} parameters that no law "
+        f"sees, if all that counts is the loss on {' or on '.join(map(str, goals))}.",
     )
-    _show(common.table("mean relative error, %", *columns, rows=rows))
 
 
-def _show(*parts: Any) -> None:
-    click.echo()
-    common.show(*parts)
+def show_laws(found: "Selection") -> None:
+    """Errors of the laws on rows that they did not see, and which one is used."""
+    _heading("2. Choose a scaling law by its error on runs that it did not see")
+    kinds = {"size": "larger size", "mixtures": "new mixtures", "range": "best mixtures"}
+    kinds = {kind: kinds.get(kind, kind) for kind in found.rows[0].error}
+    rows = {row.candidate.law.name: row for row in found.best_of_laws()}
+    best = found.baseline_rows[0]
+    cells = {f"{name} law": row for name, row in rows.items()}
+    cells |= {f"{best.name}, the best method without a law": best}
+    title = "mean relative error, %, by what is left out of the fit"
+    made = common.table(title, "", *kinds.values())
+    for name, row in cells.items():
+        made.add_row(name, *(f"{row.error[kind]:.2f}" for kind in kinds))
+    law, lowest = found.choice.law.name, next(iter(rows))
+    why = "its error is the lowest" if law == lowest else f"it ties with {lowest} and is simpler"
+    beaten = f", though {found.beaten_by} errs less here" if found.beaten_by else ""
+    common.show(made, f"The {law} law is used: {why}{beaten}.")
 
 
-def show_proof(fits: "FittedLaws", best: Best, proof: "RunTable", corpus: "Corpus") -> None:
-    """Predicted beside measured losses at the larger size, and what that says."""
-    from jaxmix.studies import final_losses, gain
-
-    uniform = dict.fromkeys(corpus.domains, 1 / len(corpus.domains))
-    n, tokens = float(proof.n_params.max()), float(proof.tokens.max())
-    verdicts = []
-    for name, goal in best.goals.items():
-        losses = final_losses(proof, goal)
-        title = f"{name}, proposed by the {best.law} law: mean loss of {', '.join(goal)}"
-        made = common.table(title, "mixture", *corpus.domains, "predicted", "measured", "seed SD")
-        for which, weights in {"uniform": uniform, name: best.mixtures[name]}.items():
-            values = [v for (mixture, _), v in losses.items() if mixture == which]
-            shares = [f"{weights[d]:.3f}" for d in corpus.domains]
-            x = {"n_params": n, "tokens": tokens, "weights": [weights[d] for d in fits.domains]}
-            predicted = float(fits[goal].predict(x).to_numpy().mean())
-            mean, sd = _mean_sd(values)
-            made.add_row(which, *shares, f"{predicted:.4f}", f"{mean:.4f}", f"{sd:.4f}")
-        _show(made)
-        verdicts.append(_verdict(name, gain(losses, name, "uniform")))
-    _show(" ".join(verdicts))
-
-
-def _mean_sd(values: Sequence[float]) -> tuple[float, float]:
-    import statistics
-
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else float("nan")
+def show_recommended(found: Found, ladder: "RunTable", larger: Larger) -> None:
+    """The recommended mixtures beside the baselines, and the runs that speak for them."""
+    tokens = float(ladder.tokens.max())
+    _heading(f"3. Recommend a mixture for {larger.preset} and {tokens:,.0f} tokens")
+    largest = ladder.frame["preset"].iloc[int(ladder.n_params.argmax())]
+    about = (
+        "Beside the recommended weights are those that people would take: uniform ones, ones "
+        "proportional to the domains' tokens, and a guess with two thirds on the domains that look "
+        "like the target. The last column says why: the loss on the target that "
+        f"{largest} had, in nats, after training mostly on the domain."
+    )
+    parts: list[Any] = []
+    for goal, one in found.items():
+        mostly, named = _mostly(ladder, goal), one.named_baselines
+        columns = (*goal.baselines, "recommended", "loss if mostly it")
+        made = common.table(f"mixtures for {goal.name}", "domain", *columns)
+        for domain, weight in one.weights.items():
+            shares = [*(named[name][domain] for name in goal.baselines), weight]
+            made.add_row(domain, *map(_fixed, shares), _fixed(mostly[domain]))
+        parts += [made, f"{one.headline}."]
+    within = "Every weight stays between the least and the most that were run"
+    common.show(about, *parts, f"{within}: no law can be trusted beyond them.")
 
 
-def _verdict(name: str, found: Any) -> str:
-    size = f"{abs(found.mean):.4f} ± {found.sem:.4f} nats ({found.seeds} seeds)"
-    if abs(found.mean) <= 2 * found.sem:
-        return f"At the larger size {name} and uniform differ by {size}: within the noise."
-    verb = "gains" if found.mean > 0 else "loses"
-    return f"At the larger size {name} clearly {verb} {size} against uniform."
+def _mostly(ladder: "RunTable", goal: Goal) -> dict[str, float]:
+    """Mean loss of the goal's targets after training mostly on one domain, at the largest size."""
+    from jaxmix.studies import final_losses
+
+    losses = final_losses(ladder.select(ladder.n_params == ladder.n_params.max()), goal.targets)
+    return {domain: losses[f"only-{domain}", 0] for domain in ladder.domains}
 
 
-def plot_all(
-    laws: Laws, seen: "RunTable", unseen: "RunTable", proof: "RunTable", folder: Path
-) -> None:
-    """Observed against predicted losses, and the optimum over sizes."""
-    from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
+@dataclass(frozen=True)
+class Outcome:
+    """A predicted gain and what was measured.
 
-    tables = {"fitted": seen, "unseen mixtures": unseen, "larger size": proof}
-    plot_observed_predicted(laws, tables, folder / "observed-predicted.png")
-    low, high = float(seen.n_params.min()), 10 * float(proof.n_params.max())
-    sizes = [low * (high / low) ** (i / 12) for i in range(13)]
-    domains = dict.fromkeys(laws["joint"][0].domains, 1.0)
-    tokens = float(proof.tokens.max())
-    plot_optimum_over_scale(laws, sizes, tokens, folder / "optimum-over-scale.png", domains)
-    common.show(f"Run tables and plots are in {folder}.")
+    Attributes:
+        baseline: what the recommended mixture is compared with.
+        predicted: the gain with its interval, nats.
+        measured: the gain over seeds.
+    """
+
+    baseline: str
+    predicted: "Interval"
+    measured: "Gain"
+
+    @property
+    def off(self) -> float:
+        """Distance of the measured gain from the interval, nats; 0 inside it."""
+        low, _, high = self.predicted
+        return max(low - self.measured.mean, self.measured.mean - high, 0.0)
+
+    def __str__(self) -> str:
+        low, gain, high = map(_fixed, self.predicted)
+        mean, sem = _fixed(self.measured.mean), _fixed(self.measured.sem)
+        line = f"predicted gain over {self.baseline} {gain} ({low} to {high}) nats"
+        line = f"{line}; measured {mean} ± {sem}"
+        if not self.off:
+            return line
+        far = f"{self.off:.3f} nats, {self.off / self.measured.sem:.1f} standard errors"
+        return f"{line}\n  outside the interval, by {far}"
+
+
+def show_proof(found: Found, proof: "RunTable", larger: Larger) -> None:
+    """Predicted gains beside measured ones at the larger size, and how the law did."""
+    from jaxmix.fitting.scores import mean_mre, score
+    from jaxmix.studies import measured_gains
+
+    _heading("4. Put the recommended mixtures to the test")
+    parts, tested = [], []
+    for goal, one in found.items():
+        over = measured_gains(proof, goal.best, goal.baselines.values(), goal.targets)
+        rows = [Outcome(n, one.gains[n], over[run]) for n, run in goal.baselines.items()]
+        error = mean_mre(score(one.optimum.laws, proof))
+        head = f"{goal}, whose losses the law predicts with an error of {error:.1f}%:"
+        parts.append("\n".join([head, *map(str, rows)]))
+        tested += rows
+    seeds, level = proof.frame["seed"].nunique(), 100 * next(iter(found.values())).level
+    inside = sum(not one.off for one in tested)
+    clear = sum(one.measured.is_clear for one in tested)
+    common.show(
+        f"{larger.preset} was trained on every mixture above with {seeds} seeds each. Predicted "
+        f"gains have {level:g}% intervals, measured ones standard errors over seeds.",
+        *parts,
+        f"{inside} of {len(tested)} measured gains lie in their intervals; {clear} are more than "
+        "two standard errors above 0.",
+    )
 
 
 def show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
@@ -112,4 +206,42 @@ def show_pictures(folder: Path, corpus: "Corpus", run: str) -> None:
     some = pictures[:: len(pictures) // 4]
     lines = [f"  {one.target}: {one.caption!r} -> {one.written!r}" for one in some]
     where = f"What {run} saw and wrote is in {folder / 'contact-sheet.png'}; for example:"
+    click.echo()
     common.show("\n".join([where, *lines]))
+
+
+def show_end(pages: Sequence[Path], folder: Path, goal: Goal, one: "Recommendation") -> None:
+    """Where the results are, and what to do next."""
+    _heading("5. Read the report, and ask about runs of your own")
+    table, most = folder / "ladder" / "runs.csv", max(one.weights, key=one.weights.__getitem__)
+    budget = f"--n-params {one.optimum.n_params:g} --tokens {one.optimum.tokens:g}"
+    common.show(
+        "\n".join(["Reports to open in a browser:", *(f"  {page}" for page in pages)]),
+        f"Ask the runs of this demo something else, such as a mixture with at most half {most}:\n"
+        f"  jaxmix recommend {table} {budget} \\\n"
+        f"    --targets {','.join(goal.targets)} --max {most}=0.5",
+        "Ask runs of your own, a table with one row per run and columns n_params, tokens,\n"
+        "w_<domain> (weights) and loss_<target>:\n"
+        "  jaxmix recommend RUNS.csv --n-params 7B --tokens 150B --report page.html",
+    )
+
+
+def _heading(text: str) -> None:
+    click.echo()
+    click.secho(text, bold=True)
+    click.echo()
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words with commas and an "and".
+
+    >>> _listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _fixed(value: float) -> str:
+    """Two decimals, and never -0.00."""
+    return f"{round(value, 2) + 0.0:.2f}"

@@ -18,6 +18,7 @@ from jaxmix.studies.gains import Gain as Gain
 from jaxmix.studies.gains import final_losses as final_losses
 from jaxmix.studies.gains import gain as gain
 from jaxmix.studies.gains import measured_gains as measured_gains
+from jaxmix.studies.gains import mixture_weights as mixture_weights
 from jaxmix.studies.job_scripts import kubernetes_manifest as kubernetes_manifest
 from jaxmix.studies.job_scripts import slurm_script as slurm_script
 from jaxmix.studies.mixtures import Design as Design

@@ -33,6 +33,18 @@ class Gain:
         return self.mean > 2 * self.sem
 
 
+def mixture_weights(table: RunTable, mixture: str) -> dict[str, float]:
+    """The weights of a mixture by domain.
+
+    Raises:
+        JaxmixError: no run has a mixture of this name.
+    """
+    rows = np.flatnonzero(table.frame["mixture"].astype(str) == mixture)
+    if not len(rows):
+        raise JaxmixError(f"{table.source}: no run has a mixture '{mixture}'")
+    return dict(zip(table.domains, table.weights[rows[0]].tolist(), strict=True))
+
+
 def measured_gains(
     proof: RunTable,
     mixture: str,

@@ -214,10 +214,12 @@ def test_the_demo_goes_the_whole_way(tmp_path):
     lines = done.stderr.splitlines()  # the log of training, of which some lines tell the time
     assert lines and all(line.startswith("tiny-") for line in lines)
     assert time.time() - begun < 600
-    assert "unseen larger size" in done.stdout and "predicted" in done.stdout
-    assert "At the larger size best-mean" in done.stdout
-    names = {path.name for path in (tmp_path / "quick").iterdir()}
-    assert {"observed-predicted.png", "optimum-over-scale.png", "ladder", "proof"} <= names
+    gains = [line for line in done.stdout.splitlines() if line.startswith("predicted gain over")]
+    assert len(gains) == 6 and all("nats; measured" in line and "±" in line for line in gains)
+    assert "of 6 measured gains lie in their intervals" in done.stdout
+    for goal in ("scripture", "code"):
+        page = tmp_path / "quick" / f"report-{goal}.html"
+        assert f"  {page}\n" in done.stdout and "</html>" in page.read_text(encoding="utf-8")
 
 
 def test_the_command_line_loses_folders_and_nothing_else(monkeypatch, tmp_path):
