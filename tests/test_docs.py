@@ -11,7 +11,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def load_checks() -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("checks", ROOT / "docs" / "_build" / "checks.py")
+    spec = importlib.util.spec_from_file_location("checks", ROOT / "docs" / "_tools" / "checks.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -15,9 +15,9 @@ from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-import api_pages  # noqa: E402
-import checks  # noqa: E402
-import cli_pages  # noqa: E402
+import api_pages
+import checks
+import cli_pages
 
 log = logging.getLogger("mkdocs.hooks.jaxmix")
 FORMULA = re.compile(r"(?<![\\$`])(\$\$?)(?!\s)([^$`]+?)(?<!\s)\1(?!\d)")

@@ -1,7 +1,6 @@
 """Checks that what a page names exists: commands and options, Python names, files, targets.
 
-The site's build and the tests use these checks. A page is Markdown; what stands in fenced blocks and in
-inline code is looked at.
+The site's build and the tests use these checks. They look at fenced blocks and at inline code.
 """
 
 import ast

@@ -50,9 +50,9 @@ def package(room: str, title: str) -> str:
     """All that a package exports."""
     text = [f"# {title}: `jaxmix.{room}`", intro(room)]
     homes = exports(room)
-    for name in sorted(homes, key=lambda name: (name[0].islower(), name)):
-        if f"jaxmix.{room}." in f"{homes[name]}.":
-            text.append(f"::: {identifier(room, name)}")
+    names = sorted(homes, key=lambda name: (name[0].islower(), name))
+    own = [name for name in names if f"{homes[name]}.".startswith(f"jaxmix.{room}.")]
+    text += [f"::: {identifier(room, name)}" for name in own]
     return "\n\n".join(text)
 
 
@@ -71,9 +71,9 @@ def everyday() -> str:
     """The names of ``import jaxmix as jm``, each with its first line and a link."""
     text = [
         "# Python",
-        "`import jaxmix as jm` offers the names that everyday work needs. Each is loaded when it is "
-        "first used, so the import itself is fast. The packages in the navigation hold everything "
-        "else.",
+        "`import jaxmix as jm` offers the names that everyday work needs. Each is loaded when it "
+        "is first used, so the import itself is fast. The packages in the navigation hold "
+        "everything else.",
     ]
     for room, names in jaxmix._HOMES.items():
         rows = [f"| {link(room, name)} | {first_line(name)} |" for name in names]

@@ -66,7 +66,7 @@ def section(command: click.Command, context: click.Context, depth: int) -> Itera
 
 
 def described(command: click.Command, context: click.Context) -> Iterator[str]:
-    """The help text and the epilog; paragraphs after ``\\b`` keep their lines."""
+    r"""The help text and the epilog; paragraphs after ``\b`` keep their lines."""
     for text in (command.help, command.epilog):
         for part in re.split(r"\n\s*\n", inspect.cleandoc(text or "")):
             yield from paragraph(part.strip("\n"))
