@@ -36,7 +36,7 @@ ROOMS = {
         "array_record datasets grain huggingface_hub numpy PIL pyarrow resvg_py tokenizers"
     ),
     "models": room("flax jax", "placement"),
-    "training": room("jax numpy optax orbax tensorboardX", "placement runs"),
+    "training": room("jax numpy optax orbax", "placement runs"),
     "runs": room("numpy pandas"),
     "laws": room("jax numpy"),
     "fitting": room("jax jaxopt numpy pandas scipy", "laws runs", later="matplotlib mixtures"),

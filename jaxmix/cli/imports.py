@@ -81,13 +81,14 @@ def columns_command(file: str, out: str, as_json: bool, **options: Any) -> None:
 
 
 @group.command("wandb")
-@click.argument("sources", nargs=-1, required=True, metavar="FILE...|ENTITY/PROJECT")
+@click.argument("sources", nargs=-1, required=True, metavar="FILE...|FOLDER|ENTITY/PROJECT")
 @_columns
 def wandb_command(sources: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:
-    """Read runs of Weights & Biases: CSV exports, histories, or a project.
+    """Read runs of Weights & Biases: CSV exports, histories, folders of runs, or a project.
 
     An export of panels has a column for every run; give the export of the table of runs as well,
-    which has their configurations.
+    which has their configurations. A FOLDER is one that wandb wrote, such as wandb/offline-run-*.
+    Runs that jaxmix logged with --wandb give the run table of their study and need no options.
     """
     common.check_out(out, *sources)
     from jaxmix.runs import import_wandb

@@ -32,6 +32,8 @@ from jaxmix.cli.training import (
     checkpoint_minutes,
     corpus_options,
     corpus_spec,
+    log_options,
+    logs_of,
     run_options,
     run_settings,
     stoppable,
@@ -206,6 +208,7 @@ def _load(path: str) -> "tuple[Plan, Path]":
 @opt.setting("--shard", Shard(), "1/1", "Of N machines this is the I-th, from 1: every N-th wave.")
 @click.option("--keep-final", is_flag=True, help="Keep the parameters, to start others from.")
 @checkpoint_minutes
+@log_options
 @tasks_option
 @ray_option
 @devices_option
@@ -214,6 +217,8 @@ def run_command(
     shard: tuple[int, int],
     keep_final: bool,
     checkpoint_minutes: float,
+    tensorboard: str | None,
+    wandb: str | None,
     tasks: str | None,
     address: str | None,
     devices: tuple[str, int] | None,
@@ -230,10 +235,11 @@ def run_command(
     if devices and address is None:
         raise click.UsageError("--devices goes with --ray; other waves take what the machine has")
     loaded, folder = _load(plan)
+    logs = logs_of(tensorboard, wandb, str(folder))
     corpus = _open(loaded.study)
     if tasks is not None:
         loaded = _with_tasks(loaded, plan, tasks, corpus)
-    common_to_both = {"shard": shard, "corpus": corpus, "keep_final": keep_final}
+    common_to_both = {"shard": shard, "corpus": corpus, "keep_final": keep_final, "logs": logs}
     others: dict[str, str] = {}
     on_ray: Sequence[WaveOnRay] = ()
     if address is None:

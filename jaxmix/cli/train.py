@@ -14,6 +14,8 @@ from jaxmix.cli.training import (
     checkpoint_minutes,
     corpus_options,
     corpus_spec,
+    log_options,
+    logs_of,
     run_options,
     run_settings,
     stoppable,
@@ -51,7 +53,7 @@ from jaxmix.quantities import count
 )
 @checkpoint_minutes
 @opt.count("--fsdp", 1, "Devices that share the parameters.")
-@click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well.")
+@log_options
 @click.option(
     "--coordinator",
     metavar="HOST:PORT|auto",
@@ -73,8 +75,9 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     common.check_folder(out)
     use_all_cores()
     from jaxmix.studies import extended, make_plan, run_wave, unscored_note, write_table
-    from jaxmix.training import all_of, initialize, single_layout
+    from jaxmix.training import initialize, single_layout
 
+    logs = logs_of(options["tensorboard"], options["wandb"], out)
     initialize(options["coordinator"], options["processes"], options["process"])
     study = _study(preset, weights, options)
     with common.progress(f"preparing {study.corpus.name}") as report:
@@ -95,10 +98,16 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
     bar = training_bar(plan, repeats_line(repeats(plan)))
     with stoppable(options["checkpoint_minutes"]) as saving, bar as tell:
         (wave,) = plan.waves
-        listeners = [lambda snapshot: tell(wave, snapshot), *_tensorboard(options, wave)]
-        tell_all = all_of(*listeners)
         outcome = run_wave(
-            study, wave, corpus, folder, tell_all, layout, keep_final=True, saving=saving
+            study,
+            wave,
+            corpus,
+            folder,
+            lambda snapshot: tell(wave, snapshot),
+            layout,
+            keep_final=True,
+            saving=saving,
+            logs=logs,
         )
     if layout.host[0] == 0:
         plan.save(folder / "plan.json")  # by which `jaxmix inspect` finds model and data
@@ -126,11 +135,3 @@ def _study(preset: str, weights: Parts, options: dict[str, Any]) -> Any:
         start_from=find_start(options["start_from"]),
         **run_settings(options, preset),
     )
-
-
-def _tensorboard(options: dict[str, Any], wave: Any) -> list[Any]:
-    if not options["tensorboard"]:
-        return []
-    from jaxmix.training import tensorboard
-
-    return [tensorboard(options["tensorboard"], [run.run for run in wave.runs])]

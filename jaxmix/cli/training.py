@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import signal
 import sys
 import threading
@@ -62,6 +63,30 @@ tasks_option = click.option(
     help="Score every checkpoint on these questions: loss_task_<name>, the bits per byte of the "
     "right answers, and metric_<name>, the accuracy.",
 )
+
+log_options = opt.several(
+    click.option("--tensorboard", metavar="FOLDER", help="Metrics for TensorBoard as well."),
+    click.option(
+        "--wandb",
+        metavar="[ENTITY/]PROJECT",
+        help="Metrics to Weights & Biases as well, every run as one of its own; files only with "
+        "WANDB_MODE=offline. See jaxmix import wandb.",
+    ),
+)
+
+
+def logs_of(tensorboard: str | None, wandb: str | None, folder: str) -> Any:
+    """The logs that the options name, with the folder of the results.
+
+    Raises:
+        JaxmixError: a package is not installed.
+    """
+    from jaxmix.training import Logs
+
+    logs = Logs(tensorboard, wandb, os.path.abspath(folder))
+    logs.check()
+    return logs
+
 
 _SETTINGS = ("checkpoints", "batch", "length", "held_windows", "schedule", "forbid_repeat")
 _SETTINGS += ("match_epochs",)

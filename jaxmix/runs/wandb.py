@@ -17,11 +17,18 @@ from jaxmix.errors import clip, hint
 from jaxmix.quantities import count
 from jaxmix.runs.columns import chosen, grouped, scaled
 from jaxmix.runs.errors import RunTableError
-from jaxmix.runs.foreign import flattened, read_foreign
+from jaxmix.runs.foreign import read_foreign
 from jaxmix.runs.reading import File, Raw, read_raw
 from jaxmix.runs.renaming import renamed
 from jaxmix.runs.table import RunTable
 from jaxmix.runs.validate import is_loss
+from jaxmix.runs.wandb_files import (
+    is_run_table,
+    logged_rows,
+    only_columns,
+    read_logged,
+    row_of,
+)
 
 _RUNS = ("run", "run_name", "Name", "name", "display_name", "run_id", "_run", "id", "ID")
 _STEPS = ("_step", "Step", "step", "global_step", "trainer/global_step", "train/global_step")
@@ -56,14 +63,17 @@ def import_wandb(
 ) -> RunTable:
     """Reads runs of Weights & Biases.
 
-    A file is the CSV of a panel (a column ``<run> - <metric>`` for every run), a history (a row per
-    run and step; ``config.*`` may stand in one row of a run), or the CSV of the table of runs.
-    Without a column of runs a history is that of one run, called as its file. Several files are
-    joined by run, and by step if they have one. ENTITY/PROJECT is read through the API.
-    Rows without a loss and those at 0 tokens are left out and noted.
+    A folder is one that wandb wrote, offline or not: runs are read from the ``run-*.wandb`` in it.
+    A file is such a file, the CSV of a panel (a column ``<run> - <metric>`` for every run), a
+    history (a row per run and step; ``config.*`` may stand in one row of a run), or the CSV of the
+    table of runs. Without a column of runs a history is that of one run, called as its file.
+    Several files are joined by run, and by step if they have one. ENTITY/PROJECT is read through
+    the API. Runs that jaxmix logged (see `jaxmix.training.Logs`) give the table of their study, and
+    no names are needed. Of others, rows without a loss and those at 0 tokens are left out, with a
+    note.
 
     Args:
-        source: a file or data frame, several, or ENTITY/PROJECT.
+        source: a file, folder or data frame, several, or ENTITY/PROJECT.
         columns: as of `import_columns`, like the other arguments.
         run: None for the column that has a usual name, such as `Name`; likewise `n_params` and
             `tokens`, with or without ``config.`` before it.
@@ -80,7 +90,12 @@ def import_wandb(
     """
     alone = isinstance(source, (str, os.PathLike, pd.DataFrame))
     sources = [source] if alone else list(source)
-    raw = renamed(_joined([_read(one, run) for one in sources]), columns or {})
+    raw = _joined([_read(one, run) for one in sources])
+    if is_run_table(raw.frame):
+        raw = raw.take(raw.frame["tokens"].notna().to_numpy())
+        raw = replace(raw, frame=only_columns(raw.frame))
+        return grouped(renamed(raw, columns or {}), where, pool)
+    raw = renamed(raw, columns or {})
     held, kept = [str(name) for name in raw.frame.columns], set(columns or {})
     if tokens_per_step is not None and tokens is None:
         tokens = _usual(held, _STEPS) or "tokens"
@@ -128,7 +143,10 @@ _POINT = "point"  # of a panel: what messages call its rows
 def _read(source: File | pd.DataFrame, run: str | None) -> Raw:
     """Returns one file, frame or project with a column `run`, if it names runs."""
     file = not isinstance(source, pd.DataFrame)
-    if file and not os.path.exists(source) and re.fullmatch(_PROJECT, str(source)):
+    if file and (os.path.isdir(source) or Path(source).suffix == ".wandb"):
+        rows = [row for logged in read_logged(Path(source)) for row in logged_rows(logged)]
+        raw = read_raw(pd.DataFrame(rows), source=str(source))
+    elif file and not os.path.exists(source) and re.fullmatch(_PROJECT, str(source)):
         raw = read_raw(pd.DataFrame(list(_records(str(source)))), source=str(source))
     else:
         raw = read_foreign(source, [*_RUNS, *([run] if run else [])])
@@ -162,7 +180,7 @@ def _melted(raw: Raw) -> Raw:
     return Raw(frame, raw.source, _POINT, np.concatenate(lines), raw.notes)
 
 
-def _records(project: str) -> Iterator[dict[str, Any]]:
+def _records(project: str) -> Iterator[Mapping[str, Any]]:
     """Yields the history of every run of a project, with its configuration in each row."""
     try:
         wandb = importlib.import_module(_CLIENT)
@@ -173,9 +191,8 @@ def _records(project: str) -> Iterator[dict[str, Any]]:
         ) from None
     try:
         for run in wandb.Api().runs(project):
-            config = {f"config.{n}": v for n, v in flattened(dict(run.config))}
             for row in run.scan_history():
-                yield {"run": run.name, "run_id": run.id, **config, **dict(flattened(row))}
+                yield row_of(run.name, run.id, dict(run.config), row)
     except (wandb.errors.Error, ValueError) as error:
         raise RunTableError(
             f"{project}: wandb refuses ({clip(error, 100)}); check the name and wandb login"

@@ -28,13 +28,15 @@ from jaxmix.errors import JaxmixError, clip
 from jaxmix.studies.plan import Plan, Wave
 from jaxmix.studies.results import wave_status, write_table
 from jaxmix.studies.run import corpus_of, run_plan
-from jaxmix.training import USUAL, Saving, Stopped
+from jaxmix.training import NO_LOGS, USUAL, Logs, Saving, Stopped
 
 RETRIES = 3  # times that a wave is given out again after its process or its node died
 PATIENCE = 2 * LEASE  # seconds that a wave waits for a claim of its own that may have survived
 SETTLES = 60.0  # seconds until files of one node are seen by all; clients of NFS keep listings
 TURN = 0.5  # seconds from one look at the tasks to the next
-FOLDERS = ("JAXMIX_CACHE", "JAX_COMPILATION_CACHE_DIR")  # settings that tasks take over
+# Settings that tasks take over.
+FOLDERS = ("JAXMIX_CACHE", "JAX_COMPILATION_CACHE_DIR", "WANDB_DIR")
+MODES = ("WANDB_MODE", "WANDB_BASE_URL")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def run_on_ray(
     saving: Saving = USUAL,
     progress: Callable[[Sequence[WaveOnRay]], None] | None = None,
     corpus: Corpus | None = None,
+    logs: Logs = NO_LOGS,
 ) -> list[WaveOnRay]:
     """Trains the waves of a plan that are not done as tasks of a Ray cluster.
 
@@ -90,6 +93,7 @@ def run_on_ray(
         saving: when checkpoints are saved, and when to stop.
         progress: called about twice a second with the state of every wave.
         corpus: the plan's corpus, if it is open already.
+        logs: where metrics go besides the rows; nodes log in to Weights & Biases by themselves.
 
     Returns:
         The state of every wave of the shard at the end.
@@ -109,7 +113,7 @@ def run_on_ray(
         saving.stopping() as asked,
     ):
         nodes = [n["Resources"] for n in ray.nodes() if n["Alive"]]
-        job = _Job(plan, folder, mark.name, keep_final, saving.seconds)
+        job = _Job(plan, folder, mark.name, keep_final, saving.seconds, logs)
         tasks = _Tasks(ray, job, devices, nodes, {one.wave.name: one for one in waves})
         while tasks.running:
             if tasks.turn(asked()) and any(one.state == "done" for one in tasks.waves.values()):
@@ -215,6 +219,7 @@ class _Job:
     mark: str
     keep_final: bool
     seconds: float
+    logs: Logs = NO_LOGS
 
 
 class _Board:
@@ -270,6 +275,7 @@ class _Tasks:
             "tpu": {"resources": {"TPU": number}},
         }[kind]
         settings = {v: os.path.abspath(os.environ[v]) for v in FOLDERS if os.environ.get(v)}
+        settings |= {v: os.environ[v] for v in MODES if v in os.environ}
         if kind == "cpu":
             settings |= {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(number)}
         # A process for each attempt: JAX leaves no devices to others while its process lives.
@@ -366,6 +372,7 @@ def _run(job: _Job, saving: Saving, link: "_Link", wait: float) -> str:
             keep_final=job.keep_final,
             passed=lambda _, holder: holders.append(holder),
             saving=saving,
+            logs=job.logs,
         )
         # An attempt on a node that seemed dead may be at work still, until it notices.
         if not holders or time.monotonic() >= until:

@@ -25,10 +25,12 @@ from jaxmix.studies.plan import (
 from jaxmix.studies.study import Study, epoch_tokens, targets_of
 from jaxmix.studies.tasks import scored_tasks
 from jaxmix.training import (
+    NO_LOGS,
     USUAL,
     Feed,
     Fleet,
     Layout,
+    Logs,
     Member,
     Outcome,
     Saving,
@@ -51,6 +53,7 @@ def run_plan(
     keep_final: bool = False,
     passed: Callable[[Wave, str], None] | None = None,
     saving: Saving = USUAL,
+    logs: Logs = NO_LOGS,
 ) -> list[Outcome]:
     """Trains the waves of a plan that are not done.
 
@@ -65,6 +68,7 @@ def run_plan(
         passed: called with every wave that another process is training, and the name of that
             process.
         saving: when checkpoints are saved, and when to stop.
+        logs: where metrics go besides the rows.
 
     Returns:
         Outcomes of the waves of this shard, except those that another process is training.
@@ -80,7 +84,7 @@ def run_plan(
     for wave, claim in _claims(plan.waves[index - 1 :: count], folder, passed):
         with claim:
             tell = None if progress is None else functools.partial(progress, wave)
-            job = _job(plan.study, wave, corpus, folder, None, keep_final, saving)
+            job = _job(plan.study, wave, corpus, folder, None, keep_final, saving, logs)
             outcomes.append(job(progress=_watched(claim, tell)))
             here = wave_folder(folder, wave)
             if keep_final and not (here / "final").is_dir():
@@ -144,6 +148,7 @@ def run_wave(
     layout: Layout | None = None,
     keep_final: bool = False,
     saving: Saving = USUAL,
+    logs: Logs = NO_LOGS,
 ) -> Outcome:
     """Trains one wave to its end, from where it was stopped.
 
@@ -156,12 +161,13 @@ def run_wave(
         layout: how arrays lie on devices; None for a fleet over this process's devices.
         keep_final: leave the final parameters in the wave's folder.
         saving: when checkpoints are saved, and when to stop.
+        logs: where metrics go besides the rows.
 
     Raises:
         Stopped: `saving` asked for it; the state is saved.
         JaxmixError: another process trains the wave; or as `run_plan`.
     """
-    job = _job(study, wave, corpus, folder, layout, keep_final, saving)
+    job = _job(study, wave, corpus, folder, layout, keep_final, saving, logs)
     if layout is not None and layout.host[0] > 0:  # the first process of the group has the claim
         return job(progress=progress)
     with claimed(_lock(folder, wave), "wait for it or stop it, or name another folder") as claim:
@@ -176,6 +182,7 @@ def _job(
     layout: Layout | None,
     keep_final: bool,
     saving: Saving,
+    logs: Logs,
 ) -> Callable[..., Outcome]:
     """Checks what a wave needs and returns the call of `train` that is left to make."""
     family = study.family
@@ -211,6 +218,7 @@ def _job(
 
     here = wave_folder(folder, wave)
     kept = {"layout": layout, "keep_final": keep_final, "start": start, "saving": saving}
+    kept["logs"] = logs if logs.folder else dataclasses.replace(logs, folder=str(folder))
     return functools.partial(train, built.model, fleet, feed, here, **kept)
 
 

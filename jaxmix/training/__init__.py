@@ -16,13 +16,13 @@ from jaxmix.training.folder import read_diverged as read_diverged
 from jaxmix.training.folder import read_finished as read_finished
 from jaxmix.training.folder import read_rows as read_rows
 from jaxmix.training.folder import write_json as write_json
+from jaxmix.training.logs import NO_LOGS as NO_LOGS
+from jaxmix.training.logs import Logs as Logs
 from jaxmix.training.loop import Outcome as Outcome
 from jaxmix.training.loop import train as train
 from jaxmix.training.optimizer import OptimizerConfig as OptimizerConfig
 from jaxmix.training.progress import Progress as Progress
 from jaxmix.training.progress import Snapshot as Snapshot
-from jaxmix.training.progress import all_of as all_of
-from jaxmix.training.progress import tensorboard as tensorboard
 from jaxmix.training.saving import USUAL as USUAL
 from jaxmix.training.saving import Saving as Saving
 from jaxmix.training.saving import Stopped as Stopped

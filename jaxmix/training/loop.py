@@ -23,8 +23,9 @@ from jaxmix.training.folder import (
     read_rows,
     write_json,
 )
+from jaxmix.training.logs import NO_LOGS, Log, Logs
 from jaxmix.training.program import Program, StepMetrics, TrainState
-from jaxmix.training.progress import Clock, Progress, Snapshot
+from jaxmix.training.progress import Clock, Progress, Snapshot, all_of
 from jaxmix.training.saving import GO_ON, STOP, USUAL, Saving, Stopped, Watch
 from jaxmix.training.seals import steps_in, tidy
 from jaxmix.training.sharding import Layout, fleet_layout, put, single_layout
@@ -60,6 +61,7 @@ def train(
     saving: Saving = USUAL,
     keep_final: bool = False,
     start: Params | None = None,
+    logs: Logs = NO_LOGS,
 ) -> Outcome:
     """Trains a fleet to its end, from where an earlier call was stopped.
 
@@ -78,6 +80,7 @@ def train(
         keep_final: leave the final parameters in the folder, for `load_final`.
         start: parameters of one model, from `load_final`, that all members start from; their
             losses are in every row as ``base_loss_<target>``. None for new ones from the seeds.
+        logs: where metrics go besides the rows; of several processes, the first one writes them.
 
     Raises:
         Stopped: `saving.stopping` asked for it; the state is saved.
@@ -109,10 +112,13 @@ def train(
             done.unlink()
     elif begun and not layout.largest(not _complete(folder, fleet, keep_final)):
         return _end(folder, layout, {}, Clock(0))
-    with saving.stopping() as asked:
-        run = _Run(model, fleet, feed, folder, layout, start)
+    logs = logs if writes else NO_LOGS
+    with saving.stopping() as asked, logs.opened(fleet.members, folder) as log:
+        run = _Run(model, fleet, feed, folder, layout, start, log)
+        log.recorded(read_rows(run.rows))
         watch = Watch(saving.seconds, asked, layout)
-        clock, diverged = run.finish(progress, watch, keep_final, begun)
+        told = log.progress if progress is None else all_of(progress, log.progress)
+        clock, diverged = run.finish(told, watch, keep_final, begun)
     return _end(folder, layout, diverged, clock)
 
 
@@ -145,8 +151,10 @@ class _Run:
         folder: Path,
         layout: Layout,
         start: Params | None,
+        log: Log,
     ) -> None:
         self.fleet, self.feed, self.layout, self.folder = fleet, feed, layout, folder
+        self.log = log
         self.count = len(fleet.members)
         self.rows = folder / "rows.jsonl"
         self.program = Program(model, fleet, layout)
@@ -166,7 +174,7 @@ class _Run:
             self.base |= {f"base_{n}": v for n, v in scores.items() if n.startswith("loss_")}
 
     def finish(
-        self, progress: Progress | None, watch: Watch, keep_final: bool, begun: bool
+        self, progress: Progress, watch: Watch, keep_final: bool, begun: bool
     ) -> tuple[Clock, dict[str, int]]:
         """Trains to the end.
 
@@ -255,7 +263,7 @@ class _Run:
         start: int,
         goal: int,
         clock: Clock,
-        progress: Progress | None,
+        progress: Progress,
         watch: Watch,
     ) -> tuple[int, TrainState, StepMetrics, int]:
         """Trains from `start` to `goal`, or until it must be saved; says which of them.
@@ -271,15 +279,14 @@ class _Run:
             state, metrics = self.program.step(state, batch, step)
             if last is not None:
                 jax.block_until_ready(last)  # one step ahead and no further
-                if clock.step_done() and progress is not None:
+                if clock.step_done():
                     progress(self._snapshot(step, last, clock))
             last, step = metrics, step + 1
             wanted = watch.ask()
         assert last is not None  # recorded steps ascend
         jax.block_until_ready(last)
         clock.step_done()
-        if progress is not None:
-            progress(self._snapshot(step, last, clock))
+        progress(self._snapshot(step, last, clock))
         return step, state, last, wanted
 
     def _snapshot(self, step: int, metrics: StepMetrics, clock: Clock) -> Snapshot:
@@ -307,6 +314,7 @@ class _Run:
             rows.append(self._row(i, step, float(trained[i]), measured[i]) | dict(scores[i]))
         if self.layout.host[0] == 0:
             append_rows(self.rows, rows)
+            self.log.recorded(rows)
 
     def _row(
         self, i: int, step: int, trained: float, measured: Mapping[str, Measured]

@@ -1,15 +1,10 @@
-"""The progress of a fleet: snapshots, the clock behind them, and files for TensorBoard."""
+"""The progress of a fleet: snapshots, and the clock behind them."""
 
-import importlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import jax
 import numpy as np
-
-from jaxmix.errors import JaxmixError
 
 
 @dataclass(frozen=True)
@@ -44,41 +39,6 @@ def all_of(*listeners: Progress) -> Progress:
     def tell(snapshot: Snapshot) -> None:
         for listener in listeners:
             listener(snapshot)
-
-    return tell
-
-
-def tensorboard(folder: Path | str, runs: Sequence[str]) -> Progress:
-    """Returns a progress callback that writes event files, in one subfolder per run.
-
-    Scalars are ``loss``, ``gradient_norm`` and ``tokens_per_second`` (the run's share) by step. In
-    a group of processes, only the first one writes.
-
-    Args:
-        folder: the log folder of TensorBoard.
-        runs: names of the members, in the fleet's order.
-
-    Raises:
-        JaxmixError: tensorboardX is not installed.
-    """
-    try:
-        package = importlib.import_module("tensorboardX")
-    except ImportError:
-        raise JaxmixError(
-            "event files need the package tensorboardX: pip install tensorboardx"
-        ) from None
-    if jax.process_index():
-        return lambda snapshot: None
-    writers = [package.SummaryWriter(str(Path(folder) / run)) for run in runs]
-
-    def tell(snapshot: Snapshot) -> None:
-        share = snapshot.tokens_per_second / len(writers)
-        for i, writer in enumerate(writers):
-            writer.add_scalar("loss", float(snapshot.losses[i]), snapshot.step)
-            writer.add_scalar("gradient_norm", float(snapshot.gradient_norms[i]), snapshot.step)
-            writer.add_scalar("tokens_per_second", share, snapshot.step)
-            # A closed writer opens a new file if it is called once more.
-            writer.close() if snapshot.step == snapshot.steps else writer.flush()
 
     return tell
 

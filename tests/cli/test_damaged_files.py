@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import shutil
+import struct
 from collections.abc import Mapping
 
 import click
@@ -53,6 +54,7 @@ CALLS = (
         *("import wandb", "{history.csv}", "--n-params", "70M", "--tokens", "_step"),
         *("--weights", "w/*", "--losses", "eval/*", "--out", "OUT.csv"),
     ),
+    ("import wandb", "{run-x.wandb}", "--tokens-per-step", "1M", "--out", "OUT.csv"),
     ("import mixinglaws", "{70M.jsonl}", "--domains", "a,b", "--out", "OUT.csv"),
     ("domains add", "{runs.csv}", "new", "--out", "OUT.csv"),
     ("domains split", "{runs.csv}", "a", "x=0.5,y=0.5", "--out", "OUT.csv"),
@@ -135,12 +137,27 @@ def files(tmp_path_factory, three):
     pd.DataFrame({"w_low": [0.5, 0.2], "w_high": [0.5, 0.8]}).to_csv(root / "grid.csv")
     asked = {"task": "t", "context": "abc", "choices": [" ab", " de"], "answer": 0}
     (root / "tasks.jsonl").write_text(json.dumps(asked) + "\n")
+    write_logged(root / "run-x.wandb")
     own = train_tokenizer("bpe-260", ["abcde abcde"])
     (root / "own.json").write_text(own.dumps())
     write_swarms(root)
     corpus = small_study.train(root, {"even": {"low": 0.5, "high": 0.5}}, tokens=512)
     (root / "corpus").symlink_to(corpus.path)
     return root
+
+
+def write_logged(path: pathlib.Path) -> None:
+    """The file of one run as Weights & Biases keeps it, in a single fragment for each record."""
+    protocol = pytest.importorskip("wandb.proto.wandb_internal_pb2")
+    begun, row = protocol.Record(), protocol.Record()
+    begun.run.run_id = begun.run.display_name = "x"
+    for key, value in {"n_params": 7e7, "w_a": 0.5, "w_b": 0.5}.items():
+        begun.run.config.update.add(key=key, value_json=str(value))
+    for key, value in {"_step": 10, "eval/x": 3.5}.items():
+        row.history.item.add(key=key, value_json=str(value))
+    data = [record.SerializeToString() for record in (begun, row)]
+    held = b"".join(struct.pack("<IHB", 0, len(one), 1) + one for one in data)
+    path.write_bytes(b":W&B\0\0\0" + held)
 
 
 def write_swarms(root: pathlib.Path) -> None:

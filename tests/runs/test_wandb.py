@@ -124,6 +124,34 @@ def test_runs_that_do_not_match(files):
         import_wandb(both, tokens_per_step=1e6)
 
 
+def test_files_that_wandb_kept(tmp_path, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for i in (0, 1):
+        config = {"n_params": 7e7, "weights": {"web": i, "code": 1 - i}}
+        quiet = wandb.Settings(console="off", silent=True)
+        about = {"name": f"run {i}", "id": f"a{i}", "config": config}
+        run = wandb.init(dir=tmp_path, project="p", settings=quiet, **about)
+        for step in (0, 10, 20):
+            run.log({"eval/web/loss": 3.0 - step / 100, "lr": 0.1}, step=step)
+        run.finish()
+    wandb.teardown()  # which waits until all is written
+    table = import_wandb(tmp_path, tokens_per_step=1e6)
+    assert sorted(set(table.frame["run"])) == ["run 0", "run 1"]
+    assert table.tokens.tolist() == [1e7, 2e7] * 2 and table.targets == ("web",)
+    assert table.weights.tolist() == [[0, 1], [0, 1], [1, 0], [1, 0]]
+    (file, _) = sorted(tmp_path.rglob("run-*.wandb"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 3])
+    assert len(import_wandb(tmp_path, tokens_per_step=1e6)) >= 2
+    file.write_bytes(b"nothing")
+    with pytest.raises(RunTableError, match=r"\.wandb: is no file of wandb .*:W&B"):
+        import_wandb(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunTableError, match=r"empty: holds no run-\*\.wandb"):
+        import_wandb(tmp_path / "empty")
+
+
 def test_a_project_is_read_through_the_api(monkeypatch):
     class Refusal(Exception):
         """The base of wandb's errors."""
