@@ -1,7 +1,5 @@
-"""The everyday names: one lazy import, data frames in and out, short reprs, README's code."""
+"""The everyday names: one lazy import, data frames in and out, short reprs."""
 
-import pathlib
-import re
 import subprocess
 import sys
 
@@ -13,7 +11,6 @@ import pytest
 import jaxmix as jm
 
 matplotlib.use("Agg")
-README = pathlib.Path(__file__).resolve().parent.parent / "README.md"
 
 
 def test_the_import_loads_nothing_heavy():
@@ -79,9 +76,3 @@ def test_results_show_themselves_in_short(laws):
     for value in (laws, best):
         assert "<table" in value._repr_html_() and len(value.summary().splitlines()) > 3
         assert hasattr(value.plot(), "figure")
-
-
-@pytest.mark.slow
-def test_the_python_of_the_readme_runs():
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.S)
-    exec(compile(code, "README.md", "exec"), {})

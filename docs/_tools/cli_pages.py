@@ -8,39 +8,40 @@ from collections.abc import Iterator
 import click
 
 from jaxmix.cli.app import cli
+from jaxmix.cli.catalog import EXAMPLES, GROUPS
 
 FOLDER = "reference/cli"
 WIDTH = 88  # characters of a usage line
+WORD = re.compile(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""")  # of a shell, quotes kept
 
 
-def commands() -> list[click.Command]:
-    """The commands in the order of ``jaxmix --help``."""
+def commands() -> dict[str, click.Command]:
+    """The commands by name, in the order of ``jaxmix --help``."""
     context = click.Context(cli)
-    found = [cli.get_command(context, name) for name in cli.list_commands(context)]
-    return [command for command in found if command is not None and not command.hidden]
+    found = {name: cli.get_command(context, name) for group in GROUPS.values() for name in group}
+    return {name: command for name, command in found.items() if command is not None}
 
 
-def navigation() -> list[str]:
+def navigation() -> list[str | dict[str, list[str]]]:
     """Entries of the navigation."""
-    return [f"{FOLDER}/index.md", *(f"{FOLDER}/{command.name}.md" for command in commands())]
+    groups = {title: [f"{FOLDER}/{name}.md" for name in group] for title, group in GROUPS.items()}
+    return [f"{FOLDER}/index.md", *({title: group} for title, group in groups.items())]
 
 
 def pages() -> dict[str, str]:
     """Markdown by path."""
-    found = {f"{FOLDER}/{command.name}.md": page(command) for command in commands()}
+    found = {f"{FOLDER}/{name}.md": page(command) for name, command in commands().items()}
     return {f"{FOLDER}/index.md": overview(), **found}
 
 
 def overview() -> str:
     """The list of commands, and what ``jaxmix`` itself takes."""
     context = click.Context(cli, info_name="jaxmix")
-    rows = [
-        f'<dt><a href="{command.name}.html"><code>jaxmix {command.name}</code></a></dt>'
-        f"<dd>{escape(command.get_short_help_str(200))}</dd>"
-        for command in commands()
-    ]
-    head = ["# Command line", *described(cli, context), "## Commands"]
-    return "\n\n".join([*head, "<dl>" + "".join(rows) + "</dl>", *options(cli, context, 2)])
+    text = ["# Command line", *described(cli)]
+    for title, group in GROUPS.items():
+        rows = [f"| [`jaxmix {name}`]({name}.md) | {about} |" for name, about in group.items()]
+        text.append("\n".join([f"## {title}\n", "| command | what it does |", "|---|---|", *rows]))
+    return "\n\n".join([*text, *options(cli, context, 2)])
 
 
 def page(command: click.Command) -> str:
@@ -56,7 +57,8 @@ def section(command: click.Command, context: click.Context, depth: int) -> Itera
     usage.width = WIDTH
     usage.write_usage(context.command_path, " ".join(command.collect_usage_pieces(context)), "")
     yield f"```text\n{usage.getvalue().strip()}\n```"
-    yield from described(command, context)
+    yield from described(command)
+    yield from examples(context.command_path.removeprefix("jaxmix "))
     yield from options(command, context, depth + 1)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -65,27 +67,30 @@ def section(command: click.Command, context: click.Context, depth: int) -> Itera
                 yield from section(inner, click.Context(inner, context, name), depth + 1)
 
 
-def described(command: click.Command, context: click.Context) -> Iterator[str]:
-    r"""The help text and the epilog; paragraphs after ``\b`` keep their lines."""
-    for text in (command.help, command.epilog):
-        for part in re.split(r"\n\s*\n", inspect.cleandoc(text or "")):
-            yield from paragraph(part.strip("\n"))
+def described(command: click.Command) -> Iterator[str]:
+    r"""The help text; paragraphs after ``\b`` keep their lines."""
+    for part in re.split(r"\n\s*\n", inspect.cleandoc(command.help or "")):
+        if part.startswith("\b"):
+            yield "```text\n" + part.lstrip("\b").strip("\n") + "\n```"
+        elif part.strip():
+            yield f"<p>{escape(' '.join(part.split()))}</p>"
 
 
-def paragraph(part: str) -> Iterator[str]:
-    """One paragraph as HTML, or as a block of code if its lines are kept."""
-    kept = part.startswith("\b")
-    part = part.lstrip("\b").strip("\n")
-    if kept and re.search(r"^\s*(\$ )?jaxmix ", part, re.M):
-        title, _, lines = part.partition("\n")
-        if "jaxmix " not in title:
-            yield f"**{escape(title.rstrip(':'))}**"
-            part = lines
-        yield f"```sh\n{inspect.cleandoc(part)}\n```"
-    elif kept:
-        yield f"```text\n{part}\n```"
-    elif part:
-        yield f"<p>{escape(' '.join(part.split()))}</p>"
+def examples(name: str) -> Iterator[str]:
+    """The examples that end a command's help."""
+    if lines := EXAMPLES.get(name):
+        yield f"**{'Example' if len(lines) == 1 else 'Examples'}**"
+        yield "```sh\n" + "\n".join(folded(line) for line in lines) + "\n```"
+
+
+def folded(line: str) -> str:
+    """A long command in lines of WIDTH characters, broken between words."""
+    lines = [""]
+    for word in WORD.findall(line):
+        if lines[-1] and len(lines[-1]) + len(word) > WIDTH - 8:
+            lines.append("")
+        lines[-1] += f"{' ' if lines[-1] else ''}{word}"
+    return " \\\n    ".join(lines)
 
 
 def options(command: click.Command, context: click.Context, depth: int) -> Iterator[str]:
