@@ -13,9 +13,10 @@ import pytest
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting import DataRange, Ensemble, FitReport, FittedLaw, FittedLaws, stack
 from jaxmix.laws import ADDITIVE_FIXED_N, TOKENS, WEIGHTS, Law, Parameter
+from jaxmix.mixtures import Constraints, critical_ratio
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "experiments" / "continual"
-MODULES = ("critical_ratio", "memory", "stage_plans")
+MODULES = ("memory", "stage_plans")
 
 
 @pytest.fixture
@@ -52,8 +53,8 @@ FORGETS = Law(
 )
 
 
-def test_critical_ratio_is_where_the_law_meets_the_limit(continual):
-    laws, critical_ratio = fit_of(FORGETS, {"E": [2.0]}, "ab", "a"), continual.critical_ratio
+def test_critical_ratio_is_where_the_law_meets_the_limit():
+    laws = fit_of(FORGETS, {"E": [2.0]}, "ab", "a")
     law = laws[0]
     spread = np.linspace(-0.05, 0.05, 101)[None]
     kind = {"method": "wild", "cluster": "run", "clusters": 9, "model_error": None}
@@ -69,6 +70,24 @@ def test_critical_ratio_is_where_the_law_meets_the_limit(continual):
     assert half.ratio == pytest.approx(0.4)
     with pytest.raises(JaxmixError, match=r"the new mixture's weights sum to 0\.7"):
         critical_ratio(law, 2.0, {"a": 1}, {"b": 0.7}, [1e9])
+
+
+@pytest.mark.parametrize(
+    ("limits", "found"),
+    [
+        ({"maximum": {"b": 0.2}}, ((0.0, 0.2),)),
+        ({"minimum": {"b": 0.1}}, ((0.1, 0.3),)),
+        ({"maximum": {"b": 0.5}}, ((0.0, 0.3),)),
+        ({"minimum": {"b": 0.6}}, ()),
+        ({"linear": ("a >= 4*b",)}, ((0.0, 0.2),)),
+        ({"available": {"b": 5e7}, "max_epochs": 4}, ((0.0, 0.2),)),
+    ],
+)
+def test_a_critical_ratio_meets_limits_on_the_mixture(limits, found):
+    law = fit_of(FORGETS, {"E": [2.0]}, "ab", "a")[0]
+    line = {"a": 1}, {"b": 1}, [1e9]
+    (answer,) = critical_ratio(law, 2.0, *line, constraints=Constraints(**limits))
+    assert answer.intervals == tuple(pytest.approx(one, abs=1e-9) for one in found)
 
 
 def test_a_change_to_the_same_weights_changes_nothing(continual):

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 from config import NEW, OLD, ratio
-from critical_ratio import critical_ratio
 
 from jaxmix.fitting import bootstrap, fit, mean_mre, score
 from jaxmix.laws import TOKENS, WEIGHTS, Law, Parameter, fixed, get_law
 from jaxmix.laws.terms import log_uniform, mixture_term, start_floor
+from jaxmix.mixtures import critical_ratio
 from jaxmix.runs import read_runs
 
 TARGETS = ("old", NEW)  # the mean of the old domains, and the new one

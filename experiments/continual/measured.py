@@ -3,7 +3,8 @@
 import numpy as np
 from config import NEW
 from continued_laws import mean_of_old
-from critical_ratio import intervals_below
+
+from jaxmix.mixtures.critical import intervals_below
 
 
 def above_base(table):

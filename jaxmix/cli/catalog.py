@@ -7,6 +7,7 @@ to bottom: ``runs.csv`` is the example table ``text``, ``law.json`` a law that w
 GROUPS = {
     "Data and training": {
         "data": "Prepare corpora of named domains.",
+        "presets": "List the models that can be trained by name.",
         "train": "Train one model on one mixture.",
         "study": "Plan, train and collect many small runs.",
         "evaluate": "Score trained text models on tasks.",
@@ -29,6 +30,7 @@ GROUPS = {
         "trust": "Say how sure the best mixture is.",
         "pareto": "Trade the losses of several targets against each other.",
         "budget": "Choose N, D and the mixture for a budget of FLOPs.",
+        "critical-ratio": "Find how much new data a continued run may take.",
         "next": "Choose the runs to train next.",
         "sample-size": "Say how many mixtures a study needs.",
     },
@@ -43,6 +45,11 @@ GROUPS = {
 }
 
 EXAMPLES = {
+    "presets": ("jaxmix presets --family text",),
+    "critical-ratio": (
+        "jaxmix critical-ratio law.json --target legal --limit 4.5 --old legal=1 "
+        "--new code_python=0.5,code_cpp=0.5 --tokens 200k,400k",
+    ),
     "check": ("jaxmix check runs.csv",),
     "examples list": ("jaxmix examples list",),
     "examples copy": ("jaxmix examples copy text --out runs.csv",),

@@ -5,6 +5,8 @@ from jaxmix.mixtures.budget import BudgetPlan as BudgetPlan
 from jaxmix.mixtures.budget import frontier as frontier
 from jaxmix.mixtures.budget import plan_budget as plan_budget
 from jaxmix.mixtures.constraints import Constraints as Constraints
+from jaxmix.mixtures.critical import CriticalRatio as CriticalRatio
+from jaxmix.mixtures.critical import critical_ratio as critical_ratio
 from jaxmix.mixtures.designs import Coverage as Coverage
 from jaxmix.mixtures.designs import coverage as coverage
 from jaxmix.mixtures.designs import dirichlet_design as dirichlet_design

@@ -25,6 +25,10 @@ FEW = ("--restarts", "8")
 CALLS = (
     ("recommend", "{runs.csv}", *BIG, "--law", "additive", "--report", "OUT.html"),
     ("check", "{runs.csv}"),
+    (
+        *("critical-ratio", "{law.json}", "--target", "a", "--limit", "3", "--old", "a=1"),
+        *("--new", "b=1", "--tokens", "1e10"),
+    ),
     ("fit", "{runs.csv}", "--law", "additive", *FEW, "--out", "OUT.json"),
     ("score", "{law.json}", "{runs.csv}"),
     ("predict", "{law.json}", "{runs.csv}", "--out", "OUT.csv"),
@@ -83,7 +87,7 @@ CALLS = (
         *("--from", "{study/plan.json}", "--out", "OUT"),
     ),
 )
-WITHOUT_FILES = {"demo", "laws", "data list", "examples list", "examples copy"}
+WITHOUT_FILES = {"demo", "laws", "presets", "data list", "examples list", "examples copy"}
 FOLDERS = ("texts", "corpus", "study")  # a file in one of these is damaged, the folder is named
 DAMAGE = ("missing", "empty", "blank", "cut", "picture", "prose", "list", "object", "folder")
 

@@ -19,6 +19,8 @@ ALL = [(name, line) for name, lines in EXAMPLES.items() for line in lines]
 # Those that answer in a few seconds.
 QUICK = {
     "check",
+    "presets",
+    "critical-ratio",
     *("examples list", "examples copy", "score", "predict", "optimize", "export", "laws"),
     *("domains add", "domains split", "domains merge", "domains remove", "pareto", "simulate"),
 }

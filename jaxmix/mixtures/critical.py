@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
+from jaxmix.fitting.inputs import budget_inputs
 from jaxmix.fitting.uncertainty.ensemble import Ensemble
+from jaxmix.mixtures.constraints import Constraints
+from jaxmix.mixtures.simplex import kl
 from jaxmix.runs.names import resolve
 
+_MET = 1e-12  # a constraint missed by less is met
 _GRID = 2001  # ratios at which the law is asked; roots lie on straight lines between them
 
 
@@ -47,6 +52,9 @@ def critical_ratio(
     tokens: Sequence[float],
     *,
     n_params: float | None = None,
+    constraints: Constraints | None = None,
+    others: Sequence[FittedLaw] = (),
+    at: Mapping[str, Any] | None = None,
     refits: Ensemble | None = None,
     level: float = 0.9,
 ) -> tuple[CriticalRatio, ...]:
@@ -62,6 +70,9 @@ def critical_ratio(
         new: mixture at ratio 1.
         tokens: budgets D.
         n_params: N; None for the largest that the law was fitted on.
+        constraints: what the mixture must meet as well; None for nothing.
+        others: laws of the targets that guardrails name.
+        at: other inputs of the law by name.
         refits: of the law, from `jaxmix.fitting.bootstrap`, for the interval of the ratio.
         level: share of the refits' ratios inside the interval. It shows what noise does and not
             what the law cannot follow; a refit that keeps the limit nowhere counts as ratio 0.
@@ -78,19 +89,42 @@ def critical_ratio(
     ratios = np.linspace(0.0, 1.0, _GRID)
     ends = [_weights(law, mixture, name) for mixture, name in ((old, "old"), (new, "new"))]
     path = (1 - ratios)[:, None] * ends[0] + ratios[:, None] * ends[1]  # [G, k]
+    known = (law, *(one for one in others if one.target != law.target))
+    given = (constraints or Constraints()).over(law.domains, [one.target for one in known])
     n = law.data.n_params[1] if n_params is None else n_params
-    losses = law.predict({"n_params": n, "tokens": budgets[:, None], "weights": path})  # [T, G]
     answers = []
-    for i, d in enumerate(budgets.tolist()):
+    for d in budgets.tolist():
+        x = budget_inputs(law.law, law.domains, n, d, available=given.available, at=at)
+        x = {**x, "weights": path}
+        over = _excess(given, known, x, d)
         low = high = float("nan")
         if refits is not None:
-            at = [one.target for one in refits.laws].index(law.target)
-            found = refits.losses({"n_params": n, "tokens": d, "weights": path})[at]  # [B, G]
-            tops = [_largest(intervals_below(ratios, row - limit)) for row in found]
+            found = refits.losses(x)[refits.laws.targets.index(law.target)]  # [B, G]
+            tops = [
+                _largest(intervals_below(ratios, np.maximum(row - limit, over))) for row in found
+            ]
             low, high = np.quantile(tops, [(1 - level) / 2, (1 + level) / 2]).tolist()
-        kept = intervals_below(ratios, losses[i] - limit)
+        kept = intervals_below(ratios, np.maximum(law.predict(x) - limit, over))
         answers.append(CriticalRatio(law.target, d, float(limit), kept, low, high))
     return tuple(answers)
+
+
+def _excess(
+    given: Constraints, laws: Sequence[FittedLaw], x: Mapping[str, Any], tokens: float
+) -> np.ndarray:
+    """By how much mixtures ``x["weights"]`` [G, k] break constraints at worst; [G]."""
+    domains, path = laws[0].domains, x["weights"]
+    rows = given.rows(domains, tokens, reads_unique=laws[0].law.reads("unique"))
+    over = [path @ row.slope - row.bound for row in rows]
+    if given.kl_max is not None:
+        over.append(np.asarray(kl(path, given.mixture("prior", domains))) - given.kl_max)
+    if given.guards:
+        reference = {**x, "weights": given.mixture("reference", domains)}
+        by_target = {one.target: one for one in laws}
+        for name, more in given.guards.items():
+            one = by_target[name]
+            over.append(one.predict(x) - one.predict(reference) - more)
+    return np.max([np.full(len(path), -np.inf), *over], axis=0) - _MET
 
 
 def _weights(law: FittedLaw, mixture: Mapping[str, float], name: str) -> np.ndarray:
