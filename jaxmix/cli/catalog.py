@@ -102,10 +102,13 @@ EXAMPLES = {
         "jaxmix optimize law.json --n-params 1M --tokens 4M --within range",
         "jaxmix optimize law.json --n-params 1M --tokens 4M "
         "--target-weights scripture=1,legal=1 --min code_python=0.1",
+        "jaxmix optimize law.json --n-params 1M --tokens 4M --within range --path linear "
+        "--factors 1,10,100,inf",
     ),
     "trust": (
         "jaxmix trust law.json runs.csv --n-params 1M --tokens 4M --within range "
         "--baseline proportional",
+        "jaxmix trust law.json runs.csv --n-params 1M --tokens 4M --within range --influence",
     ),
     "pareto": ("jaxmix pareto law.json --n-params 1M --tokens 4M --targets legal,music",),
     "budget": ("jaxmix budget law.json --flops 1e13,1e14 --within range",),

@@ -69,7 +69,7 @@ def command(
     more: dict[str, Any] = {"constraints": limits, "others": tuple(laws), "at": at}
     if level is not None:
         more |= {"refits": refitted(law, laws, fitted, resamples), "level": level}
-    found = critical_ratio(one, limit, *ends, tokens, n_params=n_params, **more)
+    found = critical_ratio(one, limit, ends[0], ends[1], tokens, n_params=n_params, **more)
     notes = [f"{n} allow no ratio" for n in _none(found)]
     held = {
         "target": one.target,

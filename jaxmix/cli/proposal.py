@@ -68,19 +68,44 @@ def propose(path: str, given: Mapping[str, Any], mixed: bool = True) -> Any:
         return laws
     w = target_weight_rows(given["target_weights"] or None, laws.targets)
     ranges = [f.data for f in counted_laws(laws, w, limits)]
+    n = given["n_params"] or min(data.n_params[1] for data in ranges)
+    d = given["tokens"] or min(data.tokens[1] for data in ranges)
     with common.progress("optimizing"):
-        return optimize(
-            laws,
-            given["n_params"] or min(data.n_params[1] for data in ranges),
-            given["tokens"] or min(data.tokens[1] for data in ranges),
-            limits,
-            target_weights=given["target_weights"] or None,
-            worst_case=given["worst_case"],
-            pull=given["pull"],
-            at=at,
-            starts=given["starts"],
-            seed=given["seed"],
-        )
+        return optimize(laws, n, d, limits, at=at, **_asked(given))
+
+
+def propose_along(
+    path: str, given: Mapping[str, Any], growth: Any, factors: Sequence[float]
+) -> "list[Optimum]":
+    """The optima of the laws in a file as the run grows.
+
+    Args:
+        path: a law file.
+        given: values of ``proposal_options`` by parameter.
+        growth: how N and D grow, as ``jaxmix.mixtures.schedule`` calls it.
+        factors: by what.
+
+    Raises:
+        JaxmixError: an infinite budget to begin with, or as ``propose``.
+    """
+    from jaxmix.mixtures import optimize, schedule
+
+    if not given["n_params"] + given["tokens"] < float("inf"):
+        raise JaxmixError("--path grows from --n-params and --tokens; give finite ones")
+    laws, limits, at = load_within(path, given)
+    budgets = zip(*schedule(growth, given["n_params"], given["tokens"], factors), strict=True)
+    found = []
+    with common.progress("optimizing") as report:
+        for n, d in budgets:
+            found.append(optimize(laws, n, d, limits, at=at, **_asked(given)))
+            report(len(found), len(factors))
+    return found
+
+
+def _asked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``proposal_options`` that say what to minimize, and how to search."""
+    asked = {name: given[name] for name in ("worst_case", "pull", "starts", "seed")}
+    return {**asked, "target_weights": given["target_weights"] or None}
 
 
 _OURS = frozenset(p.name for p in proposal_options()(click.Command("any")).params)

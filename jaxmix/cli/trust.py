@@ -1,7 +1,7 @@
 """``jaxmix trust``: how sure the proposed mixture is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +12,10 @@ from jaxmix.cli.proposal import baseline_option, named_baselines, parted, propos
 from jaxmix.quantities import chance
 
 if TYPE_CHECKING:
-    from jaxmix.mixtures import Uncertainty
+    from jaxmix.mixtures import LeaveOneOut, Optimum, Uncertainty
+    from jaxmix.runs import RunTable
+
+_SHOWN = 8  # mixtures that the optimum rests on most
 
 
 @click.command("trust", cls=common.Command)
@@ -32,6 +35,12 @@ if TYPE_CHECKING:
 )
 @opt.setting("--method", ("wild", "bayesian", "resample", "noise"), "wild", "How to resample rows.")
 @opt.setting("--probes", click.IntRange(min=0), 0, "Refits to check by a fresh search.")
+@click.option(
+    "--influence",
+    is_flag=True,
+    help="Also refit without each mixture of RUNS in turn (with --cluster run, each run), and show "
+    "which of them the optimum rests on.",
+)
 @click.option("--where", metavar="EXPR", help="Rows of the fit, if the law's file does not say.")
 @opt.out
 @opt.json
@@ -40,6 +49,7 @@ def command(
     runs: str,
     baselines: Sequence[tuple[str, Any]],
     level: float,
+    influence: bool,
     where: str | None,
     out: str | None,
     as_json: bool,
@@ -65,16 +75,18 @@ def command(
     settings |= {"weighting": weighting, "seed": given["seed"]}
     with common.progress("refitting") as report:
         optimum, ensemble = refit(optimum, table, progress=report, **settings)
+    rests = _influence(optimum, table, settings).to_dict() if influence else []
     with common.progress("judging the mixture"):
         found = optimum.uncertainty(ensemble, mixtures, level)
         advice = recommend_mixture(optimum, ensemble, table, baselines=mixtures, level=level)
-    held = {**found.to_dict(), "recommended": advice.weights, "next": advice.next_step}
+    more = {"influence": rests} if influence else {}
+    held = {**found.to_dict(), **more, "recommended": advice.weights, "next": advice.next_step}
     said = [f"recommended instead: {advice.headline}", f"next: {advice.next_step}"]
     notes = [*table.notes, *found.notes]
     common.answer(
         as_json,
         held,
-        lambda: [*_parts(found), "\n".join(said)],
+        lambda: [*_parts(found), *_influence_table(rests), "\n".join(said)],
         notes,
         out=out,
         rows=lambda: [
@@ -83,6 +95,30 @@ def command(
             for d, i in found.intervals.items()
         ],
     )
+
+
+def _influence(optimum: "Optimum", table: "RunTable", settings: Mapping[str, Any]) -> "LeaveOneOut":
+    """What leaving out each mixture, or each run, does to the optimum."""
+    from jaxmix.mixtures import leave_one_out
+
+    asked = {name: settings[name] for name in ("weighting", "seed")}
+    with common.progress("leaving mixtures out") as report:
+        return leave_one_out(
+            optimum, table, cluster=settings["cluster"] or "mixture", progress=report, **asked
+        )
+
+
+def _influence_table(rows: list[dict[str, Any]]) -> list[Any]:
+    """What the optimum rests on most."""
+    if not rows:
+        return []
+    shown = rows[:_SHOWN]
+    title = f"without a mixture the optimum moves by (the largest {len(shown)} of {len(rows)})"
+    made = common.table(title, "a run on it", "rows", "in all", *shown[0]["moves"])
+    for one in shown:
+        moves = (f"{move:+.3f}" for move in one["moves"].values())
+        made.add_row(one["run"], str(one["rows"]), f"{one['distance']:.3f}", *moves)
+    return [made]
 
 
 def _parts(found: "Uncertainty") -> list[Any]:

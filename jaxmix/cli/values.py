@@ -172,6 +172,7 @@ PRESETS = Listed(
     lambda text: _pair(text, str),
     lambda pair: pair[1] < math.inf,
 )
+FACTORS = Listed("factor", "1,10,100,inf", quantity)
 SHARES = Listed("share", "0,0.1,0.25", as_number, lambda share: share >= 0)
 STRENGTHS = Listed(
     "strength", "auto or 0,0.1,1", _strength, lambda strength: strength >= 0, {"auto": "auto"}

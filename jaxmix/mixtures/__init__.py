@@ -16,6 +16,8 @@ from jaxmix.mixtures.designs import uniform as uniform
 from jaxmix.mixtures.designs import vertices as vertices
 from jaxmix.mixtures.effects import DomainEffects as DomainEffects
 from jaxmix.mixtures.effects import domain_effects as domain_effects
+from jaxmix.mixtures.influence import LeaveOneOut as LeaveOneOut
+from jaxmix.mixtures.influence import leave_one_out as leave_one_out
 from jaxmix.mixtures.optimize import optimize as optimize
 from jaxmix.mixtures.optimize import optimize_many as optimize_many
 from jaxmix.mixtures.optimum import Optima as Optima

@@ -11,6 +11,7 @@ from jaxmix.report.plots import plot_effects as plot_effects
 from jaxmix.report.plots import plot_frontier as plot_frontier
 from jaxmix.report.plots import plot_observed_predicted as plot_observed_predicted
 from jaxmix.report.plots import plot_optimum_over_scale as plot_optimum_over_scale
+from jaxmix.report.plots import plot_path as plot_path
 from jaxmix.report.plots import plot_residuals as plot_residuals
 from jaxmix.report.rows import BestRun as BestRun
 from jaxmix.report.rows import FittedRows as FittedRows

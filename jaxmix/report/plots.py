@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from jaxmix.errors import JaxmixError
 from jaxmix.files import whole
 from jaxmix.fitting import FittedLaws
-from jaxmix.mixtures import BudgetPlan, Constraints, DomainEffects, optimize_many
+from jaxmix.mixtures import BudgetPlan, Constraints, DomainEffects, Optimum, optimize_many
 from jaxmix.report.contents import Report
 from jaxmix.runs import RunTable
 
@@ -94,6 +94,23 @@ def plot_optimum_over_scale(
         axes.set(title=f"{title} law, D = {tokens:.3g}", xlabel="parameters N", xscale="log")
     panels[0].set_ylabel("optimal weight")
     figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    save(figure, path)
+
+
+def plot_path(optima: Sequence[Optimum], path: PathLike) -> None:
+    """Draws optimal weights as a run grows, over its size or, if that is fixed, over its tokens.
+
+    Args:
+        optima: of one law, at budgets that grow; infinite ones are left out.
+        path: file to write.
+    """
+    finite = [one for one in optima if np.isfinite(one.n_params + one.tokens)]
+    n, d = (np.array([getattr(one, name) for one in finite]) for name in ("n_params", "tokens"))
+    x, label = (d, "tokens D") if np.ptp(n) == 0 else (n, "parameters N")
+    figure, (axes,) = _figure(1, 6.4, 4.2)
+    _plot_weights(axes, x.tolist(), np.stack([one.h for one in finite]), finite[0].domains)
+    axes.set(xlabel=label, xscale="log", ylabel="optimal weight")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
     save(figure, path)
 
 
