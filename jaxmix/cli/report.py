@@ -77,10 +77,10 @@ def command(
 
 
 def _parts(report: Any, out: str, size: int) -> list[str]:
-    from jaxmix.report.findings import find
+    from jaxmix.report.findings import budget, train_on, verdict
 
-    found = find(report)
-    return [found.train_on, *found.how_sure[:2], f"written to {out} ({size / 1e6:.2f} MB)"]
+    said = [f"for {budget(report)}: {train_on(report)}", *verdict(report)[:1]]
+    return [*said, f"written to {out} ({size / 1e6:.2f} MB)"]
 
 
 def _origin(law: str, runs: str, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,9 +52,11 @@ class Region:
         rows = []
         for i, name in enumerate(domains):
             if high[i] < upper[i]:
-                rows.append(Row(f"{name}<={high[i]:.4g} (the most run)", unit[i], high[i], "run"))
+                label = f"{name}<={high[i]:.4g} (the most run)"
+                rows.append(Row(label, unit[i], high[i], "run", name))
             if low[i] > lower[i]:
-                rows.append(Row(f"{name}>={low[i]:.4g} (the least run)", -unit[i], -low[i], "run"))
+                label = f"{name}>={low[i]:.4g} (the least run)"
+                rows.append(Row(label, -unit[i], -low[i], "run", name))
         for slope in self.flat:
             label, value = _label(slope, domains), float(slope @ self.support.center)
             rows += [Row(label, sign * slope, sign * value, "run") for sign in (1.0, -1.0)]

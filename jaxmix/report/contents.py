@@ -25,23 +25,19 @@ from jaxmix.mixtures import (
     Optimum,
     Recommendation,
     domain_effects,
-    optimize,
-    optimize_many,
     recommend_mixture,
 )
+from jaxmix.mixtures.optimize import optimize_anew
 from jaxmix.mixtures.optimum import unread_sizes
-from jaxmix.mixtures.polytope import find_clash
 from jaxmix.mixtures.recommend import BEST_RUN, refit
 from jaxmix.mixtures.uncertainty import Baselines, Uncertainty, check_baselines
+from jaxmix.mixtures.what_if import BudgetSurface, LimitCurve, budget_surface, limit_curves
 from jaxmix.quantities import count
-from jaxmix.report.limits import broken_limits, rows_of
 from jaxmix.report.rows import BestRun, FittedRows, best_run, mark_rows
 from jaxmix.runs import RunTable
 from jaxmix.runs.reading import Table
 
 Progress = Callable[[str, int, int], None]
-_SIZES, _FEW_SIZES = 31, 9  # of the path over sizes: few if each is solved on its own
-_BEYOND = 100.0  # how far beyond the largest size the path goes
 _COMPARE_RESTARTS = 32
 
 
@@ -57,6 +53,8 @@ class Report:
         level: probability that an interval is to cover.
         optimum: the laws' own optimum; None if the law does not read the mixture.
         recommendation: the mixture that the runs support; None if there are no refits.
+        supported: the optimum within the weights that were run and the limits that were given, from
+            which the recommendation was made; None if the law does not read the mixture.
         uncertainty: of the optimum; None if there are no refits.
         ensemble: the refits.
         baselines: mixtures by name, each [k].
@@ -64,7 +62,8 @@ class Report:
         predicted: [m, p] losses of the rows.
         fitted_scores: by target, on the rows fitted.
         held_out_scores: by target, on the others.
-        path: optima over sizes at the proposal's tokens per parameter, within its constraints.
+        surface: ``supported`` over budgets; None if the law reads neither N nor D.
+        curves: ``supported`` if one weight is limited, by domain.
         effects: of domains on targets.
         comparison: of other laws, with the size that they were scored on.
         provenance: where the laws and rows come from, shown as it is.
@@ -78,6 +77,7 @@ class Report:
     level: float
     optimum: Optimum | None = None
     recommendation: Recommendation | None = None
+    supported: Optimum | None = None
     uncertainty: Uncertainty | None = None
     ensemble: Ensemble | None = None
     baselines: dict[str, np.ndarray] = field(default_factory=dict)
@@ -85,7 +85,8 @@ class Report:
     predicted: np.ndarray
     fitted_scores: dict[str, Score]
     held_out_scores: dict[str, Score]
-    path: tuple[Optimum, ...] = ()
+    surface: BudgetSurface | None = None
+    curves: tuple[LimitCurve, ...] = ()
     effects: DomainEffects | None = None
     comparison: tuple[Comparison, float] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +97,18 @@ class Report:
         """Of the weighted loss by target; equal if there is no optimum."""
         even = dict.fromkeys(self.laws.targets, 1 / len(self.laws))
         return self.optimum.target_weights if self.optimum else even
+
+    @property
+    def proposed(self) -> np.ndarray | None:
+        """The mixture [k] that the page proposes; None if the law does not read the mixture."""
+        if self.recommendation:
+            return self.recommendation.h
+        return self.supported.h if self.supported else None
+
+    @property
+    def compared(self) -> dict[str, np.ndarray]:
+        """The mixtures that the proposal is compared with, each [k]."""
+        return self.recommendation.baselines if self.recommendation else self.baselines
 
     @property
     def mixtures(self) -> np.ndarray:
@@ -257,7 +270,7 @@ def _refits(
 
 
 def _with_mixtures(report: Report) -> Report:
-    """What there is to say of the mixture: how sure it is, over sizes, and what domains do."""
+    """What there is to say of the mixture: how sure it is, elsewhere, and what domains do."""
     best, ensemble, sure = report.optimum, report.ensemble, report.uncertainty
     if best is None:
         return report
@@ -267,12 +280,24 @@ def _with_mixtures(report: Report) -> Report:
         sure = best.uncertainty(ensemble, baselines=named, level=report.level)
     if report.recommendation is None and ensemble is not None:
         report = replace(report, recommendation=_recommended(report, best, ensemble))
+    supported = report.recommendation.optimum if report.recommendation else _within_range(best)
     # At the middle of the mixtures that were run, where every domain has some weight.
     run = report.laws[0].data.mixtures
     middle = run.mean(0) if len(run) else np.full_like(best.h, 1 / len(best.h))
     x = best.inputs | {"weights": middle}
-    effects = domain_effects(report.laws, x, ensemble=ensemble, level=report.level)
-    return _with_path(replace(report, uncertainty=sure, effects=effects), best)
+    return replace(
+        report,
+        uncertainty=sure,
+        supported=supported,
+        effects=domain_effects(report.laws, x, ensemble=ensemble, level=report.level),
+        surface=budget_surface(supported),
+        curves=limit_curves(supported),
+    )
+
+
+def _within_range(best: Optimum) -> Optimum:
+    """The optimum within the range that was run, unless another region was asked for."""
+    return best if best.constraints.within else optimize_anew(best, within="range")
 
 
 def _recommended(report: Report, best: Optimum, ensemble: Ensemble) -> Recommendation:
@@ -282,46 +307,6 @@ def _recommended(report: Report, best: Optimum, ensemble: Ensemble) -> Recommend
     return recommend_mixture(
         best, ensemble, report.rows.used, baselines=named or None, level=report.level
     )
-
-
-def _with_path(report: Report, best: Optimum) -> Report:
-    """Optima from the smallest size to far beyond the largest, for what the proposal was asked."""
-    if len(unread_sizes(report.laws)) == 2:
-        return report  # the same mixture at every size
-    run, seen = report.rows.table.n_params, min(f.data.n_params[1] for f in report.laws)
-    high = max(_BEYOND * run.max(), best.n_params if np.isfinite(best.n_params) else 0.0)
-    simple = best.constraints.bounds_only(best.domains) and not (best.pull or best.worst_case)
-    sizes = np.unique([*np.geomspace(run.min(), high, _SIZES if simple else _FEW_SIZES), seen])
-    ratio = best.tokens / best.n_params
-    tokens = np.where(np.isfinite(ratio) and ratio > 0, sizes * ratio, best.tokens)
-    met = np.array([_meetable(best, n, d) for n, d in zip(sizes, tokens, strict=True)])
-    sizes, tokens, left = sizes[met], tokens[met], int((~met).sum())
-    options = {"constraints": best.constraints, "target_weights": best.w, "at": _others(best)}
-    if simple and met.any():
-        path = tuple(optimize_many(best.laws, sizes, tokens, **options))
-    else:
-        options |= {"worst_case": best.worst_case, "pull": best.pull}
-        path = tuple(optimize(best.laws, *x, **options) for x in zip(sizes, tokens, strict=True))
-    note = f"the path over sizes leaves {left} out: no mixture is known to meet the limits there"
-    return replace(report, path=path, notes=(*report.notes, *([note] if left else [])))
-
-
-def _meetable(best: Optimum, n_params: float, tokens: float) -> bool:
-    """Whether a mixture is known to meet the constraints at another budget."""
-    x, given = best.inputs | {"n_params": n_params, "tokens": tokens}, best.constraints
-    if not given.guards and given.kl_max is None:
-        return find_clash(rows_of(best, x)) is None
-    mixtures = best.h, given.mixture("reference", best.domains)
-    return any(not broken_limits(best, h, x) for h in mixtures)
-
-
-def _others(best: Optimum) -> dict[str, Any]:
-    """Inputs of the law beside N, D and the weights."""
-    return {
-        name: dict(zip(best.domains, value.tolist(), strict=True)) if value.ndim else float(value)
-        for name, value in best.inputs.items()
-        if name not in ("n_params", "tokens")
-    }
 
 
 def _compare(

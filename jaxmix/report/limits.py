@@ -1,5 +1,6 @@
 """The constraints of an optimum for readers and for the page: what binds, and what breaks them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from jaxmix.laws import Inputs
 from jaxmix.mixtures import Optimum, kl
 from jaxmix.mixtures.polytope import Row
 from jaxmix.mixtures.solve.problem import problem_of
-from jaxmix.report.markup import size
+from jaxmix.report.markup import percent, size
 
 _MET = 1e-6  # a limit missed by less is met
 
@@ -35,15 +36,16 @@ def rows_of(optimum: Optimum, x: Inputs | None = None) -> list[Row]:
 
 
 def limits(optimum: Optimum) -> dict[str, str]:
-    """What an optimum had to meet: by its label a sentence, with what it costs if it binds."""
+    """What an optimum had to meet: by its label a sentence, with what it costs if it binds.
+
+    Of the range that was run only the ends that bind are told.
+    """
     stock = optimum.constraints.available
-    found = {row.label: row.label for row in rows_of(optimum)}
-    for row in rows_of(optimum):
-        if row.kind == "epochs":
-            found[row.label] += f" of {size(stock[row.name])} tokens"
-        if row.label in optimum.active:
-            worth = optimum.worth[row.label]
-            found[row.label] += f" (binding: {worth})" if worth else " (binding)"
+    rows = [r for r in rows_of(optimum) if r.kind != "run" or r.label in optimum.active]
+    found = {row.label: _said(row, stock) for row in rows}
+    for label in [name for name in found if name in optimum.active]:
+        worth = optimum.worth[label]
+        found[label] += f"; it binds: {worth}" if worth else "; it binds"
     if optimum.laws.law.reads("unique"):
         for name, tokens in stock.items():
             text = f"{name}: {size(tokens)} tokens"
@@ -51,6 +53,26 @@ def limits(optimum: Optimum) -> dict[str, str]:
     if optimum.pull:
         found["pull"] = f"a pull of {optimum.pull:g} nats per nat of divergence from the prior"
     return found
+
+
+def _said(row: Row, stock: Mapping[str, float]) -> str:
+    """A limit in words."""
+    bound = percent(abs(row.bound))
+    if row.kind in ("minimum", "maximum"):
+        return f"{row.name}: at {'most' if row.kind == 'maximum' else 'least'} {bound}"
+    if row.kind == "run" and row.name:
+        end = "most" if row.slope.sum() > 0 else "least"
+        return f"{row.name}: at {end} {bound}, the {end} that was run"
+    if row.kind == "pin":
+        return f"{row.name}: exactly {bound}"
+    if row.kind == "epochs":
+        passes = row.bound / row.per_epoch
+        share = f", or {bound} of the run" if row.bound < 1 else ""
+        times = f"{passes:.3g} {'pass' if passes == 1 else 'passes'}"
+        return f"{row.name}: at most {times} over its {size(stock[row.name])} tokens{share}"
+    if row.kind == "guard":
+        return f"loss of {row.name}: {row.label.removeprefix(row.name)}"
+    return row.label
 
 
 def broken_limits(optimum: Optimum, h: np.ndarray, x: Inputs | None = None) -> list[str]:
@@ -61,14 +83,16 @@ def broken_limits(optimum: Optimum, h: np.ndarray, x: Inputs | None = None) -> l
     def value(row: Row) -> float:
         return float(row.slope @ h if row.losses is None else values[row.losses > 0].sum())
 
-    rows = [row for row in rows_of(optimum, x) if value(row) > row.bound + _MET]
+    limits = [row for row in rows_of(optimum, x) if row.kind != "run"]
+    rows = [row for row in limits if value(row) > row.bound + _MET]
     return list(dict.fromkeys(row.label for row in rows))
 
 
 def page_limits(optimum: Optimum) -> dict[str, Any] | None:
-    """What assets/simplex.js needs to obey the same; None if there is nothing to obey."""
+    """What assets/explore.js needs to tell which limits a mixture breaks; None without limits."""
     given, rows, names = optimum.constraints, rows_of(optimum), optimum.domains
-    if not (rows or optimum.pull):
+    rows = [row for row in rows if row.kind != "run"]
+    if not rows:
         return None
     return {
         "rows": [
@@ -90,5 +114,4 @@ def page_limits(optimum: Optimum) -> dict[str, Any] | None:
         "prior": given.mixture("prior", names),
         "klMax": given.kl_max,
         "klLabel": f"KL<={given.kl_max:g}" if given.kl_max else "",
-        "pull": optimum.pull,
     }

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple
@@ -28,31 +29,49 @@ def text(value: Any) -> str:
     return escape(str(value), quote=True)
 
 
+def words(value: Any) -> str:
+    """Escaped text in which a line may also break behind the joints of a long name.
+
+    >>> words("stack_exchange-2023")
+    'stack_<wbr>exchange-2023'
+    """
+    return re.sub(r"(?<=\w)([_/:]|[-.](?=[a-zA-Z]))(?=\w)", r"\1<wbr>", text(value))
+
+
+def figure(kind: str, label: str, axis: str = "") -> str:
+    """A place that page.js draws in."""
+    return (
+        f'<figure data-chart="{kind}" data-axis="{text(axis)}"><div class="drawing"></div>'
+        f"<figcaption>{text(label)}</figcaption></figure>"
+    )
+
+
 def table(
-    caption: str, head: Sequence[str], rows: Iterable[Sequence[str | Cell]], words: int = 1
+    caption: str, head: Sequence[str], rows: Iterable[Sequence[str | Cell]], named: int = 1
 ) -> str:
-    """A table whose first ``words`` columns hold text, the first one the rows' names."""
+    """A table whose first ``named`` columns hold text, the first one the rows' names."""
     columns = "".join(
-        f'<th scope="col"{"" if i < words else " class=number"}>{text(name)}</th>'
+        f'<th scope="col"{"" if i < named else " class=number"}>{words(name)}</th>'
         for i, name in enumerate(head)
     )
-    body = "".join(f"<tr>{_cells(row, words)}</tr>" for row in rows)
+    body = "".join(f"<tr>{_cells(row, named)}</tr>" for row in rows)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{text(caption)}"><table>'
-        f"<caption>{text(caption)}</caption>"
+        f"<caption><span>{text(caption)}</span></caption>"
         f"<thead><tr>{columns}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _cells(row: Sequence[str | Cell], words: int) -> str:
+def _cells(row: Sequence[str | Cell], named: int) -> str:
     made = []
     for i, value in enumerate(row):
         cell = value if isinstance(value, Cell) else Cell(value)
-        kind = " ".join(filter(None, (cell.kind, "" if i < words else "number")))
+        kind = " ".join(filter(None, (cell.kind, "" if i < named else "number")))
         title = f' title="{text(cell.title)}"' if cell.title else ""
         tag = "th" if i == 0 else "td"
         scope = ' scope="row"' if i == 0 else ""
-        made.append(f'<{tag}{scope} class="{kind}"{title}>{text(cell.text)}</{tag}>')
+        shown = words(cell.text) if i < named else text(cell.text)
+        made.append(f'<{tag}{scope} class="{kind}"{title}>{shown}</{tag}>')
     return "".join(made)
 
 

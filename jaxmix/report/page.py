@@ -11,16 +11,16 @@ from jaxmix import __version__
 from jaxmix.files import write_text
 from jaxmix.fitting import FittedLaw
 from jaxmix.mixtures import Optimum, Recommendation
-from jaxmix.report import sections
+from jaxmix.report import decision, questions
 from jaxmix.report.contents import Report, make_report
-from jaxmix.report.findings import budget, find
-from jaxmix.report.markup import paragraphs, percent, text
-from jaxmix.report.payload import payload, why_no_sliders
+from jaxmix.report.findings import budget
+from jaxmix.report.markup import text, words
+from jaxmix.report.payload import payload, steps_of
 from jaxmix.report.rows import FittedRows
 from jaxmix.runs import RunTable
 from jaxmix.runs.reading import Table
 
-_SCRIPTS = ("laws.js", "simplex.js", "charts.js", "page.js", "explore.js")
+_SCRIPTS = ("program.js", "charts.js", "page.js", "explore.js")
 
 
 def write_report(
@@ -85,8 +85,8 @@ def render(report: Report) -> str:
         "style": _asset("page.css"),
         "title": text(f"{law} law of {source}"),
         "heading": "Which mixture to train on",
-        "lead": text(f"{law} law fitted on {source}, for {budget(report)}"),
-        "findings": _findings(report),
+        "lead": words(f"For {budget(report)}, by the {law} law fitted on {source}"),
+        "decision": decision.recommended(report),
         "contents": "".join(f'<li><a href="#{s[0]}">{s[1]}</a></li>' for s in made),
         "sections": "\n".join(_section(*s) for s in made),
         "version": text(__version__),
@@ -110,53 +110,28 @@ def _policy(script: str) -> str:
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
-def _findings(report: Report) -> str:
-    found = find(report)
-    beware = found.distrust or ("None of the checks below found anything to warn of.",)
-    cards = (
-        ("Train on", f"<p>{text(found.train_on)}</p>{_bars(report)}"),
-        ("How sure", paragraphs(found.how_sure, "plain")),
-        ("Do not trust blindly", paragraphs(beware, "plain")),
-    )
-    return "".join(f'<div class="card"><h3>{title}</h3>{body}</div>' for title, body in cards)
-
-
-def _bars(report: Report) -> str:
-    """The mixture as bars, the largest weight first; screen readers have the sentence."""
-    shown = report.recommendation or report.optimum
-    if shown is None:
-        return ""
-    order = sorted(shown.weights.items(), key=lambda item: -item[1])[:10]
-    longest = order[0][1]
-    items = "".join(
-        f'<li>{text(d)}<i style="width:{100 * h / longest:.1f}%"></i><b>{text(percent(h))}</b></li>'
-        for d, h in order
-    )
-    return f'<ul class="bars" aria-hidden="true">{items}</ul>'
-
-
 _Section = tuple[str, str, str, str]
 
 
 def _sections(report: Report) -> Sequence[_Section]:
-    """Id, title, one sentence and content of each section that there is something to say in."""
+    """Id, title, answer and content of each part that there is something to say in."""
+    _, reason = steps_of(report)
     made = (
-        ("recommended", "The recommended mixture", *sections.recommended(report)),
-        ("mixture", "What the law alone would choose", *sections.mixture(report)),
-        ("explore", "Try another budget", *sections.explore(report, why_no_sliders(report))),
-        ("scale", "The mixture over scale", *sections.scale(report)),
-        ("effects", "What each domain does to each target", *sections.effects(report)),
-        ("fit", "How well the law describes the runs", *sections.fit(report)),
-        ("parameters", "Parameters", *sections.parameters(report)),
-        ("laws", "Other laws", *sections.comparison(report)),
-        ("data", "The runs", *sections.data(report)),
-        ("origin", "How this was made", *sections.origin(report)),
+        ("alone", "What the law alone would choose", *decision.alone(report)),
+        ("warnings", "What could make this wrong", *decision.warned(report)),
+        ("sure", "How sure is this?", *questions.sure(report)),
+        ("sizes", "What if the size or the tokens change?", *questions.sizes(report)),
+        ("moves", "What if I move a weight or a limit?", *questions.moves(report, reason)),
+        ("covered", "What do the runs cover?", *questions.covered(report)),
+        ("next", "What should I run next?", *questions.run_next(report)),
+        ("fits", "How well does the law fit?", *questions.fits(report)),
+        ("origin", "How was this made?", *questions.origin(report)),
     )
     return [s for s in made if s[3]]
 
 
-def _section(name: str, title: str, lead: str, content: str) -> str:
+def _section(name: str, title: str, answer: str, content: str) -> str:
     return (
         f'<section id="{name}" aria-labelledby="{name}-title"><h2 id="{name}-title">{title}</h2>'
-        f'<p class="lead">{text(lead)}</p>{content}</section>'
+        f'<p class="answer">{words(answer)}</p>{content}</section>'
     )

@@ -4,63 +4,89 @@ from typing import Any
 
 import numpy as np
 
+from jaxmix.errors import JaxmixError
 from jaxmix.fitting import FittedLaws
-from jaxmix.laws import LAWS
-from jaxmix.mixtures.solve.lanes import make_starts
+from jaxmix.fitting.portable import portable_laws
 from jaxmix.report.contents import Report
+from jaxmix.report.findings import objective_name
 from jaxmix.report.limits import page_limits
 from jaxmix.report.markup import embed
 
-# Laws that assets/laws.js computes; for other laws the page has no sliders.
-PAGE_LAWS = (
-    "chinchilla", "additive", "joint", "simple", "full", "additive-fixed-nd", "additive-fixed-n",
-    "effective", "effective-fixed-nd", "effective-fixed-n", "effective-fixed-d",
-    "ye-m1", "ye-m2", "ye-m3", "ye-m4", "ge",
-)  # fmt: skip
 _SIDE = 80  # cells on a side
-_MOST_HULL = 600  # mixtures whose hull the page measures distances to
+_MOST_RUN = 600  # mixtures whose dots the page draws
+_PLACES = 5  # decimals of weights in tables of optima
 
 
-def why_no_sliders(report: Report) -> str | None:
-    """Why the page cannot compute other budgets itself; None if it can."""
-    law, best = report.laws.law, report.optimum
-    if law.name not in PAGE_LAWS or LAWS.get(law.name) != law:
-        return f"the {law.name} law is not one of those that the page can compute"
-    if best and best.worst_case:
-        return "the page cannot minimize the worst case of the targets"
-    return None
+def steps_of(report: Report) -> tuple[dict[str, Any] | None, str]:
+    """The laws as steps that the page runs, or None and the reason why there are none."""
+    inputs = {"n_params": report.n_params, "tokens": report.tokens}
+    inputs |= report.optimum.inputs if report.optimum else {}
+    try:
+        return portable_laws(report.laws, inputs), ""
+    except JaxmixError as error:
+        return None, f"{str(error)[0].upper()}{str(error)[1:]}, which the page cannot compute"
 
 
-def model(report: Report) -> dict[str, Any] | None:
-    """The laws in full precision; None if the page cannot compute them."""
-    if why_no_sliders(report):
-        return None
-    laws, best, k = report.laws, report.optimum, len(report.laws.domains)
-    convex = best is None or best.proven
-    count = 1 if convex else max(8, k + 4)
+def model(report: Report) -> dict[str, Any]:
+    """What the sliders need: the laws' steps in full precision, tables of optima, and limits."""
+    laws, best = report.laws, report.supported
+    steps, _ = steps_of(report)
+    support = _counted(report).support
+    compared = report.compared.items()
     return {
-        "law": laws.law.name,
-        "uses": laws.inputs,
-        "domains": report.laws.domains,
-        "convex": convex,
-        "starts": make_starts(np.zeros(k), np.ones(k), count, 0) if k else np.zeros((1, 0)),
-        "targets": [{"name": f.target, "params": {**f.params, **_own(f.own_domain)}} for f in laws],
+        "steps": steps and spelled(steps),
+        "reads": [name for name in ("n_params", "tokens") if laws.law.reads(name)],
+        "domains": laws.domains,
+        "targets": laws.targets,
+        "n": _finite(report.n_params),
+        "d": _finite(report.tokens),
         "range": {
             "n": [max(f.data.n_params[0] for f in laws), min(f.data.n_params[1] for f in laws)],
             "d": [max(f.data.tokens[0] for f in laws), min(f.data.tokens[1] for f in laws)],
         },
-        "hull": hull_points(report),
-        "baselines": [{"name": n, "weights": h} for n, h in report.baselines.items()],
-        "n": report.n_params if np.isfinite(report.n_params) else 1e300,
-        "d": report.tokens if np.isfinite(report.tokens) else 1e300,
         "targetWeights": list(report.target_weights.values()),
+        "objective": {"name": objective_name(report), "worst": best.worst_case if best else None},
+        "proposed": report.proposed,
         "best": best.h if best else None,
+        "baselines": [{"name": n, "weights": h} for n, h in compared],
+        "least": support.low if support else None,
+        "most": support.high if support else None,
+        "run": hull_points(report),
         "limits": page_limits(best) if best else None,
+        "surface": _surface(report),
+        "curves": [
+            {
+                "domain": laws.domains.index(curve.domain),
+                "limit": curve.limit,
+                "weights": np.round(curve.weights, _PLACES),
+                "rough": curve.rough.astype(int),
+            }
+            for curve in report.curves
+        ],
     }
 
 
-def _own(index: int | None) -> dict[str, int]:
-    return {} if index is None else {"own": index}
+def _surface(report: Report) -> dict[str, Any] | None:
+    made = report.surface
+    if made is None:
+        return None
+    weights, rough = np.round(made.weights, _PLACES), made.rough.astype(int)
+    return {"n": made.n_params, "d": made.tokens, "weights": weights, "rough": rough}
+
+
+def _finite(value: float) -> float:
+    return value if np.isfinite(value) else 1e300
+
+
+def spelled(value: Any) -> Any:
+    """Numbers that JSON does not know as text: the stock of a domain may be infinite."""
+    if isinstance(value, dict):
+        return {name: spelled(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [spelled(one) for one in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
 
 
 def _counted(report: Report) -> FittedLaws:
@@ -69,9 +95,10 @@ def _counted(report: Report) -> FittedLaws:
 
 
 def hull_points(report: Report) -> np.ndarray:
-    """The distinct mixtures of the first target that counts, or none if there are too many."""
+    """The distinct mixtures of the first target that counts, or an even choice of them."""
     mixtures = _counted(report)[0].data.mixtures
-    return mixtures if len(mixtures) <= _MOST_HULL else np.zeros((0, len(report.laws.domains)))
+    step = -(-len(mixtures) // _MOST_RUN) or 1
+    return np.round(mixtures[::step], 4)
 
 
 def rows(report: Report) -> dict[str, Any]:
@@ -102,25 +129,9 @@ def proposal(report: Report) -> dict[str, Any] | None:
         "low": intervals and [i.low for i in intervals],
         "high": intervals and [i.high for i in intervals],
         "cloud": cloud,
-        "baselines": [{"name": n, "weights": h} for n, h in report.baselines.items()],
+        "baselines": [{"name": n, "weights": h} for n, h in report.compared.items()],
         "ternary": None if inside is None else {"side": _SIDE, "inside": np.flatnonzero(inside)},
         "run": hull_points(report),
-    }
-
-
-def recommended(report: Report) -> dict[str, Any] | None:
-    """The recommended mixture within the weights that were run, and what it is compared with."""
-    found = report.recommendation
-    if found is None:
-        return None
-    others = {"law alone": found.law_optimum.h, **found.baselines}
-    support = _counted(report).support
-    return {
-        "weights": found.h,
-        "low": None if support is None else support.low,
-        "high": None if support is None else support.high,
-        "cloud": [],
-        "baselines": [{"name": n, "weights": h} for n, h in others.items()],
     }
 
 
@@ -135,18 +146,6 @@ def ternary_grid(side: int = _SIDE) -> np.ndarray:
     return np.column_stack([first, 1.0 - first.sum(1)])
 
 
-def path(report: Report) -> dict[str, Any] | None:
-    """h* over sizes."""
-    if not report.path:
-        return None
-    seen = min(f.data.n_params[1] for f in report.laws)
-    return {
-        "n": [best.n_params for best in report.path],
-        "weights": [best.h for best in report.path],
-        "seen": seen,
-    }
-
-
 def payload(report: Report) -> dict[str, str]:
     """JSON by the id of the script element that holds it."""
     drawn = {
@@ -154,7 +153,5 @@ def payload(report: Report) -> dict[str, str]:
         "targets": report.laws.targets,
         "rows": rows(report),
         "proposal": proposal(report),
-        "recommended": recommended(report),
-        "path": path(report),
     }
     return {"report-data": embed(drawn, 6), "report-model": embed(model(report))}

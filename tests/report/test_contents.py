@@ -12,16 +12,17 @@ from jaxmix.laws import JOINT
 from jaxmix.mixtures import Constraints, domain_effects
 from jaxmix.report import (
     best_run,
+    findings,
     make_report,
     plot_effects,
     plot_residuals,
     read_provenance,
     read_rows,
 )
-from jaxmix.report.findings import find, law_alone
+from jaxmix.report.warnings import DECISION, TITLES, warnings
 from jaxmix.runs import RunTableError, write_runs
 
-from .conftest import DOMAINS, MIXTURES, TARGETS, jittered, proposal, study
+from .conftest import MIXTURES, TARGETS, jittered, proposal, study
 
 EVEN = {"n_params": 1e8, "tokens": 1e10, "weights": np.full(3, 1 / 3)}
 
@@ -64,18 +65,42 @@ def test_unreadable_rows_outside_the_fit_are_left_out(files):
         read_rows(files / "bad.csv", {})
 
 
-def test_findings_answer_three_questions(report):
-    found = find(report)
-    assert found.train_on.startswith(report.recommendation.headline)
-    assert "uniform" in found.how_sure[0] and "90% interval" in found.how_sure[0]
-    assert "90% interval" in law_alone(report)[0] and "uniform" in law_alone(report)[1]
+def test_findings_answer_every_question(report):
+    found = report.recommendation
+    first = max(found.weights, key=found.weights.get)
+    assert findings.train_on(report).startswith("Train on ") and first in findings.train_on(report)
+    (said,) = findings.verdict(report)
+    assert "90% interval" in said and "nats per token" in said and "perplexity" in said
+    assert "90% probability" in findings.how_sure(report)
+    assert findings.alone(report).startswith("The law alone would choose")
+    assert "missed" not in findings.fits(report) and "held-out" in findings.fits(report)
     assert report.held_out_scores.keys() == set(TARGETS)
 
 
-def test_path_reaches_a_hundred_times_the_largest_size(report):
-    sizes = [p.n_params for p in report.path]
-    assert sizes[-1] == pytest.approx(1e11) and 1e9 in sizes
-    np.testing.assert_allclose([p.tokens / p.n_params for p in report.path], 100, rtol=1e-9)
+def test_warnings_come_by_consequence_each_with_its_remedy(made):
+    laws, runs = made
+    best = laws.optimize(1e12, 1e11)
+    found = warnings(make_report(best, runs, ensemble=jittered(laws)))
+    assert [w.rank for w in found] == sorted(w.rank for w in found)
+    far = next(w for w in found if "1T parameters are 1e+03 times" in w.found)
+    assert far.rank == DECISION and "Train one larger model" in far.remedy
+    assert all(w.remedy for w in found if w.rank < len(TITLES) - 1)
+
+
+def test_what_lies_outside_the_runs_is_said_in_weights():
+    narrow = 0.5 * MIXTURES + 0.5 / 3
+    laws, runs = study(mixtures=narrow)
+    found = make_report(laws.optimize(1e9, 1e11), runs, ensemble=jittered(laws))
+    most = float(narrow.max())
+    assert found.recommendation.h.max() <= most + 1e-6
+    if found.optimum.h.max() > most + 0.01:
+        assert "most that was run 67%" in findings.alone(found)
+
+
+def test_budgets_reach_a_hundred_times_the_largest(report):
+    surface = report.surface
+    assert surface.n_params[-1] == pytest.approx(1e11) and surface.n_params[0] == pytest.approx(1e7)
+    assert surface.tokens[-1] == pytest.approx(1e13)
 
 
 def test_effects_are_the_slopes_of_the_loss(made):
@@ -135,7 +160,7 @@ def test_best_run_is_measured_on_the_longest_runs_of_the_largest_size(made):
     frame.loc[worst, f"loss_{TARGETS[1]}"] = np.nan  # without all losses it is no candidate
     again = make_report(best, frame, resamples=0)
     assert again.best_run.run != found.run and "best run" in again.baselines
-    assert f"run {again.best_run.run} has the lowest measured" in " ".join(find(again).how_sure)
+    assert f"run {again.best_run.run} has the lowest measured" in findings.best_measured(again)[0]
 
 
 def test_no_best_run_without_the_losses_of_all_targets(made):
@@ -150,17 +175,8 @@ def test_the_page_obeys_the_constraints_of_the_optimum():
     best, runs = proposal(constraints=limits)
     found = make_report(best, runs, ensemble=jittered(best.laws))
     assert found.optimum is best and found.to_dict()["weights"] == best.weights
-    for one in (*found.path, found.uncertainty.optimum):
-        assert one.weights["web"] <= 0.25 + 1e-9
-        assert one.weights["web"] + one.weights["code & more"] <= 0.5 + 1e-6
-
-
-def test_stock_limits_the_path_to_sizes_that_some_mixture_can_train():
-    stock = dict.fromkeys(DOMAINS, 5e11)
-    best, runs = proposal(constraints=Constraints(available=stock, max_epochs=1.0))
-    found = make_report(best, runs, resamples=0)
-    assert max(p.tokens for p in found.path) <= 1.5e12
-    assert any("path over sizes leaves" in note for note in found.notes)
+    for h in (found.proposed, found.optimum.h, *found.surface.weights.reshape(-1, 3)):
+        assert h[0] <= 0.25 + 1e-6 and h[0] + h[1] <= 0.5 + 1e-6
 
 
 def test_refusals(made):

@@ -25,9 +25,12 @@ def contrast(first: str, second: str) -> float:
 
 def test_opens_alone_and_shows_every_figure(open_page):
     page = open_page()
-    assert page.locator("[data-chart] svg").count() == 10
+    assert page.locator("[data-chart] svg").count() == page.locator("[data-chart]").count() == 11
     assert page.locator("section h2").count() >= 7
-    assert page.locator("#findings .card").count() == 3
+    assert page.locator("#decision .answer").inner_text().startswith("Train on ")
+    for title in page.locator("section h2").all():  # each part opens with its answer
+        answer = title.locator("xpath=following-sibling::*[1]")
+        assert answer.get_attribute("class") == "answer" and len(answer.inner_text()) > 15
     assert page.locator("main table caption").count() == page.locator("main table").count()
 
 
@@ -41,38 +44,53 @@ def test_names_are_text_and_never_run(open_page, page_file):
 
 def test_sliders_move_by_keyboard_and_say_so(open_page):
     page = open_page()
-    before = page.inner_text("output[for=slider-n]"), page.inner_text("#panel")
+    panel = "#sizes-panel"
+    before = page.inner_text("output[for=slider-n]"), page.inner_text(panel)
     page.focus("#slider-n")
     for _ in range(40):
         page.keyboard.press("ArrowRight")
-    after = page.inner_text("output[for=slider-n]"), page.inner_text("#panel")
+    after = page.inner_text("output[for=slider-n]"), page.inner_text(panel)
     assert before[0] != after[0] and before[1] != after[1]
     assert after[0] in page.get_attribute("#slider-n", "aria-valuetext")
-    assert "times the largest that was run" in page.inner_text("#flags")
-    page.click("text=Back to the report's budget")
-    assert page.inner_text("#panel") == before[1]
+    assert "times the most that was run" in page.inner_text("#sizes-flags")
+    page.click("text=Back to the budget of this page")
+    assert page.inner_text(panel) == before[1]
 
 
-def test_target_weights_move_the_mixture(open_page, report):
+def test_a_weight_that_moves_takes_from_the_others_in_proportion(open_page, report):
     page = open_page()
-    page.focus("#slider-w0")
-    page.keyboard.press("Home")
-    last = page.evaluate("Explore.last")
-    assert last["w"] == [0, 1]
-    moved = np.abs(np.array(last["best"]["weights"]) - report.optimum.h).max()
-    assert moved > 0.01
-    page.focus("#slider-w1")
-    page.keyboard.press("Home")
-    assert "count alike" in page.inner_text("#flags")
+    page.focus("#slider-h0")
+    page.keyboard.press("End")
+    moved = page.evaluate("Explore.moves")
+    np.testing.assert_allclose(moved["h"], [1, 0, 0], atol=1e-9)
+    want = list(report.supported.predict(np.array([1.0, 0, 0])).values())
+    np.testing.assert_allclose(moved["losses"], want, rtol=1e-10)
+    page.keyboard.press("ArrowLeft")
+    h = np.array(page.evaluate("Explore.moves.h"))
+    assert h[0] == 0.995 and h.sum() == pytest.approx(1) and h[1] == pytest.approx(h[2])
+
+
+def test_a_limit_that_moves_binds_and_says_its_cost(open_page, report):
+    page = open_page()
+    page.select_option("#limit-domain", "0")
+    page.focus("#slider-most")
+    for _ in range(400):
+        page.keyboard.press("ArrowLeft")
+        if page.evaluate("Explore.limit.limit") < report.supported.h[0] - 0.02:
+            break
+    found = page.evaluate("Explore.limit")
+    assert found["weights"][0] == pytest.approx(found["limit"], abs=0.005)
+    assert "changes by +" in page.inner_text("#limit-cost")
 
 
 def test_everything_interactive_is_reached_by_tab(open_page):
     page = open_page()
     seen = set()
-    for _ in range(60):
+    for _ in range(80):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
-    assert {"skip", "theme", "slider-n", "slider-d", "slider-w0", "slider-w1", "target"} <= seen
+    sliders = {"slider-n", "slider-d", "slider-h0", "slider-h2", "slider-most", "slider-least"}
+    assert {"skip", "theme", "limit-domain", "target"} | sliders <= seen
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -110,7 +128,7 @@ def test_button_turns_the_colors_over(open_page):
 def test_prints_without_controls(open_page):
     page = open_page()
     page.emulate_media(media="print", color_scheme="dark")
-    assert not page.locator(".control:visible, #panel:visible, input:visible").count()
+    assert not page.locator(".control:visible, .panel:visible, input:visible").count()
     assert page.locator("section:visible").count() >= 6
     assert luminance(page.evaluate("getComputedStyle(document.body).color")) < 0.1
     assert page.pdf(format="A4").startswith(b"%PDF")
@@ -119,6 +137,23 @@ def test_prints_without_controls(open_page):
 def test_fits_a_phone(open_page):
     page = open_page(viewport={"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    pictures = [p.bounding_box() for p in page.locator(".drawing svg:visible").all()]
+    assert max(box["x"] + box["width"] for box in pictures) <= 390
+
+
+def test_nothing_is_drawn_outside_the_pictures(open_page):
+    page = open_page()
+    stray = page.evaluate(
+        """() => [...document.querySelectorAll('.drawing svg')].flatMap(svg => {
+          const box = svg.viewBox.baseVal;
+          return [...svg.querySelectorAll('path, circle, text')].map(e => [e, e.getBBox()])
+            .filter(([e, b]) => b.x < -1 || b.x + b.width > box.width + 1 || b.y < -1 ||
+              b.y + b.height > box.height + 1)
+            .filter(([e]) => !e.matches('.mark'))
+            .map(([e, b]) => [svg.getAttribute('aria-label'), e.outerHTML, b.x, b.width]);
+        })"""
+    )
+    assert not stray, stray[:3]
 
 
 def test_target_chooser_redraws(open_page):
@@ -133,18 +168,20 @@ def test_sliders_obey_the_limits(open_page, tmp_path):
     best, runs = proposal(constraints=limits)
     write_report(tmp_path / "limits.html", best, runs, resamples=0)
     page = open_page(tmp_path / "limits.html")
-    listed = page.inner_text("#mixture ul.notes >> nth=0")
-    assert "web<=0.2" in listed and "binding" in listed and "nats" in listed
-    assert "The uniform mixture does not obey web<=0.2" in page.inner_text("#mixture")
+    listed = page.inner_text("#decision .limits")
+    assert "web: at most 20%" in listed and "it binds" in listed and "nats" in listed
+    assert "The uniform mixture does not obey web<=0.2" in listed
     page.focus("#slider-n")
     for _ in range(30):
         page.keyboard.press("ArrowRight")
-    h = page.evaluate("Explore.last.best.weights")
+    h = page.evaluate("Explore.sizes.weights")
     assert h[0] <= 0.2 + 1e-6 and h[0] + h[1] <= 0.3 + 1e-6
-    assert "web<=0.2" in page.inner_text("#panel")  # the uniform mixture breaks it
+    page.focus("#slider-h0")
+    page.keyboard.press("End")
+    assert "web<=0.2" in page.inner_text("#moves-flags")
 
 
-def test_a_law_of_ones_own_gets_a_page_without_sliders(open_page, tmp_path):
+def test_a_law_of_ones_own_has_sliders_too(open_page, tmp_path):
     own = Law(
         "own",
         (Parameter("E"), Parameter("B"), Parameter("C", "domain")),
@@ -156,8 +193,12 @@ def test_a_law_of_ones_own_gets_a_page_without_sliders(open_page, tmp_path):
     best, runs = proposal(own)
     write_report(tmp_path / "own.html", best, runs, resamples=0)
     page = open_page(tmp_path / "own.html")
-    assert "own law is not one of those that the page can compute" in page.inner_text("#explore")
-    assert page.locator("#panel").count() == 0 and page.locator("svg").count() == 8
+    assert page.locator("#slider-n").count() == 0 and page.locator("#slider-d").count() == 1
+    page.focus("#slider-h1")
+    page.keyboard.press("ArrowRight")
+    moved = page.evaluate("Explore.moves")
+    want = list(best.predict(np.array(moved["h"])).values())
+    np.testing.assert_allclose(moved["losses"], want, rtol=1e-10)
 
 
 def test_page_refers_to_nothing_outside(report):

@@ -12,12 +12,30 @@ const Charts = (() => {
   }
 
   function picture(width, height, label) {
-    return element("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+    return element("svg", { viewBox: `0 0 ${width} ${height}`, width, role: "img", "aria-label": label });
   }
 
   const label = (x, y, value, options = {}) => element("text", { x, y, ...options }, value);
   const color = (i) => `var(--c${i % COLORS})`;
-  const dash = (i) => ["", "7 3", "2 3"][Math.floor(i / COLORS) % 3];
+
+  // A name in at most two lines that break at its joints; what is longer still ends in "…".
+  function lines(name, most) {
+    const out = [""];
+    for (const piece of name.split(/(?<=[_\-/:. ])/)) {
+      if (out[out.length - 1] && (out[out.length - 1] + piece).length > most) out.push("");
+      out[out.length - 1] += piece;
+    }
+    if (out.length > 2) out.splice(1, out.length - 1, out.slice(1).join(""));
+    return out.map((part) => (part.length > most ? `${part.slice(0, most - 1)}…` : part.trim()));
+  }
+
+  // Writes a name around the height y.
+  function named(svg, x, y, name, most, options = {}) {
+    const parts = lines(name, most), top = y + 4 - 6 * (parts.length - 1);
+    const text = element("text", { x, y: top, ...options }, element("title", {}, name));
+    parts.forEach((part, i) => text.append(element("tspan", { x, dy: i ? 12 : 0 }, part)));
+    svg.append(text);
+  }
 
   // A number of parameters or tokens, a weight, and any other number for people.
   function size(x) {
@@ -27,7 +45,7 @@ const Charts = (() => {
     return x >= 1e15 ? x.toExponential(1) : `${+x.toPrecision(3)}`;
   }
   const percent = (h) => (h === 0 ? "0%" : h < 0.001 ? "<0.1%" :
-    `${(100 * h).toFixed(h >= 0.0995 ? 0 : 1)}%`);
+    `${(100 * h).toFixed(h >= 0.0995 || Number.isInteger(+(100 * h).toFixed(6)) ? 0 : 1)}%`);
   const plain = (x) => `${+x.toPrecision(3)}`.replace("-", "−");
 
   function scale(low, high, from, to, log) {
@@ -55,7 +73,7 @@ const Charts = (() => {
   function axes(svg, x, y, box, names, format) {
     const [left, top, right, bottom] = box;
     svg.append(element("path", { class: "axis", d: `M${left} ${top}V${bottom}H${right}` }));
-    for (const t of ticks(x, (right - left) / 62)) {
+    for (const t of ticks(x, Math.max(2, (right - left) / 62))) {
       svg.append(element("path", { class: "axis", d: `M${x(t)} ${bottom}v4` }));
       svg.append(label(x(t), bottom + 16, format.x(t), { "text-anchor": "middle" }));
     }
@@ -63,8 +81,8 @@ const Charts = (() => {
       svg.append(element("path", { class: "axis", d: `M${left} ${y(t)}h-4` }));
       svg.append(label(left - 7, y(t) + 4, format.y(t), { "text-anchor": "end" }));
     }
-    svg.append(label((left + right) / 2, bottom + 32, names.x, { "text-anchor": "middle" }));
-    svg.append(label(left, top - 8, names.y, { "text-anchor": "start" }));
+    if (names.x) svg.append(label((left + right) / 2, bottom + 32, names.x, { "text-anchor": "middle" }));
+    if (names.y) svg.append(label(left, top - 8, names.y, { "text-anchor": "start" }));
   }
 
   function dots(svg, points, kind, width) {
@@ -92,6 +110,6 @@ const Charts = (() => {
     return out;
   }
 
-  return { element, picture, label, color, dash, size, percent, plain, scale, axes, dots, line,
+  return { COLORS, element, picture, label, lines, named, color, size, percent, plain, scale, axes, dots, line,
     spread };
 })();
