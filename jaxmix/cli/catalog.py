@@ -56,6 +56,8 @@ EXAMPLES = {
     "data prepare": (
         "jaxmix data prepare text-mini",
         "jaxmix data prepare my-texts --tokenizer bpe-8192 --name mine",
+        "jaxmix data prepare --domain web=hf:allenai/c4/en --domain code=hf:code.parquet::body "
+        "--max-bytes 50M --name mine",
     ),
     "data list": ("jaxmix data list",),
     "data show": ("jaxmix data show text-mini",),
@@ -69,7 +71,10 @@ EXAMPLES = {
         "jaxmix study plan study --corpus text-mini --size tiny-16=100k,tiny-32=200k "
         "--design dirichlet:12 --design vertices",
     ),
-    "study run": ("jaxmix study run study", "jaxmix study run study --shard 1/4"),
+    "study run": (
+        "jaxmix study run study",
+        "jaxmix study run study --shard 1/4 --wandb mixtures",
+    ),
     "study script": ("jaxmix study script study --slurm --devices gpu:1 --out study.sh",),
     "study status": ("jaxmix study status study",),
     "study table": ("jaxmix study table study --out runs.csv",),
@@ -122,6 +127,8 @@ EXAMPLES = {
     "export": (
         "jaxmix export legal=0.3,music=0.7 --format levanter --out mixture.yaml",
         "jaxmix export law.json --n-params 1M --tokens 4M --within range --format yaml",
+        "jaxmix export legal=0.3,music=0.7 --format energon --epochs --tokens 4M "
+        "--available legal=2M,music=1M",
     ),
     "simulate": (
         "jaxmix simulate --law additive --domains web,code,books --noise 0.003 --out drawn.csv",
@@ -133,6 +140,7 @@ EXAMPLES = {
     "import wandb": (
         'jaxmix import wandb team/project --tokens _step --tokens-per-step 1M --n-params N '
         '--weights "mix/*" --losses "eval/*" --out runs.csv',
+        "jaxmix import wandb study/wandb --out runs.csv",
     ),
     "import olmix": (
         "jaxmix import olmix ratios.csv metrics.csv --n-params 30M --tokens 3B --out runs.csv",

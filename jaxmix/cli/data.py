@@ -30,15 +30,15 @@ def group() -> None:
     "--domain",
     "domains",
     kind=SOURCES,
-    help="A domain of other data: web=hf:NAME[:SPLIT][:COLUMN], web=tokens:PATH[:COLUMN] or "
+    help="A domain from elsewhere: web=hf:NAME[:SPLIT][:COLUMN], web=tokens:PATH[:COLUMN] or "
     "web=PATH; may be repeated.",
 )
 @opt.setting(
     "--tokenizer",
     str,
     "bpe-4096",
-    "A BPE of N entries is trained on the corpus. FILE.json is one of the tokenizers package; "
-    "FILE.json:TOKEN names its end-of-text token too.",
+    "A BPE of N entries is trained on the corpus. FILE.json is a tokenizer of the tokenizers "
+    "package; FILE.json:TOKEN names its end-of-text token too.",
     metavar="bytes|bpe-N|FILE.json",
 )
 @click.option(

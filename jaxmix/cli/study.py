@@ -32,6 +32,7 @@ from jaxmix.cli.training import (
     checkpoint_minutes,
     corpus_options,
     corpus_spec,
+    log_notes,
     log_options,
     logs_of,
     run_options,
@@ -265,6 +266,7 @@ def run_command(
             )
         others = {w.wave.name: w.reason for w in on_ray if w.state == "left to others"}
     _tell_results(loaded, folder, others)
+    common.say(log_notes(logs))
     end_with_failures(on_ray)
 
 

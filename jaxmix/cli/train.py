@@ -14,6 +14,7 @@ from jaxmix.cli.training import (
     checkpoint_minutes,
     corpus_options,
     corpus_spec,
+    log_notes,
     log_options,
     logs_of,
     run_options,
@@ -114,7 +115,7 @@ def command(preset: str, weights: Parts, **options: Any) -> None:
         if outcome.rows:
             table = write_table(plan, folder, folder / "runs.csv")
             common.show(f"{count(len(table), 'row')} written to {folder / 'runs.csv'}")
-            common.say(unscored_note(study, table))
+            common.say([*unscored_note(study, table), *log_notes(logs)])
         common.say(f"{run} diverged at step {step}" for run, step in outcome.diverged.items())
 
 

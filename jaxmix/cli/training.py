@@ -88,6 +88,16 @@ def logs_of(tensorboard: str | None, wandb: str | None, folder: str) -> Any:
     return logs
 
 
+def log_notes(logs: Any) -> list[str]:
+    """Where the files of Weights & Biases are, if runs were logged there."""
+    if not logs.wandb:
+        return []
+    files = os.path.join(os.environ.get("WANDB_DIR") or logs.folder, "wandb")
+    offline = os.environ.get("WANDB_MODE") == "offline"
+    upload = f"; to upload them: wandb sync {files}/offline-run-*" if offline else ""
+    return [f"logged to {logs.wandb} of Weights & Biases, with files in {files}{upload}"]
+
+
 _SETTINGS = ("checkpoints", "batch", "length", "held_windows", "schedule", "forbid_repeat")
 _SETTINGS += ("match_epochs",)
 
