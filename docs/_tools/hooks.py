@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import api_pages
 import checks
 import cli_pages
+import notebook_pages
 
 log = logging.getLogger("mkdocs.hooks.jaxmix")
 FORMULA = re.compile(r"(?<![\\$`])(\$\$?)(?!\s)([^$`]+?)(?<!\s)\1(?!\d)")
@@ -43,9 +44,10 @@ def fill(entry: Any) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages of the command line and of the Python API."""
-    for path, text in {**cli_pages.pages(), **api_pages.pages()}.items():
-        files.append(File.generated(config, path, content=text))
+    """Adds the pages of the command line, of the Python API and of the tutorials."""
+    made = {**cli_pages.pages(), **api_pages.pages(), **notebook_pages.pages()}
+    for path, content in made.items():
+        files.append(File.generated(config, path, content=content))
     return files
 
 
