@@ -40,6 +40,7 @@ GROUPS = {
         "examples": "List or copy run tables that ship with jaxmix.",
         "import": "Turn tables of other tools into a run table.",
         "domains": "Add, split, merge or remove domains of a run table.",
+        "completion": "Print the script that makes a shell complete names and files.",
         "simulate": "Draw a run table from a known law.",
     },
 }
@@ -49,6 +50,10 @@ EXAMPLES = {
     "critical-ratio": (
         "jaxmix critical-ratio law.json --target legal --limit 4.5 --old legal=1 "
         "--new code_python=0.5,code_cpp=0.5 --tokens 200k,400k",
+    ),
+    "completion": (
+        "jaxmix completion bash >> ~/.bashrc",
+        "jaxmix completion fish > ~/.config/fish/completions/jaxmix.fish",
     ),
     "check": ("jaxmix check runs.csv",),
     "examples list": ("jaxmix examples list",),

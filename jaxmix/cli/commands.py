@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jaxmix.cli.catalog import EXAMPLES
+from jaxmix.cli.completing import Text
 from jaxmix.errors import JaxmixError
 
 
@@ -60,6 +61,8 @@ class Command(click.Command):
         for one in self.params:
             if one.metavar is None and isinstance(one.type, click.IntRange | click.FloatRange):
                 one.metavar = "NUMBER"
+            if type(one.type) is type(click.STRING):
+                one.type = Text()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the examples, each a line that can be copied."""

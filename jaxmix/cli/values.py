@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from jaxmix.cli.completing import PRESETS as PRESET_NAMES
+from jaxmix.cli.completing import law_names, listed, named, names_at_hand
 from jaxmix.quantities import as_number as as_number
 from jaxmix.quantities import quantity
 
@@ -100,6 +102,16 @@ class Listed(Value):
         self._what, self._example = what, example
         self._each, self._fits, self._words = each, fits, words or {}
 
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """Laws, presets, or what the table or law at hand has."""
+        if self is LAWS:
+            return law_names(incomplete)
+        if self is PRESETS:
+            return listed(PRESET_NAMES, incomplete, "=")
+        kind = "domains" if param.name == "domains" else "targets"
+        words = named(self._words, incomplete)
+        return [*words, *(listed(names_at_hand(ctx, kind), incomplete) if self is NAMES else [])]
+
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Text to a tuple, or to what the word means."""
         if not isinstance(value, str):
@@ -138,6 +150,11 @@ class Named(Value):
     ) -> None:
         self._each, self._pair, self._example, self._between = each, name, example, between
         self.name = f"{name.upper()},..."
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """Domains, or targets, of the table or law at hand."""
+        kind = "targets" if param.name in ("target_weights", "guard") else "domains"
+        return listed(names_at_hand(ctx, kind), incomplete, "=")
 
     def convert(self, value: Any, param: Any, ctx: Any) -> dict[str, Any]:
         """Text to a dictionary."""
@@ -248,6 +265,11 @@ class MixtureType(Value):
 
     name = "uniform|proportional|NAME=WEIGHT,..."
     _WORDS = ("uniform", "proportional")
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[Any]:
+        """The words, and domains of the table or law at hand."""
+        words = named(self._WORDS, incomplete)
+        return [*words, *NUMBERS.shell_complete(ctx, param, incomplete)]
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str | dict[str, float]:
         """Text to the word or the weights."""

@@ -87,7 +87,15 @@ CALLS = (
         *("--from", "{study/plan.json}", "--out", "OUT"),
     ),
 )
-WITHOUT_FILES = {"demo", "laws", "presets", "data list", "examples list", "examples copy"}
+WITHOUT_FILES = {
+    "demo",
+    "laws",
+    "presets",
+    "completion",
+    "data list",
+    "examples list",
+    "examples copy",
+}
 FOLDERS = ("texts", "corpus", "study")  # a file in one of these is damaged, the folder is named
 DAMAGE = ("missing", "empty", "blank", "cut", "picture", "prose", "list", "object", "folder")
 
