@@ -20,7 +20,7 @@ delta_option = opt.setting(
     "--delta",
     click.FloatRange(min=0, min_open=True),
     1e-3,
-    "Huber threshold, in nats (relative with log).",
+    "Huber threshold in nats; relative if --residual is log.",
 )
 weighting_option = opt.setting(
     "--weighting", ("equal", "sem"), "equal", "Weight rows equally or by their sem_<target>."
@@ -32,7 +32,7 @@ objective_options = opt.several(
 )
 fit_options = opt.several(
     opt.setting("--solver", str, "pooled-hopping", "How optima are searched for."),
-    opt.count("--restarts", 192, "Local solves per target."),
+    opt.count("--restarts", 192, "Restarts per target."),
     opt.seed,
     objective_options,
 )
@@ -40,8 +40,8 @@ share_option = opt.setting(
     "--share",
     Strength(),
     "0",
-    "Draw parameters to their means over targets and domains: 0 for separate fits, inf for one "
-    "value, auto for a strength by the errors on held-out mixtures.",
+    "Pull parameters toward their means over targets and domains: 0 fits each target on its own, "
+    "inf shares one value, auto chooses the strength by the error on held-out mixtures.",
 )
 
 
@@ -82,8 +82,8 @@ def _read_choice(ctx: click.Context, param: click.Parameter, path: str | None) -
     is_eager=True,
     expose_value=False,
     callback=_read_choice,
-    help="Take the law, the options and the rows that jaxmix select --out wrote; options that are "
-    "given here come first.",
+    help="Take the law, the options and the rows that jaxmix select --out wrote; options "
+    "given here take precedence.",
 )
 @click.option(
     "--law",

@@ -129,7 +129,7 @@ def regmix_command(mixtures: str, losses: str, out: str, as_json: bool, **option
 @click.option("--tokens-per-step", type=Quantity(), default="1048576", show_default=True)
 @_common
 def mixinglaws_command(files: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:
-    """Read lines of <folders>/<run>/<step>, validation file and loss."""
+    """Read JSON lines of Data Mixing Laws: path of the checkpoint, validation file and loss."""
     common.check_out(out, *files)
     from jaxmix.runs import import_mixinglaws
 

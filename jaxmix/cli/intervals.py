@@ -28,7 +28,7 @@ interval_options = opt.several(
         help="Run table that the laws were fitted on, for --interval; by default the one that LAW "
         "names.",
     ),
-    opt.resamples("Refits that --interval comes from"),
+    opt.resamples("Number of refits behind --interval"),
 )
 
 

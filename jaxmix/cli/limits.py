@@ -44,8 +44,14 @@ limit_options = opt.several(
         help="By how many nats (a task: bits per byte) a target may exceed its loss at "
         "--reference: web=0.01,task_*=0.",
     ),
-    click.option("--reference", type=MixtureType(), help="Mixture that targets are compared at."),
-    click.option("--prior", type=MixtureType(), help="Mixture to stay near."),
+    click.option(
+        "--reference",
+        type=MixtureType(),
+        help="Mixture that --guard and --worst-case gap compare with.",
+    ),
+    click.option(
+        "--prior", type=MixtureType(), help="Mixture to stay near, with --kl-max or --pull."
+    ),
     click.option(
         "--kl-max",
         type=click.FloatRange(min=0, min_open=True),
@@ -54,9 +60,9 @@ limit_options = opt.several(
     click.option(
         "--within",
         type=click.Choice(["range", "hull", "anywhere"]),
-        help="Keep every weight between the least and the most that were run, or the mixture in "
-        "the convex hull of those that were run; or allow every mixture.  [default: what the runs "
-        "say nothing about stays as it was run]",
+        help="range keeps every weight between the smallest and the largest that were run, hull "
+        "keeps the mixture in the convex hull of those that were run, anywhere allows every "
+        "mixture.  [default: only what the runs never varied stays as it was]",
     ),
     named_option(
         "--at",

@@ -58,9 +58,9 @@ def command(
     """Find the mixture that minimizes the laws in the file LAW for a model of N and D.
 
     This is the optimum of the laws; jaxmix recommend asks what the runs support. Limits are checked
-    first: if no mixture meets them, those that clash are named, with what they must give. Those
-    that bind are listed with what loosening them is worth. --path shows how the optimum moves as
-    the run grows.
+    first: if no mixture meets them, those that clash are named, with the change that would let them
+    meet. Those that bind are listed with what loosening them is worth. --path shows how the optimum
+    moves as the run grows.
     """
     common.check_table(out, law)
     if growth is not None:

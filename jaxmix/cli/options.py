@@ -23,7 +23,10 @@ def several(*options: Decorator) -> Decorator:
 
 def budget(required: bool = True) -> Decorator:
     """Adds --n-params and --tokens of the big run, and whether they must be given."""
-    size, data = "Parameters N of the big run: 7e9, 7B or inf.", "Its training tokens D: 150B."
+    size, data = (
+        "Parameters N of the big run: 7e9, 7B or inf.",
+        "Training tokens D of the big run: 150B.",
+    )
     return several(
         click.option("--n-params", type=Quantity(), required=required, help=size),
         click.option("--tokens", type=Quantity(), required=required, help=data),
@@ -60,7 +63,7 @@ pool_only = click.option(
     "--pool",
     multiple=True,
     type=click.Choice(["tokenizer", "schedule"]),
-    help="Allow rows that differ in this.",
+    help="Use rows of different tokenizers or schedules together.",
 )
 
 
@@ -81,22 +84,22 @@ rename = click.option(
     help="Read a column under another name: N=n_params.",
 )
 pool = several(pool_only, rename)
-seed = setting("--seed", click.IntRange(min=0), 0, "Seed of everything random.")
+seed = setting("--seed", click.IntRange(min=0), 0, "Random seed.")
 targets = setting("--targets", NAMES, "all", "Losses to use; a name may be a pattern: task_*.")
 laws = click.option("--laws", type=LAWS, required=True, help="Names of laws, or FILE.py:VARIABLE.")
 level = setting(
     "--level",
     click.FloatRange(0, 1, min_open=True, max_open=True),
     0.9,
-    "Probability that an interval is to cover.",
+    "Probability with which intervals hold the true value.",
 )
 
 
 def resamples(
-    what: str = "Refits that the intervals come from", least: int = 50, zero: str = ""
+    what: str = "Number of refits behind the intervals", least: int = 50, zero: str = ""
 ) -> Decorator:
     """Adds --resamples; ``zero`` says what 0 means if ``least`` allows it."""
-    text = f"{what}; auto makes 128 to 1,024, as many as they need{zero and '; 0 ' + zero}."
+    text = f"{what}; auto makes 128 to 1,024, as many as are needed{zero and '; 0 ' + zero}."
     return setting("--resamples", Refits(least), "auto", text)
 
 

@@ -38,7 +38,7 @@ def command(
 ) -> None:
     """Find mixtures that lower no target's loss without raising another's.
 
-    Each is listed with the target weights for which ``jaxmix optimize`` would find it.
+    Each is listed with the target weights for which jaxmix optimize would find it.
     """
     common.check_table(out, law)
     from jaxmix.mixtures.optimum import budget_words

@@ -37,12 +37,13 @@ def command(
     out: str | None,
     as_json: bool,
 ) -> None:
-    """Predict losses at POINTS: its columns and pred_<target>, in its order.
+    """Predict the losses of the laws in the file LAW at the rows of POINTS.
 
-    Laws with more inputs read their columns too. A law that knows repetition reads
-    unique_<domain>; a domain without that column never repeats. With --interval, low_<target> and
-    high_<target> follow; an end without a bound is empty. A law of accuracy_<name> gives the
-    accuracy pred_metric_<name> too. CSV goes to standard output without --out.
+    POINTS is a table with n_params, tokens, w_<domain> and whatever else the law reads; the output
+    adds pred_<target>, as CSV on standard output unless --out is given. A law that knows repetition
+    reads unique_<domain>; a domain without that column never repeats. --interval adds low_<target>
+    and high_<target>; an end without a bound is empty. A law of accuracy_<name> also predicts the
+    accuracy pred_metric_<name>.
     """
     common.check_table(out, law, points)
     from jaxmix.fitting.accuracy import predicted_accuracies

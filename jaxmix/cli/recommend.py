@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     "--confidence",
     click.FloatRange(0, 1, min_open=True, max_open=True),
     0.7,
-    "Probability that the gain exceeds its lower bound, which is maximized; the larger, the closer "
-    "to the best mixture that was run.",
+    "Probability with which the gain exceeds the lower bound that is maximized. Larger values stay "
+    "closer to the best mixture that was run.",
 )
 @opt.resamples()
 @share_option
@@ -56,9 +56,9 @@ def command(
 ) -> None:
     """Recommend the mixture that the small RUNS support for a model of N and D.
 
-    A law is chosen on held-out rows, fitted and refitted. Among mixtures within the weights that
-    were run (--within), the one whose gain over the best of the baselines is surest is recommended;
-    the law's own optimum stands beside it.
+    A law is chosen by its error on held-out rows, fitted, and refitted on resampled rows. Among the
+    mixtures whose weights were run (--within), the one with the best lower bound of its gain over
+    the best baseline is recommended. The law's own optimum is shown beside it.
     """
     common.check_table(out, runs)
     if page:

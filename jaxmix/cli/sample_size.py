@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     "--regret",
     click.FloatRange(0, 1, min_open=True),
     0.01,
-    "Share of the gain over the uniform mixture that may be lost, in 90% of the truths.",
+    "Share of the gain over the uniform mixture that may be lost, for 90% of the true laws.",
 )
-@opt.setting("--truths", click.IntRange(1, 1000), 20, "How many truths to draw.")
-@click.option("--n-params", type=Quantity(), help="N of the big run.  [default: 10 x sizes]")
-@click.option("--target-tokens", type=Quantity(), help="D of the big run.  [default: 10 x tokens]")
-@opt.count("--restarts", 32, "Local solves of each fit.")
+@opt.setting("--truths", click.IntRange(1, 1000), 20, "True laws to draw.")
+@click.option("--n-params", type=Quantity(), help="N of the big run.  [default: 10 x the largest]")
+@click.option(
+    "--target-tokens", type=Quantity(), help="D of the big run.  [default: 10 x the most]"
+)
+@opt.count("--restarts", 32, "Restarts of each fit.")
 @opt.seed
 @opt.out
 @opt.json
@@ -56,8 +58,8 @@ def command(
 ) -> None:
     """Simulate studies of more and more mixtures and say how many are enough.
 
-    Truths are drawn from the law's prior (or taken from a file), studied with noise, fitted, and
-    the fit's best mixture is judged by the truth at the size of the big run.
+    True laws are drawn from the law's prior, or taken from a file. For each, a study with noise is
+    simulated and fitted, and the true law judges the fit's best mixture at the size of the big run.
     """
     common.check_table(out, *([source] if source else []))
     from jaxmix.mixtures.sequential.sample_size import sample_size

@@ -46,13 +46,14 @@ _SHOWN = 12  # rows of the table of settings
 @click.option(
     "--outer",
     type=Listed("kind", "size or none", words={"none": ()}),
-    help="Score the whole procedure on these, apart from choosing.  [default: the first of --by]",
+    help="Also score the whole procedure, choice included, on rows held out from it.  [default: "
+    "the first of --by]",
 )
 @click.option(
     "--pull-to", type=MixtureType(), help="Choose the strength of a pull to this mixture as well."
 )
-@opt.setting("--folds", click.IntRange(min=2), 5, "Parts into which mixtures are dealt.")
-@opt.count("--restarts", 24, "Local solves of each fit.")
+@opt.setting("--folds", click.IntRange(min=2), 5, "Number of folds of mixtures.")
+@opt.count("--restarts", 24, "Restarts of each fit.")
 @opt.seed
 @delta_option
 @weighting_option
@@ -79,9 +80,9 @@ def command(
 ) -> None:
     """Pick the law, the residual and the rows of RUNS to trust, by the error on held-out rows.
 
-    Every law is scored on the same rows. A law whose picks of mixtures cost clearly more than
-    another's is not eligible; of the rest, those within one standard error of the lowest error tie
-    and the one with the fewest parameters is picked.
+    Every law is scored on the same rows. A law is not eligible if the mixtures that it would choose
+    are clearly worse than another law's. Of the others, those within one standard error of the
+    lowest error tie, and the one with the fewest parameters is picked.
     """
     common.check_table(out, runs)
     from jaxmix.files import to_json, write_text

@@ -61,7 +61,12 @@ def group() -> None:
 @click.argument("folder", metavar="FOLDER")
 @corpus_options
 @click.option(
-    "--size", "sizes", type=PRESETS, multiple=True, required=True, help="May be repeated."
+    "--size",
+    "sizes",
+    type=PRESETS,
+    multiple=True,
+    required=True,
+    help="Models and their training tokens; may be repeated.",
 )
 @click.option(
     "--design",
@@ -70,7 +75,13 @@ def group() -> None:
     metavar="KIND[:COUNT]",
     help="uniform, proportional, vertices, one-out, dirichlet:20, grid:4,minimum=0.1; repeat it.",
 )
-@click.option("--mixture", "mixtures", type=Labelled(), multiple=True, help="One by hand.")
+@click.option(
+    "--mixture",
+    "mixtures",
+    type=Labelled(),
+    multiple=True,
+    help="A mixture by hand; may be repeated.",
+)
 @click.option(
     "--mixtures",
     "files",
@@ -78,15 +89,26 @@ def group() -> None:
     metavar="FILE",
     help="The distinct mixtures of a table with columns w_<domain>, as jaxmix next writes.",
 )
-@click.option("--stages", type=STAGES, multiple=True, help="A mixture that changes.")
 @click.option(
-    "--schedule-file", "schedules", multiple=True, metavar="FILE.json", help="Stages by name."
+    "--stages",
+    type=STAGES,
+    multiple=True,
+    help="A mixture that changes during the run; may be repeated.",
+)
+@click.option(
+    "--schedule-file",
+    "schedules",
+    multiple=True,
+    metavar="FILE.json",
+    help="JSON file of such stages by name.",
 )
 @start_option
 @click.option("--domains", type=NAMES, help="Training domains.  [default: all]")
 @opt.setting("--seeds", SEEDS, "0", "Seeds of each mixture.")
 @run_options
-@click.option("--fleet", type=click.IntRange(min=1), help="Most runs in one program.")
+@click.option(
+    "--fleet", type=click.IntRange(min=1), help="Most runs that are trained in one program."
+)
 @plan_target_option
 @opt.json
 def plan_command(folder: str, as_json: bool, **options: Any) -> None:
@@ -323,8 +345,8 @@ def _left(found: "Sequence[WaveStatus]", others: dict[str, str]) -> list[str]:
     type=click.IntRange(min=1),
     help="Jobs that share the waves.  [default: one a wave, at most 64]",
 )
-@opt.setting("--devices", Devices(), "gpu:1", "Of every job.")
-@click.option("--time", metavar="D-HH:MM:SS", help="Slurm: most time of a job.  [default: 1 day]")
+@opt.setting("--devices", Devices(), "gpu:1", "Devices of every job.")
+@click.option("--time", metavar="D-HH:MM:SS", help="Slurm: time limit of a job.  [default: 1 day]")
 @click.option("--partition", help="Slurm: partition of the jobs.")
 @click.option("--image", help="Kubernetes: container image that has jaxmix.")
 @click.option(

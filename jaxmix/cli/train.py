@@ -35,17 +35,18 @@ from jaxmix.quantities import count
     required=True,
     help="The mixture; domains left out weigh nothing. Stages end at shares of the tokens.",
 )
-@click.option("--tokens", type=Whole(), required=True, help="Training tokens, as 20B.")
+@click.option("--tokens", type=Whole(), required=True, help="Training tokens: 20B.")
 @click.option("--out", metavar="FOLDER", help="Results and checkpoints.")
 @target_option
 @start_option
 @opt.seed
-@click.option("--learning-rate", type=float, help="The peak.  [default: 0.614 / width]")
+@click.option("--learning-rate", type=float, help="Peak learning rate.  [default: 0.614 / width]")
 @run_options
 @click.option(
     "--accumulate",
     type=click.IntRange(min=1),
-    help="Parts of a batch, one after the other.  [default: 1; on a CPU what is fastest]",
+    help="Parts of a batch that are computed one after the other.  [default: 1; on a CPU what is "
+    "fastest]",
 )
 @click.option(
     "--remat",
@@ -58,10 +59,16 @@ from jaxmix.quantities import count
 @click.option(
     "--coordinator",
     metavar="HOST:PORT|auto",
-    help="Join a group of processes; auto where the cluster says (Slurm, TPU, Kubernetes).",
+    help="Join a group of processes; auto if the cluster says (Slurm, TPU, Kubernetes).",
 )
-@click.option("--processes", type=click.IntRange(min=1), help="In the group, with HOST:PORT.")
-@click.option("--process", type=click.IntRange(min=0), help="This one, from 0, with HOST:PORT.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Number of processes in the group, with HOST:PORT.",
+)
+@click.option(
+    "--process", type=click.IntRange(min=0), help="Number of this process, from 0, with HOST:PORT."
+)
 def command(preset: str, weights: Parts, **options: Any) -> None:
     """Train PRESET on a mixture, over all devices; --out FOLDER gets runs.csv and the parameters.
 

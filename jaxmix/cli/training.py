@@ -103,14 +103,14 @@ _SETTINGS += ("match_epochs",)
 
 run_options = opt.several(
     opt.count("--checkpoints", 8, "Evaluations of each run."),
-    opt.count("--batch", 16, "Records a step."),
+    opt.count("--batch", 16, "Records per step."),
     click.option(
         "--length",
         type=click.IntRange(min=2),
         help="Tokens and patches of a record.  [default: 128; with pictures what they take]",
     ),
     opt.setting("--held-windows", click.IntRange(min=2), 64, "Held-out records of every target."),
-    opt.setting("--schedule", ("constant", "cosine"), "constant", "Of the learning rate."),
+    opt.setting("--schedule", ("constant", "cosine"), "constant", "Schedule of the learning rate."),
     click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
     tasks_option,
     named_option(

@@ -57,9 +57,9 @@ def command(
 ) -> None:
     """Refit the laws in LAW on resampled rows of RUNS, and say how sure the best mixture is.
 
-    The mixture is that of jaxmix optimize with the same options. Printed are its confidence set,
-    its gain over baselines with the optimism at the optimum taken out, the chance that it beats
-    them, and what noise the losses have; and the recommendation from the same refits.
+    The mixture is that of jaxmix optimize with the same options. The output is its confidence set,
+    its gain over baselines without the optimism of an optimum, the probability that it beats them,
+    and the noise of the losses. It ends with the recommendation from the same refits.
     """
     common.check_table(out, law, runs)
     from jaxmix.fitting.files import read_fitted_rows
