@@ -238,4 +238,5 @@ def _counts(facts: Mapping[str, Any]) -> dict[str, Any]:
         "role": _role(facts),
         "source": facts["source"],
         "license": facts["license"],
+        **({"dataset": facts["dataset"]} if "dataset" in facts else {}),
     }

@@ -20,6 +20,7 @@ from .skips import Skips, Unusable
 from .text import pieces
 
 DOCUMENT = 4_000  # characters of a document cut from one text file of a whole domain
+_TABLES = (".parquet", ".pq", ".arrow")
 LONGEST = 64_000  # characters; longer files of a subfolder are cut
 
 
@@ -61,7 +62,7 @@ def find_domains(folder: Path) -> dict[str, TextDomain | PictureDomain]:
     if not found:
         raise DataError(
             f"{folder}: holds no domain; make one subfolder of text files, one <domain>.jsonl or "
-            "one <domain>.txt for each"
+            "one <domain>.txt for each, or name Parquet and CSV with --domain web=hf:FILE"
         )
     return found
 
@@ -93,6 +94,11 @@ def _text_domain(entry: Path) -> TextDomain | None:
         return None
     if not found.files:
         raise DataError(f"{entry}: domain '{found.name}' has no files; add text or remove it")
+    if all(path.suffix in _TABLES for path in found.files):
+        raise DataError(
+            f"{entry}: holds {found.files[0].suffix} files, not text; leave it out of the folder "
+            f"and name it with --domain {found.name}=hf:{entry}"
+        )
     return found
 
 

@@ -135,7 +135,12 @@ def _behind(given: str, parts: list[str], column: str) -> tuple[str, str]:
 
 
 def _newest(dataset: HubDataset) -> HubDataset:
-    """The data set at the commit that its revision means today, with its license."""
+    """The data set at the commit that its revision means today, with its license.
+
+    The hub is not asked if the revision is a commit, so that a corpus that is there opens offline.
+    """
+    if re.fullmatch("[0-9a-f]{40}", dataset.revision or ""):
+        return dataset
     _package(dataset)  # whose absence explains more than that of the hub's
     hub = importlib.import_module("huggingface_hub")
     with _explained(dataset):

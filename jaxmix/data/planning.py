@@ -197,7 +197,8 @@ def _folder(source: str | Path | None) -> Path:
         )
     folder = Path(source)
     if not folder.is_dir():
-        what = "is a file; name the folder it is in" if folder.exists() else "there is no folder"
+        file = f"is a file; name the folder it is in, or --domain web={folder}"
+        what = file if folder.exists() else "there is no folder"
         nearest = hint(str(source), RECIPES)
         raise DataError(f"'{source}' is not a recipe ({nearest}), and {what}")
     return folder

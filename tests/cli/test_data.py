@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from jaxmix.cli.training import corpus_spec
 from jaxmix.data.tokenizer import train_tokenizer
 
 
@@ -102,6 +103,13 @@ def test_domains_by_name_with_an_own_tokenizer(run, folder, tmp_path):
     assert made["domains"]["more"]["documents"] == 40
     refused = run(*arguments)
     assert refused.status == 2 and "name the corpus with --name" in refused.err
+
+
+def test_a_recipe_takes_an_own_tokenizer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"corpus": "text-mini", "tokenizer": "own.json:<eos>", "max_bytes": 5}
+    spec = corpus_spec({**given, "picture_size": None})
+    assert spec.tokenizer == f"{tmp_path / 'own.json'}:<eos>"
 
 
 def test_bad_input_is_refused_in_one_line(refused, folder):

@@ -75,6 +75,7 @@ GOOD = b'{"text": "a"}\n'
         ("bad.txt", b"one document", r"domain 'bad': has 1 different documents"),
         ("b d.txt", b"x", r"'b d' is not a usable name"),
         ("code.txt", b"x", r"domain 'code' occurs twice"),
+        ("bad/0.parquet", b"PAR1", r"holds .parquet files, not text; .*--domain bad=hf:"),
     ],
 )
 def test_bad_file_is_named_with_line_and_remedy(folder, name, data, message):

@@ -156,5 +156,8 @@ def test_the_hub_is_read_at_a_commit(cache, monkeypatch):
     assert found["dataset"]["revision"] == found["sha256"] == "abc-v1"
     with pytest.raises(DataError, match="write hf:owner/name/CONFIG with one of en, de"):
         made(domains={"web": "hf:owner/name"})
+    commit = "0123456789abcdef" * 2 + "01234567"
+    pinned = plan_corpus(name="mine", domains={"web": f"hf:owner/nme@{commit}"}, max_bytes=9)
+    assert pinned.sources[0].facts["sha256"] == commit  # the hub was not asked
     with pytest.raises(JaxmixError, match=r"hf:owner/nme:train:text: .*404: not found.*network"):
         made(domains={"web": "hf:owner/nme"})
