@@ -175,16 +175,17 @@ def job_script(system: str | None, path: Path, waves: int, options: Mapping[str,
     given = {name: value for name, value in options.items() if value}
     jobs = min(given.pop("jobs", None) or min(waves, MOST_JOBS), waves)
     devices = given.pop("devices")
+    logs = {name: given.pop(name) for name in ("wandb", "tensorboard") if name in given}
     others = [name for name in given if name not in OF_SYSTEM[system]]
     if others:
         option = {"selector": "node-selector"}.get(others[0], others[0])
         raise click.UsageError(f"--{option} does not go with --{system}")
     if system == "slurm":
-        return slurm_script(path, jobs, devices, **given)
+        return slurm_script(path, jobs, devices, logs=logs, **given)
     if "image" not in given:
         raise click.UsageError("--kubernetes needs --image, a container image that has jaxmix")
     pairs = [text.partition("=") for text in given.pop("selector", ())]
     if not all(label and value for label, _, value in pairs):
         raise click.UsageError("--node-selector is not LABEL=VALUE")
     selector = {label: value for label, _, value in pairs}
-    return kubernetes_manifest(path, jobs, devices, selector=selector, **given)
+    return kubernetes_manifest(path, jobs, devices, selector=selector, logs=logs, **given)

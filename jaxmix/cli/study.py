@@ -360,6 +360,7 @@ def _left(found: "Sequence[WaveStatus]", others: dict[str, str]) -> list[str]:
     metavar="LABEL=VALUE",
     help="Kubernetes: nodes to run on, such as a kind of TPU; may be repeated.",
 )
+@log_options
 @click.option("--out", metavar="FILE", help="Write it there.  [default: standard output]")
 def script_command(plan: str, system: str | None, out: str | None, **options: Any) -> None:
     """Write a script that trains PLAN as an array of jobs on a shared folder.
@@ -369,6 +370,8 @@ def script_command(plan: str, system: str | None, out: str | None, **options: An
     if out:
         common.check_out(out, plan)
     loaded, _ = _load(plan)
+    if options["tensorboard"]:
+        options["tensorboard"] = os.path.abspath(options["tensorboard"])
     path = Path(os.path.abspath(plan))
     path = path.parent if path.name == "plan.json" else path
     text = job_script(system, path, len(loaded.waves), options)

@@ -24,6 +24,7 @@ def slurm_script(
     *,
     time: str = "24:00:00",
     partition: str | None = None,
+    logs: Mapping[str, str] | None = None,
 ) -> str:
     """A job script of Slurm, for ``sbatch``.
 
@@ -33,6 +34,7 @@ def slurm_script(
         devices: kind ("gpu" or "cpu") and number of the devices of a job.
         time: most time of a job, as Slurm writes it; one that reaches it is queued again.
         partition: partition to run in; None for the cluster's usual one.
+        logs: `wandb` and `tensorboard` of ``jaxmix study run``, if any.
 
     Raises:
         JaxmixError: the devices are TPUs, which Slurm does not know.
@@ -57,6 +59,7 @@ def slurm_script(
         cores=f"{cores}\n" if kind == "cpu" else "",
         folder=shlex.quote(str(folder)),
         jobs=jobs,
+        logs=_options(logs),
     )
 
 
@@ -66,7 +69,7 @@ _SLURM = """\
 
 # The batch shell outlives SIGTERM, so that it sees how the training ended.
 trap : TERM
-{cores}srun jaxmix study run {folder} --shard "$SLURM_ARRAY_TASK_ID/{jobs}"
+{cores}srun jaxmix study run {folder} --shard "$SLURM_ARRAY_TASK_ID/{jobs}"{logs}
 status=$?
 # 75: saved before its time was up. Slurm itself queues preempted jobs again, and cancelled ones
 # shall end. The job is named as ARRAY_TASK, because the number of one job is that of all.
@@ -86,6 +89,7 @@ def kubernetes_manifest(
     image: str,
     claim: str | None = None,
     selector: Mapping[str, str] | None = None,
+    logs: Mapping[str, str] | None = None,
 ) -> str:
     """A manifest of an Indexed Job (batch/v1) of Kubernetes 1.29 or later, for ``kubectl apply``.
 
@@ -99,6 +103,7 @@ def kubernetes_manifest(
         image: container image with jaxmix and JAX for these devices.
         claim: persistent volume claim of the volume; None for the name of the job.
         selector: labels of the nodes to run on.
+        logs: as of `slurm_script`; Weights & Biases needs WANDB_API_KEY in the pods as well.
     """
     kind, number = devices
     name, root = _name(folder), folder.parent
@@ -116,7 +121,7 @@ def kubernetes_manifest(
         image=json.dumps(image),
         command=json.dumps(
             f"exec jaxmix study run {shlex.quote(str(folder))} "
-            f"--shard $((JOB_COMPLETION_INDEX + 1))/{jobs}"
+            f"--shard $((JOB_COMPLETION_INDEX + 1))/{jobs}{_options(logs)}"
         ),
         environment=json.dumps([{"name": k, "value": str(v)} for k, v in settings.items()]),
         resource=resource,
@@ -167,6 +172,11 @@ spec:
         persistentVolumeClaim:
           claimName: {claim}
 """
+
+
+def _options(logs: Mapping[str, str] | None) -> str:
+    """Options of a command line, each with a space before it."""
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in (logs or {}).items())
 
 
 def _name(folder: Path) -> str:

@@ -56,6 +56,9 @@ def test_a_job_array_trains_every_shard_and_queues_what_was_saved_again(slurm, t
     assert slurm(script, 2, 75) == (75, [runs[1], "scontrol requeue 77_2"])
     assert slurm(script, 2, 75, state="COMPLETING") == (75, [runs[1]])  # it was cancelled
     assert slurm(script, 2, 2) == (2, [runs[1]])
+    logs = {"wandb": "me/mix", "tensorboard": "/a b"}
+    script = job_script("slurm", tmp_path, 3, {"devices": GPU, **logs})
+    assert slurm(script, 1, 0)[1][0].endswith("--shard 1/3 --wandb me/mix --tensorboard /a b")
     assert "#SBATCH --gpus-per-node=1" in job_script("slurm", tmp_path, 1, {"devices": GPU})
 
 
