@@ -78,7 +78,7 @@ docs: install  ## the documentation, in site/: every example run, every link che
 	@$(PIP) --no-build-isolation -e '.[docs]'
 	@rm -rf build/docs && mkdir -p build/docs
 	@cd build/docs && PATH="$(abspath $(VENV))/bin:$$PATH" COLUMNS=80 NO_MKDOCS_2_WARNING=1 \
-	  $(abspath $(PY)) -m mkdocs build -q -f ../../mkdocs.yml -d ../../site
+	  $(abspath $(PY)) -m mkdocs build -f ../../mkdocs.yml
 	@echo "written to site/; open site/index.html"
 
 accelerators: install  ## lower every program for GPUs and TPUs, and count what FSDP moves
