@@ -30,7 +30,7 @@ def room(packages: str = "", rooms: str = "", later: str = "") -> Room:
     return Room(frozenset(packages.split()), frozenset(rooms.split()), frozenset(later.split()))
 
 
-SHARED = frozenset({"__version__", "claims", "errors", "files", "notes", "quantities"})
+SHARED = frozenset({"__version__", "claims", "display", "errors", "files", "notes", "quantities"})
 ROOMS = {
     "data": room(
         "array_record datasets grain huggingface_hub numpy PIL pyarrow resvg_py tokenizers"
@@ -54,6 +54,7 @@ ROOMS = {
     "errors": room(),
     "files": room("numpy"),
     "notes": room(),
+    "display": room(later="matplotlib"),
     "placement": room("jax"),
     "quantities": room(),
     "__main__": room(rooms="cli"),

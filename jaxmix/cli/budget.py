@@ -86,7 +86,7 @@ def command(
     notes = [label + note for label, p in zip(labels, plans, strict=True) for note in p.notes]
     if laws.domains and not laws.law.reads("weights"):
         notes.append(f"law '{laws.law.name}' does not look at the mixture: any is as good")
-    held = {"plans": [as_dict(plan) for plan in plans], "notes": notes}
+    held = {"plans": [plan.to_dict() for plan in plans], "notes": notes}
     written = [f"written to {plot}"] if plot else []
     common.answer(
         as_json,
@@ -105,15 +105,6 @@ def _row(plan: "BudgetPlan") -> dict[str, float]:
         **common.pick(plan, *names),
         **{f"w_{d}": h for d, h in best.weights.items()},
         **{f"loss_{t}": loss for t, loss in best.predicted.items()},
-    }
-
-
-def as_dict(plan: "BudgetPlan") -> dict[str, Any]:
-    """A plan as ``--json`` prints it."""
-    names = ("flops", "inference_tokens", "n_params", "tokens", "tokens_per_param", "epochs")
-    return {
-        **common.pick(plan, *names, "objective", "at_edge", "notes"),
-        **common.pick(plan.optimum, "weights", "predicted", "active", "gap", "proven"),
     }
 
 

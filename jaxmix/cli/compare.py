@@ -44,14 +44,14 @@ def command(
         found = compare(runs, laws, train, test, progress=report, **options)
     told = ((law, note) for law, fits in found.fits.items() for note in fits.notes)
     notes = [f"{law}: {note}" for law, note in told if note not in found.notes]
-    held = {"train": train, "test": test, **_as_json(found)}
+    held = {"train": train, "test": test, **found.to_dict()}
     common.answer(
         as_json,
         held,
-        lambda: [_rows(found), _means(found), _verdict(found)],
+        lambda: [f"{found.verdict}.", _means(found), _rows(found)],
         [*found.notes, *notes],
         out=out,
-        rows=lambda: [{**_row(row), **one} for one, rows in _by_kind(found) for row in rows],
+        rows=lambda: [{**row.to_dict(), **one} for one, rows in _by_kind(found) for row in rows],
     )
 
 
@@ -62,43 +62,6 @@ def _by_kind(found: "Comparison") -> "Iterable[tuple[dict[str, Any], Sequence[Co
         return kinds
     named = [({**kind, "two_steps": False}, rows) for kind, rows in kinds]
     return [*named, ({"baseline": False, "two_steps": True}, found.two_step_rows)]
-
-
-def _as_json(found: "Comparison") -> dict[str, Any]:
-    names = ("n_parameters", "train_mre", "test_mre", "r2", "spearman")
-    return {
-        "rows": [_row(row) for row in found.rows],
-        "means": {m.law: common.pick(m, *names) for m in found.means()},
-        "baselines": {
-            "rows": [_row(row) for row in found.baseline_rows],
-            "means": {m.law: common.pick(m, *names) for m in found.baseline_means()},
-        },
-        "beaten_by": found.beaten_by(),
-        **(
-            {"two_steps": [_row(row) for row in found.two_step_rows]} if found.two_step_rows else {}
-        ),
-    }
-
-
-def _row(row: "ComparisonRow") -> dict[str, Any]:
-    return {
-        **common.pick(row, "law", "n_parameters", "target"),
-        "train_mre": row.train.mre,
-        "test_mre": row.test.mre,
-        **common.pick(row.test, "r2", "spearman"),
-        "train_rows": row.train.rows,
-        "test_rows": row.test.rows,
-    }
-
-
-def _verdict(found: "Comparison") -> str:
-    """Which laws beat the baselines."""
-    beaten = {law: name for law, name in found.beaten_by().items() if name}
-    if not beaten:
-        return "every law beats the baselines" if found.baseline_means() else ""
-    said = "; ".join(f"{law} does not beat the baseline {name}" for law, name in beaten.items())
-    whole = len(beaten) == len(found.fits)
-    return f"{said}: no law is recommended over it" if whole else said
 
 
 def _rows(found: "Comparison") -> Any:

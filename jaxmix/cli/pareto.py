@@ -54,22 +54,13 @@ def command(
     notes = [*laws.mixture_notes]
     notes += [] if front.proven else [f"not proven to be the whole front: {front.reason}"]
     common.answer(
-        as_json, as_dict(front), lambda: [_table(front, title)], notes, out=out, rows=front.to_frame
+        as_json,
+        front.to_dict(),
+        lambda: [_table(front, title)],
+        notes,
+        out=out,
+        rows=front.to_frame,
     )
-
-
-def as_dict(front: "Front") -> dict[str, Any]:
-    """The front by names."""
-    points = [
-        {
-            "weights": dict(zip(front.domains, front.h[i], strict=True)),
-            "losses": dict(zip(front.targets, front.losses[i], strict=True)),
-            "target_weights": dict(zip(front.targets, front.target_weights[i], strict=True)),
-            "prices": front.prices[i],
-        }
-        for i in range(len(front))
-    ]
-    return {"points": points, "proven": front.proven, "reason": front.reason}
 
 
 def _table(front: "Front", title: str) -> Any:

@@ -64,7 +64,7 @@ def command(
     common.answer(
         as_json,
         answer,
-        lambda: [_table(laws.law.name, scores, held)],
+        lambda: [f"{scores.headline}.", _table(laws.law.name, scores, held)],
         notes,
         out=out,
         rows=lambda: [_row(name, s, held.get(name, {})) for name, s in scores.items()],

@@ -1,6 +1,5 @@
 """``jaxmix select``: which law, settings and rows to use, by errors on held-out rows."""
 
-import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -96,11 +95,11 @@ def command(
     chosen = found.trials.targets if targets else ()
     fit = fit_options(found, laws, (where, pool, chosen), options)
     command = fit_command_line(runs, fit)
-    summary = {**_as_json(found), "fit": fit, "command": command}
+    summary = {**found.to_dict(), "fit": fit, "command": command}
     if out is not None and out.lower().endswith(".json"):
         write_text(out, to_json(common.plain(summary)) + "\n")
     elif out is not None:
-        common.write_rows(out, [_flat(row) for row in found.rows])
+        common.write_rows(out, found.to_frame())
     common.answer(as_json, summary, lambda: _parts(found, out))
     if not as_json:
         click.echo(f"\nfit it with:\n{command}")  # whole, so that it can be copied
@@ -150,70 +149,10 @@ def fit_command_line(runs: str, fit: Mapping[str, Any]) -> str:
     return shlex.join([*words, "--out", "law.json"])
 
 
-def _as_json(found: "Selection") -> dict[str, Any]:
-    splits = [
-        {
-            **common.pick(s, "kind", "name"),
-            "train_rows": int(s.train.sum()),
-            "test_rows": int(s.test.sum()),
-        }
-        for s in found.trials.splits
-    ]
-    return {
-        "choice": _settings(found.choice),
-        "where": found.where,
-        "targets": found.trials.targets,
-        "reasons": found.reasons,
-        "rows": [_row(row) for row in found.rows],
-        "splits": splits,
-        "baselines": found.baselines,
-        "nested": None if found.nested is None else dataclasses.asdict(found.nested),
-        "pull": None if found.pull is None else dataclasses.asdict(found.pull),
-        "dropped": found.dropped,
-        "notes": found.notes,
-        "baseline_rows": [_baseline(row) for row in found.baseline_rows],
-        "beaten_by": found.beaten_by,
-    }
-
-
-def _settings(candidate: Any) -> dict[str, Any]:
-    from jaxmix.fitting.sharing import share_text
-
-    names = ("residual", "burn_in", "size_floor")
-    shared = share_text(dict(candidate.share), candidate.law)
-    return {"law": candidate.law.name, **common.pick(candidate, *names), "share": shared}
-
-
-def _row(row: "SelectionRow") -> dict[str, Any]:
-    names = ("n_parameters", "error", "regret", "mean_regret", "target_regret")
-    return {
-        **_settings(row.candidate),
-        **common.pick(row, *names, "tied", "high_regret"),
-        "mean_error": row.score,
-        "difference": row.difference.mean,
-        "standard_error": row.difference.standard_error,
-    }
-
-
-def _flat(row: "SelectionRow") -> dict[str, Any]:
-    """A row of the table without values in values."""
-    errors = {f"error_{kind}": error for kind, error in row.error.items()}
-    kept = {n: v for n, v in _row(row).items() if not isinstance(v, Mapping)}
-    return {**kept, **errors}
-
-
-def _baseline(row: "BaselineRow") -> dict[str, Any]:
-    return {
-        **common.pick(row, "name", "n_parameters", "error", "regret", "mean_regret", "high_regret"),
-        "mean_error": row.score,
-        "difference": row.difference.mean,
-        "standard_error": row.difference.standard_error,
-    }
-
-
 def _parts(found: "Selection", out: str | None) -> list[Any]:
     laws = found.best_of_laws()
-    parts = [_table(found, laws, "each law at its best settings, on equal held-out rows")]
+    parts: list[Any] = [f"{found.headline}."]
+    parts.append(_table(found, laws, "each law at its best settings, on equal held-out rows"))
     if any(r not in laws for r in found.rows):
         shown = found.rows[:_SHOWN]
         title = f"all settings, lowest error first ({len(shown)} of {len(found.rows)})"

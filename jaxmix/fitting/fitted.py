@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, plain
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.evidence import unread_notes
 from jaxmix.fitting.precision import float64
@@ -114,7 +115,7 @@ class FitReport:
 
 
 @dataclass(frozen=True, repr=False)
-class FittedLaw:
+class FittedLaw(Shown):
     """One law fitted to one target.
 
     Attributes:
@@ -141,6 +142,18 @@ class FittedLaw:
             f"{count(len(self.domains), 'domain')}, "
             f"{count(report.rows, 'row')}{fit})"
         )
+
+    def _shown(self) -> Parts:
+        laws = FittedLaws([self])
+        return Parts(laws.headline, {"parameters": self.labelled}, laws.notes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Natural parameters, one row per label such as ``"C[books]"``."""
+        return FittedLaws([self]).params.T.rename_axis("parameter")
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Predicted loss against training tokens; see ``FittedLaws.plot``."""
+        return FittedLaws([self]).plot(ax)
 
     @property
     def own_domain(self) -> int | None:
@@ -187,7 +200,7 @@ class FittedLaw:
         return np.asarray(_predict([self], x)[0])
 
 
-class FittedLaws(Sequence[FittedLaw]):
+class FittedLaws(Shown, Sequence[FittedLaw]):
     """Fits of one law to several targets over the same domains; immutable.
 
     ``laws["github"]`` and ``laws[0]`` are one ``FittedLaw``, ``laws[["github", "arxiv"]]`` and
@@ -349,14 +362,18 @@ class FittedLaws(Sequence[FittedLaw]):
         rows = [{name: getattr(f.report, name) for name in shown} for f in self._fits]
         return pd.DataFrame(rows, index=self._by_target())
 
-    def summary(self) -> str:
-        """How well the laws fit, and what to know before using them, for people."""
-        lines = [
-            f"{self.headline}.",
-            self.to_frame().dropna(axis=1, how="all").to_string(float_format=lambda v: f"{v:.4g}"),
-            *(f"note: {note}" for note in self.notes),
+    def _shown(self) -> Parts:
+        rows = [
+            {
+                "rows": f.report.rows,
+                "error %": f.report.train_mre,
+                "held-out error %": f.report.held_out_mre,
+                "doubts": "; ".join(one.label for one in f.findings),
+            }
+            for f in self._fits
         ]
-        return "\n".join(lines)
+        frame = pd.DataFrame(rows, index=self._by_target()).replace("", None)
+        return Parts(f"{self.headline}", {"": frame.dropna(axis=1, how="all")}, self.notes)
 
     def __repr__(self) -> str:
         shown = ", ".join(self.targets[:6]) + (", ..." if len(self) > 6 else "")
@@ -364,10 +381,6 @@ class FittedLaws(Sequence[FittedLaw]):
             f"FittedLaws({self.law.name!r}, {count(len(self), 'target')}: {shown}; "
             f"{count(len(self.domains), 'domain')})"
         )
-
-    def _repr_html_(self) -> str:
-        domains = count(len(self.domains), "domain")
-        return f"<p>{self.law.name}, {domains}</p>{self.to_frame().to_html()}"
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
         """Writes a law file; arguments as for ``save_laws``."""
@@ -395,17 +408,22 @@ class FittedLaws(Sequence[FittedLaw]):
         return bootstrap(self, read_runs(runs), **options)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Predicted loss against training tokens, at the largest N and the mean mixture run."""
-        from matplotlib import pyplot as plt
+        """Predicted loss against training tokens, at the largest N and the mean mixture run.
 
-        ax = ax or plt.subplots()[1]
+        Dots are the ends of the runs of that size, at all their mixtures.
+        """
+        ax = axes_or_new(ax)
         for f in self._fits:
             (low, high), seen = f.data.tokens, f.data.mixtures
             mean = seen.mean(0) if len(seen) else np.full(len(f.domains), 1.0 / len(f.domains))
             tokens = np.geomspace(low, 10.0 * high, 100)
             x: dict[str, Any] = {"n_params": f.data.n_params[1], "tokens": tokens, "weights": mean}
             x |= {name: np.sqrt(a * b) for name, (a, b) in f.data.others.items()}
-            ax.plot(tokens, f.predict(x), label=f.target)
+            (line,) = ax.plot(tokens, f.predict(x), label=plain(f.target))
+            if f.data.measured:
+                same = np.isclose(f.data.measured.n_params, f.data.n_params[1], rtol=0.01)
+                ends = (f.data.measured.tokens[same], f.data.measured.losses[same])
+                ax.plot(*ends, ".", color=line.get_color(), alpha=0.4)
         ax.set(xscale="log", xlabel="training tokens", ylabel="loss, nats per token")
         ax.legend(frameon=False)
         return ax

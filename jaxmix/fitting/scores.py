@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from jaxmix.display import Parts, Shown
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.inputs import read_inputs
+from jaxmix.quantities import count
 from jaxmix.runs import RunTable, RunTableError
 
 
@@ -31,7 +34,36 @@ class Score:
     diverged: int = 0
 
 
-def score(laws: Sequence[FittedLaw], runs: RunTable) -> dict[str, Score]:
+class Scores(Shown, dict[str, Score]):
+    """Scores by target: a dictionary that shows itself."""
+
+    def __repr__(self) -> str:
+        return dict.__repr__(self)
+
+    @property
+    def headline(self) -> str:
+        """The mean error and the worst target in one sentence."""
+        if not any(np.isfinite(s.mre) for s in self.values()):
+            return "no row could be scored"
+        worst = max(self, key=lambda name: np.nan_to_num(self[name].mre, nan=-1.0))
+        rows = max(s.rows for s in self.values())
+        said = f"{count(rows, 'row')} predicted to {mean_mre(self):.3g}% on average"
+        return said + (f" ({worst} the worst, {self[worst].mre:.3g}%)" if len(self) > 1 else "")
+
+    def _shown(self) -> Parts:
+        frame = self.to_frame().rename(columns={"mre": "error %", "spearman": "rank correlation"})
+        return Parts(
+            self.headline,
+            {"": frame if any(s.diverged for s in self.values()) else frame.iloc[:, :-1]},
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per target."""
+        index = pd.Index(self, name="target")
+        return pd.DataFrame([vars(s) for s in self.values()], index=index)
+
+
+def score(laws: Sequence[FittedLaw], runs: RunTable) -> Scores:
     """Scores each law on the rows of ``runs`` that have a loss of its target.
 
     Args:
@@ -46,7 +78,7 @@ def score(laws: Sequence[FittedLaw], runs: RunTable) -> dict[str, Score]:
             not know has weight.
     """
     read: dict[Any, dict[str, np.ndarray]] = {}
-    scores = {}
+    scores = Scores()
     for law in laws:
         observed = runs.losses([law.target])[0]  # [p]
         key = law.law.inputs, law.domains

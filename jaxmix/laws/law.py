@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxmix.display import Parts, Shown
 from jaxmix.errors import JaxmixError, hint
 
 Array = jax.Array
@@ -167,8 +168,8 @@ class _Declared(dict[str, Any]):
         )
 
 
-@dataclass(frozen=True)
-class Law:
+@dataclass(frozen=True, repr=False)
+class Law(Shown):
     """A scaling law as a frozen value; two laws with equal fields are equal.
 
     Attributes:
@@ -265,6 +266,22 @@ class Law:
                 f"law '{self.name}': the loss of 5 rows has shape {found}; return one number per "
                 "row (sum over the domains, the last axis)"
             )
+
+    def __repr__(self) -> str:
+        return f"Law({self.name!r}, {self.count_formula()} parameters)"
+
+    def _shown(self) -> Parts:
+        parameters = {
+            p.name: f"{'one per domain' if p.shape == 'domain' else 'one'}, {p.support}"
+            for p in self.parameters
+        }
+        inputs = {
+            i.name: f"one per {i.per}" if i.per != "own" else "that of the target's own domain"
+            for i in self.inputs
+        }
+        said = ": ".join(filter(None, [self.name, self.formula]))
+        tables = {f"{self.count_formula()} parameters": parameters, "reads": inputs}
+        return Parts(said, tables, last=self.source)
 
     def reads(self, name: str) -> bool:
         """Whether an input of that name is declared.

@@ -14,13 +14,15 @@ each mixture is a problem of its own, and the minimum is found from values alone
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import scipy
 
+from jaxmix.display import Parts, Shown, axes_or_new
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws, StackedLaws
 from jaxmix.fitting.precision import float64
@@ -30,6 +32,10 @@ from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimize import Weights, as_laws, optimize, optimize_many
 from jaxmix.mixtures.optimum import Optima, Optimum
 from jaxmix.mixtures.solve.lanes import weighted_loss
+from jaxmix.quantities import amount
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = jax.Array
 
@@ -39,8 +45,8 @@ _FINER = 17
 _TOLERANCE = 1e-10  # of log N; 1e-7 from values alone
 
 
-@dataclass(frozen=True, eq=False)
-class BudgetPlan:
+@dataclass(frozen=True, eq=False, repr=False)
+class BudgetPlan(Shown):
     """The compute-optimal run at one budget.
 
     Attributes:
@@ -82,6 +88,39 @@ class BudgetPlan:
     def objective(self) -> float:
         """Weighted loss, nats."""
         return self.optimum.objective
+
+    def _shown(self) -> Parts:
+        said = (
+            f"{amount(self.n_params)} parameters on {amount(self.tokens)} tokens "
+            f"({self.tokens_per_param:.3g} per parameter) for {self.flops:.4g} FLOPs: loss "
+            f"{self.objective:.4f} nats"
+        )
+        losses = {"predicted losses, nats per token": self.optimum.predicted}
+        mixture = {"": self.to_frame()} if len(self.optimum.h) else {}
+        return Parts(said, {**mixture, **losses}, self.notes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per domain: its weight, and its epochs if its available tokens are given."""
+        index = pd.Index(self.optimum.domains, name="domain")
+        frame = pd.DataFrame({"weight": self.optimum.h}, index=index)
+        return frame.assign(epochs=pd.Series(self.epochs)) if self.epochs else frame
+
+    def to_dict(self) -> dict[str, Any]:
+        """One entry of ``plans`` in the ``--json`` of ``jaxmix budget``."""
+        names = ("flops", "inference_tokens", "n_params", "tokens", "tokens_per_param", "epochs")
+        of = ("weights", "predicted", "active", "gap", "proven")
+        return {
+            **{name: getattr(self, name) for name in (*names, "objective", "at_edge", "notes")},
+            **{name: getattr(self.optimum, name) for name in of},
+        }
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """The isoFLOP curve: loss at the optimal mixture over model size, with its minimum."""
+        from jaxmix.mixtures.pictures import draw_isoflops
+
+        ax = axes_or_new(ax)
+        draw_isoflops(ax, [self])
+        return ax
 
 
 def plan_budget(

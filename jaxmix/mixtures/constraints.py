@@ -8,11 +8,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import scipy
 
+from jaxmix.display import Parts, Shown
 from jaxmix.errors import JaxmixError, hint
 from jaxmix.fitting.support import Support
 from jaxmix.mixtures.polytope import Polytope, Row, find_clash, polytope
 from jaxmix.mixtures.region import Region, Within
-from jaxmix.quantities import amount
+from jaxmix.quantities import amount, count
 from jaxmix.runs.expressions import parse_linear
 from jaxmix.runs.names import resolve
 
@@ -24,7 +25,7 @@ _ROUNDING = 1e-9  # likewise sums of bounds
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Constraints:
+class Constraints(Shown):
     """What a mixture must meet. Every argument is optional; names are those of a run table.
 
     Attributes:
@@ -127,6 +128,15 @@ class Constraints:
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value!r}" for name, value in self.to_dict().items())
         return f"Constraints({shown})"
+
+    def _shown(self) -> Parts:
+        given = self.to_dict()
+        tables = {
+            name.replace("_", " "): value if isinstance(value, Mapping) else {name: value}
+            for name, value in given.items()
+        }
+        said = f"a mixture must meet {count(len(given), 'kind')} of limits"
+        return Parts(said if given else "no limits: every mixture is allowed", tables)
 
     def over(self, domains: Sequence[str], targets: Sequence[str] | None = None) -> "Constraints":
         """The same constraints with bare names, checked.

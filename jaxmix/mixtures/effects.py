@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws
 from jaxmix.fitting.precision import float64
 from jaxmix.fitting.programs import compile_quickly
@@ -15,11 +17,14 @@ from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
 from jaxmix.laws import Inputs
 from jaxmix.mixtures.optimize import as_laws
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Array = jax.Array
 
 
-@dataclass(frozen=True, eq=False)
-class DomainEffects:
+@dataclass(frozen=True, eq=False, repr=False)
+class DomainEffects(Shown):
     """How the loss of m targets changes as weight moves to each of k domains.
 
     Weight goes to one domain and comes from all others in proportion to theirs.
@@ -51,6 +56,31 @@ class DomainEffects:
     def significant(self) -> np.ndarray:
         """Whether an interval has 0 outside it, bool [m, k]."""
         return (self.low > 0) | (self.high < 0)
+
+    def _shown(self) -> Parts:
+        mean = self.slope.mean(0)
+        best, worst = self.domains[int(mean.argmin())], self.domains[int(mean.argmax())]
+        said = (
+            f"more {best} lowers the mean loss most ({0.1 * mean.min():+.3f} nats per 10 points), "
+            f"more {worst} least ({0.1 * mean.max():+.3f})"
+        )
+        index, columns = pd.Index(self.targets, name="target"), pd.Index(self.domains)
+        frame = pd.DataFrame(0.1 * self.slope, index=index, columns=columns)
+        return Parts(said, {"change of the loss per 10 points more, nats": frame})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per target and domain: the slope, nats per unit of weight, and its interval."""
+        index = pd.MultiIndex.from_product([self.targets, self.domains], names=["target", "domain"])
+        columns = {name: getattr(self, name).ravel() for name in ("slope", "low", "high")}
+        return pd.DataFrame(columns, index=index)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """What ten points more of each domain do to each target; stars: intervals without 0."""
+        from jaxmix.mixtures.pictures import draw_effects
+
+        ax = axes_or_new(ax)
+        draw_effects(ax, self.targets, self.domains, 0.1 * self.slope, self.significant)
+        return ax
 
 
 def domain_effects(

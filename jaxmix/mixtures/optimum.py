@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, ink, plain
 from jaxmix.fitting.fitted import DataRange, FittedLaws
 from jaxmix.fitting.hull import hull_distance
 from jaxmix.mixtures.constraints import Constraints
@@ -50,7 +51,7 @@ class _Named:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Optimum(_Named):
+class Optimum(Shown, _Named):
     """The optimal mixture at one budget, with the question that it answers.
 
     Attributes:
@@ -167,19 +168,13 @@ class Optimum(_Named):
     def _baseline(self) -> str:
         return "uniform" if self.constraints.reference is None else "reference"
 
-    def summary(self) -> str:
-        """The mixture, what it predicts, what holds it, and how good it is known to be."""
-        lines = [
-            f"mixture for {self.budget}",
-            self.to_frame().to_string(float_format=lambda v: f"{v:.4f}"),
-            "predicted losses, nats per token",
-        ]
-        lines += [f"  {name}: {loss:.4f}" for name, loss in self.predicted.items()]
-        for name, price in self.prices.items():
-            worth = f"; {self.worth[name]}" if self.worth[name] else ""
-            lines.append(f"{name} binds: {price:.3g} nats per unit{worth}")
-        gap = f"objective {self.objective:.6g}, duality gap {self.gap:.2g}: {self.status}"
-        return "\n".join([*lines, gap, *(f"note: {note}" for note in self.notes)])
+    def _shown(self) -> Parts:
+        best = f"{self.short} for {self.budget}: objective {self.objective:.6g}, {self.status}"
+        tables = {"": self.to_frame(), "predicted losses, nats per token": self.predicted}
+        if self.prices:
+            held = {"price, nats per unit": self.prices, "that is": self.worth}
+            tables["constraints that bind"] = pd.DataFrame(held).rename_axis("constraint")
+        return Parts(best, tables, self.notes)
 
     @property
     def status(self) -> str:
@@ -212,20 +207,14 @@ class Optimum(_Named):
     def __repr__(self) -> str:
         return f"Optimum({self.short}; objective {self.objective:.6g}, {self.status})"
 
-    def _repr_html_(self) -> str:
-        title = f"{self.budget}, {self.status}"
-        return f"<p>{title}</p>{self.to_frame().to_html(float_format=lambda v: f'{v:.4f}')}"
-
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Bars of the weights, with a tick at each weight of the reference (or uniform) mixture."""
-        from matplotlib import pyplot as plt
-
-        ax = ax or plt.subplots()[1]
+        ax = axes_or_new(ax)
         frame = self.to_frame()
         place = np.arange(len(frame))[::-1]
         ax.barh(place, frame["weight"], label="optimum")
-        ax.plot(frame[self._baseline], place, "k|", markersize=12, label=self._baseline)
-        ax.set_yticks(place, frame.index)
+        ax.plot(frame[self._baseline], place, "|", c=ink(), markersize=12, label=self._baseline)
+        ax.set_yticks(place, map(plain, frame.index))
         ax.set(xlabel="weight", title=self.budget)
         ax.legend(frameon=False)
         return ax
@@ -421,7 +410,7 @@ def _beyond(name: str, value: float, ranges: Sequence[tuple[float, float]]) -> l
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Optima(_Named, Sequence[Optimum]):
+class Optima(Shown, _Named, Sequence[Optimum]):
     """Optimal mixtures at B budgets; ``optima[b]`` is one ``Optimum``.
 
     The attributes are those of an optimum, as arrays with a leading axis B: ``target_weights`` and
@@ -492,6 +481,23 @@ class Optima(_Named, Sequence[Optimum]):
             starts=int(self.starts[b]),
             agreeing=int(self.agreeing[b]),
         )
+
+    def _shown(self) -> Parts:
+        many, k = count(len(self), "budget"), count(len(self.domains), "domain")
+        proven = "all proven" if self.proven else f"not all proven: {self.reason}"
+        return Parts(f"optimal mixtures of {k} at {many}, {proven}", {"": self.to_frame()})
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """The optimal weights over N, or over D if N is the same at all budgets."""
+        from jaxmix.mixtures.pictures import draw_weights
+
+        ax = axes_or_new(ax)
+        by_size = np.ptp(self.n_params) > 0
+        x, name = (self.n_params, "parameters N") if by_size else (self.tokens, "tokens D")
+        draw_weights(ax, x, self.h, self.domains)
+        ax.set(xlabel=name, ylabel="optimal weight", xscale="log")
+        ax.legend(frameon=False)
+        return ax
 
     def to_frame(self) -> pd.DataFrame:
         """One row per budget, in the columns of a run table, with objective and gap."""

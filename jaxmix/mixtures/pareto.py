@@ -10,11 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.solvers.multistart import Progress
@@ -25,15 +26,19 @@ from jaxmix.mixtures.solve.certificate import convexity, find_prices, prove
 from jaxmix.mixtures.solve.constrained import MET, best_end, meet_limits
 from jaxmix.mixtures.solve.problem import Problem, make_problem
 from jaxmix.mixtures.solve.program import Program, Terms
+from jaxmix.quantities import count
 from jaxmix.runs.names import resolve_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TRACE = 1e-6  # weight of the mean loss beside t: no point may leave a loss it could lower
 _FAR = 1e6  # nats: a limit that no loss meets
 _SAME = 1e-8  # nats within which two points are one
 
 
-@dataclass(frozen=True, eq=False)
-class Front:
+@dataclass(frozen=True, eq=False, repr=False)
+class Front(Shown):
     """A Pareto front, F points in order of the first target's loss.
 
     Attributes:
@@ -64,6 +69,37 @@ class Front:
 
     def __len__(self) -> int:
         return len(self.h)
+
+    def _shown(self) -> Parts:
+        ends = zip(self.targets, self.losses.min(0), self.losses.max(0), strict=True)
+        traded = ", ".join(f"{t} {low:.4g} to {high:.4g}" for t, low, high in ends)
+        said = f"{count(len(self), 'mixture')} that trade losses, nats: {traded}"
+        frame = self.to_frame().drop(columns=["n_params", "tokens"])
+        doubt = [] if self.proven else [f"not proven to be the whole front: {self.reason}"]
+        return Parts(said, {"": frame}, doubt)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``--json`` of ``jaxmix pareto``."""
+        points = [
+            {
+                "weights": dict(zip(self.domains, self.h[i], strict=True)),
+                "losses": dict(zip(self.targets, self.losses[i], strict=True)),
+                "target_weights": dict(zip(self.targets, self.target_weights[i], strict=True)),
+                "prices": self.prices[i],
+            }
+            for i in range(len(self))
+        ]
+        return {"points": points, "proven": self.proven, "reason": self.reason}
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """The losses of the other targets against that of the first."""
+        ax = axes_or_new(ax)
+        for target, losses in zip(self.targets[1:], self.losses.T[1:], strict=True):
+            style = "o-" if len(self.targets) == 2 else "o"
+            ax.plot(self.losses[:, 0], losses, style, ms=4, label=plain(target))
+        ax.set(xlabel=f"loss of {plain(self.targets[0])}, nats", ylabel="loss, nats")
+        ax.legend(frameon=False)
+        return ax
 
     def to_frame(self) -> pd.DataFrame:
         """One row per point in the columns of a run table, and the target weights that find it."""
@@ -115,8 +151,8 @@ def pareto(
     (w,) = target_weight_rows(dict.fromkeys(names, 1.0), laws.targets)
     problem = make_problem(laws, n_params, tokens, constraints, w, worst_case="loss", at=at)
     proven, reason = convexity(problem.laws, problem.x, problem.counted)
-    count = starts or (1 if proven else max(8, len(problem.laws.domains) + 4))
-    begin = problem.shape.starts(count, seed)
+    begins = starts or (1 if proven else max(8, len(problem.laws.domains) + 4))
+    begin = problem.shape.starts(begins, seed)
     problem.check_finite(begin[0])
     terms = problem.terms(problem.laws.stacked)
     program, begin = meet_limits(terms, problem.program(problem.laws.stacked), begin)

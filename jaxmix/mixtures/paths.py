@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, ink, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw
 from jaxmix.fitting.precision import float64
@@ -13,6 +15,9 @@ from jaxmix.mixtures.constraints import Constraints
 from jaxmix.mixtures.optimize import as_laws, optimize_many
 from jaxmix.mixtures.optimum import Optima
 from jaxmix.mixtures.simplex import js_distance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Schedule = Literal["fixed-n", "fixed-d", "linear", "sqrt", "log"]
 
@@ -84,8 +89,8 @@ def corners(
     return optimize_many(laws, n_params, tokens, constraints, target_weights=w, **options)
 
 
-@dataclass(frozen=True, eq=False)
-class FixedPoints:
+@dataclass(frozen=True, eq=False, repr=False)
+class FixedPoints(Shown):
     """The map w ↦ h*(w) on a grid (figures 8 and 9).
 
     Attributes:
@@ -98,6 +103,30 @@ class FixedPoints:
     target_weights: np.ndarray
     optima: Optima
     distance: np.ndarray
+
+    def _shown(self) -> Parts:
+        near = int(self.distance.argmin())
+        weights = zip(self.optima.domains, self.target_weights[near], strict=True)
+        at = ", ".join(f"{domain} {weight:.2f}" for domain, weight in weights)
+        said = f"of {len(self.distance)} target mixtures, training on itself is nearest to best at"
+        return Parts(f"{said} {at} (distance {self.distance[near]:.2g})", {"": self.to_frame()})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per target mixture: ``target_<domain>``, the optimal ``w_<domain>``, distance."""
+        domains = self.optima.domains
+        columns = {f"target_{d}": self.target_weights[:, i] for i, d in enumerate(domains)}
+        columns |= {f"w_{d}": self.optima.h[:, i] for i, d in enumerate(domains)}
+        return pd.DataFrame({**columns, "distance": self.distance})
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Each domain's optimal weight against its weight in the target mixture."""
+        ax = axes_or_new(ax)
+        ax.axline((0, 0), slope=1, color=ink(), linewidth=0.8, alpha=0.5)
+        for i, domain in enumerate(self.optima.domains):
+            ax.plot(self.target_weights[:, i], self.optima.h[:, i], "o", ms=4, label=plain(domain))
+        ax.set(xlabel="weight in the target mixture", ylabel="optimal weight")
+        ax.legend(frameon=False)
+        return ax
 
 
 def fixed_point_map(

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix import fitting
+from jaxmix.display import Parts, Shown, axes_or_new, ink, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.residual import fit_residual
@@ -59,7 +60,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Recommendation:
+class Recommendation(Shown):
     """A mixture that the runs support.
 
     Attributes:
@@ -160,38 +161,30 @@ class Recommendation:
             columns |= {"least run": support.low, "most run": support.high}
         return pd.DataFrame(columns, index=pd.Index(self.domains, name="domain"))
 
-    def summary(self) -> str:
-        """The recommendation, its gains, and what to know, for people."""
-        gains = pd.DataFrame(self.gains.values(), index=list(self.gains))
-        parts = [
-            self.headline,
-            self.to_frame().to_string(float_format=lambda v: f"{v:.4f}"),
-            "gain over, nats\n" + gains.to_string(float_format=lambda v: f"{v:.4f}"),
-            *(f"note: {note}" for note in self.notes),
-            *([f"next: {self.next_step}"] if self.next_step else []),
-        ]
-        return "\n".join(parts)
-
-    def __repr__(self) -> str:
-        return f"Recommendation({self.headline})"
-
-    def _repr_html_(self) -> str:
-        frame = self.to_frame().to_html(float_format=lambda v: f"{v:.4f}")
-        return f"<p>{self.headline}</p>{frame}"
+    def _shown(self) -> Parts:
+        gains = pd.DataFrame(self.gains.values(), index=pd.Index(self.gains, name="over"))
+        tables = {"": self.to_frame(), f"gain, nats, {100 * self.level:g}%": gains}
+        last = f"next: {self.next_step}" if self.next_step else ""
+        return Parts(self.headline, tables, self.notes, last)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """The recommended weights, those of the law alone and of the anchor, in the runs' range."""
-        from matplotlib import pyplot as plt
-
-        ax = ax or plt.subplots()[1]
+        ax = axes_or_new(ax)
         place = np.arange(len(self.h))[::-1]
         support = self.optimum.counted.laws.support
         if support is not None:
-            ax.barh(place, support.high - support.low, left=support.low, color="0.9", label="run")
+            ax.barh(
+                place,
+                support.high - support.low,
+                left=support.low,
+                color="C7",
+                alpha=0.3,
+                label="run",
+            )
         ax.plot(self.h, place, "o", color="C0", label="recommended")
         ax.plot(self.law_optimum.h, place, "x", color="C3", label="law alone")
-        ax.plot(self.baselines[self.anchor], place, "k|", markersize=12, label=self.anchor)
-        ax.set_yticks(place, self.domains)
+        ax.plot(self.baselines[self.anchor], place, "|", c=ink(), markersize=12, label=self.anchor)
+        ax.set_yticks(place, map(plain, self.domains))
         ax.set(xlabel="weight", xlim=(-0.02, 1.02))
         ax.legend(frameon=False)
         return ax

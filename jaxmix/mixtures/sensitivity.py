@@ -12,12 +12,14 @@ exact where the set of active constraints does not change.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, StackedLaws
 from jaxmix.fitting.precision import float64
@@ -30,12 +32,16 @@ from jaxmix.mixtures.solve.lanes import map_targets, weighted_loss
 from jaxmix.mixtures.solve.problem import problem_of
 from jaxmix.mixtures.solve.program import Program, Terms
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 Array = jax.Array
 ByDomain = dict[str, float]
+_MOST_ROWS = 12  # rows of a run table that are shown
 
 
-@dataclass(frozen=True, eq=False)
-class Sensitivity:
+@dataclass(frozen=True, eq=False, repr=False)
+class Sensitivity(Shown):
     """Derivatives of the optimal mixture h*, each a change of weight by domain (with sum 0).
 
     Attributes:
@@ -63,6 +69,41 @@ class Sensitivity:
     target_weights: dict[str, ByDomain]
     params: dict[str, dict[str, ByDomain]]
     bounds: dict[str, ByDomain]
+
+    def _shown(self) -> Parts:
+        twice = {"the parameters": self.log_n_params, "the tokens": self.log_tokens}
+        said = [f"doubling {what} moves {_largest(by)}" for what, by in twice.items()]
+        return Parts("; ".join(said), {"change of the weights": self.to_frame()})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per thing that moves the mixture, one column per domain: changes of weight.
+
+        N and D doubled (to first order), each other input and target weight by 1 unit, and each
+        bound that binds by 1 unit of weight. Derivatives by parameters are in ``params``.
+        """
+        doubled = {"N doubled": self.log_n_params, "D doubled": self.log_tokens}
+        rows = {name: {d: np.log(2) * x for d, x in by.items()} for name, by in doubled.items()}
+        rows |= self.inputs
+        rows |= {f"target weight of {t}": by for t, by in self.target_weights.items()}
+        rows |= {f"bound {label}": by for label, by in self.bounds.items()}
+        return pd.DataFrame(rows).T.rename_axis("change")
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """By how much each weight moves as N or D doubles, to first order."""
+        ax, frame = axes_or_new(ax), self.to_frame().iloc[:2]
+        place = np.arange(frame.shape[1])[::-1]
+        for shift, (name, row) in zip((0.2, -0.2), frame.iterrows(), strict=True):
+            ax.barh(place + shift, row, height=0.4, label=str(name))
+        ax.set_yticks(place, map(plain, frame.columns))
+        ax.set(xlabel="change of the optimal weight")
+        ax.legend(frameon=False)
+        return ax
+
+
+def _largest(by: ByDomain) -> str:
+    """The weight that moves most, and by how much as what it depends on doubles."""
+    domain = max(by, key=lambda d: abs(by[d]))
+    return f"{domain} by {np.log(2) * by[domain]:+.2g}"
 
 
 def sensitivity(optimum: Optimum) -> Sensitivity:
@@ -249,8 +290,8 @@ def _residuals(
     return jax.jacrev(both, argnums=(0, 1, 2))(params, x, w)
 
 
-@dataclass(frozen=True)
-class MixtureInfluence:
+@dataclass(frozen=True, eq=False, repr=False)
+class MixtureInfluence(Shown):
     """Derivatives of h* [k] by the p rows that each of m targets was fitted on.
 
     Attributes:
@@ -263,6 +304,24 @@ class MixtureInfluence:
     optimum: Optimum
     by_loss: dict[str, np.ndarray]
     by_weight: dict[str, np.ndarray]
+
+    def _shown(self) -> Parts:
+        frame = self.to_frame()
+        moved = frame.abs().max(axis=1).sort_values(ascending=False)
+        said = (
+            f"row {moved.index[0]} of {len(frame)} does most: without it a weight moves by "
+            f"{moved.iloc[0]:.2g}"
+        )
+        first = frame.loc[moved.index[:_MOST_ROWS]]
+        return Parts(said, {"change of the weights without a row, to first order": first})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per row of the run table: how each weight moves if it is left out.
+
+        To first order, all targets together.
+        """
+        moved = -np.sum(list(self.by_weight.values()), axis=0).T  # [p, k]
+        return pd.DataFrame(moved, columns=pd.Index(self.optimum.domains)).rename_axis("row")
 
 
 def mixture_influence(influences: Sequence[Influence], optimum: Optimum) -> MixtureInfluence:

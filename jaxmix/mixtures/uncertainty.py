@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.precision import float64
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, finite, interval
@@ -56,7 +57,7 @@ class Gain:
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Uncertainty:
+class Uncertainty(Shown):
     """A proposed mixture with what is known about it.
 
     Attributes:
@@ -131,35 +132,32 @@ class Uncertainty:
         rows = [(i.estimate, i.low, i.high) for i in self.intervals.values()]
         return pd.DataFrame(rows, index=index, columns=["weight", "low", "high"])
 
-    def summary(self) -> str:
-        """Weights, gains and losses with their intervals, for people."""
+    def _shown(self) -> Parts:
+        level = f"{100 * self.level:g}%"
+        said = [
+            f"gain over {g.baseline} {g.corrected:.3g} nats ({level}: {g.low:.3g} to {g.high:.3g})"
+            for g in self.gains
+        ]
         gains = {g.baseline: [getattr(g, n) for n in _COLUMNS] for g in self.gains}
-        parts = {
-            f"mixture, {100 * self.level:g}% set": self.to_frame(),
-            "gain over, nats": pd.DataFrame.from_dict(gains, orient="index", columns=_COLUMNS),
-            "losses there, nats": pd.DataFrame(self.losses.values(), index=[*self.losses]),
+        named = pd.DataFrame.from_dict(gains, orient="index", columns=_COLUMNS)
+        losses = pd.DataFrame(self.losses.values(), index=pd.Index(self.losses, name="target"))
+        tables = {
+            f"weights and their {level} intervals": self.to_frame(),
+            "gain over, nats": named.rename_axis("baseline"),
+            "losses there, nats": losses,
         }
-        shown = (
-            f"{title}\n{frame.to_string(float_format=lambda v: f'{v:.4f}')}"
-            for title, frame in parts.items()
-        )
-        return "\n".join([*shown, *(f"note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.to_frame().to_html(float_format=lambda v: f'{v:.4f}')}"
+        return Parts("; ".join(said), tables, self.notes)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """The weights with their intervals, and those of the baselines."""
-        from matplotlib import pyplot as plt
-
-        ax = ax or plt.subplots()[1]
+        ax = axes_or_new(ax)
         frame, best = self.to_frame(), self.optimum.h
         place = np.arange(len(frame))[::-1]
         spans = np.maximum([best - frame["low"], frame["high"] - best], 0.0)
         ax.errorbar(best, place, xerr=spans, fmt="o", capsize=3, label="optimum")
         for gain in self.gains:
-            ax.plot(gain.mixture, place, "|", markersize=12, label=gain.baseline)
-        ax.set_yticks(place, frame.index)
+            ax.plot(gain.mixture, place, "|", markersize=12, label=plain(gain.baseline))
+        ax.set_yticks(place, map(plain, frame.index))
         ax.set(xlabel="weight", xlim=(-0.02, 1.02), title=f"{100 * self.level:g}% confidence set")
         ax.legend(frameon=False)
         return ax

@@ -6,24 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from jaxmix.display import plain
 from jaxmix.errors import JaxmixError
 from jaxmix.files import whole
 from jaxmix.fitting import FittedLaws
 from jaxmix.mixtures import BudgetPlan, Constraints, DomainEffects, Optimum, optimize_many
+from jaxmix.mixtures.pictures import COLORS, draw_isoflops, draw_weights
 from jaxmix.report.contents import Report
 from jaxmix.runs import RunTable
 
 PathLike = str | os.PathLike[str]
-
-# Okabe and Ito's colors, which all eyes tell apart.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-_STYLES = ("-", "--", ":", "-.")
-_LONGEST = 28  # characters of a name
-_SPAN = 0.35  # of the range of the optima's losses (or of the loss): how far up a curve is drawn
 
 
 def save(figure: Figure, path: PathLike, **options: Any) -> None:
@@ -90,8 +85,9 @@ def plot_optimum_over_scale(
     for axes, (title, fits) in zip(panels, laws.items(), strict=True):
         sizes = list(n_params)
         found = optimize_many(fits, sizes, tokens, constraints, target_weights=target_weights)
-        _plot_weights(axes, sizes, found.h, found.domains)
-        axes.set(title=f"{title} law, D = {tokens:.3g}", xlabel="parameters N", xscale="log")
+        found.plot(axes)
+        axes.get_legend().remove()
+        axes.set(title=f"{title} law, D = {tokens:.3g}", ylabel="")
     panels[0].set_ylabel("optimal weight")
     figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     save(figure, path)
@@ -108,18 +104,10 @@ def plot_path(optima: Sequence[Optimum], path: PathLike) -> None:
     n, d = (np.array([getattr(one, name) for one in finite]) for name in ("n_params", "tokens"))
     x, label = (d, "tokens D") if np.ptp(n) == 0 else (n, "parameters N")
     figure, (axes,) = _figure(1, 6.4, 4.2)
-    _plot_weights(axes, x.tolist(), np.stack([one.h for one in finite]), finite[0].domains)
+    draw_weights(axes, x.tolist(), np.stack([one.h for one in finite]), finite[0].domains)
     axes.set(xlabel=label, xscale="log", ylabel="optimal weight")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
     save(figure, path)
-
-
-def _plot_weights(axes: Axes, x: Sequence[float], h: np.ndarray, domains: Sequence[str]) -> None:
-    """Weights [B, k] over x, one line per domain."""
-    for i, (domain, weights) in enumerate(zip(domains, h.T, strict=True)):
-        style, color = _STYLES[i // len(COLORS) % len(_STYLES)], COLORS[i % len(COLORS)]
-        axes.plot(x, weights, style, color=color, marker="o", ms=3.5, label=domain)
-    axes.set_ylim(0, 1.08 * float(h.max()))
 
 
 def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
@@ -141,7 +129,7 @@ def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
     plans = sorted(plans, key=lambda plan: plan.flops)
     domains = plans[0].optimum.domains
     figure, panels = _figure((3 if domains else 2) if len(plans) > 1 else 1, 5.0, 4.2)
-    _plot_isoflops(panels[0], plans)
+    draw_isoflops(panels[0], plans)
     if len(plans) > 1:
         flops = [plan.flops for plan in plans]
         sizes, tokens = [p.n_params for p in plans], [p.tokens for p in plans]
@@ -150,33 +138,12 @@ def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
         panels[1].set(title="size and tokens", yscale="log")
         if domains:
             h = np.stack([plan.optimum.h for plan in plans])
-            _plot_weights(panels[2], flops, h, domains)
+            draw_weights(panels[2], flops, h, domains)
             panels[2].set(title="optimal mixture", ylabel="weight")
         for axes in panels[1:]:
             axes.set(xlabel="FLOPs", xscale="log")
             axes.legend(frameon=False, fontsize="small")
     save(figure, path)
-
-
-def _plot_isoflops(axes: Axes, plans: Sequence[BudgetPlan]) -> None:
-    best = np.array([plan.objective for plan in plans])
-    span = np.ptp(best) if len(plans) > 1 else 0.1 * best[0]
-    top = best.max() + _SPAN * span
-    light, dark = np.array([0.62, 0.79, 0.88]), np.array([0.03, 0.19, 0.42])
-    for i, plan in enumerate(plans, 1):
-        near, share = plan.losses <= top, i / len(plans)
-        n = np.append(plan.sizes[near], plan.n_params)
-        losses = np.append(plan.losses[near], plan.objective)
-        order, color = np.argsort(n), (1 - share) * light + share * dark
-        axes.plot(n[order], losses[order], color=color, label=f"{plan.flops:.3g}")
-    sizes = [plan.n_params for plan in plans]
-    axes.plot(sizes, best, color="0.2", linestyle="--", marker="o", ms=5, label="optimum")
-    axes.set(title="loss at the optimal mixture", xlabel="parameters N", xscale="log")
-    axes.set_ylabel("weighted loss, nats per token")
-    rows = -(-(len(plans) + 1) // 3)
-    room = (0.16 + 0.06 * rows) * (top - best.min())  # for the legend, above the curves
-    axes.set_ylim(best.min() - 0.08 * span, top + room)
-    axes.legend(frameon=False, title="FLOPs", ncols=3, fontsize="small", loc="upper right")
 
 
 def plot_residuals(report: Report, target: str, path: PathLike) -> None:
@@ -194,14 +161,14 @@ def plot_residuals(report: Report, target: str, path: PathLike) -> None:
     error = 100 * (report.observed[i] / report.predicted[i] - 1)
     weights = zip(report.laws.domains, report.mixtures.T, strict=True)
     drawn = {"N": rows.table.n_params, "D": rows.table.tokens}
-    drawn |= {f"weight of {_plain(domain)}": h for domain, h in weights}
+    drawn |= {f"weight of {plain(domain)}": h for domain, h in weights}
     figure, panels = _figure(len(drawn), 3.4, 2.6, columns=3)
     for axes, (name, values) in zip(panels, drawn.items(), strict=True):
         for mask, color in ((rows.fitted, COLORS[0]), (~rows.fitted, COLORS[1])):
             axes.scatter(values[mask], error[mask], s=8, alpha=0.5, color=color)
         axes.axhline(0, color="0.6", linewidth=1, zorder=0)
         axes.set(xlabel=name, ylabel="error, %", xscale="log" if name in ("N", "D") else "linear")
-    figure.suptitle(f"{_plain(target)}: observed less predicted; orange rows were held out")
+    figure.suptitle(f"{plain(target)}: observed less predicted; orange rows were held out")
     save(figure, path)
 
 
@@ -212,21 +179,7 @@ def plot_effects(effects: DomainEffects, path: PathLike) -> None:
         effects: what ``domain_effects`` returned.
         path: file to write.
     """
-    shown = 0.1 * effects.slope  # [m, k]
-    names, targets = ([_plain(n) for n in group] for group in (effects.domains, effects.targets))
-    figure, (axes,) = _figure(1, 2.2 + 0.85 * len(names), 1.4 + 0.36 * len(targets))
-    most = float(np.max(np.abs(shown), where=np.isfinite(shown), initial=1e-12))
-    axes.imshow(shown, cmap="RdYlGn_r", vmin=-most, vmax=most, aspect="auto", alpha=0.75)
-    for (i, j), value in np.ndenumerate(shown):
-        mark = "*" if effects.significant[i, j] else ""
-        axes.text(j, i, f"{value:+.3f}{mark}", ha="center", va="center", fontsize=8)
-    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
-    axes.set_yticks(range(len(targets)), targets)
-    axes.set_title("change of the loss per +10 points, nats", fontsize=10)
+    wide, high = 2.2 + 0.85 * len(effects.domains), 1.4 + 0.36 * len(effects.targets)
+    figure, (axes,) = _figure(1, wide, high)
+    effects.plot(axes)
     save(figure, path)
-
-
-def _plain(name: str) -> str:
-    """Not too long, and without mathematics, which a dollar sign would begin."""
-    short = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-    return short.replace("$", r"\$")

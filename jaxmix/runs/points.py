@@ -20,7 +20,7 @@ from jaxmix.runs.renaming import read_named
 from jaxmix.runs.table import Rows
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PointTable(Rows):
     """Rows without losses, in the order of the file.
 

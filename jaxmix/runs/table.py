@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new
 from jaxmix.errors import clip
 from jaxmix.quantities import count
 from jaxmix.runs import validate
@@ -21,9 +22,12 @@ from jaxmix.runs.plausibility import loss_notes, unit_notes
 from jaxmix.runs.reading import Raw, Table
 from jaxmix.runs.renaming import read_named
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-@dataclass(frozen=True, eq=False)
-class Rows:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows(Shown):
     """Validated rows with parameters, tokens and mixtures; everything is looked up by name.
 
     Attributes:
@@ -41,6 +45,21 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def __repr__(self) -> str:
+        facts = [f"{name}: {clip(value, 50)}" for name, value in _facts(self)]
+        name = clip(os.path.basename(self.source), 50)
+        return f"{type(self).__name__}({name!r}; {'; '.join(facts)})"
+
+    def _shown(self) -> Parts:
+        facts = {name: clip(value, 400) for name, value in _facts(self)}
+        return Parts(
+            f"{clip(self.source, 200)}: {count(len(self), 'row')}", {"": facts}, self.notes
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the rows, a copy."""
+        return self.frame.copy()
 
     @property
     def n_params(self) -> np.ndarray:
@@ -71,19 +90,24 @@ class RunTable(Rows):
 
     targets: tuple[str, ...]
 
-    def __repr__(self) -> str:
-        facts = [f"{name}: {clip(value, 50)}" for name, value in _facts(self)]
-        return f"RunTable({clip(os.path.basename(self.source), 50)!r}; {'; '.join(facts)})"
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draws the mean loss of the targets against training tokens, one line per run.
 
-    def _repr_html_(self) -> str:
-        rows = [("source", self.source), *_facts(self), *(("note", note) for note in self.notes)]
-        cells = (f"<tr><th>{a}</th><td>{html.escape(clip(b, 400))}</td></tr>" for a, b in rows)
-        return f"<table>{''.join(cells)}</table>"
-
-    def summary(self) -> str:
-        """Returns what the table holds, a few lines of text."""
-        rows = [*_facts(self), *(("note", note) for note in self.notes)]
-        return "\n".join([self.source, *(f"  {name + ':':<14} {value}" for name, value in rows)])
+        Lines of one color are of one size.
+        """
+        ax = axes_or_new(ax)
+        mean = np.nanmean(self.losses(), axis=0)
+        names, order = self.frame["run"].to_numpy(), np.argsort(self.tokens, kind="stable")
+        for i, size in enumerate(np.unique(self.n_params)):
+            same, label = self.n_params == size, f"N = {_short(size)}"
+            for run in dict.fromkeys(names[same]):
+                at = order[((names == run) & same)[order]]
+                style = {"color": f"C{i % 10}", "alpha": 0.4, "label": label}
+                ax.plot(self.tokens[at], mean[at], ".-", **style)
+                label = None
+        ax.set(xscale="log", xlabel="training tokens", ylabel="mean loss, nats per token")
+        ax.legend(frameon=False)
+        return ax
 
     def losses(self, targets: Sequence[str] | None = None) -> np.ndarray:
         """Returns losses in nats per token, float64 [m, p], NaN if missing.
@@ -173,21 +197,25 @@ class RunTable(Rows):
         return "loss" if bare_loss else f"loss_{target}"
 
 
-def _facts(table: RunTable) -> list[tuple[str, str]]:
+def _facts(table: Rows) -> list[tuple[str, str]]:
     """Returns what a table holds, by what it is called."""
     if not len(table):
         return [("rows", "0")]
     sizes = [_short(size) for size in np.unique(table.n_params)]
     tokens = [_short(few) for few in (table.tokens.min(), table.tokens.max())]
+    named = "run" in table.frame.columns
+    runs = f" of {count(len(set(table.frame['run'])), 'run')}" if named else ""
     facts = {
-        "rows": f"{len(table)} of {count(len(set(table.frame['run'])), 'run')}",
+        "rows": f"{len(table)}{runs}",
         "sizes": f"{len(sizes)} from {sizes[0]} to {sizes[-1]}" if sizes[3:] else ", ".join(sizes),
         "tokens": " to ".join(dict.fromkeys(tokens)),
     }
     if table.domains:
         facts["mixtures"] = str(len(np.unique(np.round(table.weights, 9), axis=0)))
         facts[f"domains ({len(table.domains)})"] = ", ".join(table.domains)
-    return [*facts.items(), (f"targets ({len(table.targets)})", ", ".join(table.targets))]
+    if isinstance(table, RunTable):
+        facts[f"targets ({len(table.targets)})"] = ", ".join(table.targets)
+    return [*facts.items()]
 
 
 def _short(number: float) -> str:

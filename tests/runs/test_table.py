@@ -37,8 +37,8 @@ def test_summary_and_repr():
         "rows: 3 of 2 runs; sizes: 1.5M, 2B; tokens: 100M to 200M; mixtures: 2; domains (2): web"
     )
     assert repr(runs).startswith(f"RunTable('<mine>.csv'; {facts}, code; targets (1): web)")
-    assert runs.summary().splitlines()[1].split() == ["rows:", "3", "of", "2", "runs"]
-    assert runs._repr_html_().startswith("<table><tr><th>source</th><td>/data/&lt;mine&gt;.csv")
+    assert runs.summary().splitlines()[2].split() == ["rows", "3", "of", "2", "runs"]
+    assert "/data/&lt;mine&gt;.csv: 3 rows" in runs._repr_html_()
     assert "note" in read_runs({**COLUMNS, "w_code": [0.5, 0.504, 0]}).summary()
     wide = read_runs(COLUMNS | {f"loss_{'x' * 40}{i}": 1.0 for i in range(99)}, source="y" * 300)
     assert len(repr(wide)) < 400

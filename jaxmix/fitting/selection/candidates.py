@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -49,6 +49,13 @@ class Candidate:
         parts += [f"n_params >= {self.size_floor:.4g}"] if self.size_floor else []
         parts += [f"share {share_text(dict(self.share), self.law)}"] if self.share else []
         return ", ".join(parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        names = ("residual", "burn_in", "size_floor")
+        shared = share_text(dict(self.share), self.law)
+        held = {name: getattr(self, name) for name in names}
+        return {"law": self.law.name, **held, "share": shared}
 
     def trusted(self, runs: RunTable, rows: np.ndarray) -> np.ndarray:
         """Which of ``rows``, bool [m, p], are fitted; trajectories end where those rows do."""

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.accuracy import LINK_PARAMETERS, fit_links, task_of
 from jaxmix.fitting.baselines import BASELINES, count_parameters, predict_baselines
@@ -17,6 +19,11 @@ from jaxmix.laws import Law, get_law
 from jaxmix.quantities import count
 from jaxmix.runs import RunTable, read_runs
 from jaxmix.runs.accuracies import PREFIX, left_out
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SCORES = ("n_parameters", "train_mre", "test_mre", "r2", "spearman")
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,20 @@ class ComparisonRow:
     target: str
     train: Score
     test: Score
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scores as plain values."""
+        return {
+            "law": self.law,
+            "n_parameters": self.n_parameters,
+            "target": self.target,
+            "train_mre": self.train.mre,
+            "test_mre": self.test.mre,
+            "r2": self.test.r2,
+            "spearman": self.test.spearman,
+            "train_rows": self.train.rows,
+            "test_rows": self.test.rows,
+        }
 
 
 @dataclass(frozen=True)
@@ -59,8 +80,8 @@ class Means:
     spearman: float
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """What ``compare`` found.
 
     Attributes:
@@ -77,6 +98,64 @@ class Comparison:
     notes: tuple[str, ...] = ()
     baseline_rows: tuple[ComparisonRow, ...] = ()
     two_step_rows: tuple[ComparisonRow, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Which law predicts the test rows best, and whether a baseline does better."""
+        best = min(self.means(), key=lambda m: (not m.test_mre < np.inf, m.test_mre))
+        said = f"{best.law} predicts the test rows best, to {best.test_mre:.3g}%"
+        beaten = {law: name for law, name in self.beaten_by().items() if name}
+        if not beaten:
+            return f"{said}; every law beats the baselines" if self.baseline_means() else said
+        losers = "; ".join(
+            f"{law} does not beat the baseline {name}" for law, name in beaten.items()
+        )
+        if len(beaten) == len(self.fits):
+            return f"{losers}: no law is recommended over it"
+        return f"{said}; {losers}"
+
+    def _shown(self) -> Parts:
+        means = [*self.means(), *self.baseline_means()]
+        rows = [{"law": m.law, **{name: getattr(m, name) for name in _SCORES}} for m in means]
+        frame = pd.DataFrame(rows).set_index("law")
+        return Parts(self.verdict, {"mean over targets, errors in percent": frame}, self.notes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per law (or baseline) and target: errors in percent, R2, rank correlation."""
+        kinds = (("law", self.rows), ("baseline", self.baseline_rows))
+        return pd.DataFrame({"kind": kind, **row.to_dict()} for kind, rows in kinds for row in rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``--json`` of ``jaxmix compare``, but for the selections."""
+
+        def held(rows: Sequence[ComparisonRow], means: Sequence[Means]) -> dict[str, Any]:
+            scores = {m.law: {name: getattr(m, name) for name in _SCORES} for m in means}
+            return {"rows": [row.to_dict() for row in rows], "means": scores}
+
+        two_steps = [row.to_dict() for row in self.two_step_rows]
+        return {
+            **held(self.rows, self.means()),
+            "baselines": held(self.baseline_rows, self.baseline_means()),
+            "beaten_by": self.beaten_by(),
+            **({"two_steps": two_steps} if two_steps else {}),
+        }
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Mean error on the test rows of every law and, paler, of every baseline."""
+        ax = axes_or_new(ax)
+        laws, others = self.means(), self.baseline_means()
+        ax.barh([plain(m.law) for m in laws], [m.test_mre for m in laws], label="laws")
+        ax.barh(
+            [f"baseline {plain(m.law)}" for m in others],
+            [m.test_mre for m in others],
+            color="C0",
+            alpha=0.4,
+            label="baselines",
+        )
+        ax.invert_yaxis()
+        ax.set(xlabel="mean relative error on the test rows, %")
+        ax.legend(frameon=False)
+        return ax
 
     def means(self) -> tuple[Means, ...]:
         """One line per law, in the order asked."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,22 @@ class SelectionRow:
     difference: Difference
     tied: bool
     high_regret: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain values."""
+        names = ("n_parameters", "error", "regret", "mean_regret", "target_regret")
+        return {
+            **self.candidate.to_dict(),
+            **{name: getattr(self, name) for name in (*names, "tied", "high_regret")},
+            "mean_error": self.score,
+            "difference": self.difference.mean,
+            "standard_error": self.difference.standard_error,
+        }
+
+    def flat(self) -> dict[str, Any]:
+        """The same as one row of a table: no values in values but ``error_<kind>``."""
+        errors = {f"error_{kind}": error for kind, error in self.error.items()}
+        return {**{n: v for n, v in self.to_dict().items() if not isinstance(v, dict)}, **errors}
 
 
 def explain(

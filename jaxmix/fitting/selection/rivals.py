@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,16 @@ class BaselineRow:
     mean_regret: float
     difference: Difference
     high_regret: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain values."""
+        names = ("name", "n_parameters", "error", "regret", "mean_regret", "high_regret")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "mean_error": self.score,
+            "difference": self.difference.mean,
+            "standard_error": self.difference.standard_error,
+        }
 
     @property
     def beats(self) -> bool:

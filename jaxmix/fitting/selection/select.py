@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.selection import evidence
 from jaxmix.fitting.selection.candidates import (
@@ -31,12 +33,15 @@ from jaxmix.fitting.selection.trials import FitSettings, Progress, Trials, run_t
 from jaxmix.laws import Law
 from jaxmix.runs import RunTable
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 DEFAULT_BY = ("size", "mixtures", "range")
 _FEW = 7  # mixtures that are held out one by one
 
 
-@dataclass(frozen=True)
-class Selection:
+@dataclass(frozen=True, repr=False)
+class Selection(Shown):
     """What ``select`` found.
 
     Attributes:
@@ -67,6 +72,66 @@ class Selection:
     baseline_rows: tuple[BaselineRow, ...]
     beaten_by: str | None
     trials: Trials = field(repr=False, compare=False)
+
+    @property
+    def headline(self) -> str:
+        """The law to fit, or that none is better than a baseline."""
+        law, row = self.choice.law.name, next(r for r in self.rows if r.candidate == self.choice)
+        if self.beaten_by:
+            return (
+                f"no law is recommended: the baseline {self.beaten_by} predicts better than {law}"
+            )
+        return f"fit {self.choice.name}: it predicts rows held out to {row.score:.3g}%"
+
+    def _shown(self) -> Parts:
+        laws = [{**row.flat(), "candidate": row.candidate.name} for row in self.best_of_laws()]
+        shown = ("n_parameters", "mean_error", "difference", "standard_error", "mean_regret")
+        best = pd.DataFrame(laws).set_index("candidate")[list(shown)]
+        why = dict(enumerate(self.reasons, 1))
+        tables = {"each law at its best settings, held-out error in percent": best, "why": why}
+        return Parts(self.headline, tables, self.notes)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per candidate, lowest error first."""
+        return pd.DataFrame([row.flat() for row in self.rows])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The ``--json`` of ``jaxmix select``, but for the options of ``jaxmix fit``."""
+        splits = [
+            {
+                "kind": s.kind,
+                "name": s.name,
+                "train_rows": int(s.train.sum()),
+                "test_rows": int(s.test.sum()),
+            }
+            for s in self.trials.splits
+        ]
+        return {
+            "choice": self.choice.to_dict(),
+            "where": self.where,
+            "targets": self.trials.targets,
+            "reasons": self.reasons,
+            "rows": [row.to_dict() for row in self.rows],
+            "splits": splits,
+            "baselines": self.baselines,
+            "nested": None if self.nested is None else asdict(self.nested),
+            "pull": None if self.pull is None else asdict(self.pull),
+            "dropped": self.dropped,
+            "notes": self.notes,
+            "baseline_rows": [row.to_dict() for row in self.baseline_rows],
+            "beaten_by": self.beaten_by,
+        }
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Held-out error of each law at its best settings, with the standard error of the gap."""
+        ax, rows = axes_or_new(ax), self.best_of_laws()
+        gaps = [r.difference.standard_error for r in rows]
+        errors = [gap if np.isfinite(gap) else 0.0 for gap in gaps]
+        ax.errorbar([r.score for r in rows], range(len(rows)), xerr=errors, fmt="o", capsize=3)
+        ax.set_yticks(range(len(rows)), [plain(r.candidate.law.name) for r in rows])
+        ax.invert_yaxis()
+        ax.set(xlabel="error on rows held out, %")
+        return ax
 
     def left_out(self) -> np.ndarray:
         """Residuals [m, p] of the pick under fits that left out the mixture of each row, nats.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
+from jaxmix.display import Parts, Shown
 from jaxmix.fitting.fitted import FittedLaws, StackedLaws
 from jaxmix.fitting.inputs import Table, read_inputs
 from jaxmix.fitting.precision import float64
@@ -128,7 +129,7 @@ class SearchCheck:
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class Ensemble:
+class Ensemble(Shown):
     """B refits of m fitted laws on resampled rows: what ``bootstrap`` returns.
 
     Each resample is a study in a world in which the fitted laws are the truth. The errors of refits
@@ -294,25 +295,21 @@ class Ensemble:
         index = pd.MultiIndex.from_tuples(rows, names=["target", "parameter"])
         return pd.DataFrame(list(rows.values()), index=index)
 
-    def summary(self) -> str:
-        """The refits in words, for people."""
-        errors = zip(self.laws.targets, self.model_error.level, strict=True)
-        lines = [
+    def _shown(self) -> Parts:
+        said = (
             f"{self.resamples} {self.method} refits of the {self.laws.law.name} law over "
             f"{self.clusters} {self.cluster}s; another set would move half-widths by "
-            f"{100 * self.monte_carlo_error:.0f}%",
-            *(f"{target}: model error {error:.2g} nats" for target, error in errors),
-        ]
-        if self.search_check:
-            c = self.search_check
-            lines.append(
-                f"of {c.probed} refits, a fresh search of {c.restarts} starts ended lower in "
-                f"{100 * c.lower:.0f}% and higher in {100 * c.higher:.0f}%"
+            f"{100 * self.monte_carlo_error:.0f}%"
+        )
+        errors = dict(zip(self.laws.targets, self.model_error.level.tolist(), strict=True))
+        check, last = self.search_check, ""
+        if check:
+            last = (
+                f"of {check.probed} refits, a fresh search of {check.restarts} starts ended lower "
+                f"in {100 * check.lower:.0f}% and higher in {100 * check.higher:.0f}%"
             )
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.to_frame().to_html()}"
+        tables = {"model error, nats": errors, "parameters with intervals": self.to_frame()}
+        return Parts(said, tables, self.notes, last)
 
 
 @jax.jit

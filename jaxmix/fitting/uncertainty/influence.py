@@ -18,7 +18,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
+from jaxmix.display import Parts, Shown
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, stack
 from jaxmix.fitting.inputs import read_inputs
@@ -31,11 +33,12 @@ from jaxmix.laws import Inputs, Params
 from jaxmix.runs import RunTable
 
 Array = jax.Array
+_MOST_ROWS = 12  # rows of a run table that are shown
 _FLAT = 1e-12  # smallest eigenvalue of the scaled Hessian, as a share of the largest
 
 
 @dataclass(frozen=True, repr=False)
-class Influence:
+class Influence(Shown):
     """Derivatives of one fit by its p rows.
 
     Attributes:
@@ -55,6 +58,20 @@ class Influence:
     def __repr__(self) -> str:
         rows = next(iter(self.by_loss.values())).shape[-1]
         return f"Influence({self.fitted.target!r}, {rows} rows)"
+
+    def _shown(self) -> Parts:
+        frame = self.to_frame()
+        moved = (frame / frame.std().replace(0.0, 1.0)).abs().max(axis=1)
+        first = frame.loc[moved.sort_values(ascending=False).index[:_MOST_ROWS]]
+        said = f"row {first.index[0]} of {len(frame)} does most to the fit of {self.fitted.target}"
+        return Parts(said, {"change of the parameters without a row, to first order": first})
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per row of the run table: how each parameter moves if it is left out."""
+        law, rows = self.fitted.law, next(iter(self.by_weight.values())).shape[-1]
+        columns = [np.reshape(-self.by_weight[p.name], (-1, rows)) for p in law.parameters]
+        names = pd.Index(law.names(self.fitted.domains))
+        return pd.DataFrame(np.concatenate(columns).T, columns=names).rename_axis("row")
 
     def on(self, function: Callable[[Params], Array]) -> tuple[np.ndarray, np.ndarray]:
         """Derivatives of any function of the natural parameters by the rows.

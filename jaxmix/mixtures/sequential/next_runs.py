@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.precision import float64
@@ -43,7 +44,7 @@ _NOISY = 0.5  # share of noise in the effect of mixtures from which repeats are 
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class NextRuns:
+class NextRuns(Shown):
     """A batch of c runs over k domains, in the order in which they were chosen.
 
     Attributes:
@@ -120,25 +121,16 @@ class NextRuns:
             "weights": self.optimum.weights,
         }
 
-    def summary(self) -> str:
-        """The runs as a table, for people."""
-        return "\n".join(
-            [
-                f"{self._size}; expected regret {self.regret[0]:.2g} nats before, "
-                f"{self.regret[-1]:.2g} after",
-                self.to_frame().to_string(float_format=lambda v: f"{v:.4g}"),
-                *(f"note: {note}" for note in self.notes),
-            ]
+    def _shown(self) -> Parts:
+        said = (
+            f"{self._size}: the expected regret falls from {self.regret[0]:.2g} to "
+            f"{self.regret[-1]:.2g} nats"
         )
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.to_frame().to_html()}"
+        return Parts(said, {"": self.to_frame()}, self.notes)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Expected regret before and after each run."""
-        from matplotlib import pyplot as plt
-
-        ax = ax or plt.subplots()[1]
+        ax = axes_or_new(ax)
         ax.plot(np.append(0.0, np.cumsum(self.flops)), self.regret, marker="o")
         ax.set(xlabel="FLOPs", ylabel="expected regret, nats", yscale="log")
         return ax

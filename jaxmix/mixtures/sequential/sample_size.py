@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown, axes_or_new
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
@@ -29,7 +30,7 @@ _STEP, _COUNTS = 1.6, 8  # ratio and number of counts if none are given
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
-class SampleSize:
+class SampleSize(Shown):
     """What studies of q mixtures achieve, for s counts and t simulated truths.
 
     Attributes:
@@ -103,26 +104,16 @@ class SampleSize:
         """``curve`` with the counts as index."""
         return pd.DataFrame(self.curve(regret)).set_index("mixtures")
 
-    def summary(self, regret: float = 0.01) -> str:
-        """The answer and the curve, for people."""
-        found = self.smallest(regret)
+    def _shown(self) -> Parts:
+        found = self.smallest()
         enough = count(found, "mixture is", "mixtures are") if found else ""
         answer = f"{enough} enough" if found else "none of these counts is enough"
-        lines = [
-            f"{answer}: regret of at most {100 * regret:g}% of the gain in 90% of the truths",
-            self.to_frame(regret).to_string(float_format=lambda v: f"{v:.3g}"),
-            *(f"note: {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        return f"<p>{self!r}</p>{self.to_frame().to_html()}"
+        said = f"{answer} for a regret of at most 1% of the gain in 90% of the truths"
+        return Parts(said, {"": self.to_frame()}, self.notes)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Median and 90% quantile of the regret against the number of mixtures."""
-        from matplotlib import pyplot as plt
-
-        ax = ax or plt.subplots()[1]
+        ax = axes_or_new(ax)
         frame = self.to_frame()
         ax.plot(frame.index, frame["regret_median"], marker="o", label="median")
         ax.plot(frame.index, frame["regret_90"], marker="o", label="90% quantile")
