@@ -37,7 +37,7 @@ ROOMS = {
     ),
     "models": room("flax jax", "placement"),
     "training": room("jax numpy optax orbax", "placement runs"),
-    "runs": room("numpy pandas"),
+    "runs": room("numpy pandas", later="matplotlib"),
     "laws": room("jax numpy"),
     "fitting": room("jax jaxopt numpy pandas scipy", "laws runs", later="matplotlib mixtures"),
     "mixtures": room("jax numpy pandas scipy", "fitting laws runs", later="matplotlib"),
