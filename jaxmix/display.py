@@ -7,10 +7,11 @@ dark notebooks, and every name in it is escaped.
 
 import html
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from jaxmix.quantities import amount
+from jaxmix.notes import ranked
+from jaxmix.quantities import amount, count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ class Shown:
         answer, tables, notes, last = self._shown()
         parts = [f"{answer.rstrip('.')}."]
         parts += ["\n".join(filter(None, [title, _text(t)])) for title, t in tables.items()]
-        parts += ["\n".join(f"note: {note}" for note in notes)]
+        parts += ["\n".join(f"note: {note}" for note in ranked(notes))]
         return "\n\n".join(filter(None, [*parts, last]))
 
     def __repr__(self) -> str:
@@ -62,7 +63,7 @@ class Shown:
         for title, one in tables.items():
             parts += [f"<p>{html.escape(title)}</p>"] if title else []
             parts.append(_html(one))
-        parts += [_notes(tuple(notes)), f"<p>{html.escape(last)}</p>" if last else ""]
+        parts += [_notes(ranked(notes)), f"<p>{html.escape(last)}</p>" if last else ""]
         return f'<div style="overflow-x:auto">{"".join(parts)}</div>'
 
 
@@ -87,29 +88,46 @@ def _sheet(table: Any, most: int) -> _Sheet:
         rows = list(whole.itertuples(index=False, name=None))
     kept = rows[:most]
     numbers = [all(_is_number(row[i]) for row in kept) for i in range(len(columns))]
-    cells = [tuple(_cell(x, str(c)) for x, c in zip(row, columns, strict=True)) for row in kept]
+    form = [
+        amount if c in _COUNTS else _form([row[i] for row in kept] if numbers[i] else [])
+        for i, c in enumerate(columns)
+    ]
+    cells = [tuple(_cell(x, f) for x, f in zip(row, form, strict=True)) for row in kept]
     return _Sheet(
         tuple(map(str, columns)), cells, tuple(not n for n in numbers), len(rows) - len(kept)
     )
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) or (hasattr(value, "dtype") and value.ndim == 0)
+    made = isinstance(value, int | float) or (hasattr(value, "dtype") and value.ndim == 0)
+    return made and not _is_truth(value)
 
 
-def _cell(value: Any, column: str) -> str:
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool) or getattr(value, "dtype", "") == "bool"
+
+
+def _form(column: Sequence[Any]) -> Callable[[float], str]:
+    """How to write the numbers of a column: with equal decimals, unless they are far apart."""
+    sizes = [abs(float(x)) for x in column if math.isfinite(float(x))]
+    most = max(sizes, default=0.0)
+    if all(x.is_integer() and x < 1e7 for x in sizes):
+        return lambda x: f"{x:.0f}"
+    if not sizes or not 1e-4 <= most < 1e4:
+        return lambda x: f"{x:.4g}"
+    decimals = max(3 - math.floor(math.log10(most)), 0)
+    return lambda x: f"{x:.{decimals}f}"
+
+
+def _cell(value: Any, form: Callable[[float], str]) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, bool) or getattr(value, "dtype", "") == "bool":
+    if _is_truth(value):
         return "yes" if value else "no"
     if not _is_number(value):
         return str(value)
     number = float(value)
-    if math.isnan(number):
-        return "-"
-    if column in _COUNTS and math.isfinite(number):
-        return amount(number)
-    return f"{number:.0f}" if number.is_integer() and abs(number) < 1e7 else f"{number:.4g}"
+    return form(number) if math.isfinite(number) else "-" if math.isnan(number) else f"{number}"
 
 
 def _text(table: Any) -> str:
@@ -146,7 +164,8 @@ def _notes(notes: tuple[str, ...]) -> str:
     """A list of notes; those after the first few unfold."""
     items = [f"<li>{html.escape(note)}</li>" for note in notes]
     first, rest = "".join(items[:_NOTES]), "".join(items[_NOTES:])
-    more = f"<summary>{len(items) - _NOTES} more notes</summary><ul>{rest}</ul>"
+    left = count(len(items) - _NOTES, "more note")
+    more = f"<summary>{left}</summary><ul>{rest}</ul>"
     return (f"<ul>{first}</ul>" if first else "") + (f"<details>{more}</details>" if rest else "")
 
 
@@ -157,6 +176,11 @@ def axes_or_new(ax: "Axes | None") -> "Axes":
     from matplotlib import pyplot
 
     return pyplot.subplots(layout="constrained")[1]
+
+
+def legend_above(ax: "Axes") -> None:
+    """A legend in one row above the picture, where it hides nothing."""
+    ax.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4)
 
 
 def ink() -> str:

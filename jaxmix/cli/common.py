@@ -22,6 +22,7 @@ from jaxmix.cli.commands import is_quiet
 from jaxmix.cli.tables import screen
 from jaxmix.cli.tables import table as table
 from jaxmix.errors import JaxmixError
+from jaxmix.notes import ranked
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -142,8 +143,8 @@ def pick(held: Any, *names: str) -> dict[str, Any]:
 
 
 def say(notes: Iterable[str]) -> None:
-    """Notes to standard error, each once, at the end of a command that succeeded."""
-    for note in dict.fromkeys(notes):
+    """Notes to standard error, each once and the gravest first, once a command succeeded."""
+    for note in ranked(notes):
         line = f"note: {note}"
         if sys.stderr.isatty():  # a line of its own in a file, which scripts can read
             line = textwrap.fill(line, screen(), subsequent_indent="  ", break_on_hyphens=False)

@@ -8,6 +8,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import options as opt
 from jaxmix.cli.fit import fit_options
+from jaxmix.notes import MINOR, Note, rank_of
 
 if TYPE_CHECKING:
     from jaxmix.fitting.selection.compare import Comparison, ComparisonRow
@@ -42,8 +43,12 @@ def command(
 
     with common.progress("fitting") as report:
         found = compare(runs, laws, train, test, progress=report, **options)
-    told = ((law, note) for law, fits in found.fits.items() for note in fits.notes)
-    notes = [f"{law}: {note}" for law, note in told if note not in found.notes]
+    told = [(law, note) for law, fits in found.fits.items() for note in fits.notes]
+    notes = [
+        Note(f"{law}: {note}", rank_of(note))
+        for law, note in told
+        if note not in found.notes and rank_of(note) < MINOR
+    ]
     held = {"train": train, "test": test, **found.to_dict()}
     common.answer(
         as_json,

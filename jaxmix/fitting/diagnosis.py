@@ -196,7 +196,7 @@ def _edges(f: "FittedLaw") -> Iterator[Finding]:
             f"the effect of {domains} on {{}} is a guess at weights that were not run",
             f"{listed(by_domain.values())} ended at the edge of what the law allows",
             f"run mixtures with less and with more of {domains}",
-            GUESS,
+            MINOR,
         )
 
 

@@ -372,8 +372,10 @@ class FittedLaws(Shown, Sequence[FittedLaw]):
             }
             for f in self._fits
         ]
-        frame = pd.DataFrame(rows, index=self._by_target()).replace("", None)
-        return Parts(f"{self.headline}", {"": frame.dropna(axis=1, how="all")}, self.notes)
+        frame = pd.DataFrame(rows, index=self._by_target()).dropna(axis=1, how="all")
+        if not frame["doubts"].any():
+            frame = frame.drop(columns="doubts")
+        return Parts(self.headline, {"": frame}, self.notes)
 
     def __repr__(self) -> str:
         shown = ", ".join(self.targets[:6]) + (", ..." if len(self) > 6 else "")

@@ -132,9 +132,11 @@ class Constraints(Shown):
     def _shown(self) -> Parts:
         given = self.to_dict()
         tables = {
-            name.replace("_", " "): value if isinstance(value, Mapping) else {name: value}
+            name.replace("_", " "): value if isinstance(value, Mapping) else {"": str(value)}
             for name, value in given.items()
         }
+        if self.available:
+            tables["available"] = {name: amount(n) for name, n in self.available.items()}
         said = f"a mixture must meet {count(len(given), 'kind')} of limits"
         return Parts(said if given else "no limits: every mixture is allowed", tables)
 

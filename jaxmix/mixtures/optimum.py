@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from jaxmix.display import Parts, Shown, axes_or_new, ink, plain
+from jaxmix.display import Parts, Shown, axes_or_new, ink, legend_above, plain
 from jaxmix.fitting.fitted import DataRange, FittedLaws
 from jaxmix.fitting.hull import hull_distance
 from jaxmix.mixtures.constraints import Constraints
@@ -16,6 +16,7 @@ from jaxmix.mixtures.measured import MeasuredMixtures, measured_mixtures
 from jaxmix.mixtures.repetition import ASSUMED
 from jaxmix.mixtures.solve.certificate import Price, box_prices
 from jaxmix.mixtures.solve.problem import counted_laws
+from jaxmix.notes import GUESS, UNSAFE, WRONG, Note
 from jaxmix.quantities import count
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ WorstCase = Literal["loss", "gap"]
 _NEAR_HULL = 0.01  # distance from the mixtures that were run within which a law is not extrapolated
 _NEAR_SIZE = 0.01  # relative distance from the sizes that were run within which one is not outside
 _SYMBOLS = {"n_params": "N", "tokens": "D"}
+_FAR = 10.0  # times the sizes that were run beyond which an extrapolation is not to be trusted
 _CLOSED = 1e-9  # share of the objective below which a gap is closed
 _BY_TARGET = ("target_weights", "predicted")
 _EXPLAINED = 1e-6  # nats per unit of weight that prices may leave unexplained
@@ -215,8 +217,8 @@ class Optimum(Shown, _Named):
         ax.barh(place, frame["weight"], label="optimum")
         ax.plot(frame[self._baseline], place, "|", c=ink(), markersize=12, label=self._baseline)
         ax.set_yticks(place, map(plain, frame.index))
-        ax.set(xlabel="weight", title=self.budget)
-        ax.legend(frameon=False)
+        ax.set(xlabel=f"weight for {self.budget}")
+        legend_above(ax)
         return ax
 
 
@@ -301,8 +303,12 @@ def measured_notes(found: MeasuredMixtures, objective: float) -> list[str]:
         return []
     best, mixtures = found.best, count(less, "mixture")
     return [
-        f"{mixtures} measured less at this N and D than the {objective:.4f} that this one is "
-        f"predicted to reach; best measured: run {found.run[best]}, {found.objective[best]:.4f}"
+        Note(
+            f"{mixtures} measured less at this N and D than the {objective:.4f} that this one is "
+            f"predicted to reach; best measured: run {found.run[best]}, "
+            f"{found.objective[best]:.4f}",
+            UNSAFE,
+        )
     ]
 
 
@@ -312,7 +318,8 @@ def mixture_notes(laws: FittedLaws, h: np.ndarray) -> list[str]:
     weights = dict(zip(laws.domains, h.tolist(), strict=True))
     said = [f"{d} {weights[d]:.3g} (run: {a:.3g} to {b:.3g})" for d, (a, b) in beyond.items()]
     many = f", and {len(said) - 4} more" if len(said) > 4 else ""
-    return [f"outside the weights that were run: {', '.join(said[:4])}{many}"] if said else []
+    outside = f"outside the weights that were run: {', '.join(said[:4])}{many}"
+    return [Note(outside, UNSAFE)] if said else []
 
 
 def _range_notes(
@@ -320,10 +327,8 @@ def _range_notes(
 ) -> list[str]:
     notes = budget_notes(laws, inputs)
     if distance is not None and distance > 1e-6:
-        notes.append(
-            f"the mixture lies {distance:.3g} outside the convex hull of the mixtures that "
-            "were run: its loss is extrapolated"
-        )
+        outside = f"the mixture lies {distance:.3g} outside the convex hull of those that were run"
+        notes.append(Note(f"{outside}: its loss is extrapolated", GUESS))
     if "unique" in inputs and not np.isfinite(inputs["unique"]).any():
         notes.append("the law was given no available tokens, so here nothing ever repeats")
     return notes
@@ -374,7 +379,8 @@ def _ignored(laws: FittedLaws, inputs: Mapping[str, np.ndarray], unread: list[st
     run = " and ".join(_as_run(laws, n) for n in other)
     names = " and ".join(_SYMBOLS[n] for n in other)
     name = laws.law.name
-    return [f"the law '{name}' does not read {names}: it answers for {run}, not for {asked}"]
+    said = f"the law '{name}' does not read {names}: it answers for {run}, not for {asked}"
+    return [Note(said, UNSAFE)]
 
 
 def _outside(value: float, low: float, high: float) -> bool:
@@ -390,7 +396,7 @@ def _proof_notes(of: Mapping[str, Any]) -> list[str]:
             f"{count(of['starts'], 'start')} ended at this objective and none lower"
         )
     if not of["converged"]:
-        notes.append(f"not converged: the duality gap is {of['gap']:.3g} nats")
+        notes.append(Note(f"not converged: the duality gap is {of['gap']:.3g} nats", WRONG))
     return notes
 
 
@@ -399,14 +405,15 @@ def _beyond(name: str, value: float, ranges: Sequence[tuple[float, float]]) -> l
     low = max((r[0] for r in ranges), default=0.0)
     high = min((r[1] for r in ranges), default=np.inf)
     if np.isinf(value):
-        return [f"{name} is infinite: the limit of the law, beyond every run"]
+        return [Note(f"{name} is infinite: the limit of the law, beyond every run", UNSAFE)]
     if not _outside(value, low, high):
         return []
     if value > high:
         times = f"{value / high:.3g} times the largest that was run ({high:.4g})"
     else:
         times = f"{low / value:.3g} times below the smallest that was run ({low:.4g})"
-    return [f"{name} = {value:.4g} is {times}"]
+    far = value > _FAR * high or value < low / _FAR
+    return [Note(f"{name} = {value:.4g} is {times}", UNSAFE if far else GUESS)]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

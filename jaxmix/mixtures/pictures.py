@@ -63,8 +63,9 @@ def draw_effects(
         shown: [m, k].
         marked: [m, k] those with a star.
     """
-    most = float(np.max(np.abs(shown), where=np.isfinite(shown), initial=1e-12))
-    ax.imshow(shown, cmap="RdYlGn_r", vmin=-most, vmax=most, aspect="auto", alpha=0.75)
+    # The colors stop before their dark ends, on which black numbers are hard to read.
+    most = 1.6 * float(np.max(np.abs(shown), where=np.isfinite(shown), initial=1e-12))
+    ax.imshow(shown, cmap="RdYlGn_r", vmin=-most, vmax=most, aspect="auto")
     for (i, j), value in np.ndenumerate(shown):
         mark = "*" if marked[i, j] else ""
         ax.text(j, i, f"{value:+.3f}{mark}", ha="center", va="center", fontsize=8, color="black")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jaxmix import fitting
-from jaxmix.display import Parts, Shown, axes_or_new, ink, plain
+from jaxmix.display import Parts, Shown, axes_or_new, ink, legend_above, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.residual import fit_residual
@@ -39,6 +39,7 @@ from jaxmix.mixtures.optimum import (
 from jaxmix.mixtures.risk import Risk, safest_gain
 from jaxmix.mixtures.solve.refits import meets
 from jaxmix.mixtures.uncertainty import Baselines, check_baselines
+from jaxmix.notes import GUESS, MINOR, UNSAFE, Note, rank_of, ranked
 from jaxmix.runs import RunTable, read_runs
 from jaxmix.runs.reading import Table
 
@@ -183,10 +184,17 @@ class Recommendation(Shown):
             )
         ax.plot(self.h, place, "o", color="C0", label="recommended")
         ax.plot(self.law_optimum.h, place, "x", color="C3", label="law alone")
-        ax.plot(self.baselines[self.anchor], place, "|", c=ink(), markersize=12, label=self.anchor)
+        ax.plot(
+            self.baselines[self.anchor],
+            place,
+            "|",
+            c=ink(),
+            markersize=12,
+            label=plain(self.anchor),
+        )
         ax.set_yticks(place, map(plain, self.domains))
         ax.set(xlabel="weight", xlim=(-0.02, 1.02))
-        ax.legend(frameon=False)
+        legend_above(ax)
         return ax
 
 
@@ -539,7 +547,8 @@ def _notes(found: Recommendation) -> list[str]:
     """What was assumed, what the runs cannot tell, and where the mixture is no better."""
     optimum, best = found.optimum, found.law_optimum
     counted = optimum.counted.laws
-    notes = [*counted.notes, *budget_notes(counted, optimum.inputs)]
+    known = (*counted.mixture_notes, *(n for n in counted.notes if rank_of(n) < MINOR))
+    notes: list[str] = [*known, *budget_notes(counted, optimum.inputs)]
     within = optimum.constraints.within
     if within == "range":
         notes.append("assumed: each weight stays between the least and the most that were run")
@@ -547,7 +556,8 @@ def _notes(found: Recommendation) -> list[str]:
         notes.append("assumed: the mixture stays in the convex hull of those that were run")
     gain = found.gains[found.anchor]
     if gain.low <= 0 and not np.allclose(found.h, found.baselines[found.anchor]):
-        notes.append(f"no gain over the {called(found.anchor)} is shown: the interval has 0 in it")
+        none = f"no gain over the {called(found.anchor)} is shown: the interval has 0 in it"
+        notes.append(Note(none, UNSAFE))
     if found.measured is not None:
         run = found.measured.run[found.measured.best]
         notes.append(
@@ -561,7 +571,7 @@ def _notes(found: Recommendation) -> list[str]:
             f"the law alone would choose {best.short}, predicted {best.objective:.4f} where the "
             f"recommended mixture has {_objective(found):.4f}" + (f"; {far}" if far else "")
         )
-    return list(dict.fromkeys(notes))
+    return list(ranked(notes))
 
 
 def _objective(found: Recommendation) -> float:
@@ -585,7 +595,8 @@ def _worse(found: Recommendation) -> list[str]:
         worse = [f"{t} by {-g.estimate:.4f}" for t, g in gains.items() if g.estimate < -_SAME]
         if worse:
             more = f", and {len(worse) - 5} more" if len(worse) > 5 else ""
-            notes.append(f"worse than the {called(name)} on {', '.join(worse[:5])}{more}")
+            said = f"worse than the {called(name)} on {', '.join(worse[:5])}{more}"
+            notes.append(Note(said, GUESS))
     return notes
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.fitted import FittedLaw, FittedLaws
 from jaxmix.laws import R_D_STAR, R_N_STAR, repeated
+from jaxmix.notes import GUESS, Note
 
 ASSUMED = "what repeated tokens are worth is assumed, not fitted on these runs"
 
@@ -42,6 +43,6 @@ def _assumed(law: FittedLaw, r_star: float, r_star_params: float) -> FittedLaw:
     stated = ", ".join(f"{name} = {float(value):.4g}" for name, value in added.items())
     published = (r_star, r_star_params) == (R_D_STAR, R_N_STAR)
     source = "the published fit of Muennighoff et al. 2023 on C4 (arXiv 2305.16264)"
-    note = f"{ASSUMED}: {stated}, {source if published else 'as given'}"
+    note = Note(f"{ASSUMED}: {stated}, {source if published else 'as given'}", GUESS)
     changed = replace(law, law=aware, params={**law.params, **added})
     return changed.with_report(notes=(*law.report.notes, note))

@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from jaxmix.display import Parts, Shown, axes_or_new, plain
+from jaxmix.display import Parts, Shown, axes_or_new, legend_above, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.precision import float64
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, finite, interval
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.solve.refits import level_edges, losses_at, meets, objective_of, solve_refits
+from jaxmix.notes import GUESS, UNSAFE, Note
 from jaxmix.runs import resolve
 
 if TYPE_CHECKING:
@@ -158,8 +159,8 @@ class Uncertainty(Shown):
         for gain in self.gains:
             ax.plot(gain.mixture, place, "|", markersize=12, label=plain(gain.baseline))
         ax.set_yticks(place, map(plain, frame.index))
-        ax.set(xlabel="weight", xlim=(-0.02, 1.02), title=f"{100 * self.level:g}% confidence set")
-        ax.legend(frameon=False)
+        ax.set(xlabel=f"weight, {100 * self.level:g}% confidence set", xlim=(-0.02, 1.02))
+        legend_above(ax)
         return ax
 
 
@@ -326,14 +327,17 @@ def _notes(
     ensemble: Ensemble, gains: tuple[Gain, ...], intervals: dict[str, Interval], level: float
 ) -> list[str]:
     notes = [
-        f"no gain over {g.baseline} is shown: the interval of the true gain, {g.low:.3g} to "
-        f"{g.high:.3g} nats, has 0 in it"
+        Note(
+            f"no gain over {g.baseline} is shown: the interval of the true gain, {g.low:.3g} to "
+            f"{g.high:.3g} nats, has 0 in it",
+            UNSAFE,
+        )
         for g in gains
         if g.low <= 0 <= g.high
     ]
     loose = [d for d, i in intervals.items() if i.high - i.low > _LOOSE]
     if loose:
-        notes.append(f"the weight of {', '.join(loose)} is all but undetermined")
+        notes.append(Note(f"the weight of {', '.join(loose)} is all but undetermined", GUESS))
     if ensemble.resamples * (1 - level) < _FEWEST_OUTSIDE:
         notes.append(
             f"{ensemble.resamples} refits are few for a level of {level:g}: raise --resamples"

@@ -200,4 +200,4 @@ def test_it_is_shown_as_a_dictionary_a_table_and_a_plot(found):
     assert shown["noise"]["s"]["floor"] != shown["noise"]["s"]["floor"]  # no repeats: NaN
     assert list(found.to_frame().columns) == ["weight", "low", "high"]
     assert "gain over" in found.summary() and len(repr(found)) < 200
-    assert found.plot().get_xlabel() == "weight"
+    assert found.plot().get_xlabel() == "weight, 90% confidence set"
