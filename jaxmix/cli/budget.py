@@ -11,6 +11,7 @@ from jaxmix.cli import options as opt
 from jaxmix.cli.limits import decay_option, limit_options, load_within
 from jaxmix.cli.values import QUANTITIES, Quantity
 from jaxmix.errors import JaxmixError
+from jaxmix.quantities import amount
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import BudgetPlan
@@ -110,12 +111,16 @@ def _row(plan: "BudgetPlan") -> dict[str, float]:
 
 def _tables(plans: "Sequence[BudgetPlan]") -> list[Any]:
     numbers = ((p, (p.flops, p.n_params, p.tokens, p.tokens_per_param)) for p in plans)
-    rows = ((*(f"{x:.4g}" for x in cells), f"{p.objective:.4f}") for p, cells in numbers)
+    rows = (
+        (f"{cells[0]:.4g}", *map(amount, cells[1:3]), f"{cells[3]:.4g}", f"{p.objective:.4f}")
+        for p, cells in numbers
+    )
     columns = ("FLOPs", "parameters N", "tokens D", "D/N", "loss, nats")
     domains = plans[0].optimum.domains
     weights = ((domain, *(_weight(plan, domain) for plan in plans)) for domain in domains)
     budgets = (f"{plan.flops:.4g} FLOPs" for plan in plans)
-    tables = [common.table("compute-optimal runs", *columns, rows=rows)]
+    said = "\n".join(f"{plan.headline}." for plan in plans)
+    tables = [said, common.table("compute-optimal runs", *columns, rows=rows)]
     if domains:
         tables.append(common.table("mixtures (epochs)", "domain", *budgets, rows=weights))
     return tables

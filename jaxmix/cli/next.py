@@ -9,7 +9,7 @@ from jaxmix.cli import options as opt
 from jaxmix.cli.proposal import parted, proposal_options, propose
 from jaxmix.cli.values import SIZES, Quantity
 from jaxmix.errors import JaxmixError
-from jaxmix.quantities import count
+from jaxmix.quantities import amount, count
 
 if TYPE_CHECKING:
     from jaxmix.mixtures import NextRuns
@@ -93,12 +93,13 @@ def command(
 def _parts(batch: "NextRuns") -> list[Any]:
     """One line a run, and what the batch is expected to do."""
     columns = ("run", "N", "D", "FLOPs", *batch.domains, "regret, nats", "SD of h*")
-    made = common.table(f"{count(len(batch), 'run')} by {batch.criterion}", *columns)
+    made = common.table("runs to train, the most telling first", *columns)
     made.add_row("now", "", "", "", *([""] * len(batch.domains)), *_curve(batch, 0))
     for i, h in enumerate(batch.weights):
-        size = (f"{x[i]:.3g}" for x in (batch.n_params, batch.tokens, batch.flops))
+        size = (*(amount(x[i]) for x in (batch.n_params, batch.tokens)), f"{batch.flops[i]:.3g}")
         made.add_row(str(i + 1), *size, *(f"{w:.3f}" for w in h), *_curve(batch, i + 1))
     return [
+        f"{batch.headline}.",
         made,
         f"{batch.flops.sum():.3g} FLOPs; farthest mixture from any run "
         f"{batch.before.farthest:.2f} before, {batch.after.farthest:.2f} after; "

@@ -165,14 +165,13 @@ def parts(optimum: "Optimum", others: dict[str, dict[str, float]] | None = None)
         )
         for name, value in optimum.predicted.items()
     )
-    gap = common.number(optimum.gap, 2)
     units = dict.fromkeys(map(unit_of, optimum.predicted))
     columns = ("target", "weight", " or ".join(units), *others)
     return [
+        f"{optimum.headline}.",
         common.table(title, "domain", "weight", rows=weights),
         common.table("predicted losses", *columns, rows=losses),
         *([_binding(optimum)] if optimum.active else []),
-        f"objective {optimum.objective:.6g}, duality gap {gap}: {optimum.status}",
     ]
 
 

@@ -56,7 +56,7 @@ def command(
     common.answer(
         as_json,
         front.to_dict(),
-        lambda: [_table(front, title)],
+        lambda: [f"{front.headline}.", _table(front, title)],
         notes,
         out=out,
         rows=front.to_frame,
@@ -64,12 +64,12 @@ def command(
 
 
 def _table(front: "Front", title: str) -> Any:
-    """One row for each point: losses, the target weights that find it, and the mixture."""
-    losses = [f"loss {name}" for name in front.targets]
-    weights = [f"weight {name}" for name in front.targets]
-    made = common.table(title, "point", *losses, *weights, *front.domains)
+    """One row for each mixture, with its losses and the target weights that find it."""
+    losses = [f"loss of {name}" for name in front.targets]
+    found_by = [f"target weight of {name}" for name in front.targets]
+    made = common.table(title, "mixture", *front.domains, *losses, *found_by)
     for i in range(len(front)):
-        row = [*(common.fixed(x) for x in front.losses[i])]
-        row += [f"{x:.3f}" for x in (*front.target_weights[i], *front.h[i])]
+        row = [f"{x:.3f}" for x in front.h[i]] + [*map(common.fixed, front.losses[i])]
+        row += [f"{x:.3f}" for x in front.target_weights[i]]
         made.add_row(str(i + 1), *row)
     return made

@@ -116,4 +116,4 @@ def _parts(found: "SampleSize", held: dict[str, Any], law: "Law") -> list[Any]:
     answer = held["mixtures"]
     enough = count(answer, "mixture is", "mixtures are") if answer else ""
     text = f"{enough} enough" if answer else "none of these is enough"
-    return [made, f"{text}: regret of at most {percent} of the gain in 90% of the truths"]
+    return [f"{text}: regret of at most {percent} of the gain in 90% of the truths.", made]

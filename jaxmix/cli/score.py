@@ -98,8 +98,8 @@ def _table(law: str, scores: "Mapping[str, Score]", held: Held) -> Any:
     from jaxmix.fitting.scores import mean
 
     extra = ("coverage", "half width") if held else ()
-    columns = ("MRE %", "R2", "Spearman", "rows", "diverged", *extra)
-    made = common.table(f"{law}: scores", "target", *columns)
+    columns = ("error %", "R2", "Spearman", "rows", "diverged", *extra)
+    made = common.table(f"errors of the {law} law, percent of the loss", "target", *columns)
     for name, s in scores.items():
         row = *_cells(s.mre, s.r2, s.spearman), str(s.rows), str(s.diverged or "")
         made.add_row(name, *row, *_intervals(held.get(name)))

@@ -142,6 +142,7 @@ def _parts(found: "Uncertainty") -> list[Any]:
     title = f"mixture for {best.budget}"
     columns = ("predicted", "optimism", "corrected", *ends, "chance")
     return [
+        f"{best.short}: {found.headline}.",
         common.table(title, "domain", "weight", *ends, rows=mixture),
         common.table("gain, nats", "over", *columns, rows=gains),
         common.table(

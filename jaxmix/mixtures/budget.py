@@ -89,15 +89,19 @@ class BudgetPlan(Shown):
         """Weighted loss, nats."""
         return self.optimum.objective
 
-    def _shown(self) -> Parts:
-        said = (
+    @property
+    def headline(self) -> str:
+        """The size, the tokens and the loss they reach in one sentence."""
+        return (
             f"{amount(self.n_params)} parameters on {amount(self.tokens)} tokens "
             f"({self.tokens_per_param:.3g} per parameter) for {self.flops:.4g} FLOPs: loss "
             f"{self.objective:.4f} nats"
         )
+
+    def _shown(self) -> Parts:
         losses = {"predicted losses, nats per token": self.optimum.predicted}
         mixture = {"": self.to_frame()} if len(self.optimum.h) else {}
-        return Parts(said, {**mixture, **losses}, self.notes)
+        return Parts(self.headline, {**mixture, **losses}, self.notes)
 
     def to_frame(self) -> pd.DataFrame:
         """One row per domain: its weight, and its epochs if its available tokens are given."""

@@ -17,7 +17,7 @@ from jaxmix.mixtures.repetition import ASSUMED
 from jaxmix.mixtures.solve.certificate import Price, box_prices
 from jaxmix.mixtures.solve.problem import counted_laws
 from jaxmix.notes import GUESS, UNSAFE, WRONG, Note
-from jaxmix.quantities import count
+from jaxmix.quantities import amount, count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,12 +171,26 @@ class Optimum(Shown, _Named):
         return "uniform" if self.constraints.reference is None else "reference"
 
     def _shown(self) -> Parts:
-        best = f"{self.short} for {self.budget}: objective {self.objective:.6g}, {self.status}"
         tables = {"": self.to_frame(), "predicted losses, nats per token": self.predicted}
         if self.prices:
             held = {"price, nats per unit": self.prices, "that is": self.worth}
             tables["constraints that bind"] = pd.DataFrame(held).rename_axis("constraint")
-        return Parts(best, tables, self.notes)
+        return Parts(self.headline, tables, self.notes)
+
+    @property
+    def headline(self) -> str:
+        """The mixture, how low the laws predict the objective there, and what proves it."""
+        order = [i for i in np.argsort(-self.h, kind="stable") if self.h[i] >= 5e-4]
+        parts = [f"{_percent(float(self.h[i]))} {self.domains[i]}" for i in order]
+        at = f"{', '.join(parts)} for {self.budget}" if parts else self.budget
+        return f"{at}: {self._what} {self.objective:.4f} nats, {self.status}"
+
+    @property
+    def _what(self) -> str:
+        """What was minimized."""
+        worst = {"loss": "largest loss", "gap": "largest gap to the reference"}
+        name = worst[self.worst_case] if self.worst_case else "weighted loss"
+        return f"{name} with the pull" if self.pull else name
 
     @property
     def status(self) -> str:
@@ -220,6 +234,10 @@ class Optimum(Shown, _Named):
         ax.set(xlabel=f"weight for {self.budget}")
         legend_above(ax)
         return ax
+
+
+def _percent(weight: float) -> str:
+    return f"{100 * weight:.0f}%" if weight >= 0.1 else f"{100 * weight:.1f}%"
 
 
 def make_optimum(
@@ -409,11 +427,12 @@ def _beyond(name: str, value: float, ranges: Sequence[tuple[float, float]]) -> l
     if not _outside(value, low, high):
         return []
     if value > high:
-        times = f"{value / high:.3g} times the largest that was run ({high:.4g})"
+        times = f"{value / high:.3g} times the largest that was run ({amount(high)})"
     else:
-        times = f"{low / value:.3g} times below the smallest that was run ({low:.4g})"
+        times = f"{low / value:.3g} times below the smallest that was run ({amount(low)})"
     far = value > _FAR * high or value < low / _FAR
-    return [Note(f"{name} = {value:.4g} is {times}", UNSAFE if far else GUESS)]
+    said = f"{name} = {value:.4g} is {times}: losses there are extrapolated"
+    return [Note(said, UNSAFE if far else GUESS)]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

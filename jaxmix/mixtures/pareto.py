@@ -70,13 +70,17 @@ class Front(Shown):
     def __len__(self) -> int:
         return len(self.h)
 
-    def _shown(self) -> Parts:
+    @property
+    def headline(self) -> str:
+        """How far the losses of the targets can be traded, in one sentence."""
         ends = zip(self.targets, self.losses.min(0), self.losses.max(0), strict=True)
         traded = ", ".join(f"{t} {low:.4g} to {high:.4g}" for t, low, high in ends)
-        said = f"{count(len(self), 'mixture')} that trade losses, nats: {traded}"
+        return f"{count(len(self), 'mixture')} that trade losses, nats: {traded}"
+
+    def _shown(self) -> Parts:
         frame = self.to_frame().drop(columns=["n_params", "tokens"])
         doubt = [] if self.proven else [f"not proven to be the whole front: {self.reason}"]
-        return Parts(said, {"": frame}, doubt)
+        return Parts(self.headline, {"": frame}, doubt)
 
     def to_dict(self) -> dict[str, Any]:
         """The ``--json`` of ``jaxmix pareto``."""

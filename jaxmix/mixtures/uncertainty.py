@@ -17,6 +17,7 @@ from jaxmix.fitting.uncertainty.ensemble import Ensemble, Interval, finite, inte
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.solve.refits import level_edges, losses_at, meets, objective_of, solve_refits
 from jaxmix.notes import GUESS, UNSAFE, Note
+from jaxmix.quantities import chance
 from jaxmix.runs import resolve
 
 if TYPE_CHECKING:
@@ -133,12 +134,17 @@ class Uncertainty(Shown):
         rows = [(i.estimate, i.low, i.high) for i in self.intervals.values()]
         return pd.DataFrame(rows, index=index, columns=["weight", "low", "high"])
 
+    @property
+    def headline(self) -> str:
+        """What the mixture gains over each baseline, in one sentence."""
+        return "; ".join(
+            f"gain over {g.baseline} {g.corrected:.3g} nats ({100 * self.level:g}%: {g.low:.3g} to "
+            f"{g.high:.3g}), better with probability {chance(g.probability)}"
+            for g in self.gains
+        )
+
     def _shown(self) -> Parts:
         level = f"{100 * self.level:g}%"
-        said = [
-            f"gain over {g.baseline} {g.corrected:.3g} nats ({level}: {g.low:.3g} to {g.high:.3g})"
-            for g in self.gains
-        ]
         gains = {g.baseline: [getattr(g, n) for n in _COLUMNS] for g in self.gains}
         named = pd.DataFrame.from_dict(gains, orient="index", columns=_COLUMNS)
         losses = pd.DataFrame(self.losses.values(), index=pd.Index(self.losses, name="target"))
@@ -147,7 +153,7 @@ class Uncertainty(Shown):
             "gain over, nats": named.rename_axis("baseline"),
             "losses there, nats": losses,
         }
-        return Parts("; ".join(said), tables, self.notes)
+        return Parts(self.headline, tables, self.notes)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """The weights with their intervals, and those of the baselines."""

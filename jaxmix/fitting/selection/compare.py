@@ -107,11 +107,14 @@ class Comparison(Shown):
         beaten = {law: name for law, name in self.beaten_by().items() if name}
         if not beaten:
             return f"{said}; every law beats the baselines" if self.baseline_means() else said
-        losers = "; ".join(
-            f"{law} does not beat the baseline {name}" for law, name in beaten.items()
-        )
         if len(beaten) == len(self.fits):
-            return f"{losers}: no law is recommended over it"
+            rival = self.baseline_means()[0]
+            return (
+                f"no law is recommended: the baseline {rival.law} predicts the test rows better, "
+                f"to {rival.test_mre:.3g}% (best law: {best.law}, {best.test_mre:.3g}%)"
+            )
+        named = (f"{law} does not beat the baseline {name}" for law, name in beaten.items())
+        losers = "; ".join(named)
         return f"{said}; {losers}"
 
     def _shown(self) -> Parts:

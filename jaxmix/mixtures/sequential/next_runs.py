@@ -121,12 +121,16 @@ class NextRuns(Shown):
             "weights": self.optimum.weights,
         }
 
-    def _shown(self) -> Parts:
-        said = (
+    @property
+    def headline(self) -> str:
+        """What to run and what it is expected to do, in one sentence."""
+        return (
             f"{self._size}: the expected regret falls from {self.regret[0]:.2g} to "
             f"{self.regret[-1]:.2g} nats"
         )
-        return Parts(said, {"": self.to_frame()}, self.notes)
+
+    def _shown(self) -> Parts:
+        return Parts(self.headline, {"": self.to_frame()}, self.notes)
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Expected regret before and after each run."""
