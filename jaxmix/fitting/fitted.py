@@ -373,7 +373,7 @@ class FittedLaws(Shown, Sequence[FittedLaw]):
             for f in self._fits
         ]
         frame = pd.DataFrame(rows, index=self._by_target()).dropna(axis=1, how="all")
-        if not frame["doubts"].any():
+        if not any(f.findings for f in self._fits):
             frame = frame.drop(columns="doubts")
         return Parts(self.headline, {"": frame}, self.notes)
 

@@ -332,7 +332,7 @@ def _each_at_its_own(refits: Any, x: dict[str, Any], h: jax.Array) -> jax.Array:
 def _notes(
     ensemble: Ensemble, gains: tuple[Gain, ...], intervals: dict[str, Interval], level: float
 ) -> list[str]:
-    notes = [
+    notes: list[str] = [
         Note(
             f"no gain over {g.baseline} is shown: the interval of the true gain, {g.low:.3g} to "
             f"{g.high:.3g} nats, has 0 in it",
