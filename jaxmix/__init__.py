@@ -49,7 +49,7 @@ _HOMES = {
         "pareto",
         "recommend",
     ),
-    "report": ("write_report",),
+    "report": ("explore", "write_report"),
     "runs": ("RunTable", "read_runs", "write_runs"),
 }
 _ROOM_OF = {name: room for room, names in _HOMES.items() for name in names}
@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from jaxmix.mixtures import optimize_many as optimize_many
     from jaxmix.mixtures import pareto as pareto
     from jaxmix.mixtures import recommend as recommend
+    from jaxmix.report import explore as explore
     from jaxmix.report import write_report as write_report
     from jaxmix.runs import RunTable as RunTable
     from jaxmix.runs import read_runs as read_runs

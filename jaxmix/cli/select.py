@@ -156,14 +156,16 @@ def _parts(found: "Selection", out: str | None) -> list[Any]:
     if any(r not in laws for r in found.rows):
         shown = found.rows[:_SHOWN]
         title = f"all settings, lowest error first ({len(shown)} of {len(found.rows)})"
-        parts.append(_table(found, shown, title))
+        parts.append(_table(found, shown, title, baselines=False))
     parts.append("\n".join(found.reasons))
     parts += [_nested_table(found.nested)] if found.nested and found.nested.picks else []
     parts += _pull_parts(found.pull) if found.pull else []
     return parts + ([f"written to {out}"] if out else [])
 
 
-def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> Any:
+def _table(
+    found: "Selection", rows: "tuple[SelectionRow, ...]", title: str, baselines: bool = True
+) -> Any:
     from jaxmix.fitting.scores import mean
 
     kinds = list(rows[0].error)
@@ -172,6 +174,8 @@ def _table(found: "Selection", rows: "tuple[SelectionRow, ...]", title: str) -> 
     for row in rows:
         own = row.candidate == found.choice
         made.add_row(row.candidate.name, *_figures(row, kinds, own), _mark(found, row))
+    if not baselines:
+        return made
     for row in found.baseline_rows:
         mark = "beats the pick" if row.beats else "picks worse mixtures" if row.high_regret else ""
         made.add_row(f"baseline {row.name}", *_figures(row, kinds), mark)

@@ -6,12 +6,12 @@ people ask of such a table.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from jaxmix.display import Parts, Shown
 from jaxmix.fitting.evidence import SIZES, SPAN, levels_of, repeated_rows, table_notes
 from jaxmix.fitting.support import Support, mixture_support
 from jaxmix.fitting.table_noise import TableNoise, table_noise
@@ -49,7 +49,7 @@ class Answer:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class RunCheck:
+class RunCheck(Shown):
     """What p rows can and cannot tell.
 
     Attributes:
@@ -120,14 +120,11 @@ class RunCheck:
         said = ", ".join(f"{one.question}: {one.answer}" for one in self.answers)
         return f"RunCheck({len(self.runs)} rows; {said})"
 
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{n}</th><td>{escape(v)}</td></tr>" for n, v in self.facts.items())
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        steps = "".join(f"<li>{escape(step)}</li>" for step in self.next_steps)
-        return (
-            f"<table>{rows}</table>{self.to_frame().to_html()}<ul>{notes}</ul>"
-            f"<p>What to run next:</p><ul>{steps}</ul>"
-        )
+    def _shown(self) -> Parts:
+        told = [one.question for one in self.answers if one.answer == YES]
+        said = f"{count(len(self.runs), 'row')} tell {len(told)} of {len(self.answers)} things"
+        tables = {"": self.facts, "what they tell": self.to_frame()}
+        return Parts(said, tables, self.notes, f"next: {'; '.join(self.next_steps)}")
 
 
 def check(runs: Table | RunTable) -> RunCheck:

@@ -3,6 +3,8 @@
 from jaxmix.report.contact_sheet import plot_contact_sheet as plot_contact_sheet
 from jaxmix.report.contents import Report as Report
 from jaxmix.report.contents import make_report as make_report
+from jaxmix.report.explorer import Explorer as Explorer
+from jaxmix.report.explorer import explore as explore
 from jaxmix.report.exports import export_mixture as export_mixture
 from jaxmix.report.exports import prepare_export as prepare_export
 from jaxmix.report.page import render as render

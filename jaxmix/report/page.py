@@ -20,6 +20,7 @@ from jaxmix.report.rows import FittedRows
 from jaxmix.runs import RunTable
 from jaxmix.runs.reading import Table
 
+_BARE = "header>div,footer,nav,#decision,.skip{display:none!important}"
 _SCRIPTS = ("program.js", "charts.js", "page.js", "explore.js")
 
 
@@ -71,22 +72,28 @@ def write_report(
     return report
 
 
-def render(report: Report) -> str:
-    """The page's HTML."""
+def render(report: Report, only: Sequence[str] | None = None) -> str:
+    """The page's HTML.
+
+    Args:
+        report: what it says.
+        only: ids of the parts to show, without the recommendation and the page's frame; None for
+            the whole page.
+    """
     script = "\n".join(_asset(name) for name in _SCRIPTS)
     data = "".join(
         f'<script type="application/json" id="{name}">{value}</script>\n'
         for name, value in payload(report).items()
     )
     law, source = report.laws.law.name, os.path.basename(report.rows.table.source)
-    made = _sections(report)
+    made = [s for s in _sections(report) if only is None or s[0] in only]
     filled = {
         "policy": _policy(script),
-        "style": _asset("page.css"),
+        "style": _asset("page.css") + (_BARE if only is not None else ""),
         "title": text(f"{law} law of {source}"),
         "heading": "Which mixture to train on",
         "lead": words(f"For {budget(report)}, by the {law} law fitted on {source}"),
-        "decision": decision.recommended(report),
+        "decision": decision.recommended(report) if only is None else "",
         "contents": "".join(f'<li><a href="#{s[0]}">{s[1]}</a></li>' for s in made),
         "sections": "\n".join(_section(*s) for s in made),
         "version": text(__version__),
