@@ -51,13 +51,22 @@ class Demo:
 _SCRIPTURE = Goal("scripture", ("scripture",), ("api_docs", "dictionary", "world_facts"))
 _CODE = Goal("code", ("code_python", "code_cpp"), ("code_python", "code_cpp"))
 _CAPTIONS = Goal("image_caption", ("image_caption",), ("image_caption",))
-_PAGES = Goal("interleaved", ("interleaved",), ("text", "interleaved"))
+_PAGES = Goal("interleaved", ("interleaved",), ("interleaved",))
 _EMOJI = Goal("emoji", ("emoji",), ("emoji", "icons"))
-_ICONS = Goal("icons", ("icons",), ("emoji", "icons"))
+_ICONS = Goal("icons", ("icons",), ("icons",))
 _DEMOS = {
     "text": Demo("text-mini", (_SCRIPTURE, _CODE), max_bytes=8_000_000),
-    "nmm": Demo("nmm-mini", (_CAPTIONS, _PAGES), "nmm-", True, held=96),
-    "lvm": Demo("lvm-mini", (_EMOJI, _ICONS), "lvm-", True, batch=32, length=32, held=192),
+    "nmm": Demo("nmm-mini", (_CAPTIONS, _PAGES), "nmm-", True, held=96, tokens=300_000),
+    "lvm": Demo(
+        "lvm-mini",
+        (_EMOJI, _ICONS),
+        "lvm-",
+        True,
+        batch=32,
+        length=32,
+        held=192,
+        tokens=300_000,
+    ),
 }
 _QUICK = {"ladder": (16, 24, 32), "largest": 48, "tokens": 90_000, "mixtures": 4}
 _QUICK |= {"seeds": (0, 1), "checkpoints": 4}
@@ -98,7 +107,7 @@ def command(family: str, quick: bool, out: str) -> None:
     story.show_recommended(found, ladder, larger)
     proof = _trained(_proof(study, demo, found), corpus, folder / "proof", demo.draws)
     story.show_proof(found, proof, larger)
-    pages = _write_pages(found, ladder, folder)
+    pages = _write_pages(found, ladder, proof, folder)
     if demo.draws:
         run = f"{larger.preset}-{demo.goals[0].best}-s{demo.seeds[0]}"
         story.show_pictures(folder, corpus, run)
@@ -142,6 +151,7 @@ def _trained(
 
     The first one lies right behind the warm-up, where losses follow another curve.
     """
+    from jaxmix.runs import read_runs
     from jaxmix.studies import extended, make_plan, run_plan, write_table
 
     plan = extended(make_plan(study, corpus), folder)
@@ -161,7 +171,8 @@ def _trained(
         raise JaxmixError(
             f"{folder}: {others[0]} is at work here; wait for it or name another --out"
         )
-    table = write_table(plan, folder, folder / "runs.csv")
+    write_table(plan, folder, folder / "runs.csv")
+    table = read_runs(folder / "runs.csv")
     return table.select(table.tokens > table.tokens.min())
 
 
@@ -220,13 +231,18 @@ def _rounded(weights: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(weights, steps, strict=True))
 
 
-def _write_pages(found: Found, ladder: "RunTable", folder: Path) -> list[Path]:
-    """A report page for every goal."""
-    from jaxmix.report import write_report
+def _write_pages(found: Found, ladder: "RunTable", proof: "RunTable", folder: Path) -> list[Path]:
+    """A report page for every goal, with the runs of the larger size as rows that no fit saw."""
+    import pandas as pd
 
+    from jaxmix.report import write_report
+    from jaxmix.runs import read_runs
+
+    rows = read_runs(pd.concat([ladder.frame, proof.frame]), source=ladder.source)
+    where = f"n_params <= {ladder.n_params.max():g}"
     pages = []
     for goal, one in found.items():
         pages.append(folder / f"report-{goal.name}.html")
         with common.progress(f"writing {pages[-1].name}") as report:
-            write_report(pages[-1], one, ladder, progress=report)
+            write_report(pages[-1], one, rows, where=where, progress=report)
     return pages

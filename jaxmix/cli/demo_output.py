@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxmix.runs import RunTable
     from jaxmix.studies import Gain, Study
 
+_SAME = 2e-3  # weights that differ by less are one mixture, up to their rounding
 BASELINES = ("uniform", "proportional")  # designs of mixtures that every goal is compared with
 
 
@@ -89,20 +90,24 @@ def introduce(study: "Study", corpus: "Corpus", goals: Sequence[Goal], larger: L
 
 
 def show_laws(found: "Selection") -> None:
-    """Errors of the laws on rows that they did not see, and which one is used."""
+    """Errors of the laws and of the best baseline on rows that they did not see; the law used."""
     _heading("2. Choose a scaling law by its error on runs that it did not see")
     kinds = {"size": "larger size", "mixtures": "new mixtures", "range": "best mixtures"}
     kinds = {kind: kinds.get(kind, kind) for kind in found.rows[0].error}
     rows = {row.candidate.law.name: row for row in found.best_of_laws()}
     best = found.baseline_rows[0]
     cells = {f"{name} law": row for name, row in rows.items()}
-    cells |= {f"{best.name}, the best method without a law": best}
+    cells |= {f"{best.name} (no law)": best}
     title = "mean relative error, %, by what is left out of the fit"
     made = common.table(title, "", *kinds.values())
     for name, row in cells.items():
         made.add_row(name, *(f"{row.error[kind]:.2f}" for kind in kinds))
     law, lowest = found.choice.law.name, next(iter(rows))
-    why = "its error is the lowest" if law == lowest else f"it ties with {lowest} and is simpler"
+    why = "its error is the lowest"
+    if rows[lowest].high_regret:
+        why = f"mixtures that the {lowest} law would pick cost more"
+    elif law != lowest:
+        why = f"it ties with the {lowest} law and is simpler"
     beaten = f", though {found.beaten_by} errs less here" if found.beaten_by else ""
     common.show(made, f"The {law} law is used: {why}{beaten}.")
 
@@ -179,10 +184,18 @@ def show_proof(found: Found, proof: "RunTable", larger: Larger) -> None:
     parts, tested = [], []
     for goal, one in found.items():
         over = measured_gains(proof, goal.best, goal.baselines.values(), goal.targets)
-        rows = [Outcome(n, one.gains[n], over[run]) for n, run in goal.baselines.items()]
+        same = {n for n, h in one.baselines.items() if abs(h - one.h).max() < _SAME}
+        rows = [
+            Outcome(name, one.gains[name], over[run])
+            for name, run in goal.baselines.items()
+            if name not in same
+        ]
         error = mean_mre(score(one.optimum.laws, proof))
         head = f"{goal}, whose losses the law predicts with an error of {error:.1f}%:"
-        parts.append("\n".join([head, *map(str, rows)]))
+        equal = [
+            f"the {name} mixture is the recommended one" for name in goal.baselines if name in same
+        ]
+        parts.append("\n".join([head, *map(str, rows), *equal]))
         tested += rows
     seeds, level = proof.frame["seed"].nunique(), 100 * next(iter(found.values())).level
     inside = sum(not one.off for one in tested)
@@ -214,12 +227,13 @@ def show_end(pages: Sequence[Path], folder: Path, goal: Goal, one: "Recommendati
     """Where the results are, and what to do next."""
     _heading("5. Read the report, and ask about runs of your own")
     table, most = folder / "ladder" / "runs.csv", max(one.weights, key=one.weights.__getitem__)
-    budget = f"--n-params {one.optimum.n_params:g} --tokens {one.optimum.tokens:g}"
+    n_params, tokens = (f"{x / 1e3:.0f}K" for x in (one.optimum.n_params, one.optimum.tokens))
     common.show(
         "\n".join(["Reports to open in a browser:", *(f"  {page}" for page in pages)]),
-        f"Ask the runs of this demo something else, such as a mixture with at most half {most}:\n"
-        f"  jaxmix recommend {table} {budget} \\\n"
-        f"    --targets {','.join(goal.targets)} --max {most}=0.5",
+        f"Ask the runs of this demo for something else, such as at most half {most}:\n"
+        f"  jaxmix recommend {table} \\\n"
+        f"    --n-params {n_params} --tokens {tokens} --targets {','.join(goal.targets)} "
+        f"--max {most}=0.5",
         "Ask runs of your own, a table with one row per run and columns n_params, tokens,\n"
         "w_<domain> (weights) and loss_<target>:\n"
         "  jaxmix recommend RUNS.csv --n-params 7B --tokens 150B --report page.html",

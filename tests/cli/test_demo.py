@@ -3,6 +3,7 @@
 import math
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from jaxmix.cli.demo import _DEMOS, _guesses, _rounded
@@ -51,9 +52,18 @@ def test_the_proof_counts_what_came_out_as_predicted(study, capsys):
     over = measured_gains(proof, "best-web", goal.baselines.values(), ["web"])
     gains = {n: Interval(-9, over[run].mean, 9) for n, run in goal.baselines.items()}
     gains["guess"] = Interval(5.0, 6.0, 7.0)
-    found = SimpleNamespace(gains=gains, level=0.8, optimum=SimpleNamespace(laws=laws))
+    h = {n: np.array([web[run], 1 - web[run]]) for n, run in goal.baselines.items()}
+    optimum = SimpleNamespace(laws=laws)
+    found = SimpleNamespace(
+        gains=gains, level=0.8, optimum=optimum, baselines=h, h=np.array([0.9, 0.1])
+    )
     show_proof({goal: found}, proof, Larger("tiny-64", 147_520))  # type: ignore[dict-item]
     said = capsys.readouterr().out
     assert "with 3 seeds each" in said and "80% intervals" in said
     assert said.count("outside the interval") == 1
     assert "2 of 3 measured gains lie in their intervals; 3 are more" in said
+    found.h = h["guess"]
+    show_proof({goal: found}, proof, Larger("tiny-64", 147_520))  # type: ignore[dict-item]
+    said = capsys.readouterr().out
+    assert "the guess mixture is the recommended one" in said
+    assert "2 of 2 measured gains lie in their intervals" in said and "outside" not in said
