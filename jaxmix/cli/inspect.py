@@ -34,7 +34,8 @@ def command(
 
     common.check_out(out, endings=common.PICTURES)
     found = finished_run(Path(folder), run)
-    pictures = caption_pictures(found, count, targets)
+    with common.progress("writing captions"):
+        pictures = caption_pictures(found, count, targets)
     plot_contact_sheet(pictures, out, f"{found.run}: held-out pictures")
     held = [common.pick(one, "target", "caption", "written") for one in pictures]
     text = f"{len(pictures)} picture{'s' * (len(pictures) != 1)} drawn to {out}"

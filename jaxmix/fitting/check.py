@@ -16,11 +16,12 @@ from jaxmix.fitting.evidence import SIZES, SPAN, levels_of, repeated_rows, table
 from jaxmix.fitting.support import Support, mixture_support
 from jaxmix.fitting.table_noise import TableNoise, table_noise
 from jaxmix.fitting.uncertainty.clusters import run_labels
-from jaxmix.notes import listed
+from jaxmix.notes import WRONG, listed, rank_of
 from jaxmix.quantities import amount, count
 from jaxmix.runs import RunTable, read_runs
 from jaxmix.runs.reading import Table
 
+_MEND = "correct the table as the first note says, before anything else"
 YES, GUESS, NO = "yes", "a guess", "no"
 _CLEAR = 3.0  # times the noise by which mixtures must move a loss to be told apart
 _ALONE = 0.95  # weight from which a run is on one domain alone
@@ -72,7 +73,8 @@ class RunCheck(Shown):
     def next_steps(self) -> tuple[str, ...]:
         """What to run next, for questions without an answer first."""
         by_need = sorted(self.answers, key=lambda one: one.answer != NO)
-        found = tuple(dict.fromkeys(one.remedy for one in by_need if one.remedy))
+        first = [_MEND] if any(rank_of(note) == WRONG for note in self.notes) else []
+        found = tuple(dict.fromkeys([*first, *(one.remedy for one in by_need if one.remedy)]))
         return found or ("nothing is missing: jaxmix select tests how laws extrapolate",)
 
     def to_dict(self) -> dict[str, Any]:
@@ -203,7 +205,10 @@ def _mixtures(runs: RunTable, support: Support | None) -> Iterator[Answer]:
     u, rank = len(support.mixtures), _rank(support)
     why = f"{count(u, 'mixture')} of {k} domains vary in {rank} of {k - 1} directions"
     answer = NO if u < k or rank < k - 1 else GUESS if u < 2 * k else YES
-    more = f"run {max(2 * k - u, k - 1 - rank)} more mixtures that differ in all domains"
+    still = [d for d, fixed in zip(support.domains, support.fixed, strict=True) if fixed]
+    fresh = count(max(2 * k - u, k - 1 - rank), "more mixture")
+    vary = listed(still) if 0 < len(still) < k else "all domains"
+    more = f"run {fresh} that {'vary' if fresh[:2] != '1 ' else 'varies'} {vary}"
     yield Answer(question=ask, answer=answer, why=why, remedy="" if answer == YES else more)
 
 
@@ -218,12 +223,14 @@ def _noisy(runs: RunTable, noise: tuple[TableNoise, ...]) -> Iterator[Answer]:
         return
     worst = min(known, key=lambda n: n.ratio)
     middle = float(np.median([n.ratio for n in known]))
-    least = f"; {worst.target} {worst.ratio:.2g}" if len(known) > 1 else ""
-    why = f"{middle:.2g} times that of {worst.kind}{least}"
+    least = f" ({worst.target}: {worst.ratio:.2g})" if len(known) > 1 else ""
+    why = f"{middle:.2g} times the noise of {worst.kind}{least}"
     sure = worst.kind == "repeats"
     low = NO if sure and middle < 1 else GUESS
     answer = YES if worst.ratio >= _CLEAR else low
-    remedy = "" if answer == YES else "run mixtures that differ more, or train longer"
+    better = "run mixtures that differ more, or train longer"
+    better = f"score {worst.target} on more held-out data" if worst.kind == "evaluation" else better
+    remedy = "" if answer == YES else better
     yield Answer(question=ask, answer=answer, why=why, remedy=remedy)
     if not sure:
         why = "no run was repeated with another seed"

@@ -100,6 +100,14 @@ def test_repetition_missing_losses_and_pooled_schedules():
     assert "missing 72 of y" in found.facts["targets"]
 
 
+def test_units_come_first_and_an_unused_domain_is_named():
+    frame = table()
+    small = frame.assign(n_params=frame["n_params"] / 1e6, tokens=frame["tokens"] / 1e9)
+    assert check(small).next_steps[0].startswith("correct the table as the first note says")
+    assert "look like millions" in check(small).notes[0]
+    assert "run 1 more mixture that varies d" in check(frame.assign(w_d=0.0)).next_steps
+
+
 def test_a_table_without_mixtures_and_html():
     found = check(table()[["run", "n_params", "tokens", "loss_x"]])
     assert found.to_frame()["why"]["effect of each domain"] == "no columns w_<domain>"
