@@ -68,7 +68,7 @@ def command(
         raise JaxmixError("--old and --new are one mixture; give two different ones")
     more: dict[str, Any] = {"constraints": limits, "others": tuple(laws), "at": at}
     if level is not None:
-        more |= {"refits": refitted(law, laws, fitted, resamples), "level": level}
+        more |= {"refits": refitted(law, laws[[one.target]], fitted, resamples), "level": level}
     found = critical_ratio(one, limit, ends[0], ends[1], tokens, n_params=n_params, **more)
     notes = [f"{n} allow no ratio" for n in _none(found)]
     held = {

@@ -92,6 +92,16 @@ def test_critical_ratios_are_those_of_python(run, study):
     assert [one["ratio"] for one in capped] == pytest.approx([0.05, 0.05], abs=1e-6)
 
 
+def test_the_interval_of_a_critical_ratio(run, three):
+    ends = ("--old", "a=0.7,b=0.1,c=0.2", "--new", "a=0.1,b=0.7,c=0.2")
+    line = ("--target", "a", *ends, "--tokens", "1e10")
+    words = ("critical-ratio", three.law, *line, "--limit", "2.65", "--interval", "0.9")
+    result = run(*words, "--runs", three.runs, "--resamples", "50", "--json")
+    (found,) = result.json["ratios"]
+    assert 0 < found["low"] <= found["ratio"] <= found["high"] < 1
+    assert found["high"] - found["low"] < 0.5
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
