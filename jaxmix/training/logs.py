@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from jaxmix.training.saving import Stopped
 from jaxmix.training.types import Member
 
 Row = Mapping[str, Any]
+_EVERY = 5.0  # seconds between two points of a curve of Weights & Biases
 _MEASURES = ("loss_", "bpb_", "metric_")  # columns of rows that TensorBoard draws
 
 
@@ -151,7 +153,13 @@ def _wandb_runs(logs: Logs, members: Sequence[Member], folder: Path) -> Iterator
                 settings=package.Settings(console="off", silent=True),
             )
 
+        shown = -_EVERY
+
         def progress(snapshot: Snapshot) -> None:
+            nonlocal shown
+            if snapshot.step < snapshot.steps and time.monotonic() - shown < _EVERY:
+                return
+            shown = time.monotonic()
             for i, run in enumerate(runs.values()):
                 run.log(_live(snapshot, i, len(runs)), step=snapshot.step)
 

@@ -82,5 +82,6 @@ def test_a_fleet_is_logged_and_read_back(tmp_path, monkeypatch):
     measured = {(row["run"], row["tokens"]): row for row in found if "tokens" in row}
     for key, held in rows.items():
         assert held.items() <= measured[key].items()
-    assert len(found) > len(rows) == len(measured)
-    assert all(np.isfinite(row["train/loss"]) for row in found)
+    assert len(measured) == len(rows)
+    curves = [row["train/loss"] for row in found if "train/loss" in row]
+    assert len(curves) >= 4 and np.isfinite(curves).all()  # the first and the last step of two runs
