@@ -290,7 +290,7 @@ def make_optimum(
             *beaten,
             *counted.mixture_notes,
             *mixture_notes(counted, h),
-            *_range_notes(counted, inputs, distance),
+            *_range_notes(counted, inputs, h, distance),
             *_proof_notes(others),
         ),
         **others,
@@ -341,12 +341,13 @@ def mixture_notes(laws: FittedLaws, h: np.ndarray) -> list[str]:
 
 
 def _range_notes(
-    laws: FittedLaws, inputs: Mapping[str, np.ndarray], distance: float | None
+    laws: FittedLaws, inputs: Mapping[str, np.ndarray], h: np.ndarray, distance: float | None
 ) -> list[str]:
     notes = budget_notes(laws, inputs)
-    if distance is not None and distance > 1e-6:
-        outside = f"the mixture lies {distance:.3g} outside the convex hull of those that were run"
-        notes.append(Note(f"{outside}: its loss is extrapolated", GUESS))
+    if distance is not None and distance > 1e-6 and not (laws.support and laws.support.beyond(h)):
+        said = "every weight was run, but no blend of the mixtures that were run has them together"
+        far = f"{said} ({distance:.3g} outside the convex hull): the loss is extrapolated"
+        notes.append(Note(far, GUESS))
     if "unique" in inputs and not np.isfinite(inputs["unique"]).any():
         notes.append("the law was given no available tokens, so here nothing ever repeats")
     return notes

@@ -25,8 +25,8 @@ def recommended(report: Report) -> str:
         return top
     gray = " Gray: the weights that were run." if report.laws.support else ""
     picture = figure("proposal", f"Blue: the recommended weights.{gray} Marks: other mixtures.")
-    tables = _weights(report) + gains(report) + _limits(report)
-    return f'{top}<div class="wide"><div>{picture}</div><div>{tables}</div></div>'
+    sides = picture + gains(report), _weights(report) + _limits(report)
+    return f'{top}<div class="wide"><div>{sides[0]}</div><div>{sides[1]}</div></div>'
 
 
 def _weights(report: Report) -> str:
@@ -40,7 +40,7 @@ def _weights(report: Report) -> str:
     rows: list[list[str | Cell]] = []
     for i, domain in enumerate(report.laws.domains):
         row: list[str | Cell] = [domain, Cell(percent(float(h[i])), "strong")]
-        row += [size(float(h[i] * report.tokens))] if finite else []
+        row += [size(round(float(h[i] * report.tokens)))] if finite else []
         if stock:
             passes = h[i] * report.tokens / stock[domain] if domain in stock else np.nan
             row.append(number(float(passes), 2))

@@ -3,7 +3,7 @@
 import numpy as np
 
 from jaxmix.fitting import Interval
-from jaxmix.mixtures.optimum import budget_words, unread_sizes
+from jaxmix.mixtures.optimum import unread_sizes
 from jaxmix.mixtures.recommend import called as mixture_name
 from jaxmix.report.contents import Report
 from jaxmix.report.markup import loss, number, percent, size
@@ -17,9 +17,15 @@ _SAME = 0.02  # of weight: mixtures that differ less are called alike
 
 def budget(report: Report) -> str:
     """N and D for people, or that the law does not read them."""
-    if unread_sizes(report.laws):
-        return budget_words(report.laws, report.n_params, report.tokens)
-    return f"{size(report.n_params)} parameters and {size(report.tokens)} tokens"
+    unread, said = unread_sizes(report.laws), []
+    for name, what in (("n_params", "parameters"), ("tokens", "tokens")):
+        ends = [getattr(fit.data, name) for fit in report.laws]
+        run = dict.fromkeys(size(x) for x in (min(e[0] for e in ends), max(e[1] for e in ends)))
+        value = float(getattr(report, name))
+        said.append(
+            f"{what} as run ({' to '.join(run)})" if name in unread else f"{size(value)} {what}"
+        )
+    return " and ".join(said)
 
 
 def objective_name(report: Report) -> str:
@@ -102,6 +108,21 @@ def _objective(report: Report, h: np.ndarray) -> float:
     predicted = np.array([*report.supported.predict(h).values()])  # type: ignore[union-attr]
     w = np.array(list(report.target_weights.values()))
     return float(np.sum(np.where(w > 0, w * predicted, 0.0)))
+
+
+def neighbors(report: Report) -> str:
+    """That the recommendation counts what its measured neighbors show, where the sliders do not."""
+    found = report.recommendation
+    if found is None or report.supported is None:
+        return ""
+    alone = report.supported.predict(found.h)
+    apart = max(abs(alone[t] - i.estimate) for t, i in found.predicted.items())
+    return (
+        " The losses of the recommendation above also count what runs near it measured beside the "
+        f"law, by up to {number(apart, 2)} {unit(report)}."
+        if apart > 1e-4
+        else ""
+    )
 
 
 def best_measured(report: Report) -> list[str]:

@@ -35,7 +35,7 @@ def words(value: Any) -> str:
     >>> words("stack_exchange-2023")
     'stack_<wbr>exchange-2023'
     """
-    return re.sub(r"(?<=\w)([_/:]|[-.](?=[a-zA-Z]))(?=\w)", r"\1<wbr>", text(value))
+    return re.sub(r"(?<=\w)([_/:]|-(?=[a-zA-Z]))(?=\w)", r"\1<wbr>", text(value))
 
 
 def figure(kind: str, label: str, axis: str = "") -> str:

@@ -65,9 +65,9 @@ def sizes(report: Report) -> Made:
     if surface is None and (report.supported is not None or len(unread_sizes(laws)) == 2):
         return findings.elsewhere(report), " "
     lead = (
-        "<p>The sliders show the law's best mixture within what was run and within the limits "
-        "above, computed when this page was made. It is not shaded by risk as the recommendation "
-        "is, so the two may differ.</p>"
+        "<p class='control'>The sliders show the law's best mixture within what was run and within "
+        "the limits above, computed when this page was made. It is not shaded by risk as the "
+        "recommendation is, so the two may differ.</p>"
         if surface
         else ""
     )
@@ -109,15 +109,17 @@ def moves(report: Report, reason: str) -> Made:
     if reason:
         sliders = f"<p>{text(reason)}; so this page has no sliders for the mixture.</p>"
     else:
+        said = findings.neighbors(report)
         sliders = (
-            "<h3>Move a weight</h3><p>The other weights give way in proportion. Losses are the "
-            "law's predictions at the budget of this page; they carry no interval.</p>"
+            '<div class="control"><h3>Move a weight</h3><p>The other weights give way in '
+            "proportion. Losses are the law's predictions at the budget of this page; they carry "
+            f"no interval.{text(said)}</p></div>"
             f'<div class="panel" id="moves-panel"></div>{_NOSCRIPT}'
         )
     if report.curves:
         sliders += (
-            "<h3>Move a limit</h3><p>The law's best mixture if one weight is limited further, "
-            "within what was run and within the limits above.</p>"
+            '<div class="control"><h3>Move a limit</h3><p>The law\'s best mixture if one weight is '
+            "limited further, within what was run and within the limits above.</p></div>"
             f'<div class="panel" id="limits-panel"></div>{_NOSCRIPT}'
         )
     return findings.moves(report), sliders + _effects(found)
@@ -198,10 +200,17 @@ def run_next(report: Report) -> Made:
         ("Choose the mixtures that would tell most", f"jaxmix next LAW.json RUNS.csv{budget}"),
         ("Fit and recommend again with the new rows", f"jaxmix recommend RUNS.csv{budget}"),
     )
-    items = "".join(f"<li>{text(what)}:<br><code>{text(how)}</code></li>" for what, how in steps)
+    items = "".join(
+        f"<li>{text(what)}:<br><code>{_command(how)}</code></li>" for what, how in steps
+    )
     reasons = report.recommendation.reasons if report.recommendation else ()
     why = paragraphs(f"Why this law: {reason}." for reason in reasons)
     return findings.next_step(report), f"<ol>{items}</ol>{why}"
+
+
+def _command(line: str) -> str:
+    """A command whose words stand in one piece each."""
+    return " ".join(f"<span>{text(word)}</span>" for word in line.split())
 
 
 def fits(report: Report) -> Made:

@@ -40,7 +40,7 @@ _KNOWN: tuple[tuple[str, int, str], ...] = (
     ),
     (r"^not converged", DECISION, "Search from more starting points (--starts 50)."),
     (
-        r"^outside the weights that were run|convex hull|not been run together",
+        r"^outside the weights that were run|convex hull",
         DECISION,
         "Run a few small models on such mixtures first, or stay inside (--within range).",
     ),

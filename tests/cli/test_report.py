@@ -24,7 +24,10 @@ def test_a_law_without_sizes_names_no_budget(run, study, tmp_path):
     held = run("report", law, study.runs, *big, "--out", out, "--resamples", 0, "--json").json
     assert held["n_params"] is None and held["tokens"] is None and not held["held_out_mre"]
     page = out.read_text()
-    assert "N as run (3e+08), D as run (1e+10)" in page and "The mixture over scale" not in page
+    assert (
+        "parameters as run (300M) and tokens as run (10B)" in page
+        and "the best mixture is the same at every size" in page
+    )
     shown = run("optimize", law, *big)
     assert "mixture for N as run (3e+08)" in shown.out and "does not read N and D" in shown.err
 

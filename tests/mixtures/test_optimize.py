@@ -268,7 +268,8 @@ def test_notes_on_extrapolation(joint3, best3) -> None:
     assert best.hull_distance == pytest.approx(0.49, abs=0.03)
     text = "; ".join(best.notes)
     assert "N = 7e+09 is 7 times the largest" in text
-    assert "D = 5e+08 is 2 times below the smallest" in text and "outside the convex hull" in text
+    assert "D = 5e+08 is 2 times below the smallest" in text
+    assert "outside the weights that were run: a 0.8" in text and "convex hull" not in text
     assert optimize(joint3, 5e8, 1e10).notes == () and best3.hull_distance == 0
 
 
