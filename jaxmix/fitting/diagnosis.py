@@ -93,7 +93,7 @@ def headline(laws: "FittedLaws") -> str:
     several = f" of {count(len(laws), 'target')}" if len(laws) > 1 else f" of {worst}"
     most = f" ({worst} the worst, {percent(errors[worst])})" if len(errors) > 1 else ""
     held = [f.report.held_out_mre for f in laws if np.isfinite(f.report.held_out_mre)]
-    unseen = f"; to {percent(float(np.mean(held)))} on rows held out" if held else ""
+    unseen = f", and rows held out to {percent(float(np.mean(held)))}" if held else ""
     sound = "" if any(f.findings for f in laws) or laws.notes else "; no problem was found"
     return (
         f"{laws.law.name} fits {count(rows, 'row')}{several} to {percent(float(mean))} on average"
