@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxmix.mixtures.optimum import unread_sizes
-from jaxmix.quantities import count
+from jaxmix.notes import GUESS, MINOR, UNSAFE, WRONG, Note, rank_of
 from jaxmix.report.contents import Report
 from jaxmix.report.markup import percent, size
 
@@ -26,7 +26,7 @@ class Warned(NamedTuple):
     remedy: str
 
 
-# Patterns of notes, with their rank and remedy; a note that none of them matches is a detail.
+# Patterns of notes, with their rank and remedy; notes on fits say both themselves.
 _KNOWN: tuple[tuple[str, int, str], ...] = (
     (
         r"^no gain over",
@@ -61,7 +61,6 @@ _KNOWN: tuple[tuple[str, int, str], ...] = (
         "Use a law that reads sizes, such as additive, on runs of several sizes.",
     ),
     (r"was given no available tokens", DECISION, "Give the stock of each domain (--available)."),
-    (r"repeat data", DECISION, "Fit a law with +repetition behind its name."),
     (
         r"^no intervals|^no refits were asked",
         NUMBERS,
@@ -74,14 +73,13 @@ _KNOWN: tuple[tuple[str, int, str], ...] = (
     ),
     (r"are few: intervals|rough", NUMBERS, "Add runs on more mixtures."),
     (r"^not proven", NUMBERS, "Search from more starting points (--starts 50) and compare."),
-    (r"edge of (its|their) range", NUMBERS, "Fit a simpler law, or add sizes and token counts."),
-    (r"no second start", NUMBERS, "Fit again with more restarts (jaxmix fit --restarts 200)."),
     (
         r"weight 0, left out",
         NUMBERS,
         "Nothing, if the target does not matter; else add rows that have its loss.",
     ),
 )
+_RANKS = {WRONG: DECISION, UNSAFE: NUMBERS, GUESS: NUMBERS, MINOR: DETAIL}
 # Notes that the page says elsewhere, in their place.
 _ELSEWHERE = re.compile(
     r"^(assumed: (each weight|the mixture)|the best mixture that was run|the law alone)"
@@ -91,7 +89,7 @@ _TIMES = re.compile(r"^(N|D) = \S+ is (\S+) times (the largest|below the smalles
 
 def warnings(report: Report) -> list[Warned]:
     """What could make the proposal wrong, the gravest first."""
-    notes = dict.fromkeys((*report.all_notes, *_held_out(report), *_fits(report)))
+    notes = dict.fromkeys((*report.all_notes, *_held_out(report), *report.laws.notes))
     found = [_warned(note) for note in notes if not _left_out(note)]
     return sorted([*_budget(report), *found], key=lambda warned: warned.rank)
 
@@ -102,8 +100,11 @@ def _left_out(note: str) -> bool:
 
 def _warned(note: str) -> Warned:
     known = ((rank, remedy) for pattern, rank, remedy in _KNOWN if re.search(pattern, note))
-    rank, remedy = next(known, (DETAIL, ""))
-    return Warned(rank, f"{note[0].upper()}{note[1:].rstrip('.')}.", remedy)
+    said, _, own = note.rpartition("): ") if isinstance(note, Note) else ("", "", "")
+    remedy = f"{own[:1].upper()}{own[1:]}." if own else ""
+    rank, remedy = next(known, (_RANKS[rank_of(note)], remedy))
+    told = f"{said})" if own and remedy[:-1].lower() == own.lower() else note
+    return Warned(rank, f"{told[0].upper()}{told[1:].rstrip('.')}.", remedy)
 
 
 def _budget(report: Report) -> list[Warned]:
@@ -146,20 +147,6 @@ def _held_out(report: Report) -> list[str]:
     few = ", ".join(worse[:3]) + (f" and {len(worse) - 3} more" if len(worse) > 3 else "")
     note = f"rows that took no part in the fit are predicted at least twice as badly: {few}"
     return [note] if worse else []
-
-
-def _fits(report: Report) -> list[str]:
-    laws, notes = report.laws, []
-    bound = [f for f in laws if f.report.at_bound]
-    if bound:
-        named = f"{bound[0].target}: {', '.join(bound[0].report.at_bound[:3])}"
-        more = f" and of {count(len(bound) - 1, 'other target')}" if len(bound) > 1 else ""
-        notes.append(f"parameters ended at the edge of their range ({named}{more})")
-    loose = [f.target for f in laws if f.report.restarts and f.report.agreeing < 2]
-    if loose:
-        few = ", ".join(loose[:4])
-        notes.append(f"no second start of the fit found the same optimum: {few}")
-    return [*notes, *laws.notes]
 
 
 def beyond_runs(report: Report, h: np.ndarray) -> list[str]:
