@@ -100,11 +100,16 @@ def _left_out(note: str) -> bool:
 
 def _warned(note: str) -> Warned:
     known = ((rank, remedy) for pattern, rank, remedy in _KNOWN if re.search(pattern, note))
-    said, _, own = note.rpartition("): ") if isinstance(note, Note) else ("", "", "")
-    remedy = f"{own[:1].upper()}{own[1:]}." if own else ""
-    rank, remedy = next(known, (_RANKS[rank_of(note)], remedy))
-    told = f"{said})" if own and remedy[:-1].lower() == own.lower() else note
-    return Warned(rank, f"{told[0].upper()}{told[1:].rstrip('.')}.", remedy)
+    rank, remedy = next(known, (_RANKS[rank_of(note)], ""))
+    said = str(note)
+    if not remedy and isinstance(note, Note) and "): " in note:
+        said, _, remedy = f"{note}.".rpartition("): ")
+        said += ")"
+    return Warned(rank, f"{_capital(said).rstrip('.')}.", _capital(remedy))
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _budget(report: Report) -> list[Warned]:
