@@ -82,13 +82,14 @@ def shown(output: nbformat.NotebookNode, path: str) -> tuple[str, bytes]:
 
 
 def fence(text: str, language: str) -> str:
-    """A block of code or text."""
-    return f"```{language}\n{text.rstrip()}\n```"
+    """A block of code, or of text that was printed."""
+    kind = "{.text .printed}" if language == "text" else language
+    return f"```{kind}\n{text.rstrip()}\n```"
 
 
 def html(text: str) -> str:
     """HTML as one block of Markdown; tables take the style of the site."""
     plain = re.sub(r"<style.*?</style>|<script.*?</script>", "", text, flags=re.S)
     plain = re.sub(r' border="1"| class="dataframe"| style="text-align: right;"', "", plain)
-    line = re.sub(r"\n\s*", "", plain)
+    line = re.sub(r"\n\s*", "", plain).replace("$", "&#36;")  # no formulas
     return f'<div class="output">\n{line}\n</div>'
