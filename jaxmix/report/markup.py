@@ -32,10 +32,11 @@ def text(value: Any) -> str:
 def words(value: Any) -> str:
     """Escaped text in which a line may also break behind the joints of a long name.
 
-    >>> words("stack_exchange-2023")
-    'stack_<wbr>exchange-2023'
+    >>> words("stack_exchange-2023"), words("image_caption")
+    ('stack_<wbr>exchange-2023', 'image_caption')
     """
-    return re.sub(r"(?<=\w)([_/:]|-(?=[a-zA-Z]))(?=\w)", r"\1<wbr>", text(value))
+    joint = r"(?<=\w)([_/:]|-(?=[a-zA-Z]))(?=\w)"
+    return re.sub(r"\S{17,}", lambda long: re.sub(joint, r"\1<wbr>", long[0]), text(value))
 
 
 def figure(kind: str, label: str, axis: str = "") -> str:
