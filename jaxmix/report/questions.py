@@ -65,8 +65,8 @@ def sizes(report: Report) -> Made:
     if surface is None and (report.supported is not None or len(unread_sizes(laws)) == 2):
         return findings.elsewhere(report), " "
     lead = (
-        "<p class='control'>The sliders show the law's best mixture within what was run and within "
-        "the limits above, computed when this page was made. It is not shaded by risk as the "
+        "<p class='control'>The sliders show the law's best mixture within what was run and the "
+        "limits that were given, computed when this page was made. It is not shaded by risk as the "
         "recommendation is, so the two may differ.</p>"
         if surface
         else ""
@@ -119,7 +119,7 @@ def moves(report: Report, reason: str) -> Made:
     if report.curves:
         sliders += (
             '<div class="control"><h3>Move a limit</h3><p>The law\'s best mixture if one weight is '
-            "limited further, within what was run and within the limits above.</p></div>"
+            "limited further, within what was run and the limits that were given.</p></div>"
             f'<div class="panel" id="limits-panel"></div>{_NOSCRIPT}'
         )
     return findings.moves(report), sliders + _effects(found)
