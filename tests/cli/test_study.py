@@ -121,7 +121,10 @@ def test_proxies_may_repeat_as_a_large_run_will(run, refused, corpus, tmp_path):
     ("name", "number", "status"),
     [("train", signal.SIGTERM, 75), ("study run", signal.SIGINT, 130)],
 )
-def test_a_signal_saves_first(run, corpus, tmp_path, monkeypatch, name, number, status):
+def test_a_signal_saves_first(run, corpus, tmp_path, monkeypatch, request, name, number, status):
+    usual = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    inherited = signal.signal(number, usual[number])  # a shell's background job ignores SIGINT
+    request.addfinalizer(lambda: signal.signal(number, inherited))
     if name == "train":
         options = ("--corpus", corpus, "--weights", "low=0.8,high=0.2", "--tokens", "1024")
         command = ("train", "tiny-16", *options, *SMALL, "--out", tmp_path)
@@ -288,4 +291,5 @@ def test_a_job_that_takes_long_says_so_every_minute(monkeypatch, capsys):
         tell("domain web", 1, 4)
         while said.count("\n") < 2:
             said += capsys.readouterr().err
-    assert said.splitlines()[:2] == ["domain web  25%  (1 min)", "domain web  25%  (2 min)"]
+    lines = ["domain web  25%  (1 min, 3 min left)", "domain web  25%  (2 min, 6 min left)"]
+    assert said.splitlines()[:2] == lines
