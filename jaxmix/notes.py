@@ -42,13 +42,14 @@ def ranked(notes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(notes), key=rank_of))
 
 
-def listed(names: Iterable[str], most: int = 3) -> str:
-    """Names in a sentence.
+def listed(names: Iterable[str], most: int | None = 3) -> str:
+    """Names in a sentence, the first `most` of them; None for all.
 
-    >>> listed("ab"), listed("abcde")
-    ('a and b', 'a, b, c and 2 more')
+    >>> listed("ab"), listed("abcde"), listed("abcde", None)
+    ('a and b', 'a, b, c and 2 more', 'a, b, c, d and e')
     """
     names = tuple(names)
+    most = len(names) if most is None else most
     shown = list(names[:most])
     rest = [f"{len(names) - most} more"] if len(names) > most else shown[-1:]
     first = shown if len(names) > most else shown[:-1]

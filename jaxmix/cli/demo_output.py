@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from jaxmix.cli import common
+from jaxmix.notes import listed
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
@@ -54,7 +55,7 @@ class Goal:
     def __str__(self) -> str:
         if self.targets == (self.name,):
             return self.name
-        return f"{self.name} (the mean of {_listed(self.targets)})"
+        return f"{self.name} (the mean of {listed(self.targets, None)})"
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,16 @@ def introduce(study: "Study", corpus: "Corpus", goals: Sequence[Goal], larger: L
     _heading("1. Train small models on many mixtures")
     built = build(study, study.sizes[0].preset, corpus)
     tokens = epoch_tokens(study, corpus, built)
-    counts = _listed([f"{domain} {count / 1e6:.2g}M" for domain, count in tokens.items()])
+    counts = listed((f"{domain} {count / 1e6:.2g}M" for domain, count in tokens.items()), None)
     beside = [t for t in corpus.targets if t not in corpus.domains]
-    never = f" No model is trained on {_listed(beside)}: it is a target only." if beside else ""
+    never = (
+        f" No model is trained on {listed(beside, None)}: it is a target only." if beside else ""
+    )
     patches = " (pictures count their patches)" if corpus.illustrated else ""
     runs, presets = len(make_plan(study, corpus).runs), [size.preset for size in study.sizes]
     common.show(
         f"The data are real; tokens by domain{patches}: {counts}.{never}",
-        f"{_listed(presets)} train on {runs // len(presets)} mixtures of the domains each, "
+        f"{listed(presets, None)} train on {runs // len(presets)} mixtures of the domains each, "
         f"{study.sizes[0].tokens:,.0f} tokens a run: {runs} runs. They are to tell on which "
         f"mixture to train {larger.preset}, a model of {larger.n_params:,} parameters that no law "
         f"sees, if all that counts is the loss on {' or on '.join(map(str, goals))}.",
@@ -244,16 +247,6 @@ def _heading(text: str) -> None:
     click.echo()
     click.secho(text, bold=True)
     click.echo()
-
-
-def _listed(words: Sequence[str]) -> str:
-    """Words with commas and an "and".
-
-    >>> _listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    *most, last = words
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _fixed(value: float) -> str:

@@ -16,7 +16,7 @@ from .picture_folders import (
     json_lines,
     visible_files,
 )
-from .skips import Skips, Unusable
+from .skips import Skips, Unusable, unicode_text
 from .text import pieces
 
 DOCUMENT = 4_000  # characters of a document cut from one text file of a whole domain
@@ -155,11 +155,7 @@ def _field(field: str, record: dict[str, Any]) -> str:
         reason = f"has no text in field '{field}'"
         said = f"{reason} (there: {clip(', '.join(record))})"
         raise Unusable(reason, said, "name it with --text-field")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise Unusable("holds half a surrogate pair") from None
-    return text
+    return unicode_text(text)
 
 
 def write_texts(folder: str | Path, texts: Iterable[tuple[str, str]]) -> Path:

@@ -17,7 +17,7 @@ from jaxmix.errors import JaxmixError
 from jaxmix.quantities import amount
 
 from .errors import DataError, clip, hint
-from .skips import Skips, Unusable
+from .skips import Skips, Unusable, unicode_text
 
 PREFIX = "hf:"
 _BUILDERS = {
@@ -78,24 +78,17 @@ class HubDataset:
         if not is_cut and size > _MOST:
             raise DataError(f"{self}: holds {amount(size)} bytes; cut it with --max-bytes")
         missing = Unusable(f"has no text in column '{self.column}'")
-        broken = Unusable("holds half a surrogate pair")
         with _explained(self):
             for row, held in enumerate(rows, 1):
                 text = held[self.column]
-                if not isinstance(text, str):
-                    skips.add(f"{self}, row {row}", missing)
-                elif not _is_unicode(text):
-                    skips.add(f"{self}, row {row}", broken)
-                else:
-                    yield text
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+                try:
+                    if not isinstance(text, str):
+                        raise missing
+                    usable = unicode_text(text)
+                except Unusable as why:
+                    skips.add(f"{self}, row {row}", why)
+                    continue
+                yield usable
 
 
 def find_dataset(given: str, column: str) -> HubDataset:

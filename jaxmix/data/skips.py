@@ -30,6 +30,19 @@ class Unusable(JaxmixError):
         self.reason, self.remedy = reason, remedy
 
 
+def unicode_text(text: str) -> str:
+    """The text itself.
+
+    Raises:
+        Unusable: it holds half a surrogate pair, which no tokenizer can read.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Unusable("holds half a surrogate pair") from None
+    return text
+
+
 class Skips:
     """Documents that are left out, counted by reason.
 

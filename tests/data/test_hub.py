@@ -72,8 +72,8 @@ def test_it_is_read_no_further_than_the_cap(parquet, monkeypatch):
     from jaxmix.data import hub
 
     seen = []
-    whole = hub._is_unicode
-    monkeypatch.setattr(hub, "_is_unicode", lambda text: bool(seen.append(text)) or whole(text))
+    whole = hub.unicode_text
+    monkeypatch.setattr(hub, "unicode_text", lambda text: seen.append(text) or whole(text))
     corpus = made(domains={"web": f"hf:{parquet}::body"}, max_bytes=3_000)
     size = len(DOCUMENTS[0])
     assert 3_000 / 0.88 / size - 2 < len(seen) < 3_000 / 0.88 / size + 3
