@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from jaxmix.runs import read_runs
+
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "experiments"
 EXPERIMENTS = sorted(path.parent.name for path in FOLDER.glob("*/run.py"))
 
@@ -38,6 +40,17 @@ def _of_experiments(module):
 def test_smoke(name, script, tmp_path):
     script(FOLDER / name / "run.py", "--smoke", "--work", tmp_path)
     assert (tmp_path / "smoke" / "results" / "run.json").is_file()
+
+
+def test_smoke_of_the_second_text_study(script, tmp_path):
+    made = script(FOLDER / "text" / "waves.py", "--smoke", "--work", tmp_path)
+    table = read_runs(tmp_path / "smoke" / "runs.csv")
+    assert {"only", "uniform"} <= set(table.frame["mixture"])
+    tokens = {"a": 3, "b": 2, "c": 1}
+    mixtures = made["mixtures"](tuple(tokens), tokens)
+    assert len(mixtures) == 2 + 2 * 3 + 16 + 10
+    assert all(abs(sum(row.values()) - 1) < 1e-12 for row in mixtures.values())
+    assert mixtures["proportional"] == {"a": 0.5, "b": 1 / 3, "c": 1 / 6}
 
 
 def test_the_table_of_all_is_what_the_result_files_say(monkeypatch):
