@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import types
 
 import numpy as np
 import pytest
@@ -285,11 +287,23 @@ def test_the_log_of_a_job_tells_how_it_goes(run, corpus, tmp_path):
 
 
 def test_a_job_that_takes_long_says_so_every_minute(monkeypatch, capsys):
-    monkeypatch.setattr(common, "MINUTE", 0.5)  # a busy machine tells what is done before
-    said = ""
+    told = threading.Event()
+
+    class TwoMinutes:  # both have passed as soon as the job has told how far it is
+        passed = 0
+
+        def wait(self, seconds):
+            told.wait()
+            self.passed += 1
+            return self.passed > 2
+
+        def set(self):
+            """The job has ended."""
+
+    named = types.SimpleNamespace(Event=TwoMinutes, Thread=threading.Thread)
+    monkeypatch.setattr(common, "threading", named)
     with common.progress("preparing text") as tell:
         tell("domain web", 1, 4)
-        while said.count("\n") < 2:
-            said += capsys.readouterr().err
+        told.set()
     lines = ["domain web  25%  (1 min, 3 min left)", "domain web  25%  (2 min, 6 min left)"]
-    assert said.splitlines()[:2] == lines
+    assert capsys.readouterr().err.splitlines() == lines
