@@ -89,7 +89,7 @@ accelerators-aot: install  ## compile README's programs for TPUs and an H200, be
 	@$(PY) benchmarks/accelerators.py $(BENCH_FLAGS)
 
 results: install  ## rebuild the table of all experiments from their result files
-	@$(PY) experiments/summary.py
+	@$(PY) -m experiments.summary
 
 bench: install  ## the fitter beside its peers (minutes)
 	@$(PY) benchmarks/bench_fit.py $(BENCH_FLAGS)

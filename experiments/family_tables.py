@@ -3,9 +3,9 @@
 import os
 import pathlib
 
-import harness
 import numpy as np
 
+from experiments import harness
 from jaxmix.runs import RunTable, read_runs
 
 HERE = pathlib.Path(__file__).resolve().parent

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-os.environ.setdefault("JAX_NUM_CPU_DEVICES", str(os.cpu_count() or 1))
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("JAXMIX_CACHE") or pathlib.Path.home() / ".cache/jaxmix")
 PUBLISHED = "JAXMIX_PUBLIC_RUNS"
@@ -113,7 +111,7 @@ def write_record(path: pathlib.Path, name: str, mode: str, seconds: float) -> No
 
     arguments = " ".join(sys.argv[1:])
     record = {
-        "command": f"python experiments/{name}/run.py {arguments}".strip(),
+        "command": f"python -m experiments.{name}.run {arguments}".strip(),
         "mode": mode,
         "machine": machine(),
         "seconds": round(seconds, 1),

@@ -7,12 +7,12 @@ the configuration.
 import json
 import pathlib
 
-import harness
 import numpy as np
 import pandas as pd
-from design import FamilyStudy
-from harness import Setting, write_csv
 
+from experiments import harness
+from experiments.design import FamilyStudy
+from experiments.harness import Setting, write_csv
 from jaxmix.fitting import fit, score
 from jaxmix.fitting.scores import mean_mre
 from jaxmix.mixtures import Constraints, optimize

@@ -4,7 +4,7 @@ Every experiment has a ``findings.py`` with ``findings(results)``, which reads t
 ``results`` folder and returns `Finding`s: what the paper has, and what came out here.
 """
 
-import importlib.util
+import importlib
 import json
 import pathlib
 from dataclasses import dataclass
@@ -50,9 +50,10 @@ def table() -> str:
 
 def _section(path: pathlib.Path) -> str:
     folder = path.parent
+    module = importlib.import_module(f"experiments.{folder.name}.findings")
     lines = [f"## [{folder.name}]({folder.name}/README.md)", "", _made(folder / "results"), ""]
     lines += ["| paper | what | paper's | ours | why ours differs |", "|---|---|---|---|---|"]
-    for found in _load(path).findings(folder / "results"):
+    for found in module.findings(folder / "results"):
         cells = (found.item, found.what, found.paper, found.ours, found.why)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, ""])
@@ -70,15 +71,6 @@ def _made(results: pathlib.Path) -> str:
         kind = "of CPU, the last call's; runs and fits that it found done are not in it"
     minutes = f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
     return f"`{record['command']}`: {minutes} ({kind}) on {record['machine']}."
-
-
-def _load(path: pathlib.Path):
-    """An experiment's findings module; the folders' modules share their names, so by path."""
-    spec = importlib.util.spec_from_file_location(f"findings_of_{path.parent.name}", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 if __name__ == "__main__":

@@ -1,34 +1,22 @@
 """Critical ratios with known answers, and stages that a law plans against constant mixtures."""
 
-import importlib
-import pathlib
-import sys
-from types import ModuleType
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.continual.memory import (
+    Histories,
+    effective_weights,
+    equal_loss,
+    fit_recency,
+    staged_losses,
+)
+from experiments.continual.stage_plans import plan_stages
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting import DataRange, Ensemble, FitReport, FittedLaw, FittedLaws, stack
 from jaxmix.laws import ADDITIVE_FIXED_N, TOKENS, WEIGHTS, Law, Parameter
 from jaxmix.mixtures import Constraints, critical_ratio
-
-FOLDER = pathlib.Path(__file__).resolve().parent.parent / "experiments" / "continual"
-MODULES = ("memory", "stage_plans")
-
-
-@pytest.fixture
-def continual(monkeypatch):
-    """The modules of the experiment."""
-    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
-    found = ModuleType("continual")
-    for name in MODULES:
-        vars(found).update(vars(importlib.import_module(name)))
-    yield found
-    for name in MODULES:
-        sys.modules.pop(name)
 
 
 def fit_of(law, params, domains, targets=None):
@@ -90,8 +78,7 @@ def test_a_critical_ratio_meets_limits_on_the_mixture(limits, found):
     assert answer.intervals == tuple(pytest.approx(one, abs=1e-9) for one in found)
 
 
-def test_a_change_to_the_same_weights_changes_nothing(continual):
-    effective_weights = continual.effective_weights
+def test_a_change_to_the_same_weights_changes_nothing():
     h = np.array([[0.2, 0.8], [0.2, 0.8], [0.7, 0.3]])
     ends = np.array([0.25, 0.5, 1.0])
     found = np.asarray(effective_weights(ends[None], h[None], np.array([1.0, 3.0, 1e4])))
@@ -110,24 +97,23 @@ def laws():
     return fit_of(ADDITIVE_FIXED_N, {**scalars, "C": c, "gamma": gamma}, "ab")
 
 
-def test_recency_is_recovered_from_staged_runs(continual, laws):
+def test_recency_is_recovered_from_staged_runs(laws):
     rng = np.random.default_rng(0)
     true, p = np.array([0.8, 3.0]), 12
     ends = np.stack([rng.uniform(0.2, 0.9, p), np.ones(p)], -1)
     weights = rng.dirichlet(np.ones(2), (p, 2))
     n, d = np.full(p, 1e6), np.full(p, 1e5)
     with jax.enable_x64(True):
-        one = lambda e, h: continual.staged_losses(stack(laws), 1e6, 1e5, e, h, jnp.asarray(true))  # noqa: E731
+        one = lambda e, h: staged_losses(stack(laws), 1e6, 1e5, e, h, jnp.asarray(true))  # noqa: E731
         losses = np.array([one(jnp.asarray(e), jnp.asarray(h)) for e, h in zip(ends, weights)]).T  # noqa: B905
     losses[1, 0] = np.nan
-    found = continual.fit_recency(laws, continual.Histories(n, d, ends, weights, losses))
+    found = fit_recency(laws, Histories(n, d, ends, weights, losses))
     assert [one.value for one in found] == pytest.approx(true, rel=0.02)
     for one in found:
         assert one.mre < 0.02 < min(one.average_mre, one.last_mre)
 
 
-def test_equal_loss_goes_on_where_the_new_curve_has_the_loss(continual, laws):
-    equal_loss = continual.equal_loss
+def test_equal_loss_goes_on_where_the_new_curve_has_the_loss(laws):
     params = {n: np.stack([law.params[n] for law in laws]) for n in laws[0].params}
     h, ends = np.array([[0.99, 0.01], [0.02, 0.98]]), np.array([0.6, 1.0])
     level = params["E"] + 1 / (params["C"] * h[:, None] ** params["gamma"]).sum(-1)  # [S, m]
@@ -144,15 +130,15 @@ def test_equal_loss_goes_on_where_the_new_curve_has_the_loss(continual, laws):
 
 
 @pytest.mark.parametrize("recency", [[0.7, 2.5], None])
-def test_derivatives_of_staged_losses_are_those_of_finite_differences(continual, laws, recency):
+def test_derivatives_of_staged_losses_are_those_of_finite_differences(laws, recency):
     rng = np.random.default_rng(1)
     weights, ends = rng.dirichlet(np.ones(2), 3), jnp.array([0.3, 0.6, 1.0])
     with jax.enable_x64(True):
         if recency is None:
-            losses = lambda h: continual.equal_loss(stack(laws), 1e6, 1e5, ends, h)  # noqa: E731
+            losses = lambda h: equal_loss(stack(laws), 1e6, 1e5, ends, h)  # noqa: E731
         else:
             m = jnp.asarray(recency)
-            losses = lambda h: continual.staged_losses(stack(laws), 1e6, 1e5, ends, h, m)  # noqa: E731
+            losses = lambda h: staged_losses(stack(laws), 1e6, 1e5, ends, h, m)  # noqa: E731
         losses = jax.jit(losses)
         slopes = np.asarray(jax.jacrev(losses)(jnp.asarray(weights)))  # [m, S, k]
         for index in np.ndindex(weights.shape):
@@ -162,8 +148,7 @@ def test_derivatives_of_staged_losses_are_those_of_finite_differences(continual,
             assert slopes[:, *index] == pytest.approx(np.asarray(numeric), rel=1e-5, abs=1e-8)
 
 
-def test_stages_gain_only_if_targets_differ_in_what_they_forget(continual, laws):
-    plan_stages = continual.plan_stages
+def test_stages_gain_only_if_targets_differ_in_what_they_forget(laws):
     both = {"target_weights": {"a": 0.5, "b": 0.5}, "starts": 4}
     alike = plan_stages(laws, 1e6, 1e5, [0.5, 0.5], {"a": 2.0, "b": 2.0}, **both)
     assert alike.gain == pytest.approx(0.0, abs=1e-9)
@@ -174,7 +159,7 @@ def test_stages_gain_only_if_targets_differ_in_what_they_forget(continual, laws)
     grid = np.linspace(0, 1, 41)
     tried = np.array([[[x, 1 - x], [y, 1 - y]] for x in grid for y in grid])
     with jax.enable_x64(True):
-        of = jax.vmap(lambda h: continual.staged_losses(stack(laws), 1e6, 1e5, ends, h, recency))
+        of = jax.vmap(lambda h: staged_losses(stack(laws), 1e6, 1e5, ends, h, recency))
         ends, recency = jnp.array([0.5, 1.0]), jnp.array([0.7, 4.0])
         lowest = float(jnp.min(of(jnp.asarray(tried)).mean(1)))
     assert lowest - 2e-3 < plan.objective <= lowest + 1e-9

@@ -1,27 +1,15 @@
 """What experiments on tables share: laws of one size, deals of mixtures, quartiles."""
 
-import importlib
-import pathlib
-import sys
-
 import numpy as np
 import pytest
 
+from experiments import masked_fits
 from jaxmix.laws import get_law
 from jaxmix.runs import read_runs
 
-EXPERIMENTS = pathlib.Path(__file__).resolve().parent.parent / "experiments"
-
-
-@pytest.fixture
-def masked_fits(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(EXPERIMENTS), *sys.path])
-    yield importlib.import_module("masked_fits")
-    sys.modules.pop("masked_fits")
-
 
 @pytest.mark.parametrize("name", ["additive", "joint", "simple"])
-def test_a_law_of_one_size_is_the_law_at_infinite_size(masked_fits, name):
+def test_a_law_of_one_size_is_the_law_at_infinite_size(name):
     own, law, k = masked_fits.at_one_size(name), get_law(name), 3
     rng = np.random.default_rng(0)
     full = law.from_working(rng.normal(size=law.count(k)).astype(np.float32), k)
@@ -39,7 +27,7 @@ def test_a_law_of_one_size_is_the_law_at_infinite_size(masked_fits, name):
     assert masked_fits.at_one_size(name) is own  # or every call would compile anew
 
 
-def test_a_law_of_one_point_is_the_law_at_infinite_size_and_tokens(masked_fits):
+def test_a_law_of_one_point_is_the_law_at_infinite_size_and_tokens():
     own, law = masked_fits.at_one_point("simple"), get_law("simple")
     params = {"E": 1.5, "A": 2.0, "alpha": 0.3, "B": 3.0, "beta": 0.3, "gamma": -0.5}
     params["C"] = np.array([1.0, 2.0, 4.0])
@@ -50,7 +38,7 @@ def test_a_law_of_one_point_is_the_law_at_infinite_size_and_tokens(masked_fits):
     assert own.count(3) == law.count(3) - 4
 
 
-def test_deals_keep_mixtures_whole_and_grow_from_one_order(masked_fits):
+def test_deals_keep_mixtures_whole_and_grow_from_one_order():
     import pandas as pd
 
     mixture = np.repeat(np.arange(5), 4)
@@ -69,7 +57,7 @@ def test_deals_keep_mixtures_whole_and_grow_from_one_order(masked_fits):
     assert set(mixture[few.fitted]) < set(mixture[many.fitted])
 
 
-def test_an_infinite_prediction_counts_and_a_missing_fit_does_not(masked_fits):
+def test_an_infinite_prediction_counts_and_a_missing_fit_does_not():
     import pandas as pd
 
     runs = read_runs(pd.DataFrame({"n_params": 1e6, "tokens": [1e6, 2e6], "loss_a": 2.0}))

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-import tiny
-
+from experiments import tiny
 from jaxmix.studies import CorpusSpec, Design, Origin, Size, Stage, Study
 
 OLD = ("api_docs", "dictionary", "legal")

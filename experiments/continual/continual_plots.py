@@ -4,12 +4,11 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
-import measured
 import numpy as np
-import staged_rules
-from config import NEW, ratio
-from continued_laws import TARGETS, base_of
 
+from experiments.continual import measured, staged_rules
+from experiments.continual.config import NEW, ratio
+from experiments.continual.continued_laws import TARGETS, base_of
 from jaxmix.report.plots import save
 
 

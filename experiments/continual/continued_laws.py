@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from config import NEW, OLD, ratio
 
+from experiments.continual.config import NEW, OLD, ratio
 from jaxmix.fitting import bootstrap, fit, mean_mre, score
 from jaxmix.laws import TOKENS, WEIGHTS, Law, Parameter, fixed, get_law
 from jaxmix.laws.terms import log_uniform, mixture_term, start_floor

@@ -3,7 +3,8 @@
 import json
 
 import pandas as pd
-from summary import Finding
+
+from experiments.summary import Finding
 
 CONTINUAL, STAGES = "Ye et al., continual pre-training", "Ye et al., schedule of mixtures"
 

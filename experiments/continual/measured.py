@@ -1,9 +1,9 @@
 """What continued runs measured: old losses against the base, crossings, and gains of stages."""
 
 import numpy as np
-from config import NEW
-from continued_laws import mean_of_old
 
+from experiments.continual.config import NEW
+from experiments.continual.continued_laws import mean_of_old
 from jaxmix.mixtures.critical import intervals_below
 
 

@@ -1,25 +1,18 @@
 """Continual pre-training: critical mixture ratios, and mixtures that change as a run goes on.
 
-    python experiments/continual/run.py [--work FOLDER] [--smoke]
+    python -m experiments.continual.run [--work FOLDER] [--smoke]
 
 Every stage is resumed where it was stopped; results go to results/.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import continual_plots
-import continued_laws
-import harness
-import measured
 import pandas as pd
-from config import AROUND, LAPTOP, Continual, smoke
-from harness import Setting, write_csv
-from staged_plan import staged
-from stages import trained
 
+from experiments import harness
+from experiments.continual import continual_plots, continued_laws, measured
+from experiments.continual.config import AROUND, LAPTOP, Continual, smoke
+from experiments.continual.staged_plan import staged
+from experiments.harness import Setting, write_csv
+from experiments.stages import trained
 from jaxmix.files import write_text
 from jaxmix.studies import find_origin
 from jaxmix.training import write_json

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from memory import as_array, equal_loss, staged_losses
 from scipy.optimize import minimize
 
+from experiments.continual.memory import as_array, equal_loss, staged_losses
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting import FittedLaws
 

@@ -1,15 +1,12 @@
 """Stages that the law plans, trained beside the best constant mixture by the same law."""
 
-import continual_plots
-import continued_laws
-import measured
 import numpy as np
-import staged_rules
-from config import NEW, Continual, ratio
-from harness import Setting, write_csv
-from stage_plans import plan_stages
-from stages import trained
 
+from experiments.continual import continual_plots, continued_laws, measured, staged_rules
+from experiments.continual.config import NEW, Continual, ratio
+from experiments.continual.stage_plans import plan_stages
+from experiments.harness import Setting, write_csv
+from experiments.stages import trained
 from jaxmix.studies import Stage
 from jaxmix.training import write_json
 

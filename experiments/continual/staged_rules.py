@@ -5,10 +5,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
-from config import STAGED
-from continued_laws import TARGETS, mean_of_old
-from memory import Histories, equal_loss, fit_recency
 
+from experiments.continual.config import STAGED
+from experiments.continual.continued_laws import TARGETS, mean_of_old
+from experiments.continual.memory import Histories, equal_loss, fit_recency
 from jaxmix.fitting import stack
 
 

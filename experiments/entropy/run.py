@@ -1,6 +1,6 @@
 """What a law says of a text's entropy: the asymptote at the best mixture, equation 12.
 
-    python experiments/entropy/run.py [--smoke]
+    python -m experiments.entropy.run [--smoke]
 
 (1) Mixtures of Markov chains, whose entropies and divergences are known. (2) The text study: the
 asymptote of each target with an interval, beside what general compressors need for its held-out
@@ -8,20 +8,15 @@ text (where the corpus `text` is prepared; their results are kept).
 """
 
 import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import family_tables
-import harness
 import numpy as np
-from harness import Setting, write_csv
-from markov_sources import NAMES, divergence, entropy, make_runs, make_sources
-from masked_fits import at_one_size
 
+from experiments import family_tables, harness
+from experiments.entropy.markov_sources import NAMES, divergence, entropy, make_runs, make_sources
+from experiments.harness import Setting, write_csv
+from experiments.masked_fits import at_one_size
 from jaxmix.fitting import FittedLaw, bootstrap, fit
 from jaxmix.mixtures import optimize
 from jaxmix.runs import RunTable
@@ -122,8 +117,7 @@ def _compress(path: pathlib.Path) -> None:
     """Writes the compressors' results, once, where the corpus is there."""
     if path.is_file():
         return
-    from compressors import bounds
-
+    from experiments.entropy.compressors import bounds
     from jaxmix.data import DataError, open_corpus
 
     try:

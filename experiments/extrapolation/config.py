@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import family_tables as tables
-
+from experiments import family_tables as tables
 from jaxmix.runs import RunTable
 
 LAWS = ("simple", "additive", "joint", "full")

@@ -2,8 +2,8 @@
 
 import csv
 
-from reading import rows
-from summary import Finding
+from experiments.reading import rows
+from experiments.summary import Finding
 
 # Means over the targets of the paper's tables: simple, additive, joint, full.
 _PAPER = {

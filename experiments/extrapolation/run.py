@@ -1,7 +1,7 @@
 """Laws fitted on small models and scored on larger ones: tables 1, 2, 4 and 8 to 11, figure 3.
 
-    python experiments/extrapolation/run.py [--smoke]
-    python experiments/extrapolation/run.py --runs FILE --train EXPR --test EXPR \
+    python -m experiments.extrapolation.run [--smoke]
+    python -m experiments.extrapolation.run --runs FILE --train EXPR --test EXPR \
         [--columns n_params=N,tokens=D,w_web=web,loss_web=val/web | --columns MAP.json] \
         [--targets A,B] [--name NAME] [--out FOLDER] [--restarts R]
 
@@ -11,21 +11,15 @@ JAXMIX_PUBLIC_RUNS names the folder of the published runs; without it only ours 
 """
 
 import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import family_tables
-import harness
-from config import CASES, LAWS, PUBLISHED, Case
-from figure3_panels import Panel, draw
-from harness import Setting, write_csv
-
+from experiments import family_tables, harness
+from experiments.extrapolation.config import CASES, LAWS, PUBLISHED, Case
+from experiments.extrapolation.figure3_panels import Panel, draw
+from experiments.harness import Setting, write_csv
 from jaxmix.fitting import FittedLaw, fit, score
 from jaxmix.runs import RunTable, RunTableError, import_columns, read_mapping, read_runs
 

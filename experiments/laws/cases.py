@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import family_tables
-import harness
 import numpy as np
 import pandas as pd
-from masked_fits import FIXED, at_one_point
 
+from experiments import family_tables, harness
+from experiments.masked_fits import FIXED, at_one_point
 from jaxmix.fitting.baselines import BASELINES as BASELINES
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable, read_runs

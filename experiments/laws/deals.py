@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from cases import Case
-from masked_fits import Deal
 
+from experiments.laws.cases import Case
+from experiments.masked_fits import Deal
 from jaxmix.fitting.selection.splits import mixture_ids, trajectory_share
 from jaxmix.laws import Law
 from jaxmix.runs import RunTable

@@ -1,11 +1,10 @@
 """Every law on every table, in two lines for experiments/README.md."""
 
-import importlib.util
 import math
-import pathlib
 
-from reading import rows
-from summary import Finding
+from experiments.laws import tables
+from experiments.reading import rows
+from experiments.summary import Finding
 
 _PAPER = {
     "size": "joint, then additive (Table 2)",
@@ -18,34 +17,24 @@ _COUNTS = {"12": "12 mixtures", "20": "20", "all": "all"}
 
 def findings(results):
     """The laws with the least error, geometric means over tables relative to the additive law."""
-    made, tables = rows(results / "laws.csv"), _tables()
-    found = [_errors(made, tables, test) for test in _TITLES]
-    found.append(_baselines(made, tables))
+    made = rows(results / "laws.csv")
+    found = [_errors(made, test) for test in _TITLES]
+    found.append(_baselines(made))
     if (results / "repeated.csv").is_file():
         found.append(_repeated(rows(results / "repeated.csv")))
     return found
 
 
-def _tables():
-    """`tables.py` beside this file, by its path: modules of other folders share its name."""
-    path = pathlib.Path(__file__).with_name("tables.py")
-    spec = importlib.util.spec_from_file_location("tables_of_laws", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _errors(made, tables, test):
+def _errors(made, test):
     parts = []
     for count, words in _COUNTS.items():
-        best = sorted(_means(made, tables, test, count).items(), key=lambda pair: pair[1])[:3]
+        best = sorted(_means(made, test, count).items(), key=lambda pair: pair[1])[:3]
         parts.append(f"{words}: " + ", ".join(f"{law} {ratio:.2f}" for law, ratio in best))
     what = f"error on {_TITLES[test]} over the additive law's, the best three laws"
     return Finding("Laws", what, _PAPER[test], "; ".join(parts))
 
 
-def _means(made, tables, test, count):
+def _means(made, test, count):
     """Geometric mean of the ratios of every law that was fitted to as many tables as any."""
     names = [n for n in dict.fromkeys(r["law"] for r in made) if not tables.at_one_point(n)]
     each = {n: list(tables.ratios(made, n, test, count).values()) for n in names}
@@ -54,10 +43,10 @@ def _means(made, tables, test, count):
     return {n: math.exp(sum(map(math.log, v)) / most) for n, v in whole.items()}
 
 
-def _baselines(made, tables):
+def _baselines(made):
     parts = []
     for test, words in _TITLES.items():
-        means = _means(made, tables, test, "all")
+        means = _means(made, test, "all")
         laws = min(v for n, v in means.items() if not n.startswith("baseline"))
         name, least = min(
             ((n, v) for n, v in means.items() if n.startswith("baseline")), key=lambda p: p[1]

@@ -1,29 +1,24 @@
 """Parameters shared over targets and domains against separate fits, few and many mixtures.
 
-    python experiments/laws/pooling.py [--only TABLE,...] [--laws additive,...]
+    python -m experiments.laws.pooling [--only TABLE,...] [--laws additive,...]
 
 Mixtures are dealt at random. Each deal is fitted with every strength of sharing, on all sizes but
 the largest, and so are its folds, which choose a strength as `fit --share auto` does. Tests are the
 mixtures that were not dealt and the largest size. JAXMIX_PUBLIC_RUNS adds published runs.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 import argparse
 import csv
+import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import family_tables
-import harness
 import numpy as np
-from masked_fits import Deal, deal, grouped
 
+from experiments import family_tables, harness
+from experiments.masked_fits import Deal, deal, grouped
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.evidence import errors
 from jaxmix.fitting.selection.sharing_strength import splits_of, weakest

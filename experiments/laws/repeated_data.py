@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from cases import datablations
-from masked_fits import Deal, errors, predictions
 
+from experiments.laws.cases import datablations
+from experiments.masked_fits import Deal, errors, predictions
 from jaxmix.fitting.inputs import read_inputs
 from jaxmix.fitting.precision import float64
 from jaxmix.laws import R_D_STAR, R_N_STAR, get_law

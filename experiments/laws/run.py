@@ -1,6 +1,6 @@
 """Every law on every table: held-out sizes, mixtures and longer runs, parameters and regret.
 
-    python experiments/laws/run.py [--only TABLE,...] [--smoke]
+    python -m experiments.laws.run [--only TABLE,...] [--smoke]
 
 Of every table 12, 20 and 40 mixtures, drawn at random, and all of them are fitted by every law and
 every baseline. All fits of one law to one table are one batch, whose predictions are kept in the
@@ -9,25 +9,30 @@ only. JAXMIX_PUBLIC_RUNS adds published runs. --only makes the named tables agai
 other rows of the results.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 import csv
 import hashlib
+import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import harness
 import numpy as np
-import repeated_data
-from cases import BASELINES, Case, cases, find_law, law_names, stocks, thinned, tiny
-from deals import Task, at_point, tasks
-from harness import Setting, write_csv
-from masked_fits import errors, grouped, predictions
 
+from experiments import harness
+from experiments.harness import Setting, write_csv
+from experiments.laws import repeated_data
+from experiments.laws.cases import (
+    BASELINES,
+    Case,
+    cases,
+    find_law,
+    law_names,
+    stocks,
+    thinned,
+    tiny,
+)
+from experiments.laws.deals import Task, at_point, tasks
+from experiments.masked_fits import errors, grouped, predictions
 from jaxmix.fitting.baselines import count_parameters, predict_baselines
 from jaxmix.fitting.selection.evidence import Cell
 from jaxmix.fitting.selection.splits import mixture_ids

@@ -1,14 +1,12 @@
-"""The tables of README.md, written from the results: ``python experiments/laws/tables.py``."""
+"""The tables of README.md, written from the results: ``python -m experiments.laws.tables``."""
 
 import math
 import pathlib
-import sys
 from collections.abc import Iterator, Sequence
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from experiments.reading import rows
 
-from reading import rows  # noqa: E402
+HERE = pathlib.Path(__file__).resolve().parent
 
 BEGIN, END = "<!-- from results/, by tables.py -->", "<!-- end -->"
 ERRORS = ("size", "mixtures", "longer")

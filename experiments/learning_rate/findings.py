@@ -1,7 +1,7 @@
 """How far the rule of the paper's tables 5 and 6 is from the best rate here."""
 
-from reading import rows
-from summary import Finding
+from experiments.reading import rows
+from experiments.summary import Finding
 
 
 def findings(results):

@@ -1,20 +1,14 @@
 """Trains one fleet per width whose members differ in the learning rate alone.
 
-python experiments/learning_rate/run.py [--smoke]
+python -m experiments.learning_rate.run [--smoke]
 """
 
 import dataclasses
 import math
-import pathlib
-import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import config
-import harness
-import tiny
-from harness import Setting
-
+from experiments import harness, tiny
+from experiments.harness import Setting
+from experiments.learning_rate import config
 from jaxmix.studies import make_plan, merged, run_plan
 
 RULE = 0.614  # learning rate times width

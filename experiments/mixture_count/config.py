@@ -3,8 +3,7 @@
 The groups of domains that are one domain of a design stand in `counted.py`.
 """
 
-from counted import GROUPS
-
+from experiments.counted import GROUPS
 from jaxmix.studies import CorpusSpec, Size, Study
 
 CORPUS = CorpusSpec("text", "bpe-1024")

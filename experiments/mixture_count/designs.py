@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import counted
-import family_tables
 import numpy as np
-from masked_fits import at_one_size
 
+from experiments import counted, family_tables
+from experiments.masked_fits import at_one_size
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable, merge_domains, split_domain
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from masked_fits import grouped
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
+from experiments.masked_fits import grouped
 from jaxmix.report.plots import COLORS, save
 
 LAWS = {"additive": COLORS[0], "joint": COLORS[1], "simple": COLORS[2]}

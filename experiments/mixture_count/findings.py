@@ -1,7 +1,7 @@
 """Figure 5 beside ours."""
 
-from reading import rows
-from summary import Finding
+from experiments.reading import rows
+from experiments.summary import Finding
 
 
 def findings(results):

@@ -1,6 +1,6 @@
 """Error on unseen mixtures against the number of mixtures that were trained: figure 5.
 
-    python experiments/mixture_count/run.py [--only NAME,...] [--smoke]
+    python -m experiments.mixture_count.run [--only NAME,...] [--smoke]
 
 Trains six designs of three to eight domains first, where results/runs.csv is not there. Of every
 table random sets of q mixtures are fitted, all sets of all q in one batch for each law, and scored
@@ -8,24 +8,20 @@ on the other mixtures and on the larger size where there is one. JAXMIX_PUBLIC_R
 runs. --only makes the named designs again and keeps the rest of results/curves.csv.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 import csv
+import pathlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import harness
 import numpy as np
-from designs import Design, designs
-from figure5_panels import draw
-from harness import Setting, write_csv
-from masked_fits import Deal, deal, errors, grouped, predictions, quartiles
 
+from experiments import harness
+from experiments.harness import Setting, write_csv
+from experiments.masked_fits import Deal, deal, errors, grouped, predictions, quartiles
+from experiments.mixture_count.designs import Design, designs
+from experiments.mixture_count.figure5_panels import draw
 from jaxmix.runs import RunTable
 
 DRAWS, RESTARTS = 40, 8
@@ -63,7 +59,7 @@ def _chosen(setting: Setting) -> list[Design]:
     """All designs or the named ones, trained first where that is wanted."""
     table, names = setting.out / "runs.csv", [n for n in setting.given.only.split(",") if n]
     if not table.is_file() and (not names or any(n.startswith("trained") for n in names)):
-        import train
+        from experiments.mixture_count import train
 
         train.train(setting.work, table)
     found = {d.name: d for d in designs(table)}

@@ -2,11 +2,11 @@
 
 import pathlib
 
-import config
 import numpy as np
 import pandas as pd
-import stages
 
+from experiments import stages
+from experiments.mixture_count import config
 from jaxmix.mixtures import dirichlet_design, uniform, vertices
 from jaxmix.runs import read_runs, write_runs
 

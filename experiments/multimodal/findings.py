@@ -1,7 +1,7 @@
 """What the early-fusion study has beside the paper's section 5."""
 
-from reading import gain
-from summary import Finding
+from experiments.reading import gain
+from experiments.summary import Finding
 
 
 def findings(results):

@@ -3,7 +3,8 @@
 import pathlib
 
 import pandas as pd
-from summary import Finding
+
+from experiments.summary import Finding
 
 LAWS = ("additive", "joint", "nested")
 WITH_M1 = "nested(mixtures=ye-m1)"

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import family_tables
-import harness
 import numpy as np
 import pandas as pd
 
+from experiments import family_tables, harness
 from jaxmix.fitting.selection.splits import mixture_ids, trajectory_share
 from jaxmix.runs import RunTable, read_runs
 

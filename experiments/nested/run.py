@@ -1,6 +1,6 @@
 """Ye et al.'s nested laws beside the additive and joint laws, on the same rows.
 
-    python experiments/nested/run.py [--smoke]
+    python -m experiments.nested.run [--smoke]
 
 Laws are fitted on the smaller sizes, on the first half of every run, or without some mixtures, and
 predict the rest. Then laws of the mixture alone are compared at one size and number of tokens,
@@ -8,22 +8,17 @@ those with implicit domains among them. JAXMIX_PUBLIC_RUNS adds published runs. 
 in the work folder: remove that after a change of the code.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import harness
 import numpy as np
-from by_budget import Nested, predicted
-from harness import Setting
-from nested_cases import Case, at_one_budget, cases, folds, regmix, tables
-from nested_plots import plot_larger
 
+from experiments import harness
+from experiments.harness import Setting
+from experiments.nested.by_budget import Nested, predicted
+from experiments.nested.nested_cases import Case, at_one_budget, cases, folds, regmix, tables
+from experiments.nested.nested_plots import plot_larger
 from jaxmix.files import write_text
 from jaxmix.fitting import FitError, fit, score
 from jaxmix.fitting.scores import score_arrays

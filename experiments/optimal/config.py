@@ -4,8 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import tiny
-
+from experiments import tiny
 from jaxmix.studies import CorpusSpec, Design, Size, Study
 
 EXPERIMENTS = pathlib.Path(__file__).resolve().parent.parent

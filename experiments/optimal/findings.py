@@ -2,8 +2,8 @@
 
 import statistics
 
-from reading import row, rows
-from summary import Finding
+from experiments.reading import row, rows
+from experiments.summary import Finding
 
 BEST = ("best-average", "best-scripture", "best-world_facts")
 

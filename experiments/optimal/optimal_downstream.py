@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import harness
 import pandas as pd
-from config import Final
-from harness import Setting
 
+from experiments import harness
+from experiments.harness import Setting
+from experiments.optimal.config import Final
 from jaxmix.data import Corpus, Question, make_tasks
 from jaxmix.studies.downstream import evaluate_study, score_rows
 

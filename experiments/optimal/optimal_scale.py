@@ -3,16 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import harness
 import numpy as np
-import optimal_fits
-import optimal_plots
 import pandas as pd
-import stages
-from config import Scale
-from harness import Setting
-from optimal_fits import Fits
 
+from experiments import harness, stages
+from experiments.harness import Setting
+from experiments.optimal import optimal_fits, optimal_plots
+from experiments.optimal.config import Scale
+from experiments.optimal.optimal_fits import Fits
 from jaxmix.runs import RunTable, read_runs, write_runs
 from jaxmix.studies import final_losses
 

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import harness
 import numpy as np
-import optimal_fits
-import optimal_plots
-import stages
-from config import Final
-from harness import Setting
 
+from experiments import harness, stages
+from experiments.harness import Setting
+from experiments.optimal import optimal_fits, optimal_plots
+from experiments.optimal.config import Final
 from jaxmix.fitting import FittedLaw
 from jaxmix.runs import RunTable, write_runs
 from jaxmix.studies import final_losses, gain

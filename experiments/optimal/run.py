@@ -1,22 +1,14 @@
 """Models trained with optimal mixtures beside others: figures 1 and 4, tables 3, 15 and 16.
 
-    python experiments/optimal/run.py [--work FOLDER] [--smoke] [--only text,downstream,scale]
+    python -m experiments.optimal.run [--work FOLDER] [--smoke] [--only text,downstream,scale]
 
 Laws are fitted on the run tables of experiments/text and experiments/multimodal. Every stage is
 resumed where it was stopped; results go to results/.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import config
-import harness
-import optimal_downstream
-import optimal_scale
-import optimal_text
-from harness import Setting
+from experiments import harness
+from experiments.harness import Setting
+from experiments.optimal import config, optimal_downstream, optimal_scale, optimal_text
 
 STAGES = {
     "text": lambda chosen, setting: optimal_text.run(chosen.final, setting),

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-import counted
-import family_tables
 import numpy as np
 
+from experiments import counted, family_tables
 from jaxmix.runs import RunTable, read_runs
 
 YE = ("additive-fixed-nd", "ye-m1", "ye-m2", "ye-m3", "ye-m4")

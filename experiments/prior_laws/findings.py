@@ -1,7 +1,7 @@
 """Tables 13 and 14 beside ours."""
 
-from reading import rows
-from summary import Finding
+from experiments.reading import rows
+from experiments.summary import Finding
 
 _PAPER = {
     "Table 13": ".17 / .31 / .24 / 3.95 / .32 (means over four targets)",

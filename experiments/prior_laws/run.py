@@ -1,25 +1,20 @@
 """Laws of prior work beside the additive law at one size: tables 13 and 14.
 
-    python experiments/prior_laws/run.py [--smoke]
+    python -m experiments.prior_laws.run [--smoke]
 
 Of every table some mixtures are fitted and the others predicted, for many random choices of the
 fitted ones, all in one batch for each law. JAXMIX_PUBLIC_RUNS adds published runs.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from collections.abc import Iterator
 from typing import Any
 
-import harness
 import numpy as np
-from cases import Case, cases, tiny
-from harness import Setting, write_csv
-from masked_fits import Deal, deal, errors, grouped, predictions, quartiles
 
+from experiments import harness
+from experiments.harness import Setting, write_csv
+from experiments.masked_fits import Deal, deal, errors, grouped, predictions, quartiles
+from experiments.prior_laws.cases import Case, cases, tiny
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-import tiny
-
+from experiments import tiny
 from jaxmix.studies import CorpusSpec, Design, Size, Study
 
 CORPUS = CorpusSpec("text", "bpe-1024")

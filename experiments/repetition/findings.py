@@ -1,7 +1,7 @@
 """What the repetition study has beside the papers on repeated data."""
 
-from reading import row, rows
-from summary import Finding
+from experiments.reading import row, rows
+from experiments.summary import Finding
 
 
 def findings(results):

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import config
-
+from experiments.repetition import config
 from jaxmix.runs import RunTable
 
 

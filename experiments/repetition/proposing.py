@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import config
 import pandas as pd
-from config import GOALS
 
+from experiments.repetition import config
+from experiments.repetition.config import GOALS
 from jaxmix.fitting import FittedLaws
 from jaxmix.mixtures import Constraints, optimize
 from jaxmix.runs import RunTable

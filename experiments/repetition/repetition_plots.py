@@ -2,9 +2,9 @@
 
 import pathlib
 
-import config
 from matplotlib.figure import Figure
 
+from experiments.repetition import config
 from jaxmix.report.plots import COLORS, save
 from jaxmix.runs import RunTable
 

@@ -1,27 +1,15 @@
 """The repetition study: a scarce domain in three stocks, fitted, proposed for, and measured.
 
-    python experiments/repetition/run.py [--work FOLDER] [--only PART,...] [--smoke]
+    python -m experiments.repetition.run [--work FOLDER] [--only PART,...] [--smoke]
 
 Every part is resumed where it was stopped; results go to results/. Parts: runs, scores, optimum,
 proof; those after the first read its table, results/runs.csv.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import config
-import harness
-import measuring
-import proposing
-import repetition_plots
-import scoring
-import stages
-import train
-from harness import Setting, write_csv
-from reading import rows
-
+from experiments import harness, stages
+from experiments.harness import Setting, write_csv
+from experiments.reading import rows
+from experiments.repetition import config, measuring, proposing, repetition_plots, scoring, train
 from jaxmix.runs import read_runs, write_runs
 
 PARTS = ("runs", "scores", "optimum", "proof")

@@ -5,8 +5,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import config
-
+from experiments.repetition import config
 from jaxmix.fitting import FittedLaws, fit, load_laws, score
 from jaxmix.fitting.scores import mean_mre
 from jaxmix.runs import RunTable

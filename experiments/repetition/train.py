@@ -2,10 +2,10 @@
 
 import pathlib
 
-import config
 import pandas as pd
-import stages
 
+from experiments import stages
+from experiments.repetition import config
 from jaxmix.runs import RunTable, read_runs
 from jaxmix.studies import Study
 

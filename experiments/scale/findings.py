@@ -4,7 +4,8 @@ import pathlib
 
 import pandas as pd
 from scipy.spatial.distance import jensenshannon
-from summary import Finding
+
+from experiments.summary import Finding
 
 FAR = 20  # doublings of N after which schedules are compared
 

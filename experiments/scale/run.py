@@ -1,24 +1,19 @@
 """How the optimal mixture moves with the budget, on the studies that this code trained.
 
-    python experiments/scale/run.py [--smoke]
+    python -m experiments.scale.run [--smoke]
 
 Fits the joint and the additive law to every row of a study, follows h*(N, D) along the growth
 schedules of figure 10 to their exact limits and over a grid of budgets (figure 6), and asks refits
 on resampled mixtures whether its trends are more than noise.
 """
 
-import pathlib
-import sys
 from collections.abc import Iterator
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import family_tables
-import harness
 import numpy as np
-from harness import Setting
 
+from experiments import family_tables, harness
+from experiments.harness import Setting
 from jaxmix.fitting import FittedLaw, bootstrap, fit
 from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
 from jaxmix.mixtures import Optima, js_distance, optimize, optimize_many, schedule
@@ -50,7 +45,7 @@ def thinned(runs: RunTable) -> RunTable:
 
 def study(name: str, runs: RunTable, setting: Setting) -> None:
     """One study: its files start with its name."""
-    from scale_plots import plot_compute, plot_paths
+    from experiments.scale.scale_plots import plot_compute, plot_paths
 
     restarts = 8 if setting.smoke else RESTARTS
     names = LAWS[1:] * 2 if setting.smoke else LAWS  # one program to compile

@@ -9,8 +9,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from ternary import to_xy, triangle
 
+from experiments.ternary import to_xy, triangle
 from jaxmix.mixtures import Optima
 from jaxmix.report.plots import save
 from jaxmix.runs import RunTable

@@ -3,7 +3,8 @@
 import pathlib
 
 import pandas as pd
-from summary import Finding
+
+from experiments.summary import Finding
 
 _PAPER = {"additive": ".47% fitted, .76% larger size", "joint": ".27% fitted, .54% larger size"}
 

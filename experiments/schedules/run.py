@@ -1,6 +1,6 @@
 """Laws under a cosine learning rate beside a constant one: the paper's table 12.
 
-    python experiments/schedules/run.py [--smoke]
+    python -m experiments.schedules.run [--smoke]
 
 Reads two tables, which train.py makes where they are missing: constant, a run with several
 checkpoints for every size and mixture; cosine, a run of its own for every number of tokens. Fits
@@ -9,18 +9,15 @@ and asks how far checkpoints of the constant rate tell which mixture is better u
 """
 
 import pathlib
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import harness
 import numpy as np
 import pandas as pd
-from harness import Setting
 from scipy.stats import spearmanr
 
+from experiments import harness
+from experiments.harness import Setting
 from jaxmix.fitting import FittedLaw, bootstrap, fit, mean_mre, random_truth, score, simulate
 from jaxmix.laws import get_law
 from jaxmix.mixtures import Uncertainty, dirichlet_design, js_distance, optimize
@@ -46,7 +43,7 @@ def run(setting: Setting) -> None:
     harness.write_csv(out / "ranks.csv", rank_rows(pairs))
     # Refits take minutes, and are left out of a trial.
     optima = [] if setting.smoke else compared(laws, tables, out)
-    from schedule_plots import plot_schedules
+    from experiments.schedules.schedule_plots import plot_schedules
 
     plot_schedules(pairs, optima, out / "schedules.png")
 
@@ -69,7 +66,7 @@ def read_tables(setting: Setting) -> dict[str, RunTable]:
     """The run table of each schedule; of cosine runs only where their learning rate has ended."""
     paths = {name: setting.out / f"{name}.csv" for name in SCHEDULES}
     if not all(path.is_file() for path in paths.values()):
-        from train import train
+        from experiments.schedules.train import train
 
         train(setting.work, setting.out)
     tables = {name: read_runs(path) for name, path in paths.items()}

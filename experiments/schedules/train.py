@@ -2,10 +2,10 @@
 
 import pathlib
 
-import config
 import pandas as pd
-import stages
 
+from experiments import stages
+from experiments.schedules import config
 from jaxmix.runs import read_runs, write_runs
 
 

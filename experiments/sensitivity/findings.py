@@ -3,7 +3,8 @@
 import pathlib
 
 import pandas as pd
-from summary import Finding
+
+from experiments.summary import Finding
 
 
 def findings(results: pathlib.Path) -> list[Finding]:

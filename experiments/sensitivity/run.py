@@ -1,6 +1,6 @@
 """Gradient-based sensitivity: what each run does to h*, and each domain to each target.
 
-    python experiments/sensitivity/run.py [--smoke] [--only multimodal,text,redpajama]
+    python -m experiments.sensitivity.run [--smoke] [--only multimodal,text,redpajama]
 
 Implicit derivatives of the fit and of h* say what happens to the optimal mixture and to predicted
 losses when a mixture (or a run) is left out. Refits without it say what does happen: once going
@@ -10,19 +10,14 @@ the slope of every target's loss towards every domain, with its checks. RedPajam
 published runs.
 """
 
-import pathlib
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import family_tables
-import harness
 import numpy as np
-from harness import Setting
 
+from experiments import family_tables, harness
+from experiments.harness import Setting
 from jaxmix.fitting import FittedLaw, bootstrap, fit
 from jaxmix.fitting.uncertainty.clusters import mixture_labels, run_labels
 from jaxmix.mixtures import optimize, uniform
@@ -62,7 +57,7 @@ def run(setting: Setting) -> None:
         harness.write_csv(setting.out / "slopes.csv", slopes)
     if not setting.smoke:
         harness.write_csv(setting.out / "recovery.csv", recovery())
-    from sensitivity_plots import plot_moves, plot_slopes
+    from experiments.sensitivity.sensitivity_plots import plot_moves, plot_slopes
 
     plot_moves(moves, setting.out / "moves.png")
     plot_slopes(slopes, setting.out / "slopes.png")
@@ -109,7 +104,7 @@ def leaving(
     laws: tuple[FittedLaw, ...], runs: RunTable, unit: str, cases: Sequence[tuple[float, str]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Changes of h* for every unit left out, and how well predictions agree with refits."""
-    from leaving import Place, agreement, predicted, refitted
+    from experiments.sensitivity.leaving import Place, agreement, predicted, refitted
 
     keys = mixture_labels(runs.weights) if unit == "mixture" else run_labels(runs)
     place = Place(*budget_of(runs), uniform(len(runs.domains))[0])
@@ -164,7 +159,7 @@ def domain_slopes_of(
     runs: RunTable, law: str, targets: Sequence[str], smoke: bool
 ) -> Iterator[dict[str, Any]]:
     """Slopes of a law at the uniform and at the optimal mixture."""
-    from domain_slopes import effect_rows
+    from experiments.sensitivity.domain_slopes import effect_rows
 
     laws = fitted(runs, law, targets, SMOOTH if smoke else SHARP, smoke)
     refits = None if smoke else bootstrap(laws, runs, resamples=REFITS, cluster="mixture")
@@ -178,7 +173,7 @@ def domain_slopes_of(
 
 def recovery() -> Iterator[dict[str, Any]]:
     """Slopes of a study whose truth is the multimodal joint law."""
-    from domain_slopes import recovery_rows
+    from experiments.sensitivity.domain_slopes import recovery_rows
 
     runs = family_tables.multimodal()
     truth = fitted(runs, "joint", runs.domains, SHARP, False)

@@ -1,7 +1,7 @@
 """Figure 2 beside ours."""
 
-from reading import rows
-from summary import Finding
+from experiments.reading import rows
+from experiments.summary import Finding
 
 _WHAT = "objective (6) of eq. (5) after as many local solves, median over trials"
 _PAPER = "basin-hopping with L-BFGS reaches a low value in far fewer solves than random restarts"

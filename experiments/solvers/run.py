@@ -1,27 +1,21 @@
 """The objective against the number of local solves, by way of spending them: figure 2.
 
-    python experiments/solvers/run.py [--smoke]
+    python -m experiments.solvers.run [--smoke]
 
 The joint law, eq. (5), on the losses of illustrated pages of our multimodal study, as in the paper,
 and where JAXMIX_PUBLIC_RUNS is set on those of code of published language models.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from collections.abc import Iterator
 from typing import Any
 
-import family_tables
-import harness
 import jax
 import numpy as np
-from harness import Setting, write_csv
 from matplotlib.figure import Figure
-from solver_curves import Curves, Effort, all_curves
 
+from experiments import family_tables, harness
+from experiments.harness import Setting, write_csv
+from experiments.solvers.solver_curves import Curves, Effort, all_curves
 from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import Problem, make_problem
 from jaxmix.laws import get_law

@@ -3,7 +3,8 @@
 import pathlib
 
 import pandas as pd
-from summary import Finding
+
+from experiments.summary import Finding
 
 # Of the studies whose results are not the paper's.
 WHY = {

@@ -1,6 +1,6 @@
 """What is best for one domain, and is it ever best to train on what one wants to be good at?
 
-    python experiments/target_map/run.py [--smoke]
+    python -m experiments.target_map.run [--smoke]
 
 For each domain alone as the target, the optimal mixture (figure 7), its certificate, how far it
 lies from what was run, and what was best among the mixtures that were run. Then the map from target
@@ -9,17 +9,13 @@ for fixed points between the points of that grid. RedPajama needs the published 
 """
 
 import pathlib
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import family_tables
-import harness
 import numpy as np
-from harness import Setting
 
+from experiments import family_tables, harness
+from experiments.harness import Setting
 from jaxmix.fitting import FittedLaw, fit
 from jaxmix.mixtures import (
     Constraints,
@@ -68,7 +64,7 @@ def run(setting: Setting) -> None:
             found += list(corner_rows("redpajama", runs, laws, SAME))
     harness.write_csv(setting.out / "corners.csv", found)
     write_maps(maps, setting.out)
-    from target_plots import plot_corners
+    from experiments.target_map.target_plots import plot_corners
 
     plot_corners(found, setting.out / "corners.png")
 
@@ -140,7 +136,7 @@ def mapped(
     name: str, runs: RunTable, laws: tuple[FittedLaw, ...], setting: Setting
 ) -> tuple[FixedPoints, list[dict[str, Any]]]:
     """The map over the simplex, and the places between the corners where it moves w least."""
-    from fixed_points import search
+    from experiments.target_map.fixed_points import search
 
     n = float(runs.n_params.max())
     budget = n, float(runs.tokens[runs.n_params == n].max())
@@ -164,8 +160,8 @@ def write_maps(
     maps: Mapping[str, tuple[FixedPoints, list[dict[str, Any]]]], out: pathlib.Path
 ) -> None:
     """Every map as a table, summaries, places that hardly move, and pictures."""
-    from fixed_points import summary
-    from target_plots import plot_distances, plot_layers, plot_triangles
+    from experiments.target_map.fixed_points import summary
+    from experiments.target_map.target_plots import plot_distances, plot_layers, plot_triangles
 
     summaries, places = [], []
     for name, (found, rows) in maps.items():

@@ -10,8 +10,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from ternary import to_xy, triangle
 
+from experiments.ternary import to_xy, triangle
 from jaxmix.mixtures import FixedPoints
 from jaxmix.report.plots import save
 

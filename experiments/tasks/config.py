@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import tiny
-
+from experiments import tiny
 from jaxmix.data import Corpus, Question, make_tasks, write_tasks
 from jaxmix.studies import CorpusSpec, Design, Size, Study, find_tasks
 

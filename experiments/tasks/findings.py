@@ -2,8 +2,8 @@
 
 from statistics import mean
 
-from reading import rows
-from summary import Finding
+from experiments.reading import rows
+from experiments.summary import Finding
 
 WITHIN = {"alone": "the law's own", "range": "within the weights that were run"}
 

@@ -1,28 +1,23 @@
 """Tasks as targets: their losses and accuracies from small runs to a larger size.
 
-    python experiments/tasks/run.py [--smoke]
+    python -m experiments.tasks.run [--smoke]
 
 Trains four sizes and a larger one, scored on questions about held-out text at every checkpoint.
 Predicts the larger size: bits per byte of the right answers beside ordinary losses, and accuracies
 by a law of -log accuracy and by way of the loss. Then proposes mixtures for tasks, and trains them.
 """
 
-import pathlib
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import config
-import harness
 import numpy as np
 import pandas as pd
-from config import Config
-from harness import Setting, write_csv
-from stages import slim, trained
 
+from experiments import harness
+from experiments.harness import Setting, write_csv
+from experiments.stages import slim, trained
+from experiments.tasks import config
+from experiments.tasks.config import Config
 from jaxmix.fitting import FittedLaws, fit, score
 from jaxmix.fitting.accuracy import predicted_accuracies
 from jaxmix.mixtures import Constraints, Optimum, optimize

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-import tiny
-from design import FamilyStudy
-
+from experiments import tiny
+from experiments.design import FamilyStudy
 from jaxmix.studies import CorpusSpec
 
 _DOMAINS = (

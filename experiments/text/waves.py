@@ -1,6 +1,6 @@
 """Trains the second text study, size by size; every size that ends becomes a table in v2/.
 
-    python experiments/text/waves.py [--work FOLDER] [--smoke]
+    python -m experiments.text.waves [--work FOLDER] [--smoke]
 
 32 mixtures at each of five sizes, a third of them with two seeds, 2M tokens a run; and 12, 10 of
 them new, at four times the largest of these sizes for 4M tokens. A size is trained in waves, and
@@ -9,20 +9,16 @@ was stopped goes on where it was, if its folder is still there.
 """
 
 import pathlib
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import harness
 import numpy as np
 import pandas as pd
-import stages
-from config import STUDY
-from harness import Setting
 from scipy.stats.qmc import Sobol
 
+from experiments import harness, stages
+from experiments.harness import Setting
+from experiments.text.config import STUDY
 from jaxmix.data import Corpus
 from jaxmix.runs import read_runs, write_runs
 from jaxmix.studies import Size, Study, build, epoch_tokens

@@ -1,7 +1,7 @@
 """What the vision study has beside the paper's section 5."""
 
-from reading import gain, row
-from summary import Finding
+from experiments.reading import gain, row
+from experiments.summary import Finding
 
 
 def findings(results):

@@ -1,6 +1,6 @@
 """A linear probe on an encoder's features: what it tells apart after training, and before.
 
-    python experiments/vision/probe.py [--work FOLDER]
+    python -m experiments.vision.probe [--work FOLDER]
 
 Trains one encoder on all six domains alike (it resumes where it was stopped). Ridge regression from
 features to classes is fitted on training pictures and scored on held-out ones, the penalty chosen
@@ -11,17 +11,13 @@ results/probe.csv and results/contact-sheet.png, which shows what the model sees
 
 import argparse
 import pathlib
-import sys
 from dataclasses import replace
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-
-import harness
 import jax
 import numpy as np
-import stages
-from config import STUDY
 
+from experiments import harness, stages
+from experiments.vision.config import STUDY
 from jaxmix.data import patches_of
 from jaxmix.models import features
 from jaxmix.report import plot_contact_sheet
