@@ -99,7 +99,7 @@ def log_notes(logs: Any) -> list[str]:
 
 
 _SETTINGS = ("checkpoints", "batch", "length", "held_windows", "schedule", "forbid_repeat")
-_SETTINGS += ("match_epochs",)
+_SETTINGS += ("match_epochs", "average")
 
 run_options = opt.several(
     opt.count("--checkpoints", 8, "Evaluations of each run."),
@@ -111,6 +111,13 @@ run_options = opt.several(
     ),
     opt.setting("--held-windows", click.IntRange(min=2), 64, "Held-out records of every target."),
     opt.setting("--schedule", ("constant", "cosine"), "constant", "Schedule of the learning rate."),
+    opt.setting(
+        "--average",
+        click.FloatRange(0, 1),
+        0.0,
+        "Measure losses with parameters averaged over this share of the run so far, such as 0.1, "
+        "which takes out most of the noise of the last steps.",
+    ),
     click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
     tasks_option,
     named_option(

@@ -84,6 +84,9 @@ class Study:
         held_windows: number of held-out records per target.
         schedule: "cosine", or "constant", which makes every checkpoint a run of its own length.
         warmup: length of the warm-up, as a share of the steps to the first checkpoint.
+        average: share of a run so far over which the parameters are averaged that its losses are
+            measured with and that it leaves; 0 for the parameters themselves. A tenth takes most
+            noise of a constant learning rate out of the losses.
         fleet: most runs that train as one program; None for as many as memory allows.
         unique_tokens: stock of unique training tokens by domain; all of the corpus for the others.
             Runs read a pool of so many tokens, which their seed chooses.
@@ -111,6 +114,7 @@ class Study:
     held_windows: int = 64
     schedule: Schedule = "constant"
     warmup: float = 0.5
+    average: float = 0.0
     fleet: int | None = None
     unique_tokens: Mapping[str, float] = field(default_factory=dict)
     match_epochs: float | None = None
@@ -156,7 +160,10 @@ class Study:
         """The optimizer of a run of so many tokens."""
         steps = self.record_at(tokens)
         warmup = round(self.warmup * steps[0])
-        return OptimizerConfig(steps[-1], warmup, self.schedule, accumulate=self.accumulate or 1)
+        parts = self.accumulate or 1
+        return OptimizerConfig(
+            steps[-1], warmup, self.schedule, average=self.average, accumulate=parts
+        )
 
 
 def targets_of(study: Study, corpus: Corpus) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ class _Run:
                     if wanted == STOP:
                         raise Stopped(self.folder.name, step, steps)
             if keep_final:
-                params = jax.tree.map(lambda x: x[: self.count], state.params)
+                params = jax.tree.map(lambda x: x[: self.count], state.kept)
                 save_final(self.folder, steps, params, self.layout)
         return clock, self.diverged
 
@@ -303,7 +303,7 @@ class _Run:
 
     def _record(self, step: int, state: TrainState, last: StepMetrics) -> None:
         """Evaluates all members and appends a row for each whose losses are finite."""
-        measured, scores = self.evaluate(state.params), self._scores(state.params)
+        measured, scores = self.evaluate(state.kept), self._scores(state.kept)
         trained = np.asarray(last.loss)
         rows = []
         for i, member in enumerate(self.fleet.members):

@@ -27,6 +27,8 @@ class OptimizerConfig:
         b2: decay of the second moment.
         weight_decay: share by which a step at the peak shrinks every matrix.
         clip: largest global norm of a gradient.
+        average: share of the steps so far over which the parameters that are evaluated and kept
+            are averaged, see `averaged`; 0 for the parameters themselves.
         accumulate: number of parts of a batch that are computed one after the other.
     """
 
@@ -37,6 +39,7 @@ class OptimizerConfig:
     b2: float = 0.95
     weight_decay: float = 1e-4
     clip: float = 1.0
+    average: float = 0.0
     accumulate: int = 1
 
     def __post_init__(self) -> None:
@@ -44,6 +47,8 @@ class OptimizerConfig:
             raise JaxmixError(
                 f"a warm-up of {self.warmup_steps} steps does not fit a run of {self.steps}"
             )
+        if not 0 <= self.average <= 1:
+            raise JaxmixError(f"an average over a share of {self.average:g}; give one from 0 to 1")
 
     def unit(self, step: jax.Array) -> jax.Array:
         """The schedule as a share of the peak; step 0 is the first."""
@@ -79,6 +84,24 @@ def move(
         return p - unit * (peak * u + decay * p)
 
     return jax.tree_util.tree_map_with_path(one, params, scaled)
+
+
+def averaged(config: OptimizerConfig, so_far: Any, params: Any, step: jax.Array) -> Any:
+    """The average of parameters over the last share of all steps, after one more step.
+
+    Step t moves the average towards the parameters by 1 / (average * t), as in Shamir and Zhang
+    2013: weights fall as a power of t, and their mean age is average / (1 + average) of the run. So
+    every checkpoint is averaged as a run of its own length would be. At a constant learning rate
+    this takes the noise of the last steps out of the losses, as a decay of the rate would.
+
+    Args:
+        config: the settings; `average` is above 0.
+        so_far: the average before the step.
+        params: the parameters after the step.
+        step: number of steps before this one, a scalar.
+    """
+    share = jnp.minimum(1.0, 1.0 / (config.average * (step.astype(jnp.float32) + 1)))
+    return jax.tree.map(lambda a, p: a + share * (p - a), so_far, params)
 
 
 def is_matrix(path: tuple[Any, ...]) -> bool:

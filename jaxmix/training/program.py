@@ -11,20 +11,32 @@ import numpy as np
 import optax
 
 from jaxmix.errors import JaxmixError
-from jaxmix.training.optimizer import OptimizerConfig, adam, move
+from jaxmix.training.optimizer import OptimizerConfig, adam, averaged, move
 from jaxmix.training.sharding import Layout, put
 from jaxmix.training.types import Batch, Fleet, Model, Params
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """Parameters and the optimizer's moments; arrays of a fleet lead with members."""
+    """Parameters and the optimizer's moments; arrays of a fleet lead with members.
+
+    Attributes:
+        params: the parameters that are trained.
+        moments: the optimizer's.
+        average: the averaged parameters; None if the optimizer averages none.
+    """
 
     params: Params
     moments: Any
+    average: Params | None = None
+
+    @property
+    def kept(self) -> Params:
+        """The parameters that are evaluated and kept: averaged ones if there are any."""
+        return self.params if self.average is None else self.average
 
 
-jax.tree_util.register_dataclass(TrainState, ["params", "moments"], [])
+jax.tree_util.register_dataclass(TrainState, ["params", "moments", "average"], [])
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,8 @@ jax.tree_util.register_dataclass(StepMetrics, ["loss", "gradient_norm"], [])
 
 def initial_state(params: Params, config: OptimizerConfig) -> TrainState:
     """The state of parameters before the first step, with a new optimizer."""
-    return TrainState(params, adam(config).init(params))
+    moments = adam(config).init(params)
+    return TrainState(params, moments, params if config.average else None)
 
 
 def train_step(
@@ -57,7 +70,10 @@ def train_step(
         loss, gradient = _gradient(model, state.params, batch, config.accumulate)
         scaled, moments = adam(config).update(gradient, state.moments)
         params = move(config, state.params, scaled, peak, number)
-        return TrainState(params, moments), StepMetrics(loss, optax.tree.norm(gradient))
+        average = state.average
+        if average is not None:
+            average = averaged(config, average, params, number)
+        return TrainState(params, moments, average), StepMetrics(loss, optax.tree.norm(gradient))
 
     return step
 

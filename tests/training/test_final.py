@@ -7,11 +7,11 @@ from jaxmix.training import fleet_layout, load_final, read_rows, single_layout, 
 from tests.training import toys
 
 
-@pytest.mark.parametrize("members", [3, 1])
-def test_final_parameters_give_the_last_losses(tmp_path, members):
+@pytest.mark.parametrize(("members", "average"), [(3, 0.0), (1, 0.0), (3, 0.6), (1, 0.6)])
+def test_final_parameters_give_the_last_losses(tmp_path, members, average):
     feed, model = toys.feed(members), toys.Toy()
     layout = fleet_layout(2) if members > 1 else single_layout(2, devices=4)
-    fleet = toys.fleet(members, (2, 4))
+    fleet = toys.fleet(members, (2, 4), average=average)
     train(model, fleet, feed, tmp_path, layout=layout, keep_final=True)
     (target, held), *_ = feed.heldout.items()
     for member in fleet.members:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxmix.training import OptimizerConfig
-from jaxmix.training.optimizer import adam, move
+from jaxmix.training.optimizer import adam, averaged, move
 from jaxmix.training.program import initial_state, train_step
 from tests.training import toys
 
@@ -101,6 +101,54 @@ def test_every_parameter_of_a_transformer_decays_unless_it_is_a_gain_or_bias():
         for path, value in jax.tree_util.tree_leaves_with_path(moved):
             vector = path[-1].key in ("gain", "bias")
             assert np.all(np.asarray(value) == (1.0 if vector else 0.5)), path
+
+
+def mean_age(share: float, steps: int) -> float:
+    """Mean age of the parameters in an average, as a share of the run."""
+    config, found = OptimizerConfig(steps, 0, average=share), {"kernel": jnp.zeros(())}
+    for t in range(steps):
+        found = averaged(config, found, {"kernel": jnp.float32(t + 1)}, jnp.int32(t))
+    return 1 - float(found["kernel"]) / steps
+
+
+def test_an_average_over_all_steps_is_their_mean():
+    rng, config = np.random.default_rng(2), OptimizerConfig(9, 0, average=1.0)
+    walk, found = rng.normal(size=(9, 4)).astype(np.float32), np.zeros(4, np.float32)
+    for t, params in enumerate(walk):
+        found = averaged(config, found, params, jnp.int32(t))
+        np.testing.assert_allclose(found, walk[: t + 1].mean(0), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [100, 300])
+def test_an_average_grows_with_the_run(steps):
+    assert mean_age(0.1, steps) == pytest.approx(0.1 / 1.1, rel=0.1)
+
+
+def test_a_run_that_averages_trains_the_same_parameters():
+    batch = {"tokens": np.arange(2 * 9).reshape(2, 9) % 7}
+    model, states = toys.Toy(), []
+    for share in (0.0, 0.5):
+        config = OptimizerConfig(6, 0, average=share)
+        state = initial_state(model.init(jax.random.key(0)), config)
+        seen = []
+        for t in range(6):
+            step = train_step(model, config)
+            state, _ = step(state, batch, jnp.float32(0.1), jnp.int32(t))
+            seen.append(np.asarray(state.params["table"]["kernel"]))
+        states.append((state, seen))
+    (plain, _), (kept, seen) = states
+    np.testing.assert_array_equal(plain.params["table"]["kernel"], seen[-1])
+    assert plain.average is None and plain.kept is plain.params
+    expected = seen[0]
+    for t in range(1, 6):
+        expected = expected + (seen[t] - expected) / max(1, 0.5 * (t + 1))
+    np.testing.assert_allclose(kept.kept["table"]["kernel"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5])
+def test_an_average_over_more_than_the_run_is_refused(share):
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        OptimizerConfig(10, 0, average=share)
 
 
 @pytest.mark.parametrize("warmup", [-1, 11])

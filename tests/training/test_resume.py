@@ -51,6 +51,16 @@ def unbroken(tmp_path_factory):
     return train(toys.Toy(), fleet(), toys.feed(3), folder, layout=fleet_layout(2)).rows
 
 
+def test_a_run_that_averages_its_parameters_resumes(tmp_path, unbroken):
+    work = toys.Toy(), fleet(average=0.5), toys.feed(3)
+    options = {"layout": fleet_layout(2), "saving": Saving(0.0)}
+    expected = train(*work, tmp_path / "unbroken", **options).rows
+    assert expected != unbroken
+    with pytest.raises(Stop):
+        train(*work[:2], stopping(work[2], 8, []), tmp_path / "cut", **options)
+    assert train(*work, tmp_path / "cut", **options).rows == expected
+
+
 def go_on(folder, feed=None, **options):
     options = {"layout": fleet_layout(2), "saving": Saving(0.0)} | options
     return train(toys.Toy(), fleet(), feed or toys.feed(3), folder, **options)
