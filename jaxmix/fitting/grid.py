@@ -13,10 +13,10 @@ _GROUP = 4  # a further group costs as much as this many further entries
 
 
 def on_grid(rows: Rows) -> Rows:
-    """The same rows as a grid of M groups and R entries; unchanged if that saves no work.
+    """The same rows as a grid of R entries of M groups; unchanged if that saves no work.
 
-    Inputs per domain are equal within a group. They become [M, 1, k], those of a fit's own domain
-    [m, M, 1], inputs per row [M, R], losses and row weights [m, M, R]. Entries that stand for no
+    Inputs per domain are equal within a group. They become [1, M, k], those of a fit's own domain
+    [m, 1, M], inputs per row [R, M], losses and row weights [m, R, M]. Entries that stand for no
     row repeat another row with weight 0.
     """
     fixed = [x for x in rows.x.values() if x.ndim == 2] + [x.T for x in rows.own.values()]
@@ -29,8 +29,8 @@ def on_grid(rows: Rows) -> Rows:
         return rows
     at, filled = _cells(groups, width)
     return Rows(
-        x={name: x[at[:, :1] if x.ndim == 2 else at] for name, x in rows.x.items()},
-        own={name: x[:, at[:, :1]] for name, x in rows.own.items()},
+        x={name: x[at[:1] if x.ndim == 2 else at] for name, x in rows.x.items()},
+        own={name: x[:, at[:1]] for name, x in rows.own.items()},
         losses=rows.losses[:, at],
         row_weights=jnp.where(filled, rows.row_weights[:, at], 0.0),
         prior=rows.prior,
@@ -46,9 +46,9 @@ def _width(counts: np.ndarray) -> int:
 
 
 def _cells(groups: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """The row of each entry [M, R], and whether the entry stands for that row."""
+    """The row of each entry [R, M], and whether the entry stands for that row."""
     order = np.argsort(groups, kind="stable")
     whole = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
     parts = [rows[i : i + width] for rows in whole for i in range(0, len(rows), width)]
     at = np.stack([np.resize(part, width) for part in parts])
-    return at, np.arange(width) < np.array([len(part) for part in parts])[:, None]
+    return at.T, np.arange(width)[:, None] < np.array([len(part) for part in parts])

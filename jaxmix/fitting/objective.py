@@ -43,7 +43,7 @@ class Rows(NamedTuple):
     """The rows that one or many fits share. p rows, m fits, k domains.
 
     In solvers the rows may be grouped by mixture (``jaxmix.fitting.grid``). The axis p then becomes
-    two axes: groups, and rows within a group.
+    two axes: rows within a group, and groups.
 
     Attributes:
         x: inputs of the law by name, in the law's units: [p], or [p, k] for those per domain.
@@ -120,6 +120,16 @@ class Objective:
         small = jnp.minimum(size, delta)
         return jnp.sum(rows.row_weights * small * (size - 0.5 * small))
 
+    def fitted(self, loss: Array) -> Array:
+        """Losses on the scale that is fitted."""
+        return jnp.log(loss) if self.residual == "log" else loss
+
+    def natural(self, z: Array, rows: Rows) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Natural parameters at z [P], and the elementwise slopes of that map."""
+        return jax.jvp(
+            lambda v: self.law.from_working(rows.held(v), self.k), (z,), (jnp.ones_like(z),)
+        )
+
     def linearize(self, z: Array, rows: Rows) -> tuple[Array, Array]:
         """Residuals [p] and the Jacobian of the prediction on the fitted scale, [P, p].
 
@@ -127,13 +137,10 @@ class Objective:
         a few times the cost of the predictions. It is taken in natural parameters and carried to
         the working ones by the elementwise slope of that map.
         """
-        params, slopes = jax.jvp(
-            lambda v: self.law.from_working(rows.held(v), self.k), (z,), (jnp.ones_like(z),)
-        )
+        params, slopes = self.natural(z, rows)
 
         def row(params: dict[str, Array], x: dict[str, Array]) -> Array:
-            loss = self.law.loss(params, x)
-            return jnp.log(loss) if self.residual == "log" else loss
+            return self.fitted(self.law.loss(params, x))
 
         fitted, gradient = _over_rows(jax.value_and_grad(row), rows.losses.shape)(params, rows.x)
         # Parameters are joined after the reverse pass: otherwise every entry would be a sum over
@@ -145,15 +152,13 @@ class Objective:
                 for p in self.law.parameters
             ]
         )
-        observed = jnp.log(rows.losses) if self.residual == "log" else rows.losses
         used = rows.row_weights > 0
-        return jnp.where(used, observed - fitted, 0.0), jnp.where(used, jacobian, 0.0)
+        return jnp.where(used, self.fitted(rows.losses) - fitted, 0.0), jnp.where(
+            used, jacobian, 0.0
+        )
 
     def _difference(self, rows: Rows, predicted: Array) -> Array:
-        if self.residual == "log":
-            difference = jnp.log(rows.losses) - jnp.log(predicted)
-        else:
-            difference = rows.losses - predicted
+        difference = self.fitted(rows.losses) - self.fitted(predicted)
         return jnp.where(rows.row_weights > 0, difference, 0.0)
 
 
@@ -169,6 +174,6 @@ def _over_rows(one: Callable[..., Any], shape: tuple[int, ...]) -> Callable[...,
     def group(params: Any, x: dict[str, Array]) -> Any:
         same = {name: values[0] for name, values in x.items() if values.shape[0] == 1}
         each = {name: values for name, values in x.items() if values.shape[0] > 1}
-        return jax.vmap(lambda own: one(params, same | own), axis_size=shape[1])(each)
+        return jax.vmap(lambda own: one(params, same | own), axis_size=shape[0])(each)
 
-    return jax.vmap(group, in_axes=(None, 0))
+    return jax.vmap(group, in_axes=(None, 1), out_axes=1)

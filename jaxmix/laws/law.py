@@ -321,7 +321,7 @@ class Law(Shown):
         ]
         return jnp.concatenate([jnp.asarray(leaf) for leaf in leaves], -1)
 
-    def unflatten(self, vector: Array, k: int) -> dict[str, Array]:
+    def unflatten(self, vector: Any, k: int) -> dict[str, Any]:
         """The inverse of ``flatten``."""
         params, at = {}, 0
         for p in self.parameters:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting.grid import on_grid
+from jaxmix.fitting.linear import ByTerms, Dense, linear_model
 from jaxmix.fitting.objective import Objective, Prior, Rows
 from jaxmix.laws import get_law
 
@@ -50,13 +51,44 @@ def test_objective_and_normal_equations_are_those_of_the_rows(name):
         np.testing.assert_allclose(
             objective.value(z, other), objective.value(z, one), rtol=1e-12, atol=0.0
         )
-        grams = []
-        for some in (one, other):
-            residuals, jacobian = objective.linearize(z, some)
-            stacked = jnp.concatenate([jacobian, residuals[None]]) * jnp.sqrt(some.row_weights)
-            stacked = stacked.reshape(len(stacked), -1)
-            grams.append(stacked @ stacked.T)
-        np.testing.assert_allclose(*grams, rtol=1e-9, atol=1e-12)
+        models = [linear_model(objective, z, some) for some in (one, other)]
+        found = [m.normal(r.row_weights) for m, r in zip(models, (one, other), strict=True)]
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+
+
+def test_the_mixtures_of_these_laws_count_by_few_terms():
+    """The others need one number for each domain, or share parameters between terms."""
+    names = ["additive", "joint", "full", "simple", "ye-m1", "joint+floor", "d-cpt", "ge"]
+    kinds = {}
+    for name in [*names, "additive+repetition", "effective"]:
+        rows = on_grid(rows_of(get_law(name), UNEVEN)).of_fit(jnp.asarray(0))
+        objective = Objective(get_law(name), 3)
+        kinds[name] = type(linear_model(objective, jnp.zeros(objective.law.count(3)), rows))
+    assert kinds == {name: ByTerms if name in names else Dense for name in kinds}
+
+
+@pytest.mark.parametrize("residual", ["loss", "log"])
+def test_terms_give_the_normal_equations_of_the_jacobian(residual):
+    """Also if a mixture has no rows that count, even none where the law is finite."""
+    law = get_law("joint")
+    objective, rows = Objective(law, 3, residual=residual), rows_of(law, UNEVEN)
+    assert rows.prior is not None
+    gone = np.asarray(rows.x["weights"][:, 0] == rows.x["weights"][0, 0])
+    rows = rows._replace(
+        x=rows.x | {"weights": jnp.where(gone[:, None], -1.0, rows.x["weights"])},
+        row_weights=jnp.where(gone, 0.0, rows.row_weights),
+        prior=rows.prior._replace(precision=rows.prior.precision.at[:, 4].set(jnp.inf)),
+    )
+    grid = on_grid(rows).of_fit(jnp.asarray(1))
+    z = jnp.asarray(np.random.default_rng(1).normal(0.0, 0.5, law.count(3)))
+    model, dense = linear_model(objective, z, grid), Dense(*objective.linearize(z, grid))
+    assert isinstance(model, ByTerms)
+    weights = grid.row_weights * jnp.minimum(1.0, 0.1 / jnp.abs(model.residuals))
+    np.testing.assert_allclose(model.residuals, dense.residuals, rtol=1e-13)
+    for a, b in zip(model.normal(weights), dense.normal(weights), strict=True):
+        assert np.isfinite(a).all() and (np.asarray(a)[4] == 0).all()
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
 
 
 def test_as_many_fits_as_rows_are_not_taken_for_rows():

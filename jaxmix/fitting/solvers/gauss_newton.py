@@ -12,28 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxmix.fitting.linear import linear_model
 from jaxmix.fitting.objective import Objective, Rows, tiny
 
 Array = jax.Array
-
-
-def _normal_equations(
-    residuals: Array, jacobian: Array, row_weights: Array, delta: Array
-) -> tuple[Array, Array]:
-    """Reweighted ``J W J^T`` [P, P] and ``J W r`` [P] from r [p] and J [P, p].
-
-    The rows may have one axis or the two of a grid.
-
-    One symmetric product of the stacked (J, r): on a CPU this ran 3 to 10 times faster than two
-    products. The barrier keeps XLA from fusing the Jacobian into the product and recomputing it.
-    """
-    residuals, row_weights = residuals.ravel(), row_weights.ravel()
-    jacobian = jacobian.reshape(len(jacobian), -1)
-    huber = row_weights * jnp.minimum(1.0, delta / jnp.maximum(jnp.abs(residuals), tiny(residuals)))
-    stacked = jnp.concatenate([jacobian, residuals[None]]) * jnp.sqrt(huber)
-    stacked = jax.lax.optimization_barrier(stacked)
-    gram = stacked @ stacked.T
-    return gram[:-1, :-1], gram[:-1, -1]
 
 
 class GaussNewtonState(NamedTuple):
@@ -109,7 +91,8 @@ class GaussNewton:
         low, high = objective.law.bounds(objective.k)
         trial = state.z + jnp.where(state.refresh, 0.0, self._direction(state))
         trial = jnp.clip(trial, low, high)
-        residuals, jacobian = objective.linearize(trial, rows)
+        model = linear_model(objective, trial, rows)
+        residuals = model.residuals
         value = rows.penalized(objective.mean_huber(residuals, rows, state.delta), trial)
         gain = jnp.where(state.refresh, 1.0, (state.value - value) / (value + tiny(value)))
 
@@ -121,7 +104,8 @@ class GaussNewton:
         delta = jnp.where(
             shrink, jnp.maximum(state.delta * self.delta_shrink, objective.delta), state.delta
         )
-        hess, grad = _normal_equations(residuals, jacobian, rows.row_weights, delta)
+        size = jnp.maximum(jnp.abs(residuals), tiny(residuals))
+        hess, grad = model.normal(rows.row_weights * jnp.minimum(1.0, delta / size))
         if rows.prior is not None:
             hess += jnp.diag(rows.prior.curvature)
             grad += rows.prior.curvature * (rows.prior.center - trial)
