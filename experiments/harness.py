@@ -57,7 +57,7 @@ def main(
     """Runs an experiment from the command line.
 
     Args:
-        script: the experiment's ``run.py``.
+        script: the experiment's file, usually ``run.py``.
         description: its docstring.
         run: does the work and writes into ``setting.out``.
         gpu: whether it has a mode for accelerators.
@@ -87,7 +87,8 @@ def main(
     began = time.monotonic()
     with compiled_quickly(mode == "smoke"):
         run(Setting(mode, out, work, chosen, given))
-    write_record(out / "run.json", here.name, mode, time.monotonic() - began)
+    name = pathlib.Path(script).stem
+    write_record(out / f"{name}.json", f"{here.name}.{name}", mode, time.monotonic() - began)
 
 
 @contextlib.contextmanager
@@ -111,7 +112,7 @@ def write_record(path: pathlib.Path, name: str, mode: str, seconds: float) -> No
 
     arguments = " ".join(sys.argv[1:])
     record = {
-        "command": f"python -m experiments.{name}.run {arguments}".strip(),
+        "command": f"python -m experiments.{name} {arguments}".strip(),
         "mode": mode,
         "machine": machine(),
         "seconds": round(seconds, 1),

@@ -4,9 +4,11 @@ import pathlib
 import runpy
 import sys
 
+import numpy as np
 import pytest
 
-from experiments import summary
+from experiments import summary, waves
+from experiments.text.config import STUDY
 from jaxmix.runs import read_runs
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "experiments"
@@ -30,15 +32,36 @@ def test_smoke(name, script, tmp_path):
     assert (tmp_path / "smoke" / "results" / "run.json").is_file()
 
 
-def test_smoke_of_the_second_text_study(script, tmp_path):
-    made = script("text.waves", "--smoke", "--work", tmp_path)
+@pytest.mark.parametrize("name", ["text", "multimodal", "vision"])
+def test_smoke_of_the_second_studies(name, script, tmp_path):
+    script(f"{name}.waves", "--smoke", "--work", tmp_path)
     table = read_runs(tmp_path / "smoke" / "runs.csv")
     assert {"only", "uniform"} <= set(table.frame["mixture"])
-    tokens = {"a": 3, "b": 2, "c": 1}
-    mixtures = made["mixtures"](tuple(tokens), tokens)
-    assert len(mixtures) == 2 + 2 * 3 + 16 + 10
-    assert all(abs(sum(row.values()) - 1) < 1e-12 for row in mixtures.values())
-    assert mixtures["proportional"] == {"a": 0.5, "b": 1 / 3, "c": 1 / 6}
+
+
+@pytest.mark.parametrize("domains", ["abc", "abcdefg"])
+def test_mixtures_of_the_second_studies(domains):
+    tokens = {name: 6.0 / (i + 1) for i, name in enumerate(domains)}
+    mixtures = waves.mixtures(tuple(tokens), tokens)
+    assert len(mixtures) == 32 + 10
+    rows = np.array([[row[d] for d in tokens] for row in mixtures.values()])
+    np.testing.assert_allclose(rows.sum(1), 1, atol=1e-12)
+    assert (rows >= 0).all() and len(np.unique(rows.round(9), axis=0)) == 42
+    a, b, *_ = mixtures["proportional"].values()
+    assert a == pytest.approx(2 * b)
+    assert mixtures["only-a"]["a"] == 1 and mixtures["near-a"]["b"] == 0.05
+
+
+def test_runs_that_a_table_holds_are_not_trained_again(monkeypatch):
+    ladder = waves.Ladder(STUDY, "tiny-", (24, 192), 192, 2_000_000, 4_000_000, 64)
+    uniform = dict.fromkeys(ladder.family.domains, 1 / 7)
+    chosen = {f"m{i}": uniform for i in range(30)}
+    monkeypatch.setattr(waves.Ladder, "studies", lambda *_: [ladder.study(24, 0, chosen)])
+    monkeypatch.setattr(type(ladder.family.corpus), "open", lambda _: None)
+    done = {("m0", 0), ("m1", 1), ("m29", 0)}
+    left = [list(study.mixtures) for _, study in ladder.waves(24, done)]
+    assert [len(names) for names in left] == [22, 6]
+    assert "m0" not in left[0] and "m1" in left[0] and left[1][-1] == "m28"
 
 
 def test_the_table_of_all_is_what_the_result_files_say():

@@ -1,0 +1,23 @@
+"""Trains the second vision study, wave by wave; every size has its table in v2/.
+
+    python -m experiments.vision.waves [--work FOLDER] [--smoke]
+
+32 mixtures at each of four sizes, a third of them with two seeds, 1M positions a run; and 12, 10 of
+them new, at four times the largest of these sizes for 2M positions.
+"""
+
+from experiments import waves
+from experiments.vision.config import STUDY
+
+LADDER = waves.Ladder(
+    STUDY,
+    "lvm-tiny-",
+    widths=(24, 32, 48, 64, 128),
+    held_out=128,
+    tokens=1_000_000,
+    held_out_tokens=2_000_000,
+    held_windows=256,
+)
+
+if __name__ == "__main__":
+    waves.main(LADDER, __file__, __doc__)
