@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from jaxmix.studies import CorpusSpec, Design, Size, Study
+from jaxmix.studies import CorpusSpec, Design, Size, Study, proof_study
 
 _UNIFORM, _PROPORTIONAL = Design("uniform"), Design("proportional")
 
@@ -84,12 +84,9 @@ class FamilyStudy:
 
     def proof(self, mixtures: Mapping[str, Mapping[str, float]]) -> Study:
         """Proposed mixtures beside uniform and proportional ones at the larger size, by seed."""
+        size = Size(self.largest, self.tokens)
         return replace(
-            self.ladder,
-            sizes=(Size(self.largest, self.tokens),),
-            designs=(_UNIFORM, _PROPORTIONAL),
-            mixtures=mixtures,
-            seeds=self.seeds,
+            proof_study(self.ladder, size, mixtures, self.seeds),
             checkpoints=3,
             held_windows=self.proof_held,
             fleet=10,  # two seeds of a study with three goals

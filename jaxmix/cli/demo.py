@@ -1,8 +1,6 @@
 """``jaxmix demo``: the whole way on real data, from raw files to mixtures put to the test."""
 
 import dataclasses
-import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ import click
 from jaxmix.cli import common
 from jaxmix.cli import demo_output as story
 from jaxmix.cli import options as opt
-from jaxmix.cli.demo_output import BASELINES, Found, Goal, Larger
+from jaxmix.cli.demo_output import Found, Goal, Larger
 from jaxmix.cli.devices import training_bar, use_all_cores
 from jaxmix.errors import JaxmixError
 
@@ -116,7 +114,7 @@ def command(family: str, quick: bool, out: str) -> None:
 
 
 def _study(demo: Demo) -> "Study":
-    from jaxmix.studies import CorpusSpec, Size, Study, parse_design
+    from jaxmix.studies import BASELINES, CorpusSpec, Size, Study, parse_design
 
     designs = (*BASELINES, "vertices,minimum=0.04", f"dirichlet:{demo.mixtures}")
     return Study(
@@ -212,23 +210,11 @@ def _recommended(ladder: "RunTable", goal: Goal, law: "Law", larger: Larger) -> 
 
 def _proof(study: "Study", demo: Demo, found: Found) -> "Study":
     """Recommended mixtures beside the baselines at the larger size, by seed."""
-    from jaxmix.studies import Size, parse_design
+    from jaxmix.studies import Size, proof_study
 
-    best = {goal.best: _rounded(one.weights) for goal, one in found.items()}
-    return dataclasses.replace(
-        study,
-        sizes=(Size(demo.preset(demo.largest), demo.tokens),),
-        designs=tuple(parse_design(text) for text in BASELINES),
-        mixtures={**study.mixtures, **best},
-        seeds=demo.seeds,
-    )
-
-
-def _rounded(weights: Mapping[str, float]) -> dict[str, float]:
-    """Weights to three decimals with sum 1, which stay the same when they are found anew."""
-    ends = [round(end, 3) for end in itertools.accumulate(weights.values(), initial=0.0)]
-    steps = [round(b - a, 3) for a, b in itertools.pairwise(ends)]
-    return dict(zip(weights, steps, strict=True))
+    best = {goal.best: one.weights for goal, one in found.items()}
+    size = Size(demo.preset(demo.largest), demo.tokens)
+    return proof_study(study, size, {**study.mixtures, **best}, demo.seeds)
 
 
 def _write_pages(found: Found, ladder: "RunTable", proof: "RunTable", folder: Path) -> list[Path]:

@@ -12,14 +12,12 @@ from jaxmix.notes import listed
 
 if TYPE_CHECKING:
     from jaxmix.data import Corpus
-    from jaxmix.fitting import Interval
     from jaxmix.fitting.selection import Selection
     from jaxmix.mixtures import Recommendation
     from jaxmix.runs import RunTable
-    from jaxmix.studies import Gain, Study
+    from jaxmix.studies import Study, TestedGain
 
 _SAME = 2e-3  # weights that differ by less are one mixture, up to their rounding
-BASELINES = ("uniform", "proportional")  # designs of mixtures that every goal is compared with
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,8 @@ class Goal:
     @property
     def baselines(self) -> dict[str, str]:
         """Names of the baselines in run tables by what they are."""
-        return {name: name for name in BASELINES} | {"guess": f"guess-{self.name}"}
+        named = ("uniform", "proportional")
+        return {name: name for name in named} | {"guess": f"guess-{self.name}"}
 
     def guess(self, domains: Sequence[str]) -> dict[str, float]:
         """A practitioner's guess: two thirds on what looks like the targets, the rest evenly."""
@@ -147,58 +146,35 @@ def _mostly(ladder: "RunTable", goal: Goal) -> dict[str, float]:
     return {domain: losses[f"only-{domain}", 0] for domain in ladder.domains}
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A predicted gain and what was measured.
-
-    Attributes:
-        baseline: what the recommended mixture is compared with.
-        predicted: the gain with its interval, nats.
-        measured: the gain over seeds.
-    """
-
-    baseline: str
-    predicted: "Interval"
-    measured: "Gain"
-
-    @property
-    def off(self) -> float:
-        """Distance of the measured gain from the interval, nats; 0 inside it."""
-        low, _, high = self.predicted
-        return max(low - self.measured.mean, self.measured.mean - high, 0.0)
-
-    def __str__(self) -> str:
-        low, gain, high = map(_fixed, self.predicted)
-        mean, sem = _fixed(self.measured.mean), _fixed(self.measured.sem)
-        line = f"predicted gain over {self.baseline} {gain} ({low} to {high}) nats"
-        line = f"{line}; measured {mean} ± {sem}"
-        if not self.off:
-            return line
-        far = f"{self.off:.3f} nats, {self.off / self.measured.sem:.1f} standard errors"
-        return f"{line}\n  outside the interval, by {far}"
+def gain_line(one: "TestedGain") -> str:
+    """A predicted gain, the measured one, and how far that is from its interval, in words."""
+    low, gain, high = map(_fixed, one.predicted)
+    mean, sem = _fixed(one.measured.mean), _fixed(one.measured.sem)
+    line = f"predicted gain over {one.baseline} {gain} ({low} to {high}) nats"
+    line = f"{line}; measured {mean} ± {sem}"
+    if not one.off:
+        return line
+    far = f"{one.off:.3f} nats, {one.off / one.measured.sem:.1f} standard errors"
+    return f"{line}\n  outside the interval, by {far}"
 
 
 def show_proof(found: Found, proof: "RunTable", larger: Larger) -> None:
     """Predicted gains beside measured ones at the larger size, and how the law did."""
     from jaxmix.fitting.scores import mean_mre, score
-    from jaxmix.studies import measured_gains
+    from jaxmix.studies import put_to_test
 
     _heading("4. Put the recommended mixtures to the test")
     parts, tested = [], []
     for goal, one in found.items():
-        over = measured_gains(proof, goal.best, goal.baselines.values(), goal.targets)
         same = {n for n, h in one.baselines.items() if abs(h - one.h).max() < _SAME}
-        rows = [
-            Outcome(name, one.gains[name], over[run])
-            for name, run in goal.baselines.items()
-            if name not in same
-        ]
+        others = {name: run for name, run in goal.baselines.items() if name not in same}
+        rows = put_to_test(one, proof, goal.best, others, goal.targets)
         error = mean_mre(score(one.optimum.laws, proof))
         head = f"{goal}, whose losses the law predicts with an error of {error:.1f}%:"
         equal = [
             f"the {name} mixture is the recommended one" for name in goal.baselines if name in same
         ]
-        parts.append("\n".join([head, *map(str, rows), *equal]))
+        parts.append("\n".join([head, *map(gain_line, rows), *equal]))
         tested += rows
     seeds, level = proof.frame["seed"].nunique(), 100 * next(iter(found.values())).level
     inside = sum(not one.off for one in tested)

@@ -32,6 +32,11 @@ from jaxmix.studies.plan import build as build
 from jaxmix.studies.plan import make_plan as make_plan
 from jaxmix.studies.plan_file import extended as extended
 from jaxmix.studies.plan_file import load_plan as load_plan
+from jaxmix.studies.proof import BASELINES as BASELINES
+from jaxmix.studies.proof import TestedGain as TestedGain
+from jaxmix.studies.proof import proof_study as proof_study
+from jaxmix.studies.proof import put_to_test as put_to_test
+from jaxmix.studies.proof import rounded_weights as rounded_weights
 from jaxmix.studies.ray_cluster import WaveOnRay as WaveOnRay
 from jaxmix.studies.ray_cluster import run_on_ray as run_on_ray
 from jaxmix.studies.results import WaveStatus as WaveStatus

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jaxmix.cli.demo import _DEMOS, _guesses, _rounded
-from jaxmix.cli.demo_output import Goal, Larger, Outcome, show_proof
+from jaxmix.cli.demo import _DEMOS, _guesses
+from jaxmix.cli.demo_output import Goal, Larger, gain_line, show_proof
 from jaxmix.fitting import Interval, load_laws
 from jaxmix.fitting.simulate import simulate_laws
 from jaxmix.runs import read_runs
-from jaxmix.studies import Gain, measured_gains
+from jaxmix.studies import Gain, TestedGain, measured_gains, rounded_weights
 
 
 @pytest.mark.parametrize("family", _DEMOS)
@@ -23,19 +23,19 @@ def test_guesses_are_mixtures_that_like_what_looks_like_the_target(family):
 
 
 def test_rounded_weights_are_a_mixture():
-    weights = _rounded({"a": 1 / 3, "b": 1 / 3 - 1e-9, "c": 1 / 3 + 1e-9, "d": 0.0})
+    weights = rounded_weights({"a": 1 / 3, "b": 1 / 3 - 1e-9, "c": 1 / 3 + 1e-9, "d": 0.0})
     assert math.isclose(sum(weights.values()), 1) and weights["d"] == 0
     assert all(abs(w - 1 / 3) < 2e-3 and round(w, 3) == w for w in list(weights.values())[:3])
 
 
 def test_a_gain_outside_its_interval_is_said_to_be():
     predicted = Interval(0.15, 0.21, 0.27)
-    inside = Outcome("uniform", predicted, Gain(0.19, 0.02, 3, 0.02, 4.0))
+    inside = TestedGain("uniform", predicted, Gain(0.19, 0.02, 3, 0.02, 4.0))
     line = "predicted gain over uniform 0.21 (0.15 to 0.27) nats; measured 0.19 ± 0.02"
-    assert str(inside) == line and inside.off == 0
-    outside = Outcome("uniform", predicted, Gain(-0.001, 0.05, 3, 0.02, 4.0))
-    assert str(outside).splitlines()[0].endswith("measured 0.00 ± 0.05")
-    assert str(outside).endswith("outside the interval, by 0.151 nats, 3.0 standard errors")
+    assert gain_line(inside) == line and inside.off == 0
+    outside = TestedGain("uniform", predicted, Gain(-0.001, 0.05, 3, 0.02, 4.0))
+    assert gain_line(outside).splitlines()[0].endswith("measured 0.00 ± 0.05")
+    assert gain_line(outside).endswith("outside the interval, by 0.151 nats, 3.0 standard errors")
 
 
 def test_the_proof_counts_what_came_out_as_predicted(study, capsys):
