@@ -4,10 +4,13 @@ TPUs have no float64; XLA emulates it with 15 to 30 times the work and minutes o
 """
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any, Literal
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar
 
 import jax
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -32,6 +35,25 @@ def solver_devices() -> tuple[Any, ...]:
         return tuple(jax.local_devices(backend=asked)[:1] if isinstance(asked, str) else (asked,))
     found = jax.local_devices()
     return tuple(found[:1] if found[0].platform == "cpu" else found)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_this_scope(call: Callable[[], T]) -> Callable[[], T]:
+    """The call with the precision and the device of this thread's scope, for another thread."""
+    config: Any = jax.config
+    wide, asked = config.jax_enable_x64, _asked()
+
+    def carried() -> T:
+        with jax.enable_x64(wide), jax.default_device(asked):
+            return call()
+
+    return carried
 
 
 def place_notes(precision: Literal["float64", "float32"]) -> tuple[str, ...]:

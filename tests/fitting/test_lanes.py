@@ -1,5 +1,6 @@
 """The lanes: results that do not know which lane, batch, order or device they came from."""
 
+import logging
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.solvers import multistart
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, run_lanes
 from jaxmix.fitting.solvers.lbfgs import LBFGS
@@ -223,3 +225,24 @@ def test_devices_share_the_jobs_of_many_fits():
     jobs = toy_jobs(61)
     whole = run_lanes(Halving(), TOY, toy_rows(), jobs, groups=2, width=4)
     same(run_jobs(Halving(), TOY, toy_rows(), jobs, EIGHT), whole)
+
+
+@pytest.mark.parametrize("count", [5, 16, 61])
+def test_threads_do_not_matter(monkeypatch, count):
+    """Too few jobs for a second thread, exactly enough for two, and uneven shares."""
+    jobs = toy_jobs(count)
+    whole = run_lanes(Halving(), TOY, toy_rows(), jobs, groups=2, width=8)
+    for cores in (1, 2, 3, 7):
+        monkeypatch.setattr(multistart, "cores", lambda cores=cores: cores)
+        same(run_jobs(Halving(), TOY, toy_rows(), jobs), whole)
+
+
+def test_threads_share_one_compiled_program(monkeypatch, caplog):
+    monkeypatch.setattr(multistart, "cores", lambda: 3)
+    solver = GaussNewton(max_iterations=(7, 7, 7))  # used nowhere else
+    jobs = real_jobs(24)
+    with jax.log_compiles(True), caplog.at_level(logging.WARNING):
+        found = run_jobs(solver, OBJECTIVE, real_rows(), jobs)
+    compiled = [r.getMessage() for r in caplog.records if "XLA compilation" in r.getMessage()]
+    assert sum("run_lanes" in line for line in compiled) == 1
+    same(found, run_lanes(solver, OBJECTIVE, real_rows(), jobs, groups=2, width=8))

@@ -1,7 +1,8 @@
 """The search over starting points: random starts, perturbations of the best, a final polish."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -13,7 +14,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from jaxmix.fitting.grid import on_grid
 from jaxmix.fitting.objective import Objective, Rows
-from jaxmix.fitting.precision import solver_devices
+from jaxmix.fitting.precision import cores, in_this_scope, solver_devices
 from jaxmix.fitting.problem import Problem, random_starts
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
@@ -95,29 +96,55 @@ def run_jobs(
     jobs: Jobs,
     devices: tuple[Any, ...] | None = None,
 ) -> Results:
-    """Run jobs, split evenly over devices; results on the host.
+    """Run jobs, split evenly over devices, or over threads on one CPU; results on the host.
 
-    By default over those of ``solver_devices``. Taking the shards to the host first keeps later
-    slicing from becoming a collective, for which virtual CPU devices on few cores can starve one
-    another.
+    By default over the devices of ``solver_devices``. Taking the shards to the host first keeps
+    later slicing from becoming a collective, for which virtual CPU devices on few cores can starve
+    one another.
     """
     if isinstance(solver, JaxoptLBFGS):
         return solver.run(objective, rows, jobs)
-    rows = on_grid(rows)
-    devices = devices or solver_devices()
-    total, many = jobs.fit.shape[0], len(devices)
+    rows, devices = on_grid(rows), devices or solver_devices()
+    total, platform = jobs.fit.shape[0], devices[0].platform
+    alone = len(devices) == 1
+    many = threads(total) if alone and platform == "cpu" else len(devices)
     share = -(-total // many)
-    size = padded(share)
-    groups, width = lane_shape(share, devices[0].platform)
-    # The last job fills up: it is run again only if the devices' shares are uneven.
-    at = np.minimum(np.arange(many)[:, None] * share + np.arange(size), total - 1).ravel()
-    filled = jobs if len(at) == total else _take(jobs, at)
-    if many == 1:
-        found = run_lanes(solver, objective, rows, filled, total, groups=groups, width=width)
+    groups, width = lane_shape(share, platform)
+    # In random order, so that shares take equally long. The last job fills up: it is run again
+    # only if the shares are uneven.
+    order = np.random.default_rng(0).permutation(total) if many > 1 else np.arange(total)
+    places = np.arange(many)[:, None] * share + np.arange(padded(share))
+    at = order[np.minimum(places, total - 1)]
+    if alone:
+        run = partial(run_lanes, solver, objective, rows, groups=groups, width=width)
+        found = _in_threads([lambda i=i: run(_take(jobs, i), share) for i in at])
     else:
-        found = _sharded(solver, objective, groups, width, devices)(rows, filled, share)
-    kept = (np.arange(many)[:, None] * size + np.arange(share)).ravel()[:total]
+        spread = _sharded(solver, objective, groups, width, devices)
+        found = spread(rows, _take(jobs, at.ravel()), share)
+    kept = np.flatnonzero(np.arange(at.size) % at.shape[1] < share)[:total][np.argsort(order)]
     return jax.tree.map(lambda x: np.asarray(x)[kept], found)
+
+
+def threads(jobs: int) -> int:
+    """How many threads run so many jobs on one CPU: one for each core whose lanes they can fill.
+
+    Their programs are small, and XLA alone keeps only 1.3 to 1.6 of two cores busy with one.
+    """
+    return max(1, min(cores(), jobs // 8))
+
+
+def _in_threads(programs: Sequence[Callable[[], Results]]) -> Results:
+    """The joined results of programs that run side by side."""
+    first = programs[0]()  # it is compiled here alone, and runs on when the call returns
+    if len(programs) == 1:
+        return first
+    with ThreadPoolExecutor(len(programs) - 1) as pool:
+        ended = [
+            in_this_scope(lambda run=run: jax.block_until_ready(run())) for run in programs[1:]
+        ]
+        others = [pool.submit(run) for run in ended]
+        found = [first, *(one.result() for one in others)]
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
 @jax.jit
