@@ -6,9 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from jaxmix.fitting.selection.candidates import Candidate
-from jaxmix.fitting.selection.splits import Split, mixture_ids
-from jaxmix.fitting.selection.trials import FitSettings, run_trials
+from jaxmix.fitting.selection import Candidate, FitSettings, Split, mixture_ids, run_trials
 from jaxmix.laws import TOKENS, WEIGHTS, Law, get_law
 from jaxmix.runs import RunTable
 

@@ -13,8 +13,7 @@ import pandas as pd
 from experiments import harness
 from experiments.design import FamilyStudy
 from experiments.harness import Setting, write_csv
-from jaxmix.fitting import fit, score
-from jaxmix.fitting.scores import mean_mre
+from jaxmix.fitting import fit, mean_mre, score
 from jaxmix.mixtures import Constraints, optimize
 from jaxmix.report import plot_observed_predicted, plot_optimum_over_scale
 from jaxmix.runs import read_runs, write_runs

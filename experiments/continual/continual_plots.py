@@ -9,7 +9,7 @@ import numpy as np
 from experiments.continual import measured, staged_rules
 from experiments.continual.config import NEW, ratio
 from experiments.continual.continued_laws import TARGETS, base_of
-from jaxmix.report.plots import save
+from jaxmix.report import save_figure
 
 
 def critical(law, table, short, long, found, beside, out):
@@ -50,7 +50,7 @@ def critical(law, table, short, long, found, beside, out):
     right.set_title("fitted up to the last but one token count", fontsize=10)
     right.set_ylim(bottom=0)
     right.legend(fontsize=8)
-    save(figure, out / "critical.png", dpi=130)
+    save_figure(figure, out / "critical.png", dpi=130)
     plt.close(figure)
 
 
@@ -77,5 +77,5 @@ def stages(laws, rows, recency, plans, out):
         axis.set(xlabel="share of the tokens", ylabel="planned weight", ylim=(-0.02, 1.02))
         axis.set_title(f"stages planned by {rule}", fontsize=10)
         axis.legend(fontsize=8)
-    save(figure, out / "stages.png", dpi=110)
+    save_figure(figure, out / "stages.png", dpi=110)
     plt.close(figure)

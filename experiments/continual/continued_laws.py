@@ -5,8 +5,17 @@ import pandas as pd
 
 from experiments.continual.config import NEW, OLD, ratio
 from jaxmix.fitting import bootstrap, fit, mean_mre, score
-from jaxmix.laws import TOKENS, WEIGHTS, Law, Parameter, fixed, get_law
-from jaxmix.laws.terms import log_uniform, mixture_term, start_floor
+from jaxmix.laws import (
+    TOKENS,
+    WEIGHTS,
+    Law,
+    Parameter,
+    fixed,
+    get_law,
+    log_uniform,
+    mixture_term,
+    start_floor,
+)
 from jaxmix.mixtures import critical_ratio
 from jaxmix.runs import read_runs
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from experiments.continual.config import NEW
 from experiments.continual.continued_laws import mean_of_old
-from jaxmix.mixtures.critical import intervals_below
+from jaxmix.mixtures import intervals_below
 
 
 def above_base(table):

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.errors import JaxmixError
-from jaxmix.fitting.fitted import FittedLaw, StackedLaws, stack
+from jaxmix import JaxmixError
+from jaxmix.fitting import FittedLaw, StackedLaws, stack
 
 Array = jax.Array
 _NEAR, _FAR = 1e-4, 1e4  # ends of a curve, as shares of a run's tokens

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from experiments.continual.memory import as_array, equal_loss, staged_losses
-from jaxmix.errors import JaxmixError
+from jaxmix import JaxmixError
 from jaxmix.fitting import FittedLaws
 
 Array = jax.Array

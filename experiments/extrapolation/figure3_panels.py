@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jaxmix.fitting import FittedLaw, read_inputs
-from jaxmix.report.plots import COLORS, save
+from jaxmix.report import COLORS, save_figure
 from jaxmix.runs import RunTable
 
 
@@ -52,7 +52,7 @@ def draw(panels: Sequence[Panel], path) -> None:
             axes.set_ylabel("predicted mean loss, nats per token")
         if at // len(tables) == len(laws) - 1:
             axes.set_xlabel("observed mean loss, nats per token")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _fill(axes, panel: Panel) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments import family_tables, harness
 from experiments.masked_fits import FIXED, at_one_point
-from jaxmix.fitting.baselines import BASELINES as BASELINES
+from jaxmix.fitting import BASELINES as BASELINES
 from jaxmix.laws import Law, get_law
 from jaxmix.runs import RunTable, read_runs
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from experiments.laws.cases import Case
 from experiments.masked_fits import Deal
-from jaxmix.fitting.selection.splits import mixture_ids, trajectory_share
+from jaxmix.fitting.selection import mixture_ids, trajectory_share
 from jaxmix.laws import Law
 from jaxmix.runs import RunTable
 

@@ -19,12 +19,18 @@ import numpy as np
 
 from experiments import family_tables, harness
 from experiments.masked_fits import Deal, deal, grouped
-from jaxmix.fitting.selection.candidates import Candidate
-from jaxmix.fitting.selection.evidence import errors
-from jaxmix.fitting.selection.sharing_strength import splits_of, weakest
-from jaxmix.fitting.selection.splits import Split, trajectory_share
-from jaxmix.fitting.selection.trials import FitSettings, Trials, run_trials
-from jaxmix.fitting.sharing import share_text, shares_to_try
+from jaxmix.fitting import share_text, shares_to_try
+from jaxmix.fitting.selection import (
+    Candidate,
+    FitSettings,
+    Split,
+    Trials,
+    errors,
+    run_trials,
+    splits_of,
+    trajectory_share,
+    weakest,
+)
 from jaxmix.laws import get_law
 from jaxmix.runs import RunTable, read_runs
 

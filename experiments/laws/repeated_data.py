@@ -7,8 +7,7 @@ import numpy as np
 
 from experiments.laws.cases import datablations
 from experiments.masked_fits import Deal, errors, predictions
-from jaxmix.fitting.inputs import read_inputs
-from jaxmix.fitting.precision import float64
+from jaxmix.fitting import float64, read_inputs
 from jaxmix.laws import R_D_STAR, R_N_STAR, get_law
 from jaxmix.runs import RunTable
 

@@ -33,9 +33,8 @@ from experiments.laws.cases import (
 )
 from experiments.laws.deals import Task, at_point, tasks
 from experiments.masked_fits import errors, grouped, predictions
-from jaxmix.fitting.baselines import count_parameters, predict_baselines
-from jaxmix.fitting.selection.evidence import Cell
-from jaxmix.fitting.selection.splits import mixture_ids
+from jaxmix.fitting import count_parameters, predict_baselines
+from jaxmix.fitting.selection import Cell, mixture_ids
 from jaxmix.runs import RunTable
 
 RESTARTS = 16

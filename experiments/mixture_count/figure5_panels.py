@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 from experiments.masked_fits import grouped
-from jaxmix.report.plots import COLORS, save
+from jaxmix.report import COLORS, save_figure
 
 LAWS = {"additive": COLORS[0], "joint": COLORS[1], "simple": COLORS[2]}
 _ACROSS = 5
@@ -34,7 +34,7 @@ def draw(curves: Sequence[dict[str, Any]], path) -> None:
         if i >= len(panels) - across:
             axes.set_xlabel("mixtures fitted, q")
         axes.legend(frameon=False, fontsize=8)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _curve(axes, law: str, rows: Sequence[Mapping[str, Any]]) -> None:

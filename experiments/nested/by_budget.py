@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jaxmix.fitting import fit
-from jaxmix.fitting.extrapolate import ShareSizes, ShareSteps, extrapolate
+from jaxmix.fitting import ShareSizes, ShareSteps, extrapolate, fit
 from jaxmix.runs import RunTable
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import family_tables, harness
-from jaxmix.fitting.selection.splits import mixture_ids, trajectory_share
+from jaxmix.fitting.selection import mixture_ids, trajectory_share
 from jaxmix.runs import RunTable, read_runs
 
 OURS = ("api_docs", "code_python", "multilingual", "scripture")  # the last is never trained on

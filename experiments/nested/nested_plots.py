@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from jaxmix.report.plots import save
+from jaxmix.report import save_figure
 
 
 def plot_larger(points: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
@@ -32,7 +32,7 @@ def plot_larger(points: Sequence[dict[str, Any]], path: pathlib.Path) -> None:
         line[0].set_ylabel("predicted loss, nats per token")
         figure.colorbar(dots, ax=line, label="training tokens D")
     figure.suptitle("The largest size predicted from the smaller ones")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _panel(axes, rows, ends):

@@ -10,7 +10,7 @@ from experiments import harness
 from experiments.harness import Setting
 from experiments.optimal.config import Final
 from jaxmix.data import Corpus, Question, make_tasks
-from jaxmix.studies.downstream import evaluate_study, score_rows
+from jaxmix.studies import evaluate_study, score_rows
 
 BASELINE = "uniform"
 SEED = 0  # of the questions

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from jaxmix.fitting import FittedLaw
-from jaxmix.report.plots import save
+from jaxmix.report import save_figure
 from jaxmix.runs import RunTable
 
 ORDER = {  # mixtures from the top of figure 4, and their colors
@@ -43,7 +43,7 @@ def figure1(
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
     _runs(figure, left, fits, ladder, larger, domain)
     _reached(right, pd.DataFrame(rows))
-    save(figure, path, dpi=130)
+    save_figure(figure, path, dpi=130)
 
 
 def _runs(
@@ -121,4 +121,4 @@ def figure4(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         title = "mean of the trained domains" if goal == "average" else f"{goal}, never trained on"
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("loss, nats per token")
-    save(figure, path, dpi=130)
+    save_figure(figure, path, dpi=130)

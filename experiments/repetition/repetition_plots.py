@@ -5,7 +5,7 @@ import pathlib
 from matplotlib.figure import Figure
 
 from experiments.repetition import config
-from jaxmix.report.plots import COLORS, save
+from jaxmix.report import COLORS, save_figure
 from jaxmix.runs import RunTable
 
 
@@ -27,4 +27,4 @@ def curves(runs: RunTable, path: pathlib.Path) -> None:
         axes.set_xlabel("epochs")
         axes.legend(frameon=False, fontsize=8)
     panels[0].set_ylabel("held-out loss, nats")
-    save(figure, path)
+    save_figure(figure, path)

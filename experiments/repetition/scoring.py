@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from experiments.repetition import config
-from jaxmix.fitting import FittedLaws, fit, load_laws, score
-from jaxmix.fitting.scores import mean_mre
+from jaxmix.fitting import FittedLaws, fit, load_laws, mean_mre, score
 from jaxmix.runs import RunTable
 
 BASES = ("additive", "joint", "effective")

@@ -15,10 +15,16 @@ import numpy as np
 from experiments import family_tables, harness
 from experiments.harness import Setting
 from jaxmix.fitting import FittedLaw, bootstrap, fit
-from jaxmix.fitting.uncertainty.ensemble import Ensemble, interval
-from jaxmix.mixtures import Optima, js_distance, optimize, optimize_many, schedule
-from jaxmix.mixtures.solve.lanes import make_starts
-from jaxmix.mixtures.solve.refits import solve_refits
+from jaxmix.fitting.uncertainty import Ensemble, interval
+from jaxmix.mixtures import (
+    Optima,
+    js_distance,
+    make_starts,
+    optimize,
+    optimize_many,
+    schedule,
+    solve_refits,
+)
 from jaxmix.runs import RunTable
 
 STUDIES = ("multimodal", "vision", "text")

@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.ternary import to_xy, triangle
 from jaxmix.mixtures import Optima
-from jaxmix.report.plots import save
+from jaxmix.report import save_figure
 from jaxmix.runs import RunTable
 
 _LABELS = {
@@ -53,7 +53,7 @@ def plot_compute(grid: Optima, constant: Any, runs: RunTable, path: pathlib.Path
     for ax in axes[:, 0]:
         ax.set_ylabel("optimal weight")
     fig.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-    save(fig, path, dpi=110)
+    save_figure(fig, path, dpi=110)
     plt.close(fig)
 
 
@@ -93,5 +93,5 @@ def plot_paths(paths: dict[str, Optima], constant: Any, path: pathlib.Path) -> N
     axes[1].set_title("enlarged; a line of equal weight every 0.1", fontsize=9)
     axes[0].set_title("h* as the budget doubles from the smallest run; stars: limits", fontsize=9)
     axes[0].legend(loc="upper left", fontsize=8)
-    save(fig, path, dpi=110)
+    save_figure(fig, path, dpi=110)
     plt.close(fig)

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from jaxmix.report.plots import save
+from jaxmix.report import save_figure
 
 
 def plot_schedules(
@@ -32,7 +32,7 @@ def plot_schedules(
     left.set_ylabel("mean loss of the cosine run, nats")
     left.legend(fontsize=8)
     _optima(right, optima)
-    save(fig, path, dpi=100)
+    save_figure(fig, path, dpi=100)
     plt.close(fig)
 
 

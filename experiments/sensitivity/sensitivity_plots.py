@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxmix.report.plots import save
+from jaxmix.report.plots import save_figure
 
 
 def plot_moves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
@@ -33,7 +33,7 @@ def plot_moves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
     fig.supxlabel("predicted change of a weight of h* (a mixture left out)", fontsize=10)
     fig.supylabel("change in refits", fontsize=10)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
-    save(fig, path, dpi=100)
+    save_figure(fig, path, dpi=100)
     plt.close(fig)
 
 
@@ -63,7 +63,7 @@ def plot_slopes(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         ax.set_title(f"{studies[j]}, at the {places[i]} mixture", fontsize=9)
     fig.supxlabel("domain that gets the weight", fontsize=10)
     fig.supylabel("target", fontsize=10)
-    save(fig, path, dpi=100)
+    save_figure(fig, path, dpi=100)
     plt.close(fig)
 
 

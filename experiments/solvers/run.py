@@ -16,10 +16,9 @@ from matplotlib.figure import Figure
 from experiments import family_tables, harness
 from experiments.harness import Setting, write_csv
 from experiments.solvers.solver_curves import Curves, Effort, all_curves
-from jaxmix.fitting.objective import Objective
-from jaxmix.fitting.problem import Problem, make_problem
+from jaxmix.fitting.solvers import Objective, Problem, make_problem
 from jaxmix.laws import get_law
-from jaxmix.report.plots import COLORS, save
+from jaxmix.report import COLORS, save_figure
 
 EFFORT = {
     "multimodal": Effort(quasi_newton_solves=32, bank=96, chains=12, searches=12),
@@ -89,7 +88,7 @@ def draw(panels: dict[str, list[Curves]], path) -> None:
         axes.set_xticks(ticks, map(str, ticks))
         axes.set(xlabel="local solves", ylabel="objective (6), in $10^{-5}$ nats²", title=title)
         axes.legend(frameon=False, fontsize=8)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 if __name__ == "__main__":

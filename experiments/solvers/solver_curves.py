@@ -12,10 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.fitting.problem import Problem, random_starts
-from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
-from jaxmix.fitting.solvers.lanes import COLD, WARM, Jobs
-from jaxmix.fitting.solvers.multistart import SEARCHES, run_jobs, run_search
+from jaxmix.fitting.solvers import (
+    COLD,
+    SEARCHES,
+    WARM,
+    BasinHopping,
+    Jobs,
+    Problem,
+    perturb,
+    random_starts,
+    run_jobs,
+    run_search,
+)
 
 
 @dataclass(frozen=True)

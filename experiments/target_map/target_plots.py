@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.ternary import to_xy, triangle
 from jaxmix.mixtures import FixedPoints
-from jaxmix.report.plots import save
+from jaxmix.report import save_figure
 
 _LAYERS = (0.0, 0.2, 0.4, 0.6)
 
@@ -30,7 +30,7 @@ def plot_corners(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         ax.set_title(name)
     axes.flat[0].set_ylabel("target alone")
     fig.supxlabel("optimal weight of each training domain", fontsize=10)
-    save(fig, path, dpi=100)
+    save_figure(fig, path, dpi=100)
     plt.close(fig)
 
 
@@ -68,7 +68,7 @@ def plot_triangles(
         for mixture in fixed:
             ax.plot(*to_xy(mixture), "*", color="tab:cyan", markersize=14, zorder=5)
     right.set_title("stars: w = h*(w)" if fixed else "no w = h*(w) between the corners", fontsize=9)
-    save(fig, path, dpi=100)
+    save_figure(fig, path, dpi=100)
     plt.close(fig)
 
 
@@ -92,7 +92,7 @@ def plot_layers(found: FixedPoints, path: pathlib.Path) -> None:
         ax.set_title(f"{domains[3]} {level:g}, others share the rest", fontsize=8)
     fig.subplots_adjust(wspace=0.35)
     fig.colorbar(drawn, ax=axes, label="Jensen-Shannon distance of w and h*(w)")
-    save(fig, path, dpi=100, bbox_inches="tight")
+    save_figure(fig, path, dpi=100, bbox_inches="tight")
     plt.close(fig)
 
 
@@ -107,5 +107,5 @@ def plot_distances(maps: Mapping[str, FixedPoints], path: pathlib.Path) -> None:
         ax.set_xlabel("largest weight of the target mixture w")
         ax.set_ylim(bottom=0.0)
     axes.flat[0].set_ylabel("JS distance of w and h*(w)")
-    save(fig, path, dpi=100)
+    save_figure(fig, path, dpi=100)
     plt.close(fig)

@@ -18,11 +18,9 @@ from experiments.harness import Setting, write_csv
 from experiments.stages import slim, trained
 from experiments.tasks import config
 from experiments.tasks.config import Config
-from jaxmix.fitting import FittedLaws, fit, score
-from jaxmix.fitting.accuracy import predicted_accuracies
+from jaxmix.fitting import FittedLaws, fit, predicted_accuracies, score
 from jaxmix.mixtures import Constraints, Optimum, optimize
-from jaxmix.runs import RunTable, read_runs, write_runs
-from jaxmix.runs.accuracies import accuracies, accuracy_targets, is_clear
+from jaxmix.runs import RunTable, accuracies, accuracy_targets, is_clear, read_runs, write_runs
 
 REGIONS = {"alone": None, "range": "range"}  # what a proposal may be
 

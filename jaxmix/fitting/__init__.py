@@ -1,8 +1,14 @@
 """Fitting laws to run tables: the objective, batched solvers, restarts, scores, simulation."""
 
+from jaxmix.fitting.accuracy import predicted_accuracies as predicted_accuracies
+from jaxmix.fitting.baselines import BASELINES as BASELINES
+from jaxmix.fitting.baselines import count_parameters as count_parameters
+from jaxmix.fitting.baselines import predict_baselines as predict_baselines
 from jaxmix.fitting.check import Answer as Answer
 from jaxmix.fitting.check import RunCheck as RunCheck
 from jaxmix.fitting.check import check as check
+from jaxmix.fitting.extrapolate import ShareSizes as ShareSizes
+from jaxmix.fitting.extrapolate import ShareSteps as ShareSteps
 from jaxmix.fitting.extrapolate import extrapolate as extrapolate
 from jaxmix.fitting.files import load_laws as load_laws
 from jaxmix.fitting.files import save_laws as save_laws
@@ -18,13 +24,17 @@ from jaxmix.fitting.fitted import StackedLaws as StackedLaws
 from jaxmix.fitting.fitted import stack as stack
 from jaxmix.fitting.inputs import budget_inputs as budget_inputs
 from jaxmix.fitting.inputs import read_inputs as read_inputs
+from jaxmix.fitting.precision import float64 as float64
 from jaxmix.fitting.scores import Score as Score
 from jaxmix.fitting.scores import mean_mre as mean_mre
 from jaxmix.fitting.scores import score as score
+from jaxmix.fitting.scores import score_arrays as score_arrays
 from jaxmix.fitting.selection import Selection as Selection
 from jaxmix.fitting.selection import select as select
 from jaxmix.fitting.selection.compare import Comparison as Comparison
 from jaxmix.fitting.selection.compare import compare as compare
+from jaxmix.fitting.sharing import share_text as share_text
+from jaxmix.fitting.sharing import shares_to_try as shares_to_try
 from jaxmix.fitting.simulate import random_truth as random_truth
 from jaxmix.fitting.simulate import simulate as simulate
 from jaxmix.fitting.uncertainty.bootstrap import bootstrap as bootstrap

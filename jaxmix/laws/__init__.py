@@ -45,3 +45,6 @@ from jaxmix.laws.scaling import FULL as FULL
 from jaxmix.laws.scaling import JOINT as JOINT
 from jaxmix.laws.scaling import SIMPLE as SIMPLE
 from jaxmix.laws.scarce import scarce as scarce
+from jaxmix.laws.terms import log_uniform as log_uniform
+from jaxmix.laws.terms import mixture_term as mixture_term
+from jaxmix.laws.terms import start_floor as start_floor

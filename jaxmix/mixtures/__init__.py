@@ -7,6 +7,7 @@ from jaxmix.mixtures.budget import plan_budget as plan_budget
 from jaxmix.mixtures.constraints import Constraints as Constraints
 from jaxmix.mixtures.critical import CriticalRatio as CriticalRatio
 from jaxmix.mixtures.critical import critical_ratio as critical_ratio
+from jaxmix.mixtures.critical import intervals_below as intervals_below
 from jaxmix.mixtures.designs import Coverage as Coverage
 from jaxmix.mixtures.designs import coverage as coverage
 from jaxmix.mixtures.designs import dirichlet_design as dirichlet_design
@@ -45,6 +46,8 @@ from jaxmix.mixtures.simplex import kl as kl
 from jaxmix.mixtures.solve.descent import Solution as Solution
 from jaxmix.mixtures.solve.descent import descend as descend
 from jaxmix.mixtures.solve.implicit import optimal_weights as optimal_weights
+from jaxmix.mixtures.solve.lanes import make_starts as make_starts
+from jaxmix.mixtures.solve.refits import solve_refits as solve_refits
 from jaxmix.mixtures.uncertainty import Gain as Gain
 from jaxmix.mixtures.uncertainty import Uncertainty as Uncertainty
 from jaxmix.mixtures.uncertainty import uncertainty as uncertainty

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxmix.report.plots import save
+from jaxmix.report.plots import save_figure
 
 _COLUMNS = 8
 _CELL = 1.35  # inches
@@ -46,7 +46,7 @@ def plot_contact_sheet(looks: Sequence[Any], path: str | os.PathLike[str], title
             -0.12, 0.5, row[0].target, rotation=90, fontsize=9, weight="bold",
             ha="right", va="center", transform=axes_row[0].transAxes,
         )  # fmt: skip
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def _firsts(looks: Sequence[Any]) -> range:

@@ -21,7 +21,7 @@ from jaxmix.runs import RunTable
 PathLike = str | os.PathLike[str]
 
 
-def save(figure: Figure, path: PathLike, **options: Any) -> None:
+def save_figure(figure: Figure, path: PathLike, **options: Any) -> None:
     """Writes a figure whole or not at all; ``options`` as for ``savefig``."""
     FigureCanvasAgg(figure)
     with whole(path) as beside:
@@ -60,7 +60,7 @@ def plot_observed_predicted(
         axes.set(title=f"{title} law", xlabel="observed mean loss, nats per token")
         axes.legend(frameon=False, title="mean relative error of the mean")
     panels[0].set_ylabel("predicted mean loss, nats per token")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_optimum_over_scale(
@@ -90,7 +90,7 @@ def plot_optimum_over_scale(
         axes.set(title=f"{title} law, D = {tokens:.3g}", ylabel="")
     panels[0].set_ylabel("optimal weight")
     figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_path(optima: Sequence[Optimum], path: PathLike) -> None:
@@ -107,7 +107,7 @@ def plot_path(optima: Sequence[Optimum], path: PathLike) -> None:
     draw_weights(axes, x.tolist(), np.stack([one.h for one in finite]), finite[0].domains)
     axes.set(xlabel=label, xscale="log", ylabel="optimal weight")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
@@ -143,7 +143,7 @@ def plot_frontier(plans: Sequence[BudgetPlan], path: PathLike) -> None:
         for axes in panels[1:]:
             axes.set(xlabel="FLOPs", xscale="log")
             axes.legend(frameon=False, fontsize="small")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_residuals(report: Report, target: str, path: PathLike) -> None:
@@ -169,7 +169,7 @@ def plot_residuals(report: Report, target: str, path: PathLike) -> None:
         axes.axhline(0, color="0.6", linewidth=1, zorder=0)
         axes.set(xlabel=name, ylabel="error, %", xscale="log" if name in ("N", "D") else "linear")
     figure.suptitle(f"{plain(target)}: observed less predicted; orange rows were held out")
-    save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_effects(effects: DomainEffects, path: PathLike) -> None:
@@ -182,4 +182,4 @@ def plot_effects(effects: DomainEffects, path: PathLike) -> None:
     wide, high = 2.2 + 0.85 * len(effects.domains), 1.4 + 0.36 * len(effects.targets)
     figure, (axes,) = _figure(1, wide, high)
     effects.plot(axes)
-    save(figure, path)
+    save_figure(figure, path)

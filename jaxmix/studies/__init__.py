@@ -6,6 +6,8 @@ from jaxmix.studies.cost import Cost as Cost
 from jaxmix.studies.cost import check_repeats as check_repeats
 from jaxmix.studies.cost import estimate as estimate
 from jaxmix.studies.cost import most_read as most_read
+from jaxmix.studies.downstream import evaluate_study as evaluate_study
+from jaxmix.studies.downstream import score_rows as score_rows
 from jaxmix.studies.families import FAMILIES as FAMILIES
 from jaxmix.studies.families import CorpusSpec as CorpusSpec
 from jaxmix.studies.families import Family as Family
