@@ -44,6 +44,7 @@ class Ladder:
         tokens: of a run.
         held_out_tokens: of a run of the held-out width, whose epochs all runs match.
         held_windows: held-out records of every target.
+        goals: targets whose mean a recommended mixture is to minimize, by name.
     """
 
     family: FamilyStudy
@@ -53,6 +54,7 @@ class Ladder:
     tokens: int
     held_out_tokens: int
     held_windows: int
+    goals: Mapping[str, tuple[str, ...]]
 
     def study(self, width: int, seed: int, mixtures: Mixtures) -> Study:
         """The runs of one size and seed on these mixtures."""

@@ -53,7 +53,7 @@ def test_mixtures_of_the_second_studies(domains):
 
 
 def test_runs_that_a_table_holds_are_not_trained_again(monkeypatch):
-    ladder = waves.Ladder(STUDY, "tiny-", (24, 192), 192, 2_000_000, 4_000_000, 64)
+    ladder = waves.Ladder(STUDY, "tiny-", (24, 192), 192, 2_000_000, 4_000_000, 64, {})
     uniform = dict.fromkeys(ladder.family.domains, 1 / 7)
     chosen = {f"m{i}": uniform for i in range(30)}
     monkeypatch.setattr(waves.Ladder, "studies", lambda *_: [ladder.study(24, 0, chosen)])

@@ -17,6 +17,11 @@ LADDER = waves.Ladder(
     tokens=1_000_000,
     held_out_tokens=2_000_000,
     held_windows=120,
+    goals={
+        "mean": STUDY.domains,
+        "image_caption": ("image_caption",),
+        "interleaved": ("interleaved",),
+    },
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,11 @@ LADDER = waves.Ladder(
     tokens=2_000_000,
     held_out_tokens=4_000_000,
     held_windows=64,
+    goals={
+        "mean": STUDY.domains,
+        "scripture": ("scripture",),  # never trained on, like the next
+        "world_facts": ("world_facts",),
+    },
 )
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ LADDER = waves.Ladder(
     tokens=1_000_000,
     held_out_tokens=2_000_000,
     held_windows=256,
+    goals={"mean": STUDY.domains, "emoji": ("emoji",), "icons": ("icons",)},
 )
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from jaxmix.fitting.selection.trials import Trials
 from jaxmix.runs import RunTable
 
 _INDISTINCT = 1e-9  # nats
+_USELESS = 100.0  # percent: an error from which on a prediction is no better or worse than others
 MEAN = "mean"  # of the targets: the objective where several are weighed equally
 
 
@@ -46,7 +47,8 @@ class Evidence:
     """What candidates are chosen by.
 
     Attributes:
-        error: mean relative errors, percent; a group is one mixture in one split, all targets.
+        error: mean relative errors, percent, see `errors`; a group is one mixture in one split, all
+            targets.
         regret: observed loss of the picked mixture less the lowest observed, nats; a group is one
             size in one split. None where no split lets a law pick among mixtures.
     """
@@ -61,10 +63,14 @@ def gather(trials: Trials) -> Evidence:
 
 
 def errors(trials: Trials) -> Groups:
-    """Relative errors on the test rows of every split, the same rows for every candidate."""
+    """Relative errors on the test rows of every split, the same rows for every candidate.
+
+    An error above 100% counts as 100%. A law that never saw a domain alone may predict any loss for
+    that mixture, and one such row must not hide how the laws do on all others.
+    """
     observed = trials.runs.losses(trials.targets)  # [m, p]
     relative = 100.0 * np.abs(trials.predicted - observed) / observed
-    relative = np.where(np.isfinite(trials.predicted), relative, np.inf)
+    relative = np.where(np.isfinite(trials.predicted), np.minimum(relative, _USELESS), np.inf)
     mixtures = mixture_ids(trials.runs)
     values, split, mixture = [], [], []
     for s, held in enumerate(trials.splits):

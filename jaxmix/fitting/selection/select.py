@@ -178,10 +178,11 @@ def select(
     """Picks a law, its residual and the rows to trust by the error on what is held out.
 
     Every candidate is scored on the same rows; burn-in and size floor change what is fitted only.
-    Those whose picks among mixtures cost within two standard errors of the least are eligible; of
-    these, those within one standard error of the lowest error tie, and the one with the fewest
-    parameters is picked. The baselines of ``jaxmix.fitting.baselines`` are scored on the same rows,
-    and the result says if one of them beats the pick.
+    An error above 100% of a loss counts as 100%. Those whose picks among mixtures cost within two
+    standard errors of the least are eligible; of these, those within one standard error of the
+    lowest error tie, and the one with the fewest parameters is picked. The baselines of
+    ``jaxmix.fitting.baselines`` are scored on the same rows, and the result says if one of them
+    beats the pick.
 
     Args:
         runs: the table.

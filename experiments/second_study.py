@@ -1,0 +1,155 @@
+"""What the tables of a second study say: a law by `select`, recommended mixtures, and their proof.
+
+Writes into the folder of results:
+
+- ``selection.json``: the law and the rows that held-out evidence chose, and why;
+- ``scores.csv``: mean relative error of every law on the rows that were fitted and on the held-out
+  size, beside what twins with another seed differ by;
+- ``recommended.json``: the recommended mixtures by goal, with predicted gains and intervals;
+- ``proof.csv`` and ``gains.csv``: these mixtures at the held-out size, four seeds each, beside
+  uniform and proportional ones; predicted and measured gains.
+"""
+
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments import stages
+from experiments.harness import write_csv, write_text
+from experiments.waves import Ladder
+from jaxmix.fitting import FittedLaws, fit, mean_mre, score, select
+from jaxmix.mixtures import Constraints, Recommendation, recommend
+from jaxmix.runs import RunTable, read_runs, write_runs
+from jaxmix.studies import BASELINES, Study, mixture_weights, proof_study, put_to_test
+
+LAWS = ("simple", "effective", "additive", "joint", "full")
+# The richer laws, and those behind a floor: at vertices, losses are far from those of mixtures.
+CANDIDATES = ("additive", "joint", "full", "additive+floor", "joint+floor")
+RESTARTS = 48
+SEEDS = (0, 1, 2, 3)
+
+
+def study(ladder: Ladder, tables: pathlib.Path, work: pathlib.Path, out: pathlib.Path) -> None:
+    """Fits, recommends, trains the proof and writes all results."""
+    fitted, larger = read_tables(ladder, tables)
+    goals = ladder.goals
+    targets = tuple(dict.fromkeys(t for named in goals.values() for t in named))
+    found = select(fitted, CANDIDATES, targets=targets, outer=())
+    chosen = {**found.choice.to_dict(), "where": found.where, "why": [*found.reasons, *found.notes]}
+    write_text(out / "selection.json", json.dumps(chosen, indent=1) + "\n")
+    rows = fitted.where(found.where) if found.where else fitted
+    late = larger.where(found.where) if found.where else larger
+    names = tuple(dict.fromkeys((*LAWS, found.choice.law.name)))
+    laws = {n: fit(rows, n, restarts=RESTARTS, residual=found.choice.residual) for n in names}
+    write_csv(out / "scores.csv", scores(laws, rows, late))
+    recommended = {
+        goal: recommend_for(rows, larger, ladder, found.choice.law, targets)
+        for goal, targets in goals.items()
+    }
+    told = {f"best-{goal}": one.to_dict() for goal, one in recommended.items()}
+    write_text(out / "recommended.json", json.dumps(told, indent=1) + "\n")
+    proof = stages.trained(proof_of(ladder, recommended), work / "proof")
+    write_runs(read_runs(stages.slim(proof.frame)), out / "proof.csv")
+    write_csv(out / "gains.csv", gains(recommended, proof, goals))
+
+
+def read_tables(ladder: Ladder, folder: pathlib.Path) -> tuple[RunTable, RunTable]:
+    """The rows of the fitted widths and those of the held-out one."""
+    frames = {width: pd.read_csv(folder / f"{width}.csv") for width in ladder.widths}
+    larger = read_runs(frames.pop(ladder.held_out))
+    return read_runs(pd.concat(frames.values(), ignore_index=True)), larger
+
+
+def scores(
+    laws: Mapping[str, FittedLaws], rows: RunTable, larger: RunTable
+) -> Iterator[dict[str, str]]:
+    """Mean relative error in percent by law and target, and what twins differ by."""
+    noise = seed_noise(rows)
+    for law, fits in laws.items():
+        fitted, beyond = score(fits, rows), score(fits, larger)
+        yield {
+            "law": law,
+            "target": "mean",
+            "fitted_mre": f"{mean_mre(fitted):.3f}",
+            "larger_mre": f"{mean_mre(beyond):.3f}",
+            "seed_noise": f"{np.mean(list(noise.values())):.3f}",
+        }
+        for target, one in fitted.items():
+            yield {
+                "law": law,
+                "target": target,
+                "fitted_mre": f"{one.mre:.3f}",
+                "larger_mre": f"{beyond[target].mre:.3f}",
+                "seed_noise": f"{noise[target]:.3f}",
+            }
+
+
+def seed_noise(runs: RunTable) -> dict[str, float]:
+    """Mean absolute deviation in percent of a run from the mean over seeds, if there were many.
+
+    Pairs of runs that differ in their seed alone differ by the root of 2 times as much. No law can
+    have a lower mean relative error on unseen runs.
+    """
+    frame, found = runs.frame, {}
+    for target in runs.targets:
+        logs = np.log(frame[f"loss_{target}"])
+        pairs = frame.assign(value=logs).pivot_table(
+            index=["n_params", "tokens", "mixture"], columns="seed", values="value"
+        )
+        first, second = (pairs[seed].to_numpy() for seed in sorted(pairs.columns)[:2])
+        found[target] = float(100 * np.nanmean(abs(first - second)) / 2**0.5)
+    return found
+
+
+def recommend_for(
+    rows: RunTable, larger: RunTable, ladder: Ladder, law: Any, targets: tuple[str, ...]
+) -> Recommendation:
+    """The recommended mixture of a goal at the held-out size."""
+    stock = stages.stock_of(larger) if law.reads("unique") else None
+    limits = Constraints(available=stock) if stock else None
+    return recommend(
+        rows,
+        float(larger.n_params[0]),
+        float(ladder.tokens),
+        limits,
+        law=law,
+        targets=targets,
+        baselines={name: mixture_weights(larger, name) for name in BASELINES},
+    )
+
+
+def proof_of(ladder: Ladder, recommended: Mapping[str, Recommendation]) -> Study:
+    """The recommended mixtures beside the baselines at the held-out size."""
+    best = {f"best-{goal}": one.weights for goal, one in recommended.items()}
+    base = ladder.study(ladder.held_out, 0, best)
+    size = replace(base.sizes[0], tokens=ladder.tokens)
+    return replace(proof_study(base, size, best, SEEDS), checkpoints=4, fleet=5)
+
+
+def gains(
+    recommended: Mapping[str, Recommendation],
+    proof: RunTable,
+    goals: Mapping[str, tuple[str, ...]],
+) -> Iterator[dict[str, Any]]:
+    """Predicted and measured gains over the baselines."""
+    named = {name: name for name in BASELINES}
+    for goal, found in recommended.items():
+        for one in put_to_test(found, proof, f"best-{goal}", named, goals[goal]):
+            low, estimate, high = one.predicted
+            yield {
+                "goal": goal,
+                "baseline": one.baseline,
+                "law": found.optimum.laws.law.name,
+                "low": f"{low:.4f}",
+                "predicted": f"{estimate:.4f}",
+                "high": f"{high:.4f}",
+                "measured": f"{one.measured.mean:.4f}",
+                "sem": f"{one.measured.sem:.4f}",
+                "seeds": one.measured.seeds,
+                "inside": int(one.off == 0),
+            }
