@@ -3,7 +3,8 @@
 With delta = 1e-3 and residuals near 1e-2 eq. (6) is almost an L1 norm, on which quasi-Newton
 methods from random starts stall. Here the threshold starts at the size of the losses (least
 squares) and shrinks to its final value whenever progress slows, each step solving a reweighted
-least-squares problem (Holland and Welsch 1977) with Marquardt's scaled damping.
+least-squares problem (Holland and Welsch 1977) with Marquardt's scaled damping, which follows the
+ratio of what a step gained to what its model promised (Nielsen 1999).
 """
 
 from dataclasses import dataclass
@@ -111,13 +112,17 @@ class GaussNewton:
             grad += rows.prior.curvature * (rows.prior.center - trial)
         finite = jnp.isfinite(value) & jnp.all(jnp.isfinite(hess))
         accept = finite & better
+        step = trial - state.z
+        promised = step @ state.grad - 0.5 * step @ (state.hess @ step)
+        ratio = (state.value - value) / (promised + tiny(value))
+        easier = jnp.clip(1.0 - (2.0 * ratio - 1.0) ** 3, 1.0 / 3.0, 2.0)  # Nielsen 1999
         moved = GaussNewtonState(
             z=trial,
             value=rows.penalized(objective.mean_huber(residuals, rows, delta), trial),
             delta=delta,
             hess=hess,
             grad=grad,
-            damping=jnp.where(state.refresh, 1.0, 0.3) * jnp.maximum(state.damping, 1e-13),
+            damping=jnp.where(state.refresh, 1.0, easier) * jnp.maximum(state.damping, 1e-13),
             slow=jnp.where(final & (gain < state.rtol), state.slow + 1, 0),
             rtol=state.rtol,
             patience=state.patience,

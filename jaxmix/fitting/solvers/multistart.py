@@ -75,9 +75,9 @@ def perturb_all(objective: Objective, keys: Array, z: Array) -> Array:
 def lane_shape(jobs: int, platform: str = "cpu") -> tuple[int, int]:
     """Groups and lanes per group: enough to fill the device, few enough to stay in its cache."""
     if platform == "cpu":
-        # XLA sums batches of less than 4 or more than 8 in another order: then the last bits of a
-        # result would depend on how many jobs there are.
-        return (2, 8)
+        # XLA sums batches of other widths in another order: then the last bits of a result would
+        # depend on how many jobs there are. Idle lanes of a batch cost as much as others.
+        return (2, 4)
     return (1, min(2048, max(8, 1 << (jobs - 1).bit_length())))
 
 
@@ -130,7 +130,7 @@ def threads(jobs: int) -> int:
 
     Their programs are small, and XLA alone keeps only 1.3 to 1.6 of two cores busy with one.
     """
-    return max(1, min(cores(), jobs // 8))
+    return max(1, min(cores(), jobs // 4))
 
 
 def _in_threads(programs: Sequence[Callable[[], Results]]) -> Results:
