@@ -25,10 +25,11 @@ Each method had 25 seconds. With 1 or 2 arrivals a time is known within a factor
 more up; SciPy's 12 s is 3.5 to 100 s. A search's value counts from its end, a peer's from the end
 of its start or batch.
 
-Converged fits a second, each run until its own criterion stops it: joint 75, additive 172, with 1.6
-and 1.4 cores; a tenth of the joint fits stopped at their budget of 300 iterations. Restarts a
-second of the default search, which leaves most lanes early: 225 and 394. 10,000 restarts of the
-joint law: 46 s, .75 GB.
+Converged fits a second, each run until its own criterion stops it, later on the same day, on two
+cores of an Intel Xeon that other programs used, too: joint 177, additive 240, with 1.9 and 1.0
+cores; 1.3% of the joint fits stopped at their budget of 300 iterations. Restarts a second of the
+default search, which leaves most lanes early: 402 and 403. Before, on the free cores: 75 and 172
+converged fits, 225 and 394 restarts; 10,000 restarts of the joint law: 46 s, .75 GB.
 
 From 2026-11-22: all 23 losses and both laws, 64 solves each, 93 s, with compilation 177 s; 1,000
 budgets of 8-domain joint laws, one target .04 s where convex, else .6 s, eight targets 1.1 s. No
