@@ -1,6 +1,7 @@
 """The lanes: results that do not know which lane, batch, order or device they came from."""
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -190,8 +191,18 @@ def test_solvers_are_bit_equal_in_the_batches_of_the_search(monkeypatch, solver)
         same(run_jobs(solver, objective, rows, pick(jobs, some)), pick(whole, some))
 
 
+@pytest.mark.parametrize("solver", [SOLVERS[0], Newton(20)], ids=lambda s: type(s).__name__)
+def test_lapack_is_given_one_matrix_at_a_time_on_a_cpu(solver):
+    """Batches that several threads hand to XLA's pool can wait for one another for ever."""
+    lowered = run_lanes.lower(solver, OBJECTIVE, real_rows(), real_jobs(9), groups=2, width=4)
+    size = OBJECTIVE.law.count(OBJECTIVE.k)
+    calls = [line for line in lowered.as_text().splitlines() if "@lapack" in line]
+    shapes = {s for line in calls for s in re.findall(r"tensor<([\dx]+)xf64>", line)}
+    assert shapes and shapes <= {f"{size}x{size}", f"1x{size}x{size}", f"{size}", f"{size}x1"}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("solver", SOLVERS, ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("solver", [*SOLVERS, Newton(20)], ids=lambda s: type(s).__name__)
 def test_devices_do_not_matter_at_real_size(solver):
     objective = Objective(JOINT, 7)
     rows, jobs = real_rows(7, 1089), real_jobs(20, objective)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxmix.fitting.linear import linear_model
 from jaxmix.fitting.objective import Objective, Rows, tiny
+from jaxmix.fitting.solvers.decompositions import one_by_one
 
 Array = jax.Array
 
@@ -36,6 +37,12 @@ class GaussNewtonState(NamedTuple):
     iterations: Array
     done: Array
     failed: Array
+
+
+@one_by_one
+def _solve(matrix: Array, right: Array) -> Array:
+    """The solution of a positive definite system; not finite if it is not."""
+    return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), right)
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,6 @@ class GaussNewton:
         diagonal = jnp.diag(state.hess)
         floor = 1e-9 * jnp.max(diagonal) + tiny(diagonal)
         damped = state.hess + jnp.diag(state.damping * (diagonal + floor) + 1e-15 * floor)
-        factor = jnp.linalg.cholesky(damped)
-        step = jax.scipy.linalg.cho_solve((factor, True), state.grad)
+        step = _solve(damped, state.grad)
         step = jnp.where(jnp.all(jnp.isfinite(step)), step, 0.0)
         return jnp.clip(step, -self.max_step, self.max_step)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmix.fitting.objective import Objective, Rows, tiny
+from jaxmix.fitting.solvers.decompositions import one_by_one
 
 Array = jax.Array
 
@@ -106,13 +107,20 @@ def _free_norm(objective: Objective, z: Array, grad: Array) -> Array:
     return jnp.max(jnp.abs(jnp.where(free_parameters(objective, z, grad), grad, 0.0)))
 
 
+@one_by_one
+def _eigh(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors."""
+    values, vectors = jnp.linalg.eigh(matrix)
+    return values, vectors
+
+
 def newton_direction(objective: Objective, state: NewtonState) -> Array:
     """The damped Newton step in the free parameters, downhill also where H is indefinite."""
     free = free_parameters(objective, state.z, state.grad)
     hess = jnp.where(free[:, None] & free[None], state.hess, 0.0)
     diagonal = jnp.where(free, jnp.abs(jnp.diag(hess)), 1.0)
     size = jnp.sqrt(jnp.maximum(diagonal, 1e-14 * jnp.max(diagonal * free) + tiny(diagonal)))
-    values, vectors = jnp.linalg.eigh(hess / size[:, None] / size[None])  # unit diagonal
+    values, vectors = _eigh(hess / size[:, None] / size[None])  # unit diagonal
     curvature = jnp.abs(values)
     damped = curvature + state.damping * jnp.max(curvature) + tiny(curvature)
     right = jnp.where(free, state.grad, 0.0) / size
