@@ -1,4 +1,4 @@
-"""What leaving rows out does to a fit and to h*: by derivatives, and by refits."""
+"""What leaving rows out does to a fit and to h*: by derivatives, by steps, and by refits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxmix.fitting import FittedLaw, StackedLaws, influence, stack
+from jaxmix.fitting import FittedLaw, StackedLaws, stack
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.lanes import POLISH, Jobs
 from jaxmix.fitting.solvers.multistart import run_jobs
 from jaxmix.fitting.solvers.newton import Newton
-from jaxmix.fitting.uncertainty.refit import Refitter, make_refitters
-from jaxmix.mixtures import Optimum, mixture_influence, optimize
+from jaxmix.fitting.uncertainty.influence import Influence
+from jaxmix.fitting.uncertainty.refit import Refitter, fresh_search, make_refitters
+from jaxmix.mixtures import Optimum, mixture_influence
 from jaxmix.mixtures.solve.lanes import make_starts
 from jaxmix.mixtures.solve.refits import solve_refits
 from jaxmix.runs import RunTable
 
-_LOCAL = GaussNewton(max_iterations=(300, 150, 150), rtol=(1e-4, 1e-4, 1e-5), patience=(5,) * 3)
-
-# Largest gradient of a fit that counts as 0: flat directions and kinks end at up to 4e-5.
-TOLERANCE = 1e-4
+_BOTTOM = (GaussNewton(max_iterations=(0, 0, 600), rtol=(0.0, 0.0, 1e-8)), Newton(30))
 
 
 @dataclass(frozen=True)
@@ -38,72 +36,78 @@ class Moves:
 
 @dataclass(frozen=True)
 class Place:
-    """Where changes are looked at: a budget, and the mixture whose losses are predicted."""
+    """Where changes are looked at: the optimum, and the mixture [k] whose losses are predicted."""
 
-    n_params: float
-    tokens: float
+    optimum: Optimum
     mixture: np.ndarray
 
     @property
-    def budget(self) -> tuple[float, float]:
-        return self.n_params, self.tokens
+    def x(self) -> dict[str, object]:
+        """The inputs of the laws there."""
+        best = self.optimum
+        return {"n_params": best.n_params, "tokens": best.tokens, "weights": self.mixture}
 
 
-def predicted(laws: Sequence[FittedLaw], runs: RunTable, place: Place, keys: np.ndarray) -> Moves:
+def derivatives(influences: Sequence[Influence], place: Place, keys: np.ndarray) -> Moves:
     """First-order changes as each unit is left out.
 
     Args:
-        laws: fits of one law on ``runs``.
-        runs: the table.
+        influences: of every target.
         place: where.
         keys: [p] unit of each row.
     """
-    influences = [influence(law, runs, tolerance=TOLERANCE) for law in laws]
-    moved = mixture_influence(influences, optimize(laws, *place.budget)).by_weight
-    weights = np.sum([moved[law.target] for law in laws], axis=0)  # [k, p]
-    x = {"n_params": place.n_params, "tokens": place.tokens, "weights": place.mixture}
-    losses = np.array([i.on_prediction(x)[1] for i in influences])
+    moved = mixture_influence(influences, place.optimum).by_weight
+    weights = np.sum([moved[i.fitted.target] for i in influences], axis=0)  # [k, p]
+    losses = np.array([i.on_prediction(place.x)[1] for i in influences])
     member = np.arange(keys.max() + 1)[:, None] == keys  # [u, p]
     return Moves(*(-(member @ change.T) for change in (weights, losses)))
 
 
-def refitted(
+def refits(
     laws: Sequence[FittedLaw],
     runs: RunTable,
     place: Place,
     keys: np.ndarray,
-    keep: float,
     *,
-    everywhere: bool,
-) -> Moves:
+    restarts: int,
+    searches: Sequence[str],
+) -> dict[str, Moves]:
     """The same changes, of fits of the rows that are left.
 
     Args:
-        laws: fits of one law on ``runs``.
+        laws: fits of one law on ``runs``, at the bottoms of their basins.
         runs: the table.
         place: where.
         keys: [p] unit of each row.
-        keep: share of the weight that is kept.
-        everywhere: look for the best basin of each refit; else each stays in that of the full fit.
+        restarts: local solves of a search.
+        searches: names of searches that know nothing of the full fit; they differ in their seeds.
+
+    Returns:
+        By name: ``"steps"``, as the library leaves mixtures out; ``"tenth"`` and ``"same"``, at the
+        bottom of the full fit's basin with nine tenths of the unit's weight or none; searches.
     """
     member = np.arange(keys.max() + 1)[:, None] == keys
-    weights = np.vstack(
-        [np.where(member, keep, 1.0), np.ones(len(keys))]
-    )  # the last leaves none out
+    tenth, none = (np.where(member, keep, 1.0) for keep in (0.9, 0.0))
     with jax.enable_x64(True):
-        refitters = make_refitters(tuple(laws), runs, basins=4 if everywhere else 1)
-        found = [
-            r.natural(r.run(None, weights).z if everywhere else _nearby(r, weights))
-            for r in refitters
-        ]
-        params = {n: jnp.asarray(np.stack([f[n] for f in found], 1)) for n in found[0]}
-        refits = StackedLaws(params, stack(laws).own, laws[0].law)  # [u + 1, m]
-        h = _optima(refits, optimize(laws, *place.budget))
-        losses = np.asarray(_losses(refits, place))
-    return Moves(h[:-1] - h[-1], losses[:-1] - losses[-1])
+        refitters = [r.at_bottom() for r in make_refitters(tuple(laws), runs, basins=1)]
+        begun = _at(laws, refitters, place, [r.starts[:1] for r in refitters])
+        found = {
+            "tenth": [_bottom(r, tenth) for r in refitters],
+            "steps": [r.nearby(none) for r in refitters],
+            "same": [_bottom(r, none) for r in refitters],
+        }
+        for seed, name in enumerate(searches, 1):
+            found[name] = [
+                fresh_search(r, None, none, restarts=restarts, seed=seed).z for r in refitters
+            ]
+        ended = {name: _at(laws, refitters, place, z) for name, z in found.items()}
+    return {
+        name: Moves(end.weights - begun.weights, end.losses - begun.losses)
+        for name, end in ended.items()
+    }
 
 
-def _nearby(refitter: Refitter, row_weights: np.ndarray) -> np.ndarray:
+def _bottom(refitter: Refitter, row_weights: np.ndarray) -> np.ndarray:
     """Working vectors [B, P] of refits that only go downhill from the full fit."""
     count, rows = len(row_weights), refitter.rows
     weights = rows.row_weights * row_weights
@@ -113,28 +117,23 @@ def _nearby(refitter: Refitter, row_weights: np.ndarray) -> np.ndarray:
     )
     z = jnp.broadcast_to(jnp.asarray(refitter.starts[0]), (count, refitter.starts.shape[1]))
     keys = jax.random.split(jax.random.key(0), count)
-    for solver in (_LOCAL, Newton()):
+    for solver in _BOTTOM:
         jobs = Jobs(z, jnp.arange(count), keys, jnp.full(count, POLISH))
         z = jnp.asarray(run_jobs(solver, refitter.problem.objective, rows, jobs).z)
     return np.asarray(z)
 
 
-def _optima(refits: StackedLaws, best: Optimum) -> np.ndarray:
-    """h* of every set of laws for the mean of the targets, [B, k]."""
-    k = len(best.h)
-    return solve_refits(best, refits, make_starts(np.zeros(k), np.ones(k), k + 2, 0))[0]
-
-
-def _losses(refits: StackedLaws, place: Place) -> jax.Array:
-    """Losses [B, m] at the mixture."""
-    n, d, h = (jnp.asarray(x) for x in (*place.budget, place.mixture))
-
-    def one(params: dict[str, jax.Array]) -> jax.Array:
-        return StackedLaws(params, refits.own, refits.law).losses(
-            dict(n_params=n, tokens=d, weights=h)
-        )
-
-    return jax.vmap(one)(refits.params)
+def _at(
+    laws: Sequence[FittedLaw], refitters: Sequence[Refitter], place: Place, z: Sequence[np.ndarray]
+) -> Moves:
+    """h* [B, k] for the mean of the targets, and losses [B, m], of working vectors [B, P]."""
+    found = [r.natural(one) for r, one in zip(refitters, z, strict=True)]
+    params = {n: jnp.asarray(np.stack([f[n] for f in found], 1)) for n in found[0]}
+    made = StackedLaws(params, stack(laws).own, laws[0].law)  # [B, m]
+    k = len(place.mixture)
+    starts = make_starts(np.zeros(k), np.ones(k), k + 2, 0)
+    losses = jax.vmap(lambda p: StackedLaws(p, made.own, made.law).losses(place.x))(made.params)
+    return Moves(solve_refits(place.optimum, made, starts)[0], np.asarray(losses))
 
 
 @dataclass(frozen=True)

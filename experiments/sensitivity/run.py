@@ -1,74 +1,109 @@
 """Gradient-based sensitivity: what each run does to h*, and each domain to each target.
 
-    python -m experiments.sensitivity.run [--smoke] [--only multimodal,text,redpajama]
+    python -m experiments.sensitivity.run [--smoke] [--only leaving,slopes]
 
 Implicit derivatives of the fit and of h* say what happens to the optimal mixture and to predicted
-losses when a mixture (or a run) is left out. Refits without it say what does happen: once going
-downhill from the full fit, and once from the best basin that a search finds. The same for a tenth
-of a unit's weight, and for an objective without kinks (Huber threshold .05 instead of .001). Then
-the slope of every target's loss towards every domain, with its checks. RedPajama needs the
-published runs.
+losses when a mixture (or a run) is left out; so do steps downhill from the full fit, as ``jaxmix
+trust --influence`` takes them. Refits without it say what does happen: at the bottom of the full
+fit's basin, and at the best optima of two searches, which show how far refits agree with each
+other. The derivatives also for a tenth of a unit's weight, and for an objective without kinks
+(Huber threshold .05 instead of .001). Then the slope of every target's loss towards every domain,
+with its checks. Cases of leaving out that ``results/noise.csv`` has are kept: remove it to make
+all of them again. RedPajama needs the published runs.
 """
 
+import pathlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
+import jax
 import numpy as np
+import pandas as pd
 
 from experiments import family_tables, harness
 from experiments.harness import Setting
-from jaxmix.fitting import FittedLaw, bootstrap, fit
+from jaxmix.fitting import FittedLaw, bootstrap, fit, influence
 from jaxmix.fitting.uncertainty.clusters import mixture_labels, run_labels
-from jaxmix.mixtures import optimize, uniform
+from jaxmix.mixtures import leave_one_out, optimize, uniform
 from jaxmix.runs import RunTable
 
 RESTARTS, REFITS = 48, 64
 SHARP, SMOOTH = 1e-3, 0.05  # Huber thresholds, on the logarithm of the loss
 VARIANTS = (("additive", SHARP), ("joint", SHARP), ("additive", SMOOTH), ("joint", SMOOTH))
-# What share of a unit's weight is kept, and where its refit may end.
-CASES = ((0.9, "same"), (0.0, "same"), (0.0, "best"))
+SEARCHES, SEARCH_RESTARTS = ("search", "again"), 24
+# What predicts, and what it is compared with.
+PAIRS = (
+    ("derivative", "tenth"),
+    ("derivative", "same"),
+    ("steps", "same"),
+    ("derivative", "search"),
+    ("steps", "search"),
+    ("again", "search"),
+)
 # Validation losses of RedPajama's own sources; the law of their weighted mean gives h*.
 SOURCES = ("pile_cc", "github", "arxiv", "books3", "stackexchange", "wikipedia_en")
 MEAN = ("pile_weighted_mean",)
 
 
 def run(setting: Setting) -> None:
-    """Every study's derivatives and refits, and the slopes of its domains."""
-    moves, scores, slopes = [], [], []
-    for name, runs, goal, targets in studies(setting.smoke):
-        if name not in setting.parts:
-            continue
+    """What leaving mixtures out does in every study, and the slopes of its domains."""
+    if "leaving" in setting.parts:
+        _leaving(setting)
+    if "slopes" in setting.parts:
+        _slopes(setting)
+
+
+def _leaving(setting: Setting) -> None:
+    from experiments.sensitivity.sensitivity_plots import plot_moves
+
+    paths = [setting.out / f"{name}.csv" for name in ("moves", "agreement", "noise")]
+    moves, scores, noises = ([] if setting.smoke else _made(path) for path in paths)
+    for name, runs, goal, _ in studies(setting.smoke):
         for law, delta, unit in cases_of(name, setting.smoke):
             label = {"study": name, "law": law, "delta": delta, "unit": unit}
+            if any(label.items() <= row.items() for row in noises):
+                continue
             print(*label.values(), flush=True)
+            jax.clear_caches()  # programs of a dozen cases would fill the memory
             laws = fitted(runs, law, goal, delta, setting.smoke)
-            # Other basins are a matter of the sharp objective.
-            found, agreed = leaving(laws, runs, unit, CASES[: 3 if delta == SHARP else 2])
+            found, agreed, noise = leaving(laws, runs, unit, delta == SHARP)
             moves += [{**label, **row} for row in found]
             scores += [{**label, **row} for row in agreed]
+            noises.append({**label, **noise})
+            for path, rows in zip(paths, (moves, scores, noises), strict=True):
+                harness.write_csv(path, rows)
+    plot_moves(moves, setting.out / "moves.png")
+
+
+def _made(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Rows of the cases that an earlier call made."""
+    return pd.read_csv(path).to_dict("records") if path.is_file() else []
+
+
+def _slopes(setting: Setting) -> None:
+    from experiments.sensitivity.sensitivity_plots import plot_slopes
+
+    slopes = []
+    for name, runs, _, targets in studies(setting.smoke):
         law = "joint" if name == "multimodal" and not setting.smoke else "additive"
         slopes += [
             {"study": name, "law": law, **row}
             for row in domain_slopes_of(runs, law, targets, setting.smoke)
         ]
-        harness.write_csv(setting.out / "moves.csv", moves)
-        harness.write_csv(setting.out / "agreement.csv", scores)
         harness.write_csv(setting.out / "slopes.csv", slopes)
     if not setting.smoke:
         harness.write_csv(setting.out / "recovery.csv", recovery())
-    from experiments.sensitivity.sensitivity_plots import plot_moves, plot_slopes
-
-    plot_moves(moves, setting.out / "moves.png")
     plot_slopes(slopes, setting.out / "slopes.png")
 
 
-def cases_of(study: str, smoke: bool) -> list[tuple[str, float, str]]:
+def cases_of(study: str, smoke: bool) -> list[tuple[str, float, Literal["mixture", "run"]]]:
     """Law, threshold, and what is left out."""
     if smoke:
         return [("additive", SMOOTH, "mixture")]
-    runs = [("joint", SHARP, "run")] if study == "multimodal" else []
-    return [(law, delta, "mixture") for law, delta in VARIANTS] + runs
+    cases: list[tuple[str, float, Literal["mixture", "run"]]]
+    cases = [(law, delta, "mixture") for law, delta in VARIANTS]
+    return [*cases, ("joint", SHARP, "run")] if study == "multimodal" else cases
 
 
 def studies(
@@ -101,44 +136,60 @@ def budget_of(runs: RunTable) -> tuple[float, float]:
 
 
 def leaving(
-    laws: tuple[FittedLaw, ...], runs: RunTable, unit: str, cases: Sequence[tuple[float, str]]
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Changes of h* for every unit left out, and how well predictions agree with refits."""
-    from experiments.sensitivity.leaving import Place, agreement, predicted, refitted
+    laws: Sequence[FittedLaw], runs: RunTable, unit: Literal["mixture", "run"], search: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """Changes of h* for every unit left out, how well they agree, and the noise of h* itself."""
+    from experiments.sensitivity.leaving import Moves, Place, agreement, derivatives, refits
 
     keys = mixture_labels(runs.weights) if unit == "mixture" else run_labels(runs)
-    place = Place(*budget_of(runs), uniform(len(runs.domains))[0])
-    out = predicted(laws, runs, place, keys)
-    done = {
-        (keep, basin): refitted(laws, runs, place, keys, keep, everywhere=basin == "best")
-        for keep, basin in cases
+    influences = [influence(law, runs) for law in laws]
+    first = optimize(laws, *budget_of(runs)).h
+    laws = tuple(i.fitted for i in influences)  # at the bottoms of their basins
+    best = optimize(laws, *budget_of(runs))
+    place = Place(best, uniform(len(runs.domains))[0])
+    searches = SEARCHES if search and unit == "mixture" else ()
+    options = {"restarts": SEARCH_RESTARTS, "searches": searches}
+    done = refits(laws, runs, place, keys, **options)
+    done["derivative"] = derivatives(influences, place, keys)
+    left = leave_one_out(best, runs, cluster=unit)
+    noise = {
+        "bottom": _distance(first, best.h).max(),
+        "equally_good": left.spread,
+        **{name: float(np.median(_distance(done[name].weights))) for name in ("same", *searches)},
     }
     agreed = [
         {
-            "kept": keep,
-            "basin": basin,
+            "predicted": said,
+            "compared_with": with_,
             "of": what,
             "units": int(keys.max()) + 1,
-            "largest_gradient": max(law.report.gradient_norm for law in laws),
-            **asdict(agreement(getattr(out * (1.0 - keep), what), getattr(moves, what))),
+            **asdict(
+                agreement(
+                    getattr(done[said] * (0.1 if with_ == "tenth" else 1.0), what),
+                    getattr(done[with_], what),
+                )
+            ),
         }
-        for (keep, basin), moves in done.items()
+        for said, with_ in PAIRS
+        if said in done and with_ in done
         for what in ("weights", "losses")
     ]
-    same = done[0.0, "same"].weights
-    best = done[0.0, "best"].weights if (0.0, "best") in done else np.full(same.shape, np.nan)
+    missing = Moves(np.full_like(done["same"].weights, np.nan), done["same"].losses)
     rows = [
-        {
-            "left_out": name,
-            "domain": domain,
-            "predicted": float(out.weights[u, i]),
-            "same_basin": float(same[u, i]),
-            "best_basin": float(best[u, i]),
+        {"left_out": name, "domain": domain}
+        | {
+            column: float(done.get(column, missing).weights[u, i])
+            for column in ("derivative", "steps", "same", *SEARCHES)
         }
         for u, name in enumerate(names_of(runs, keys, unit))
         for i, domain in enumerate(runs.domains)
     ]
-    return rows, agreed
+    return rows, agreed, noise
+
+
+def _distance(moved: np.ndarray, other: Any = 0.0) -> np.ndarray:
+    """The weight that moves from one domain to another, [...]."""
+    return np.abs(moved - other).sum(-1) / 2
 
 
 def names_of(runs: RunTable, keys: np.ndarray, unit: str) -> list[str]:
@@ -181,4 +232,4 @@ def recovery() -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    harness.main(__file__, __doc__ or "", run, parts=("multimodal", "text", "redpajama"))
+    harness.main(__file__, __doc__ or "", run, parts=("leaving", "slopes"))

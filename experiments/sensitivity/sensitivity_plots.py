@@ -15,7 +15,7 @@ from jaxmix.report.plots import save_figure
 
 
 def plot_moves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
-    """Change of each weight of h* as a mixture is left out: derivatives against refits."""
+    """Change of each weight of h* as a mixture is left out: predicted, and in refits."""
     rows = [row for row in rows if row["unit"] == "mixture"]
     studies = list(dict.fromkeys(row["study"] for row in rows))
     variants = list(dict.fromkeys((row["law"], row["delta"]) for row in rows))
@@ -31,19 +31,20 @@ def plot_moves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:
         ax.locator_params(axis="x", nbins=4)
         ax.set_title(f"{studies[i]}, {variants[j][0]}, threshold {variants[j][1]:g}", fontsize=8)
     fig.supxlabel("predicted change of a weight of h* (a mixture left out)", fontsize=10)
-    fig.supylabel("change in refits", fontsize=10)
+    fig.supylabel("change in refits that go downhill from the full fit", fontsize=10)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     save_figure(fig, path, dpi=100)
     plt.close(fig)
 
 
 def _cloud(ax: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    said = np.array([row["predicted"] for row in rows])
-    for name, mark, color in (("best_basin", "x", "tab:orange"), ("same_basin", ".", "tab:blue")):
-        done = np.array([row[name] for row in rows])
-        ax.plot(said, done, mark, color=color, markersize=4, label=name.replace("_", " "))
-    both = np.abs(np.concatenate([said, [row["same_basin"] for row in rows]]))
-    edge = 1.1 * max(float(np.quantile(both, 0.99)), 1e-6)  # single far points would hide the rest
+    same = np.array([row["same"] for row in rows])
+    for name, mark, color in (
+        ("derivative", "x", "tab:orange"),
+        ("steps", ".", "tab:blue"),
+    ):
+        ax.plot([row[name] for row in rows], same, mark, color=color, markersize=4, label=name)
+    edge = 1.1 * max(float(np.quantile(np.abs(same), 0.98)), 1e-6)  # far points would hide the rest
     ax.plot([-edge, edge], [-edge, edge], color="0.7", linewidth=0.8, zorder=0)
     ax.set_xlim(-edge, edge)
     ax.set_ylim(-edge, edge)

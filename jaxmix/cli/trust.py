@@ -39,7 +39,7 @@ _SHOWN = 8  # mixtures that the optimum rests on most
     "--influence",
     is_flag=True,
     help="Also refit without each mixture of RUNS in turn (with --cluster run, each run), and show "
-    "which of them the optimum rests on.",
+    "which of them the optimum rests on, and how far optima of equally good fits lie apart.",
 )
 @click.option("--where", metavar="EXPR", help="Rows of the fit, if the law's file does not say.")
 @opt.out
@@ -75,11 +75,11 @@ def command(
     settings |= {"weighting": weighting, "seed": given["seed"]}
     with common.progress("refitting") as report:
         optimum, ensemble = refit(optimum, table, progress=report, **settings)
-    rests = _influence(optimum, table, settings).to_dict() if influence else []
+    rests = _influence(optimum, table, settings) if influence else None
     with common.progress("judging the mixture"):
         found = optimum.uncertainty(ensemble, mixtures, level)
         advice = recommend_mixture(optimum, ensemble, table, baselines=mixtures, level=level)
-    more = {"influence": rests} if influence else {}
+    more = {"influence": rests.to_dict(), "influence_spread": rests.spread} if rests else {}
     held = {**found.to_dict(), **more, "recommended": advice.weights, "next": advice.next_step}
     said = [f"recommended instead: {advice.headline}", f"next: {advice.next_step}"]
     notes = [*table.notes, *found.notes]
@@ -108,17 +108,19 @@ def _influence(optimum: "Optimum", table: "RunTable", settings: Mapping[str, Any
         )
 
 
-def _influence_table(rows: list[dict[str, Any]]) -> list[Any]:
-    """What the optimum rests on most."""
-    if not rows:
+def _influence_table(found: "LeaveOneOut | None") -> list[Any]:
+    """What the optimum rests on most, and how far the fit itself leaves it open."""
+    if found is None:
         return []
+    rows = found.to_dict()
     shown = rows[:_SHOWN]
     title = f"without a mixture the optimum moves by (the largest {len(shown)} of {len(rows)})"
     made = common.table(title, "a run on it", "rows", "in all", *shown[0]["moves"])
     for one in shown:
         moves = (f"{move:+.3f}" for move in one["moves"].values())
         made.add_row(one["run"], str(one["rows"]), f"{one['distance']:.3f}", *moves)
-    return [made]
+    spread = f"optima of equally good fits of all rows lie up to {found.spread:.3f} away"
+    return [made, f"{spread}: a shorter move is within what the fit leaves open"]
 
 
 def _parts(found: "Uncertainty") -> list[Any]:

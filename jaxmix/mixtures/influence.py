@@ -1,4 +1,13 @@
-"""What a proposal rests on: how it moves if the runs of one mixture are left out."""
+"""What a proposal rests on: how it moves if the runs of one mixture are left out.
+
+Derivatives (``mixture_influence``) hold for small changes. A whole mixture takes rows across the
+kinks of eq. (6), and weights to 0. So the laws go downhill from where they are, without the
+mixture's rows, and the optimum is asked for again.
+
+How far equally good fits of all rows differ says which moves mean something. A law with many
+parameters has many optima whose objectives differ by less than the noise of the data, and searches
+without a mixture end in any of them: their optima move by that much whatever is left out.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +17,17 @@ import numpy as np
 import pandas as pd
 
 from jaxmix.fitting.precision import float64
+from jaxmix.fitting.solvers.multistart import SEARCHES, run_search
 from jaxmix.fitting.uncertainty.clusters import Cluster, cluster_labels
-from jaxmix.fitting.uncertainty.refit import make_refitters
+from jaxmix.fitting.uncertainty.refit import Refitter, make_refitters
 from jaxmix.mixtures.optimum import Optimum
 from jaxmix.mixtures.solve.refits import solve_refits
 from jaxmix.runs import RunTable
 
 Progress = Callable[[int, int], None]
+_RESTARTS = 64  # of the search for equally good fits
+_OTHERS = 32  # combinations of them whose optima are compared
+_SHARE = 0.9  # of these optima lie within ``spread``
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,26 +36,32 @@ class LeaveOneOut:
 
     Attributes:
         optimum: of the full fit.
+        base: [k] the same with the laws at the very bottoms of their basins, where moves begin.
         run: [c] a run of each cluster.
         rows: [c] number of its rows.
         mixtures: [c, k] the mixture of that run.
         h: [c, k] the optimum without it.
+        spread: distance from ``base`` within which nine of ten other fits of all rows, with
+            objectives within 1% of the best, have their optima. A shorter move is within what
+            the fit leaves open anyway.
     """
 
     optimum: Optimum
+    base: np.ndarray
     run: tuple[str, ...]
     rows: np.ndarray
     mixtures: np.ndarray
     h: np.ndarray
+    spread: float
 
     @property
     def distance(self) -> np.ndarray:
         """[c] the weight that moves from one domain to another if the cluster is left out."""
-        return np.abs(self.h - self.optimum.h).sum(-1) / 2
+        return _distance(self.h, self.base)
 
     def to_dict(self) -> list[dict[str, Any]]:
         """One entry per cluster, the one that moves the optimum most first."""
-        moves, domains = (self.h - self.optimum.h).tolist(), self.optimum.domains
+        moves, domains = (self.h - self.base).tolist(), self.optimum.domains
         return [
             {
                 "run": self.run[c],
@@ -75,7 +94,7 @@ def leave_one_out(
         runs: the very rows that its laws were fitted on.
         cluster: what is left out together: all runs of a ``"mixture"``, or one ``"run"``.
         weighting: as in the fit.
-        seed: of the searches.
+        seed: of the search for equally good fits.
         progress: called with the targets refitted and their total.
 
     Raises:
@@ -84,23 +103,51 @@ def leave_one_out(
     counted = optimum.counted
     labels = cluster_labels(runs, cluster)
     count = int(labels.max()) + 1
-    params: list[dict[str, Any]] = []
+    kept = np.arange(count + 1)[:, None] != labels  # the last leaves none out
+    found: list[np.ndarray] = []
     with float64():
-        refitters = make_refitters(counted.laws, runs, weighting=weighting, seed=seed)
+        options = {"weighting": weighting, "basins": 1, "restarts": _RESTARTS, "seed": seed}
+        refitters = make_refitters(counted.laws, runs, **options)
+        refitters = [refitter.at_bottom() for refitter in refitters]
         for refitter in refitters:
-            params.append(refitter.natural(refitter.leave_out(labels, folds=count).z))
+            found.append(refitter.nearby(kept * 1.0))
             if progress:
-                progress(len(params), len(refitters))
-        stacked: dict[str, Any] = {
-            name: np.stack([p[name] for p in params], axis=1) for name in params[0]
-        }
-        h, _ = solve_refits(counted, counted.laws.stacked.replace_params(stacked))
+                progress(len(found), len(refitters))
+        h = _optima(counted, refitters, found)
+        others = _optima(counted, refitters, _equally_good(refitters, seed))
     first = np.unique(labels, return_index=True)[1]
     order = [runs.domains.index(d) for d in optimum.domains]
     return LeaveOneOut(
         optimum=optimum,
+        base=h[-1],
         run=tuple(runs.frame["run"].iloc[first].astype(str)),
         rows=np.bincount(labels),
         mixtures=runs.weights[first][:, order],
-        h=h,
+        h=h[:-1],
+        spread=float(np.quantile(_distance(others, h[-1]), _SHARE)),
     )
+
+
+def _distance(h: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The weight that moves between mixtures [..., k]."""
+    return np.abs(h - other).sum(-1) / 2
+
+
+def _optima(optimum: Optimum, refitters: list[Refitter], z: list[np.ndarray]) -> np.ndarray:
+    """Optima [B, k] of laws given by working vectors [B, P] of each target."""
+    params = [refitter.natural(one) for refitter, one in zip(refitters, z, strict=True)]
+    stacked: dict[str, Any] = {
+        name: np.stack([p[name] for p in params], axis=1) for name in params[0]
+    }
+    return solve_refits(optimum, optimum.laws.stacked.replace_params(stacked))[0]
+
+
+def _equally_good(refitters: list[Refitter], seed: int) -> list[np.ndarray]:
+    """Working vectors [B, P] of each target: equally good fits of all rows, drawn at random."""
+    search = SEARCHES["pooled-hopping"]
+    pool = run_search(search, refitters[0].problem, _RESTARTS, seed)
+    rng, drawn = np.random.default_rng(seed), []
+    for refitter in refitters:
+        z = refitter.equally_good(pool, _OTHERS)
+        drawn.append(z[rng.integers(0, len(z), _OTHERS)])
+    return drawn

@@ -59,13 +59,15 @@ def test_a_path_begins_at_a_finite_budget(refused, study):
 
 def test_influence_is_that_of_a_fit_without_the_mixture(run, three):
     words = ("trust", three.law, three.runs, *BIG, "--resamples", "50", "--within", "range")
-    found = run(*words, "--influence", "--json").json["influence"]
+    answer = run(*words, "--influence", "--json").json
+    found = answer["influence"]
     assert len(found) == 14 and all(one["rows"] == 4 for one in found)
     far = [one["distance"] for one in found]
     assert far == sorted(far, reverse=True) and far[0] > 0
     assert all(abs(sum(one["moves"].values())) < 1e-6 for one in found)
     table = run(*words, "--influence").out
     assert "without a mixture the optimum moves" in table and found[0]["run"] in table
+    assert 0 <= answer["influence_spread"] < 1 and "optima of equally good fits" in table
     # The same by a fit of its own without the mixture that matters most.
     runs, limits = read_runs(three.runs), Constraints(within="range")
     (row,) = np.flatnonzero(runs.frame["run"] == found[0]["run"])[:1]

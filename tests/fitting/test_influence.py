@@ -134,5 +134,24 @@ def test_a_row_beyond_the_threshold_moves_nothing(study):
 
 def test_other_rows_are_refused(study):
     runs, fitted = study
-    with pytest.raises(ValueError, match="not stationary"):
+    with pytest.raises(ValueError, match="fitted on other rows"):
         influence(fitted, runs.where("tokens < 2e10"))
+
+
+def test_a_fit_that_ended_early_goes_to_the_bottom(study):
+    runs, fitted = study
+    early = {**fitted.params, "alpha": fitted.params["alpha"] * 1.001}
+    x = dict(n_params=runs.n_params, tokens=runs.tokens, weights=runs.weights)
+    off = np.abs(runs.losses(["x"])[0] - replace(fitted, params=early).predict(x))
+    small = np.minimum(off, fitted.report.delta)
+    report = replace(fitted.report, objective=float(np.mean(small * (off - small / 2))))
+    assert report.objective > 1.01 * fitted.report.objective
+    found, exact = (
+        influence(replace(fitted, params=early, report=report), runs),
+        influence(fitted, runs),
+    )
+    for name, slope in exact.by_weight.items():
+        np.testing.assert_allclose(
+            found.by_weight[name], slope, rtol=1e-4, atol=1e-6 * np.abs(slope).max()
+        )
+    np.testing.assert_allclose(found.fitted.params["alpha"], fitted.params["alpha"], rtol=1e-7)

@@ -228,7 +228,7 @@ def _check_search(
 ) -> SearchCheck:
     """Fresh searches of one target's first resamples, compared with its refits."""
     data = draws.data(refitter, left, slice(probes))
-    fresh = fresh_search(refitter, *data, restarts=restarts, seed=seed)
+    fresh = fresh_search(refitter, *data, restarts=restarts, seed=seed).value
     gap = refits.value[: len(fresh)] / fresh - 1.0
     return SearchCheck(
         probed=len(fresh),
