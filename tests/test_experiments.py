@@ -1,5 +1,6 @@
 """Every experiment runs in its smoke mode, and the table of all is what its result files say."""
 
+import ast
 import pathlib
 import runpy
 import sys
@@ -62,6 +63,17 @@ def test_runs_that_a_table_holds_are_not_trained_again(monkeypatch):
     left = [list(study.mixtures) for _, study in ladder.waves(24, done)]
     assert [len(names) for names in left] == [22, 6]
     assert "m0" not in left[0] and "m1" in left[0] and left[1][-1] == "m28"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: path.stem)
+def test_experiments_use_what_packages_export(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "jaxmix":
+            package = FOLDER.parent / (node.module or "").replace(".", "/") / "__init__.py"
+            exported = package.read_text(encoding="utf-8")  # fails if it is a module
+            names = [one.name for one in node.names]
+            modules = [n for n in names if (package.parent / n).exists()]
+            assert [n for n in names if n not in modules and f" as {n}" not in exported] == []
 
 
 def test_the_table_of_all_is_what_the_result_files_say():

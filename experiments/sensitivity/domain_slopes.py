@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmix.fitting import Ensemble, FittedLaw, bootstrap, fit
-from jaxmix.fitting.simulate import simulate_laws
+from jaxmix.fitting import Ensemble, FittedLaw, bootstrap, fit, simulate_laws
 from jaxmix.mixtures import domain_effects, one_out, uniform
 from jaxmix.runs import RunTable
 

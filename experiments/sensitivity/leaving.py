@@ -8,15 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting import FittedLaw, StackedLaws, stack
-from jaxmix.fitting.solvers.gauss_newton import GaussNewton
-from jaxmix.fitting.solvers.lanes import POLISH, Jobs
-from jaxmix.fitting.solvers.multistart import run_jobs
-from jaxmix.fitting.solvers.newton import Newton
-from jaxmix.fitting.uncertainty.influence import Influence
-from jaxmix.fitting.uncertainty.refit import Refitter, fresh_search, make_refitters
-from jaxmix.mixtures import Optimum, mixture_influence
-from jaxmix.mixtures.solve.lanes import make_starts
-from jaxmix.mixtures.solve.refits import solve_refits
+from jaxmix.fitting.solvers import POLISH, GaussNewton, Jobs, Newton, run_jobs
+from jaxmix.fitting.uncertainty import Influence, Refitter, fresh_search, make_refitters
+from jaxmix.mixtures import Optimum, make_starts, mixture_influence, solve_refits
 from jaxmix.runs import RunTable
 
 _BOTTOM = (GaussNewton(max_iterations=(0, 0, 600), rtol=(0.0, 0.0, 1e-8)), Newton(30))

@@ -24,7 +24,7 @@ import pandas as pd
 from experiments import family_tables, harness
 from experiments.harness import Setting
 from jaxmix.fitting import FittedLaw, bootstrap, fit, influence
-from jaxmix.fitting.uncertainty.clusters import mixture_labels, run_labels
+from jaxmix.fitting.uncertainty import mixture_labels, run_labels
 from jaxmix.mixtures import leave_one_out, optimize, uniform
 from jaxmix.runs import RunTable
 

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxmix.report.plots import save_figure
+from jaxmix.report import save_figure
 
 
 def plot_moves(rows: Sequence[Mapping[str, Any]], path: pathlib.Path) -> None:

@@ -37,6 +37,7 @@ from jaxmix.fitting.sharing import share_text as share_text
 from jaxmix.fitting.sharing import shares_to_try as shares_to_try
 from jaxmix.fitting.simulate import random_truth as random_truth
 from jaxmix.fitting.simulate import simulate as simulate
+from jaxmix.fitting.simulate import simulate_laws as simulate_laws
 from jaxmix.fitting.uncertainty.bootstrap import bootstrap as bootstrap
 from jaxmix.fitting.uncertainty.ensemble import Ensemble as Ensemble
 from jaxmix.fitting.uncertainty.ensemble import Interval as Interval
