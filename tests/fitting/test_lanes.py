@@ -254,6 +254,7 @@ def test_threads_share_one_compiled_program(monkeypatch, caplog):
     jobs = real_jobs(24)
     with jax.log_compiles(True), caplog.at_level(logging.WARNING):
         found = run_jobs(solver, OBJECTIVE, real_rows(), jobs)
-    compiled = [r.getMessage() for r in caplog.records if "XLA compilation" in r.getMessage()]
+    # Programs that an earlier run of the tests left on disk are read, but this line comes before.
+    compiled = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Compiling")]
     assert sum("run_lanes" in line for line in compiled) == 1
     same(found, run_lanes(solver, OBJECTIVE, real_rows(), jobs, groups=2, width=8))
