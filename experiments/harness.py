@@ -155,18 +155,13 @@ def published(name: str) -> pathlib.Path:
 
 def write_csv(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes rows whole or not at all; floats to six significant digits."""
+    from jaxmix.runs import write_text
+
     rows, text = list(rows), io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)))
     writer.writeheader()
     writer.writerows({n: _short(v) for n, v in row.items()} for row in rows)
     write_text(path, text.getvalue())
-
-
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text, encoding="utf-8", newline="\n")
-    new.replace(path)
 
 
 def _short(value: Any) -> Any:

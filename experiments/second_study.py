@@ -4,7 +4,7 @@ Writes into the folder of results:
 
 - ``selection.json``: the law and the rows that held-out evidence chose, and why;
 - ``scores.csv``: mean relative error of every law on the rows that were fitted and on the held-out
-  size, beside what twins with another seed differ by;
+  size, beside the noise of seeds;
 - ``recommended.json``: the recommended mixtures by goal, with predicted gains and intervals;
 - ``proof.csv`` and ``gains.csv``: these mixtures at the held-out size, four seeds each, beside
   uniform and proportional ones; predicted and measured gains.
@@ -20,17 +20,15 @@ import numpy as np
 import pandas as pd
 
 from experiments import stages
-from experiments.harness import write_csv, write_text
+from experiments.harness import write_csv
 from experiments.waves import Ladder
 from jaxmix.fitting import FittedLaws, fit, mean_mre, score, select
 from jaxmix.mixtures import Constraints, Recommendation, recommend
-from jaxmix.runs import RunTable, read_runs, write_runs
+from jaxmix.runs import RunTable, read_runs, write_runs, write_text
 from jaxmix.studies import BASELINES, Study, mixture_weights, proof_study, put_to_test
 
-LAWS = ("simple", "effective", "additive", "joint", "full")
 # The richer laws, and those behind a floor: at vertices, losses are far from those of mixtures.
 CANDIDATES = ("additive", "joint", "full", "additive+floor", "joint+floor")
-RESTARTS = 48
 SEEDS = (0, 1, 2, 3)
 
 
@@ -44,8 +42,10 @@ def study(ladder: Ladder, tables: pathlib.Path, work: pathlib.Path, out: pathlib
     write_text(out / "selection.json", json.dumps(chosen, indent=1) + "\n")
     rows = fitted.where(found.where) if found.where else fitted
     late = larger.where(found.where) if found.where else larger
-    names = tuple(dict.fromkeys((*LAWS, found.choice.law.name)))
-    laws = {n: fit(rows, n, restarts=RESTARTS, residual=found.choice.residual) for n in names}
+    names = tuple(dict.fromkeys((*stages.LAWS, found.choice.law.name)))
+    laws = {
+        n: fit(rows, n, restarts=stages.RESTARTS, residual=found.choice.residual) for n in names
+    }
     write_csv(out / "scores.csv", scores(laws, rows, late))
     recommended = {
         goal: recommend_for(rows, larger, ladder, found.choice.law, targets)
@@ -68,32 +68,22 @@ def read_tables(ladder: Ladder, folder: pathlib.Path) -> tuple[RunTable, RunTabl
 def scores(
     laws: Mapping[str, FittedLaws], rows: RunTable, larger: RunTable
 ) -> Iterator[dict[str, str]]:
-    """Mean relative error in percent by law and target, and what twins differ by."""
+    """Mean relative error in percent by law and target, and the noise of seeds."""
     noise = seed_noise(rows)
     for law, fits in laws.items():
         fitted, beyond = score(fits, rows), score(fits, larger)
-        yield {
-            "law": law,
-            "target": "mean",
-            "fitted_mre": f"{mean_mre(fitted):.3f}",
-            "larger_mre": f"{mean_mre(beyond):.3f}",
-            "seed_noise": f"{np.mean(list(noise.values())):.3f}",
-        }
-        for target, one in fitted.items():
-            yield {
-                "law": law,
-                "target": target,
-                "fitted_mre": f"{one.mre:.3f}",
-                "larger_mre": f"{beyond[target].mre:.3f}",
-                "seed_noise": f"{noise[target]:.3f}",
-            }
+        found = {t: (fitted[t].mre, beyond[t].mre, noise[t]) for t in fitted}
+        mean = (mean_mre(fitted), mean_mre(beyond), float(np.mean(list(noise.values()))))
+        for target, figures in {"mean": mean, **found}.items():
+            named = zip(("fitted_mre", "larger_mre", "seed_noise"), figures, strict=True)
+            yield {"law": law, "target": target} | {name: f"{x:.3f}" for name, x in named}
 
 
 def seed_noise(runs: RunTable) -> dict[str, float]:
-    """Mean absolute deviation in percent of a run from the mean over seeds, if there were many.
+    """Mean absolute deviation of a run from the mean over many seeds, in percent, by target.
 
-    Pairs of runs that differ in their seed alone differ by the root of 2 times as much. No law can
-    have a lower mean relative error on unseen runs.
+    It is estimated from pairs of runs that differ in their seed alone, which differ by the root of
+    2 times as much. A perfect law would have about this error on unseen runs.
     """
     frame, found = runs.frame, {}
     for target in runs.targets:

@@ -11,8 +11,9 @@ from experiments import harness
 from experiments.continual import continual_plots, continued_laws, measured
 from experiments.continual.config import AROUND, LAPTOP, Continual, smoke
 from experiments.continual.staged_plan import staged
-from experiments.harness import Setting, write_csv, write_text
+from experiments.harness import Setting, write_csv
 from experiments.stages import trained
+from jaxmix.runs import write_text
 from jaxmix.studies import find_origin
 from jaxmix.training import write_json
 

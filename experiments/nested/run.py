@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from experiments import harness
-from experiments.harness import Setting, write_text
+from experiments.harness import Setting
 from experiments.nested.by_budget import Nested, predicted
 from experiments.nested.nested_cases import Case, at_one_budget, cases, folds, regmix, tables
 from experiments.nested.nested_plots import plot_larger
 from jaxmix.fitting import FitError, fit, score, score_arrays
-from jaxmix.runs import RunTableError
+from jaxmix.runs import RunTableError, write_text
 
 WHOLE = ("additive", "joint")
 HOWS = (

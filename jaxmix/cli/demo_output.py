@@ -42,8 +42,9 @@ class Goal:
     @property
     def baselines(self) -> dict[str, str]:
         """Names of the baselines in run tables by what they are."""
-        named = ("uniform", "proportional")
-        return {name: name for name in named} | {"guess": f"guess-{self.name}"}
+        from jaxmix.studies import BASELINES
+
+        return {name: name for name in BASELINES} | {"guess": f"guess-{self.name}"}
 
     def guess(self, domains: Sequence[str]) -> dict[str, float]:
         """A practitioner's guess: two thirds on what looks like the targets, the rest evenly."""

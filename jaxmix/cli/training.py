@@ -115,8 +115,8 @@ run_options = opt.several(
         "--average",
         click.FloatRange(0, 1),
         0.0,
-        "Measure losses with parameters averaged over this share of the run so far, such as 0.1, "
-        "which takes out most of the noise of the last steps.",
+        "Measure losses with parameters averaged over this share of the run so far, such as 0.1: "
+        "they have less noise at a constant learning rate.",
     ),
     click.option("--forbid-repeat", is_flag=True, help="Refuse to read any window twice."),
     tasks_option,

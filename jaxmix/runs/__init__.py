@@ -1,5 +1,6 @@
 """The run table, the seam between training and fitting: read, check, filter, write, import."""
 
+from jaxmix.files import write_text as write_text
 from jaxmix.runs.accuracies import accuracies as accuracies
 from jaxmix.runs.accuracies import accuracy_targets as accuracy_targets
 from jaxmix.runs.accuracies import is_clear as is_clear

@@ -84,9 +84,9 @@ class Study:
         held_windows: number of held-out records per target.
         schedule: "cosine", or "constant", which makes every checkpoint a run of its own length.
         warmup: length of the warm-up, as a share of the steps to the first checkpoint.
-        average: share of a run so far over which the parameters are averaged that its losses are
-            measured with and that it leaves; 0 for the parameters themselves. A tenth takes most
-            noise of a constant learning rate out of the losses.
+        average: losses are measured with parameters averaged over this share of the run so far, and
+            these are kept at its end; 0 for the parameters themselves. Averaged ones have losses
+            with less noise at a constant learning rate.
         fleet: most runs that train as one program; None for as many as memory allows.
         unique_tokens: stock of unique training tokens by domain; all of the corpus for the others.
             Runs read a pool of so many tokens, which their seed chooses.

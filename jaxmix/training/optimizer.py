@@ -27,8 +27,8 @@ class OptimizerConfig:
         b2: decay of the second moment.
         weight_decay: share by which a step at the peak shrinks every matrix.
         clip: largest global norm of a gradient.
-        average: share of the steps so far over which the parameters that are evaluated and kept
-            are averaged, see `averaged`; 0 for the parameters themselves.
+        average: the parameters that are evaluated and kept are averages over this share of the
+            steps so far, see `averaged`; 0 for the parameters themselves.
         accumulate: number of parts of a batch that are computed one after the other.
     """
 
@@ -92,7 +92,7 @@ def averaged(config: OptimizerConfig, so_far: Any, params: Any, step: jax.Array)
     Step t moves the average towards the parameters by 1 / (average * t), as in Shamir and Zhang
     2013: weights fall as a power of t, and their mean age is average / (1 + average) of the run. So
     every checkpoint is averaged as a run of its own length would be. At a constant learning rate
-    this takes the noise of the last steps out of the losses, as a decay of the rate would.
+    this lowers the noise that the last steps leave in the losses.
 
     Args:
         config: the settings; `average` is above 0.
