@@ -1,9 +1,10 @@
 """Settings that every test shares: devices, compiled programs, and the published run tables."""
 
+import logging
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Compilation takes most of the tests' time. Programs are kept on disk for all workers, for the
 # processes that tests start and for later runs, and the compiler's expensive passes are left out
@@ -77,3 +78,19 @@ def public_runs() -> pathlib.Path:
     if not path.is_dir():
         pytest.fail(f"JAXMIX_PUBLIC_RUNS={folder} is not a folder")
     return path
+
+
+@pytest.fixture
+def compiled(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """The names of the programs that were compiled since the last call, read from disk or not."""
+
+    def names() -> list[str]:
+        lines = [r.getMessage().split() for r in caplog.records]
+        caplog.clear()
+        return [words[1] for words in lines if words[0] == "Compiling"]
+
+    # The command line, which other tests run in this process, quiets JAX's logger.
+    with jax.log_compiles(True), caplog.at_level(logging.WARNING, logger="jax"):
+        jax.jit(lambda x: x + 1)(1.0)
+        assert names() == ["jit(<lambda>)"]  # else the tests that use this could not fail
+        yield names
