@@ -1,7 +1,7 @@
 """A run table and a law as the arrays that solvers see, with every check on the way."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -66,6 +66,22 @@ class Problem:
         scaled = law.rescale(given, n_unit, d_unit) if law.rescale else given
         low, high = law.bounds(self.objective.k)
         return jnp.clip(law.to_working(scaled), low, high)
+
+    def only(self, rows: np.ndarray, weighting: str) -> "Problem":
+        """The same fits of fewer rows, bool [m, p]; notes are those of all rows.
+
+        Raises:
+            FitError: the law needs more rows than there are.
+        """
+        used = self.used & rows
+        _check_counts(self.runs, self.objective.law, self.targets, used, self.objective.k)
+        weights = row_weights(self.runs, self.targets, used, weighting)
+        return replace(
+            self,
+            rows=self.rows._replace(row_weights=jnp.asarray(weights)),
+            scales=_scales(self.runs, self.runs.losses(self.targets), used),
+            used=used,
+        )
 
     def range(self, fit: int) -> DataRange:
         """The edges of the rows of one fit."""

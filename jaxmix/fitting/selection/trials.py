@@ -29,7 +29,8 @@ from jaxmix.runs import RunTable
 
 Array = jax.Array
 Progress = Callable[[str, int, int], None]
-_WARM_STARTS = 8  # half of them optima of the parent, half perturbations of those
+# Optima of the parent that are looked at, and starts of a warm search: the best, and perturbations.
+_ELITE, _OPTIMA, _PERTURBED = 8, 3, 1
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _run_batch(
     report: Callable[[int, int], None] | None,
 ) -> list[np.ndarray | str]:
     """Predictions [m, p] of each task, or why it has none."""
-    made = [_problem(runs, targets, objective, task, settings.weighting) for task in tasks]
+    made = _problems(runs, targets, objective, tasks, settings.weighting)
     whole = {i: p for i, p in enumerate(made) if not isinstance(p, str)}
     first: dict[int, int] = {}  # of each split, the task with the most rows
     for i in whole:
@@ -169,14 +170,15 @@ def _run_batch(
     found: list[np.ndarray | str] = [p if isinstance(p, str) else np.empty(0) for p in made]
     if not bases:
         return found
-    base, m = _joined([whole[i] for i in bases]), len(targets)
+    most, m = max(len(bases), len(subs)), len(targets)  # of one shape, for one program
+    base = _joined([whole[i] for i in bases], most)
     search = SEARCHES[settings.solver]
     pool = run_search(search, base, settings.restarts, settings.seed, report)
     results = dict(zip(bases, _predictions(base, pool, m), strict=True))
     apart = {i: _part(pool, at, m) for at, i in enumerate(bases)}
     if subs:
         parents = [bases.index(first[tasks[i].split]) for i in subs]
-        sub = _joined([whole[i] for i in subs])
+        sub = _joined([whole[i] for i in subs], most)
         pool = _warm(sub, pool, parents, m)
         results |= dict(zip(subs, _predictions(sub, pool, m), strict=True))
         apart |= {i: _part(pool, at, m) for at, i in enumerate(subs)}
@@ -209,23 +211,26 @@ def _shared(
     return dict(zip(own, np.asarray(losses).reshape(len(own), m, -1), strict=True))
 
 
-def _problem(
-    runs: RunTable, targets: tuple[str, ...], objective: Objective, task: _Task, weighting: str
-) -> Problem | str:
-    """The fits of one task, m targets, or why they cannot be made."""
-    fault = _lacks_spread(runs, objective.law, task.rows)
-    if fault:
-        return fault
-    frame = runs.frame.copy()
-    for target, rows in zip(targets, task.rows, strict=True):
-        column = runs._loss_column(target)
-        frame[column] = np.where(rows, runs.losses([target])[0], np.nan)
+def _problems(
+    runs: RunTable,
+    targets: tuple[str, ...],
+    objective: Objective,
+    tasks: Sequence[_Task],
+    weighting: str,
+) -> list[Problem | str]:
+    """The fits of each task, m targets, or why they cannot be made."""
     try:
-        return make_problem(
-            replace(runs, frame=frame), objective.law, targets, objective, weighting
-        )
+        whole = make_problem(runs, objective.law, targets, objective, weighting)
     except FitError as error:
-        return str(error)
+        return [str(error)] * len(tasks)
+    made = []
+    for task in tasks:
+        try:
+            fault = _lacks_spread(runs, objective.law, task.rows)
+            made.append(fault or whole.only(task.rows, weighting))
+        except FitError as error:
+            made.append(str(error))
+    return made
 
 
 def _lacks_spread(runs: RunTable, law: Law, rows: np.ndarray) -> str | None:
@@ -241,13 +246,19 @@ def _lacks_spread(runs: RunTable, law: Law, rows: np.ndarray) -> str | None:
     return None
 
 
-def _joined(problems: Sequence[Problem]) -> Problem:
-    """Problems over the same rows as one, their fits one after another."""
-    first = problems[0]
+def _joined(problems: Sequence[Problem], length: int | None = None) -> Problem:
+    """Problems over the same rows as one, their fits one after another.
+
+    Args:
+        problems: one or more.
+        length: of how many problems the arrays of rows are; some are repeated to fill them.
+    """
+    first, order = problems[0], np.resize(np.arange(len(problems)), length or len(problems))
+    filled = [problems[i].rows for i in order]
     rows = first.rows._replace(
-        own={n: _together(p.rows.own[n] for p in problems) for n in first.rows.own},
-        losses=_together(p.rows.losses for p in problems),
-        row_weights=_together(p.rows.row_weights for p in problems),
+        own={n: _together(rows.own[n] for rows in filled) for n in first.rows.own},
+        losses=_together(rows.losses for rows in filled),
+        row_weights=_together(rows.row_weights for rows in filled),
     )
     return replace(
         first,
@@ -264,15 +275,21 @@ def _together(parts: Iterable[Array]) -> Array:
 
 
 def _warm(problem: Problem, parents: Pool, parent: Sequence[int], m: int) -> Pool:
-    """Local solves from the best optima of each fit's parent and from perturbations of them."""
-    half = _WARM_STARTS // 2
+    """Local solves from those optima of each fit's parent that suit its own rows best.
+
+    And from perturbations of the best. Four starts so chosen end lower, on the mean, than eight of
+    which the parent's rows chose four and the others perturb those.
+    """
     fits = [p * m + t for p in parent for t in range(m)]
-    elite = np.stack([parents.elite(f, half) for f in fits], 1)  # [half, fits, P]
-    keys = jax.random.split(jax.random.key(1), (2, *elite.shape[:2]))
-    starts = np.concatenate([elite, perturbed(problem, elite, keys[1])])
-    search, count = SEARCHES[DEFAULT_SOLVER], len(fits)
+    elite = np.stack([parents.elite(f, _ELITE) for f in fits])  # [fits, e, P]
+    values = np.asarray(_values(problem.objective, jnp.asarray(elite), problem.rows))
+    order = np.argsort(values, 1, kind="stable")[:, :_OPTIMA, None]
+    best = np.take_along_axis(elite, order, 1).swapaxes(0, 1)
+    keys = jax.random.split(jax.random.key(1), (_PERTURBED, len(fits)))
+    starts = np.concatenate([best, perturbed(problem, best[:_PERTURBED], keys)])
+    search = SEARCHES[DEFAULT_SOLVER]
     ended = solve(search.solver, problem, starts, WARM)
-    return finish(search, problem, Pool.empty(count, elite.shape[-1]).add(ended, count))
+    return finish(search, problem, Pool.empty(len(fits), best.shape[-1]).add(ended, len(fits)))
 
 
 def _predictions(problem: Problem, pool: Pool, m: int) -> np.ndarray:
@@ -288,3 +305,13 @@ def _predict(objective: Objective, z: Array, rows: Rows) -> Array:
     """Predicted losses [F, p] at z [F, P]."""
     one = lambda fit: objective.predict(z[fit], rows.of_fit(fit))  # noqa: E731
     return jax.lax.map(one, jnp.arange(z.shape[0]), batch_size=min(16, z.shape[0]))
+
+
+@partial(jax.jit, static_argnames="objective")
+def _values(objective: Objective, z: Array, rows: Rows) -> Array:
+    """Objectives [F, n] of each fit at its own z [F, n, P]."""
+
+    def of_fit(fit: Array) -> Array:
+        return jax.vmap(lambda one: objective.value(one, rows.of_fit(fit)))(z[fit])
+
+    return jax.lax.map(of_fit, jnp.arange(z.shape[0]), batch_size=min(16, z.shape[0]))
