@@ -8,12 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxmix.fitting import FittedLaw, StackedLaws, stack
-from jaxmix.fitting.solvers import POLISH, GaussNewton, Jobs, Newton, run_jobs
+from jaxmix.fitting.solvers import to_bottom
 from jaxmix.fitting.uncertainty import Influence, Refitter, fresh_search, make_refitters
 from jaxmix.mixtures import Optimum, make_starts, mixture_influence, solve_refits
 from jaxmix.runs import RunTable
-
-_BOTTOM = (GaussNewton(max_iterations=(0, 0, 600), rtol=(0.0, 0.0, 1e-8)), Newton(30))
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,7 @@ def _bottom(refitter: Refitter, row_weights: np.ndarray) -> np.ndarray:
         row_weights=weights / jnp.sum(weights, 1, keepdims=True),
     )
     z = jnp.broadcast_to(jnp.asarray(refitter.starts[0]), (count, refitter.starts.shape[1]))
-    keys = jax.random.split(jax.random.key(0), count)
-    for solver in _BOTTOM:
-        jobs = Jobs(z, jnp.arange(count), keys, jnp.full(count, POLISH))
-        z = jnp.asarray(run_jobs(solver, refitter.problem.objective, rows, jobs).z)
-    return np.asarray(z)
+    return to_bottom(refitter.problem.objective, rows, z, np.arange(count)).z
 
 
 def _at(

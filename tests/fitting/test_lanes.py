@@ -12,7 +12,7 @@ import pytest
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.solvers import multistart
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
-from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, run_lanes
+from jaxmix.fitting.solvers.lanes import BOTTOM, COLD, POLISH, WARM, Jobs, run_lanes
 from jaxmix.fitting.solvers.lbfgs import LBFGS
 from jaxmix.fitting.solvers.multistart import run_jobs
 from jaxmix.fitting.solvers.newton import Newton
@@ -69,7 +69,7 @@ def toy_rows():
 def toy_jobs(count, seed=0):
     rng = np.random.default_rng(seed)
     keys = jax.random.split(jax.random.key(seed), count)
-    stages = rng.choice([COLD, WARM, POLISH], count)
+    stages = rng.choice([COLD, WARM, POLISH, BOTTOM], count)
     z = jnp.asarray(rng.normal(size=(count, 1)))
     return Jobs(z, jnp.asarray(rng.integers(0, FITS, count)), keys, jnp.asarray(stages))
 
@@ -155,7 +155,7 @@ def real_jobs(count, objective=OBJECTIVE):
 
 
 EIGHT = tuple(jax.devices())  # a default run takes the first CPU device alone
-SOLVERS = (GaussNewton(max_iterations=(60, 60, 60)), LBFGS(max_iterations=60))
+SOLVERS = (GaussNewton(max_iterations=(60,) * 4), LBFGS(max_iterations=60))
 
 
 by_solver = pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_threads_do_not_matter(monkeypatch, count):
 
 def test_threads_share_one_compiled_program(monkeypatch, compiled):
     monkeypatch.setattr(multistart, "cores", lambda: 3)
-    solver = GaussNewton(max_iterations=(7, 7, 7))  # used nowhere else
+    solver = GaussNewton(max_iterations=(7,) * 4)  # used nowhere else
     jobs = real_jobs(24)
     found = run_jobs(solver, OBJECTIVE, real_rows(), jobs)
     assert sum("run_lanes" in name for name in compiled()) == 1

@@ -13,7 +13,7 @@ from jaxmix.fitting.objective import Objective
 from jaxmix.fitting.problem import make_problem, random_starts
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
-from jaxmix.fitting.solvers.lanes import COLD, POLISH, WARM, Jobs, run_lanes
+from jaxmix.fitting.solvers.lanes import BOTTOM, COLD, POLISH, WARM, Jobs, run_lanes
 from jaxmix.fitting.solvers.lbfgs import LBFGS
 from jaxmix.fitting.solvers.newton import Newton
 from jaxmix.fitting.solvers.reference import JaxoptLBFGS
@@ -124,7 +124,7 @@ def test_jaxopt_reaches_it_too(easy):
 @pytest.mark.parametrize("easy", [CHINCHILLA], ids=["chinchilla"], indirect=True)
 def test_newton_finishes_what_gauss_newton_began(easy):
     """To a gradient of rounding size, which implicit derivatives need."""
-    rough = GaussNewton(max_iterations=(60, 60, 60))
+    rough = GaussNewton(max_iterations=(60,) * 4)
     first = run_lanes(rough, easy.objective, easy.rows, easy.jobs, groups=2, width=8)
     good = np.argsort(np.asarray(first.value), kind="stable")[:8]
     jobs = Jobs(*(x[good] for x in (first.z, easy.jobs.fit, easy.jobs.key)), jnp.full(8, POLISH))
@@ -149,11 +149,11 @@ def test_a_chain_keeps_the_best_it_saw_and_makes_every_hop(easy):
 
 @pytest.mark.parametrize("easy", [CHINCHILLA], ids=["chinchilla"], indirect=True)
 def test_stages_set_how_long_gauss_newton_works(easy):
-    stages = jnp.array([COLD, WARM, POLISH] * 2)
-    jobs = Jobs(*(x[:6] for x in easy.jobs[:3]), stages)
-    solver = GaussNewton(max_iterations=(7, 5, 3), patience=(1000,) * 3)
+    stages = jnp.array([COLD, WARM, POLISH, BOTTOM] * 2)
+    jobs = Jobs(*(x[:8] for x in easy.jobs[:3]), stages)
+    solver = GaussNewton(max_iterations=(7, 5, 3, 2), patience=(1000,) * 4)
     found = run_lanes(solver, easy.objective, easy.rows, jobs, groups=1, width=8)
-    assert np.asarray(found.iterations).tolist() == [7, 5, 3] * 2
+    assert np.asarray(found.iterations).tolist() == [7, 5, 3, 2] * 2
 
 
 @pytest.mark.parametrize("easy", [ADDITIVE], ids=["additive"], indirect=True)

@@ -14,4 +14,5 @@ from jaxmix.fitting.solvers.lanes import Jobs as Jobs
 from jaxmix.fitting.solvers.multistart import SEARCHES as SEARCHES
 from jaxmix.fitting.solvers.multistart import run_jobs as run_jobs
 from jaxmix.fitting.solvers.multistart import run_search as run_search
+from jaxmix.fitting.solvers.multistart import to_bottom as to_bottom
 from jaxmix.fitting.solvers.newton import Newton as Newton

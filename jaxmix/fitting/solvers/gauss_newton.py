@@ -50,8 +50,8 @@ class GaussNewton:
     """Settings of the solver; the defaults are what ``benchmarks/bench_fit.py`` shows best.
 
     Attributes:
-        max_iterations: evaluations of residuals and Jacobian of a cold start, of a warm one and
-            of a polish.
+        max_iterations: evaluations of residuals and Jacobian, by stage: of a cold start, of a warm
+            one, of a polish, and of one to the bottom.
         rtol: at the final delta, stop after ``patience`` steps in a row that each lower the
             objective by less than this share; likewise by stage.
         patience: see ``rtol``; likewise by stage.
@@ -62,9 +62,9 @@ class GaussNewton:
         max_step: largest change of a working parameter in one step.
     """
 
-    max_iterations: tuple[int, int, int] = (300, 150, 3000)
-    rtol: tuple[float, float, float] = (1e-4, 1e-4, 1e-12)
-    patience: tuple[int, int, int] = (10, 10, 10)
+    max_iterations: tuple[int, int, int, int] = (300, 150, 300, 1000)
+    rtol: tuple[float, float, float, float] = (1e-4, 1e-4, 1e-4, 1e-10)
+    patience: tuple[int, int, int, int] = (10, 10, 10, 10)
     delta_start: float = 0.3
     delta_warm: float = 10.0
     delta_shrink: float = 0.7
@@ -76,11 +76,11 @@ class GaussNewton:
         size = z.shape[0]
         zero = jnp.zeros((), z.dtype)
         final = zero + objective.delta
-        first = jnp.stack([jnp.maximum(final, self.delta_start), self.delta_warm * final, final])
+        first = [jnp.maximum(final, self.delta_start), self.delta_warm * final, final, final]
         return GaussNewtonState(
             z=z,
             value=zero + jnp.inf,
-            delta=first[stage],
+            delta=jnp.stack(first)[stage],
             hess=jnp.zeros((size, size), z.dtype),
             grad=jnp.zeros(size, z.dtype),
             damping=zero + 1e-2,

@@ -17,8 +17,9 @@ from jaxmix.fitting.objective import Objective, Rows
 Array = jax.Array
 
 
-# How near an optimum a start is thought to be: anywhere, in a perturbed basin, at the bottom.
-COLD, WARM, POLISH = 0, 1, 2
+# How near an optimum a start is thought to be: anywhere, in a perturbed basin, near the bottom, and
+# there to be taken to machine precision.
+COLD, WARM, POLISH, BOTTOM = 0, 1, 2, 3
 _AT_ONCE = 64  # objectives evaluated together
 
 
@@ -46,7 +47,7 @@ class Jobs(NamedTuple):
         z: [J, P] starting points.
         fit: [J] index of the fit (row of ``Rows.losses``).
         key: [J] random keys.
-        stage: [J] COLD, WARM or POLISH.
+        stage: [J] COLD, WARM, POLISH or BOTTOM.
     """
 
     z: Array

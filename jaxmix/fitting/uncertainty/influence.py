@@ -31,10 +31,8 @@ from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.precision import float64
 from jaxmix.fitting.problem import Problem, make_problem
 from jaxmix.fitting.sharing import prior_of
-from jaxmix.fitting.solvers.gauss_newton import GaussNewton
-from jaxmix.fitting.solvers.lanes import POLISH, Jobs
-from jaxmix.fitting.solvers.multistart import run_jobs
-from jaxmix.fitting.solvers.newton import Newton, free_parameters
+from jaxmix.fitting.solvers.multistart import to_bottom
+from jaxmix.fitting.solvers.newton import free_parameters
 from jaxmix.laws import Inputs, Params
 from jaxmix.runs import RunTable
 
@@ -121,7 +119,8 @@ def influence(fitted: FittedLaw, runs: RunTable, *, weighting: str = "equal") ->
         problem = pose([fitted], runs, weighting)
         z = problem.working(fitted.params)
         check_same_rows(problem, 0, z, fitted)
-        objective, z = problem.objective, to_bottom(problem.objective, problem.rows, z)
+        objective, alone = problem.objective, np.zeros(1, int)
+        z = jnp.asarray(to_bottom(objective, problem.rows, z[None], alone).z[0])
         parts = _row_slopes(objective, z, problem.rows.of_fit(jnp.asarray(0)))
         grad, hess, by_loss, by_weight = (np.asarray(x) for x in parts)
         free = np.asarray(free_parameters(objective, z, jnp.asarray(grad)))
@@ -146,24 +145,6 @@ def influence(fitted: FittedLaw, runs: RunTable, *, weighting: str = "equal") ->
         {name: slope @ by_weight for name, slope in chain.items()},
         flat,
     )
-
-
-def to_bottom(objective: Objective, rows: Rows, z: Array) -> Array:
-    """The bottom [P] of the basin that z [P] lies in, to machine precision.
-
-    Searches leave a joint law up to a thousandth above it, between kinks of eq. (6) where Newton's
-    method creeps. Gauss-Newton steps pass the kinks, and Newton's take the last digits.
-
-    Args:
-        objective: of the law.
-        rows: of one fit, with a leading axis of 1.
-        z: working vector.
-    """
-    one = jnp.zeros(1, int)
-    for solver in (GaussNewton(), Newton()):
-        jobs = Jobs(z[None], one, jax.random.split(jax.random.key(0), 1), one + POLISH)
-        z = jnp.asarray(run_jobs(solver, objective, rows, jobs).z[0])
-    return z
 
 
 def check_same_rows(problem: Problem, index: int, z: Array, fitted: FittedLaw) -> None:

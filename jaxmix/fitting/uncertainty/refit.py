@@ -27,6 +27,7 @@ from jaxmix.fitting.solvers.multistart import (
     run_jobs,
     run_search,
     starts_of_search,
+    to_bottom,
 )
 from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.fitting.uncertainty.clusters import make_folds
@@ -34,7 +35,6 @@ from jaxmix.fitting.uncertainty.influence import (
     check_same_rows,
     natural_params,
     pose,
-    to_bottom,
 )
 from jaxmix.laws import Scales
 from jaxmix.runs import RunTable
@@ -43,10 +43,12 @@ Array = jax.Array
 
 # A few steps from every start (WARM), and then the best of them (POLISH) until five steps in a row
 # gain less than 1e-5 each. With 1e-4 and three, 90% intervals of losses came out 1.5% narrower.
-_SOLVER = GaussNewton(max_iterations=(300, 15, 150), rtol=(1e-4, 1e-3, 1e-5), patience=(10, 3, 5))
+_SOLVER = GaussNewton(
+    max_iterations=(300, 15, 150, 1000), rtol=(1e-4, 1e-3, 1e-5, 1e-10), patience=(10, 3, 5, 10)
+)
 # How far a fit goes without a cluster. In twelve of thirteen cases, changes of the optimum have
 # correlations of .88 or more with those at the very bottom (experiments/sensitivity).
-_NEAR = GaussNewton(max_iterations=(0, 0, 128), rtol=(0.0, 0.0, 1e-9))
+_NEAR = GaussNewton(max_iterations=(0, 0, 128, 0), rtol=(0.0, 0.0, 1e-9, 0.0))
 _BATCHES = (8, 128)  # refits in one batch: few shapes, so that few programs are compiled
 _TOGETHER = 64  # resamples of all targets in one problem, if targets share parameters
 _ROUNDS, _LEAST = 6, 3  # most and fewest rounds of improvement (heavy problems may need none)
@@ -214,8 +216,8 @@ class Refitter(NamedTuple):
 
     def at_bottom(self) -> "Refitter":
         """With the fit itself at the very bottom of its basin as the only start."""
-        z = to_bottom(self.problem.objective, self.rows, jnp.asarray(self.starts[0]))
-        return self._replace(starts=np.asarray(z)[None])
+        found = to_bottom(self.problem.objective, self.rows, self.starts[:1], np.zeros(1, int))
+        return self._replace(starts=np.asarray(found.z))
 
     def nearby(self, row_weights: np.ndarray) -> np.ndarray:
         """Where the fit goes in its own basin on other row weights [B, p]; [B, P]."""
