@@ -1,6 +1,6 @@
-"""What the tables of a second study say: a law by `select`, recommended mixtures, and their proof.
+"""The second study of a family: it is trained, a law selected, its mixtures recommended and proven.
 
-Writes into the folder of results:
+Beside the tables of the runs, by width, the folder ``v2`` of the family receives:
 
 - ``selection.json``: the law and the rows that held-out evidence chose, and why;
 - ``scores.csv``: mean relative error of every law on the rows that were fitted and on the held-out
@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments import stages
-from experiments.harness import write_csv
-from experiments.waves import Ladder
+from experiments import harness, stages
+from experiments.harness import Setting, write_csv
+from experiments.waves import Ladder, train
 from jaxmix.fitting import FittedLaws, fit, mean_mre, score, select
 from jaxmix.mixtures import Constraints, Recommendation, recommend
 from jaxmix.runs import RunTable, read_runs, write_runs, write_text
@@ -32,9 +32,24 @@ CANDIDATES = ("additive", "joint", "full", "additive+floor", "joint+floor")
 SEEDS = (0, 1, 2, 3)
 
 
-def study(ladder: Ladder, tables: pathlib.Path, work: pathlib.Path, out: pathlib.Path) -> None:
-    """Fits, recommends, trains the proof and writes all results."""
-    fitted, larger = read_tables(ladder, tables)
+def main(ladder: Ladder, script: str, description: str) -> None:
+    """Runs a study from the command line; `script` is its file."""
+
+    def run(setting: Setting) -> None:
+        if setting.smoke:  # too few rows for a law: the trainers are what is tried
+            stages.trained(ladder.smoke(), setting.work)
+            return
+        tables = pathlib.Path(script).resolve().parent / "v2"
+        for width in ladder.widths:
+            train(ladder, width, setting.work, tables / f"{width}.csv")
+        study(ladder, tables, setting.work)
+
+    harness.main(script, description, run)
+
+
+def study(ladder: Ladder, out: pathlib.Path, work: pathlib.Path) -> None:
+    """Fits, recommends and trains the proof; all results go beside the tables."""
+    fitted, larger = read_tables(ladder, out)
     goals = ladder.goals
     targets = tuple(dict.fromkeys(t for named in goals.values() for t in named))
     found = select(fitted, CANDIDATES, targets=targets, outer=())

@@ -13,14 +13,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats.qmc import Sobol
 
-from experiments import harness, stages
+from experiments import stages
 from experiments.design import FamilyStudy
-from experiments.harness import Setting
 from jaxmix.data import Corpus
 from jaxmix.runs import read_runs, write_runs
 from jaxmix.studies import Size, Study, build, epoch_tokens
 
-MIXTURES, NEW = 32, 10
+MIXTURES, NEW = 32, 6
 # Half the rule .614 / width: what experiments/learning_rate found best at these widths.
 RATE_TIMES_WIDTH = 0.307
 # Losses are measured with parameters averaged over a tenth of the run so far: at width 24 and 1M
@@ -34,7 +33,7 @@ Mixtures = Mapping[str, Mapping[str, float]]
 class Ladder:
     """A family's second study: 32 mixtures at each width, a third of them with two seeds.
 
-    The held-out width has uniform and proportional weights and 10 mixtures of its own.
+    The held-out width has uniform and proportional weights and 6 mixtures of its own.
 
     Attributes:
         family: its first study, which says the corpus, the domains, and the shape of a batch.
@@ -112,7 +111,7 @@ class Ladder:
 
 
 def mixtures(domains: tuple[str, ...], tokens: Mapping[str, int]) -> dict[str, dict[str, float]]:
-    """The 32 mixtures of the fitted sizes, and 10 for the held-out size alone ("new0", ...)."""
+    """The 32 mixtures of the fitted sizes, and 6 for the held-out size alone ("new0", ...)."""
     k = len(domains)
     shares = np.array([tokens[d] for d in domains], float)
     rows = {"uniform": np.full(k, 1 / k), "proportional": shares / shares.sum()}
@@ -143,17 +142,3 @@ def train(ladder: Ladder, width: int, work: pathlib.Path, file: pathlib.Path) ->
         file.parent.mkdir(parents=True, exist_ok=True)
         write_runs(read_runs(frame), file)
         print(f"{file}: {len(frame)} rows", flush=True)
-
-
-def main(ladder: Ladder, script: str, description: str) -> None:
-    """Trains a study from the command line; `script` is its file, beside which its tables lie."""
-
-    def run(setting: Setting) -> None:
-        if setting.smoke:
-            stages.trained(ladder.smoke(), setting.work)
-            return
-        for width in ladder.widths:
-            tables = pathlib.Path(script).resolve().parent / "v2"
-            train(ladder, width, setting.work, tables / f"{width}.csv")
-
-    harness.main(script, description, run)

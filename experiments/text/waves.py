@@ -2,17 +2,18 @@
 
     python -m experiments.text.waves [--work FOLDER] [--smoke]
 
-32 mixtures at each of five sizes, a third of them with two seeds, 2M tokens a run; and 12, 10 of
+32 mixtures at each of four sizes, a third of them with two seeds, 2M tokens a run; and 8, 6 of
 them new, at four times the largest of these sizes for 4M tokens.
 """
 
-from experiments import waves
+from experiments import second_study
 from experiments.text.config import STUDY
+from experiments.waves import Ladder
 
-LADDER = waves.Ladder(
+LADDER = Ladder(
     STUDY,
     "tiny-",
-    widths=(24, 32, 48, 96, 192, 64),
+    widths=(24, 32, 48, 96, 192),
     held_out=192,
     tokens=2_000_000,
     held_out_tokens=4_000_000,
@@ -25,4 +26,4 @@ LADDER = waves.Ladder(
 )
 
 if __name__ == "__main__":
-    waves.main(LADDER, __file__, __doc__)
+    second_study.main(LADDER, __file__, __doc__)

@@ -2,14 +2,15 @@
 
     python -m experiments.vision.waves [--work FOLDER] [--smoke]
 
-32 mixtures at each of four sizes, a third of them with two seeds, 1M positions a run; and 12, 10 of
+32 mixtures at each of four sizes, a third of them with two seeds, 1M positions a run; and 8, 6 of
 them new, at four times the largest of these sizes for 2M positions.
 """
 
-from experiments import waves
+from experiments import second_study
 from experiments.vision.config import STUDY
+from experiments.waves import Ladder
 
-LADDER = waves.Ladder(
+LADDER = Ladder(
     STUDY,
     "lvm-tiny-",
     widths=(24, 32, 48, 64, 128),
@@ -21,4 +22,4 @@ LADDER = waves.Ladder(
 )
 
 if __name__ == "__main__":
-    waves.main(LADDER, __file__, __doc__)
+    second_study.main(LADDER, __file__, __doc__)
