@@ -20,8 +20,10 @@ _QUICK = {**_EVEN, "xla_backend_optimization_level": 0}
 def compile_quickly(*, optimize: bool = False, **static: Any) -> Callable[..., Any]:
     """Returns a decorator like ``jax.jit`` for programs that take longer to compile than to run.
 
-    On CPUs these programs compile faster and run slower. If another function that is being traced
-    calls one, it becomes a part of that function's program.
+    On CPUs these programs compile faster and run slower, but for those that keep optimizations: the
+    lanes of fits compile in half the time and take .65 (joint) to .86 (additive) of the time. If
+    another function that is being traced calls one, it becomes a part of that function's program.
+    ``lower`` and ``trace`` are those of the usual program.
 
     Args:
         optimize: keep LLVM's optimizations, for programs that run long; only the fusion emitters
@@ -38,6 +40,8 @@ def compile_quickly(*, optimize: bool = False, **static: Any) -> Callable[..., A
         def call(*args: Any, **named: Any) -> Any:
             return (quick if _alone(args, named) else usual)(*args, **named)
 
+        for name in ("lower", "trace"):
+            setattr(call, name, getattr(usual, name))
         return call
 
     return decorate

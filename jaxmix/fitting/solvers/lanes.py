@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxmix.fitting.objective import Objective, Rows
+from jaxmix.fitting.programs import compile_quickly
 
 Array = jax.Array
 
@@ -81,7 +82,7 @@ def _select(mask: Array, a: Any, b: Any) -> Any:
     return jax.tree.map(pick, a, b)
 
 
-@partial(jax.jit, static_argnames=("solver", "objective", "groups", "width"))
+@compile_quickly(optimize=True, static_argnames=("solver", "objective", "groups", "width"))
 def run_lanes(
     solver: Solver,
     objective: Objective,

@@ -16,6 +16,7 @@ from jaxmix.fitting.grid import on_grid
 from jaxmix.fitting.objective import Objective, Rows
 from jaxmix.fitting.precision import cores, in_this_scope, solver_devices
 from jaxmix.fitting.problem import Problem, random_starts
+from jaxmix.fitting.programs import compile_quickly
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.hopping import BasinHopping, perturb
 from jaxmix.fitting.solvers.lanes import (
@@ -75,7 +76,7 @@ SEARCHES: dict[str, Search] = {
 }
 
 
-@partial(jax.jit, static_argnames="objective")
+@compile_quickly(static_argnames="objective")
 def perturb_all(objective: Objective, keys: Array, z: Array) -> Array:
     """Starts [J, P] in basins beside those of z [J, P]."""
     return jax.vmap(partial(perturb, objective))(keys, z)
@@ -316,7 +317,7 @@ def to_bottom(objective: Objective, rows: Rows, z: np.ndarray | Array, fit: np.n
         fit: [J] which fit each belongs to.
     """
     keys = jax.random.split(jax.random.key(0), len(fit))  # these solvers draw nothing
-    begin, stage = jnp.asarray(z, rows.losses.dtype), jnp.full(len(fit), BOTTOM)
+    begin, stage = jnp.asarray(z, rows.losses.dtype), jnp.asarray(np.full(len(fit), BOTTOM))
     near = run_jobs(_EARLY, objective, rows, Jobs(begin, jnp.asarray(fit), keys, stage))
     begin = jnp.where(jnp.asarray(near.failed)[:, None], begin, near.z)
     return run_jobs(Newton(), objective, rows, Jobs(begin, jnp.asarray(fit), keys, stage))

@@ -345,7 +345,7 @@ def _values_at(objective: Objective, pool: Array, rows: Rows, count: int) -> Arr
 
 def _jobs(z: np.ndarray, fit: np.ndarray, stage: int) -> Jobs:
     keys = jnp.broadcast_to(jax.random.key(0), fit.shape)  # these solvers draw nothing
-    return Jobs(jnp.asarray(z), jnp.asarray(fit), keys, jnp.full(fit.shape, stage))
+    return Jobs(jnp.asarray(z), jnp.asarray(fit), keys, jnp.asarray(np.full(fit.shape, stage)))
 
 
 def _with(rows: Rows, losses: np.ndarray | None, row_weights: np.ndarray | None) -> Rows:
