@@ -25,11 +25,11 @@ from jaxmix.fitting.selection import (
     FitSettings,
     Split,
     Trials,
-    errors,
+    choose_strength,
+    held_out_errors,
     run_trials,
     splits_of,
     trajectory_share,
-    weakest,
 )
 from jaxmix.laws import get_law
 from jaxmix.runs import RunTable, read_runs
@@ -99,8 +99,8 @@ def scored(table: Table, name: str) -> Iterator[dict[str, Any]]:
     made = run_trials(runs, table.targets, candidates, flat, FitSettings(restarts=RESTARTS))
     for one, inner in zip(deals, folds, strict=True):
         entry = {"table": table.name, "law": name, "mixtures": one.count, "draw": one.draw}
-        groups = errors(made.take(range(len(shares)), list(inner)))
-        cost, pick = groups.score(), weakest(groups)
+        groups = held_out_errors(made.take(range(len(shares)), list(inner)))
+        cost, pick = groups.score(), choose_strength(groups)
         for c, share in enumerate(shares):
             tests = _tests(runs, made, c, inner[0] - 1, one, largest)
             text = share_text(share, law)

@@ -33,7 +33,7 @@ from experiments.laws.cases import (
 )
 from experiments.laws.deals import Task, at_point, tasks
 from experiments.masked_fits import errors, grouped, predictions
-from jaxmix.fitting import count_parameters, predict_baselines
+from jaxmix.fitting import baseline_parameters, predict_baselines
 from jaxmix.fitting.selection import Cell, mixture_ids
 from jaxmix.runs import RunTable
 
@@ -85,7 +85,7 @@ def _baselines(runs: RunTable, case: Case, dealt: Sequence[Task]) -> Iterator[di
     known = np.isfinite(runs.losses(case.targets))  # [m, p]
     each = [predict_baselines(runs, runs, case.targets, task.fitted & known) for task in dealt]
     for name in BASELINES:
-        count = count_parameters(name, len(runs.domains))
+        count = baseline_parameters(name, len(runs.domains))
         entry = {"table": case.name, "law": f"baseline {name}", "parameters": count}
         yield from _entries(runs, case, entry, dealt, np.stack([found[name] for found in each]))
 

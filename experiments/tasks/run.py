@@ -20,7 +20,14 @@ from experiments.tasks import config
 from experiments.tasks.config import Config
 from jaxmix.fitting import FittedLaws, fit, predicted_accuracies, score
 from jaxmix.mixtures import Constraints, Optimum, optimize
-from jaxmix.runs import RunTable, accuracies, accuracy_targets, is_clear, read_runs, write_runs
+from jaxmix.runs import (
+    RunTable,
+    accuracies,
+    accuracy_targets,
+    mostly_above_chance,
+    read_runs,
+    write_runs,
+)
 
 REGIONS = {"alone": None, "range": "range"}  # what a proposal may be
 
@@ -71,7 +78,7 @@ def accuracy_rows(
 ) -> Iterator[dict[str, Any]]:
     """Errors of accuracies of the larger size in points: both ways, and of what was last seen."""
     targets = accuracy_targets(ladder.frame)
-    clear = [t for t in targets if is_clear(ladder.frame, t, ladder.source)]
+    clear = [t for t in targets if mostly_above_chance(ladder.frame, t, ladder.source)]
     found = predicted_accuracies(laws, larger, ladder)
     if clear and np.isfinite(ladder.losses(clear)).sum(1).min() >= laws.law.count(
         len(laws.domains)

@@ -2,7 +2,7 @@
 
 from jaxmix.fitting.accuracy import predicted_accuracies as predicted_accuracies
 from jaxmix.fitting.baselines import BASELINES as BASELINES
-from jaxmix.fitting.baselines import count_parameters as count_parameters
+from jaxmix.fitting.baselines import baseline_parameters as baseline_parameters
 from jaxmix.fitting.baselines import predict_baselines as predict_baselines
 from jaxmix.fitting.check import Answer as Answer
 from jaxmix.fitting.check import RunCheck as RunCheck

@@ -43,10 +43,10 @@ class _Points:
         return _Points(self.n_params[rows], self.tokens[rows], self.weights[rows])
 
 
-def count_parameters(name: str, k: int) -> int:
+def baseline_parameters(name: str, k: int) -> int:
     """Free parameters of a baseline for k domains.
 
-    >>> [count_parameters(name, 3) for name in BASELINES]
+    >>> [baseline_parameters(name, 3) for name in BASELINES]
     [5, 5, 8, 0]
     """
     pairs = min(k, _PAIRED)

@@ -3,7 +3,7 @@
 from jaxmix.files import write_text as write_text
 from jaxmix.runs.accuracies import accuracies as accuracies
 from jaxmix.runs.accuracies import accuracy_targets as accuracy_targets
-from jaxmix.runs.accuracies import is_clear as is_clear
+from jaxmix.runs.accuracies import mostly_above_chance as mostly_above_chance
 from jaxmix.runs.columns import import_columns as import_columns
 from jaxmix.runs.columns import read_mapping as read_mapping
 from jaxmix.runs.domains import add_domain as add_domain

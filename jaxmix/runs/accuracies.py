@@ -63,7 +63,7 @@ def accuracy_losses(frame: pd.DataFrame, target: str, source: str) -> np.ndarray
     return np.where(kept, -np.log(np.where(kept, found, 1.0)), np.nan)
 
 
-def is_clear(frame: pd.DataFrame, target: str, source: str) -> bool:
+def mostly_above_chance(frame: pd.DataFrame, target: str, source: str) -> bool:
     """Returns whether an accuracy is above chance in at least half of the rows that have one."""
     found, chance = accuracies(frame, target, source)
     return 2 * (found > chance).sum() >= max(np.isfinite(found).sum(), 1)

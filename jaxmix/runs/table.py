@@ -14,7 +14,7 @@ from jaxmix.display import Parts, Shown, axes_or_new
 from jaxmix.errors import clip
 from jaxmix.quantities import count
 from jaxmix.runs import validate
-from jaxmix.runs.accuracies import accuracy_losses, accuracy_targets, is_clear
+from jaxmix.runs.accuracies import accuracy_losses, accuracy_targets, mostly_above_chance
 from jaxmix.runs.errors import RunTableError
 from jaxmix.runs.filters import columns_of
 from jaxmix.runs.names import bare, resolve_names
@@ -154,7 +154,7 @@ class RunTable(Rows):
             columns = [str(c) for c in self.frame.columns if validate.is_loss(str(c))]
             known = [bare(c, "loss_") for c in columns]
             derived = tuple(a for a in accuracy_targets(self.frame) if a not in self.targets)
-            clear = [name for name in derived if is_clear(self.frame, name, self.source)]
+            clear = [name for name in derived if mostly_above_chance(self.frame, name, self.source)]
             names = resolve_names(targets, known, "target", self.targets, clear, derived)
         absent = [f"target {n!r}" for n in names if n not in (*self.targets, *derived)]
         if absent or not names:

@@ -19,7 +19,14 @@ from jaxmix.fitting.selection import (
 )
 from jaxmix.fitting.selection.candidates import automatic_floors, where_expression
 from jaxmix.fitting.selection.choice import Difference, choose, clustered, nested_score, paired
-from jaxmix.fitting.selection.evidence import Cell, Evidence, Groups, cells, errors, regrets
+from jaxmix.fitting.selection.evidence import (
+    Cell,
+    Evidence,
+    Groups,
+    cells,
+    held_out_errors,
+    regrets,
+)
 from jaxmix.fitting.selection.splits import make_splits
 from jaxmix.fitting.simulate import simulate
 from jaxmix.laws import ADDITIVE, CHINCHILLA, GE
@@ -128,11 +135,12 @@ def test_one_wild_prediction_does_not_decide(selection):
     wild = trials.predicted.copy()
     held = trials.splits[0].test
     wild[0, 0, held] *= np.where(np.arange(held.sum()) == 0, 1e9, 1.0)
-    before, after = errors(trials).values, errors(replace(trials, predicted=wild)).values
+    before = held_out_errors(trials).values
+    after = held_out_errors(replace(trials, predicted=wild)).values
     (changed,) = np.flatnonzero(before[0] != after[0])
     assert before[0, changed] < after[0, changed] <= 100
     wild[0, 0, held] = np.nan
-    assert np.isinf(errors(replace(trials, predicted=wild)).values[0]).any()
+    assert np.isinf(held_out_errors(replace(trials, predicted=wild)).values[0]).any()
 
 
 def test_residuals_left_out_are_those_of_the_fold_that_holds_the_mixture(selection):

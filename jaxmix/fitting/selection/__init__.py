@@ -7,7 +7,7 @@ from jaxmix.fitting.selection.choice import Difference as Difference
 from jaxmix.fitting.selection.choice import NestedScore as NestedScore
 from jaxmix.fitting.selection.choice import OuterPick as OuterPick
 from jaxmix.fitting.selection.evidence import Cell as Cell
-from jaxmix.fitting.selection.evidence import errors as errors
+from jaxmix.fitting.selection.evidence import held_out_errors as held_out_errors
 from jaxmix.fitting.selection.prior_strength import STRENGTHS as STRENGTHS
 from jaxmix.fitting.selection.prior_strength import Pull as Pull
 from jaxmix.fitting.selection.prior_strength import PullRow as PullRow
@@ -17,8 +17,8 @@ from jaxmix.fitting.selection.reasons import SelectionRow as SelectionRow
 from jaxmix.fitting.selection.rivals import BaselineRow as BaselineRow
 from jaxmix.fitting.selection.select import Selection as Selection
 from jaxmix.fitting.selection.select import select as select
+from jaxmix.fitting.selection.sharing_strength import choose_strength as choose_strength
 from jaxmix.fitting.selection.sharing_strength import splits_of as splits_of
-from jaxmix.fitting.selection.sharing_strength import weakest as weakest
 from jaxmix.fitting.selection.splits import Split as Split
 from jaxmix.fitting.selection.splits import mixture_ids as mixture_ids
 from jaxmix.fitting.selection.splits import trajectory_share as trajectory_share

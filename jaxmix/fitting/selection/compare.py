@@ -11,7 +11,7 @@ import pandas as pd
 from jaxmix.display import Parts, Shown, axes_or_new, plain
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.accuracy import LINK_PARAMETERS, fit_links, task_of
-from jaxmix.fitting.baselines import BASELINES, count_parameters, predict_baselines
+from jaxmix.fitting.baselines import BASELINES, baseline_parameters, predict_baselines
 from jaxmix.fitting.fit import fit
 from jaxmix.fitting.fitted import FittedLaws
 from jaxmix.fitting.scores import Score, mean, score, score_arrays
@@ -314,7 +314,7 @@ def _baseline_rows(
         for t, target in enumerate(targets):
             on_train, on_test = (score_arrays(found[name][t], seen[t]) for found, seen in sides)
             if on_test.rows:
-                count = count_parameters(name, len(train.domains))
+                count = baseline_parameters(name, len(train.domains))
                 rows.append(ComparisonRow(name, count, target, on_train, on_test))
     return tuple(rows)
 

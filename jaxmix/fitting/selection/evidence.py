@@ -47,8 +47,8 @@ class Evidence:
     """What candidates are chosen by.
 
     Attributes:
-        error: mean relative errors, percent, see `errors`; a group is one mixture in one split, all
-            targets.
+        error: mean relative errors, percent, see `held_out_errors`; a group is one mixture in one
+            split, all targets.
         regret: observed loss of the picked mixture less the lowest observed, nats; a group is one
             size in one split. None where no split lets a law pick among mixtures.
     """
@@ -59,10 +59,10 @@ class Evidence:
 
 def gather(trials: Trials) -> Evidence:
     """Errors and regrets of every candidate."""
-    return Evidence(errors(trials), regrets(trials))
+    return Evidence(held_out_errors(trials), regrets(trials))
 
 
-def errors(trials: Trials) -> Groups:
+def held_out_errors(trials: Trials) -> Groups:
     """Relative errors on the test rows of every split, the same rows for every candidate.
 
     An error above 100% counts as 100%. A law that never saw a domain alone may predict any loss for

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxmix.fitting.baselines import BASELINES, count_parameters, predict_baselines
+from jaxmix.fitting.baselines import BASELINES, baseline_parameters, predict_baselines
 from jaxmix.fitting.selection.choice import Difference, Verdict, near_lowest, paired
 from jaxmix.fitting.selection.evidence import Evidence, gather
 from jaxmix.fitting.selection.trials import Trials
@@ -82,7 +82,7 @@ class Rivals:
         by_kind = {k: float(error.of_splits(s)[at]) for k, s in self.kinds.items()}
         return BaselineRow(
             name=name,
-            n_parameters=count_parameters(name, self.n_domains),
+            n_parameters=baseline_parameters(name, self.n_domains),
             error=by_kind,
             score=float(error.score()[at]),
             regret=missing

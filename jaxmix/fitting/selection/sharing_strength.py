@@ -9,7 +9,7 @@ import numpy as np
 from jaxmix.errors import JaxmixError
 from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.choice import paired
-from jaxmix.fitting.selection.evidence import Groups, errors
+from jaxmix.fitting.selection.evidence import Groups, held_out_errors
 from jaxmix.fitting.selection.splits import Split, SplitError, any_target, make_splits, mixture_ids
 from jaxmix.fitting.selection.trials import FitSettings, run_trials
 from jaxmix.fitting.sharing import share_text, shares_to_try
@@ -56,8 +56,8 @@ def choose_share(
     if not fitted:
         why = next(iter(trials.faults[0].values()))
         raise JaxmixError(f"no split can choose a strength of sharing ({why}); give a number")
-    groups = errors(trials.take(range(len(candidates)), fitted))
-    score, best = groups.score(), weakest(groups)
+    groups = held_out_errors(trials.take(range(len(candidates)), fitted))
+    score, best = groups.score(), choose_strength(groups)
     kinds = dict.fromkeys(splits[i].kind for i in fitted)
     what = " and ".join({"mixtures": "mixtures", "size": "sizes"}[kind] for kind in kinds)
     return shares[best], (
@@ -66,7 +66,7 @@ def choose_share(
     )
 
 
-def weakest(groups: Groups) -> int:
+def choose_strength(groups: Groups) -> int:
     """Index of the choice among candidates in the order of ``shares_to_try``."""
     lowest = int(np.argmin(groups.score()))
     tied = (i for i in range(1, lowest + 1) if paired(groups, i, lowest).within(1.0))

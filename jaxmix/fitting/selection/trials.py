@@ -253,8 +253,8 @@ def _joined(problems: Sequence[Problem], length: int | None = None) -> Problem:
         problems: one or more.
         length: of how many problems the arrays of rows are; some are repeated to fill them.
     """
-    first, order = problems[0], np.resize(np.arange(len(problems)), length or len(problems))
-    filled = [problems[i].rows for i in order]
+    first, count = problems[0], length or len(problems)
+    filled = [problems[i % len(problems)].rows for i in range(count)]
     rows = first.rows._replace(
         own={n: _together(rows.own[n] for rows in filled) for n in first.rows.own},
         losses=_together(rows.losses for rows in filled),
