@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import jax
 import numpy as np
 import pytest
 
 from jaxmix.fitting import fit
+from jaxmix.fitting.objective import Objective
+from jaxmix.fitting.problem import FitError, make_problem
 from jaxmix.fitting.selection import (
     Candidate,
     FitSettings,
@@ -128,6 +131,24 @@ def test_error_is_the_mean_relative_error_of_the_test_rows(selection):
             own = [s for s, split in enumerate(trials.splits) if split.kind == kind]
             means = [np.mean(error[s][trials.splits[s].test]) for s in own]
             assert row.error[kind] == pytest.approx(np.mean(means))
+
+
+@pytest.mark.parametrize("weighting", ["equal", "sem"])
+def test_fewer_rows_of_a_problem_are_those_of_a_table_with_gaps(runs, weighting):
+    frame = runs.frame.assign(sem_a=np.linspace(0.01, 0.03, len(runs)))
+    table, rows = read_runs(frame), frame["tokens"].to_numpy() > 1.5e9
+    gaps = read_runs(frame.assign(loss_a=frame["loss_a"].where(rows)))
+    objective = Objective(ADDITIVE, 2, 1e-3, "log")
+    with jax.enable_x64(True):
+        whole, expected = (
+            make_problem(t, ADDITIVE, ("a",), objective, weighting) for t in (table, gaps)
+        )
+        found = whole.only(rows[None], weighting)
+    np.testing.assert_array_equal(found.used, expected.used)
+    np.testing.assert_array_equal(found.rows.row_weights, expected.rows.row_weights)
+    np.testing.assert_array_equal(found.scales, expected.scales)
+    with pytest.raises(FitError, match="3 rows and the additive law 9 parameters"):
+        whole.only(np.arange(len(rows))[None] < 3, weighting)
 
 
 def test_one_wild_prediction_does_not_decide(selection):
