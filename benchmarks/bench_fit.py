@@ -2,34 +2,32 @@
 
     JAXMIX_PUBLIC_RUNS=<folder> python benchmarks/bench_fit.py [--quick] [--only targets,speed] ...
 
-Last result, 2026-11-29, two free cores of an AMD EPYC, JAX 0.10.2, float64 (all figures in
+Last result, 2026-11-29, two free cores of an Intel Xeon, JAX 0.10.2, float64 (all figures in
 ``results/bench_fit.json``). RedPajama ``loss_github``, joint law, 33 parameters, 1089 rows; the
-expected time to within 1% of a minimum, as a multiple of pooled-hopping with 64 restarts a search,
+expected time to within 1% of a minimum, as a multiple of pooled-hopping with 256 restarts a search,
 and how many units (searches, starts, chains, batches) reached it:
 
     method                            1.74611e-5            1.58507e-5
-    jaxmix pooled-hopping, 64         1  (.50 s)  19/19     1  (1.2 s)    8/19
-    jaxmix pooled-hopping, 256        2.3         10/10     1.2           8/10
-    jaxmix gauss-newton               1.8         28/28     3.1           7/28
-    jaxmix gauss-newton-hopping       2.1         16/16     1.7           8/16
-    jaxmix lbfgs                      3.9         14/14     not in 27 s   0/14
-    jaxmix basin-hopping              12            5/5     26            1/5
-    optimistix BFGS                   1.5         34/34     7.1           3/34
-    optimistix LBFGS                  3.6         14/14     not in 25 s   0/14
-    optimistix LevenbergMarquardt     12            5/5     13            2/5
-    SciPy L-BFGS-B multi-start        3.9         13/57     11            2/57
-    SciPy basinhopping                9.5          4/11     21            1/11
-    jaxopt LBFGS                      110           1/1     not in 53 s   0/1
+    jaxmix pooled-hopping, 256        1  (.48 s)    8/8     1  (.48 s)    8/8
+    jaxmix pooled-hopping, 64         .5          18/18     1.1           8/18
+    jaxmix gauss-newton               .6          26/26     2             8/26
+    jaxmix gauss-newton-hopping       .8          16/16     1.7           8/16
+    jaxmix lbfgs                      2.7         20/20     not in 26 s   0/20
+    jaxmix basin-hopping              7.7           7/7     not in 25 s    0/7
+    optimistix BFGS                   3.2         17/17     13            4/17
+    optimistix LBFGS                  7.6           7/7     not in 25 s    0/7
+    optimistix LevenbergMarquardt     14            4/4     58             1/4
+    SciPy L-BFGS-B multi-start        6            9/36     not in 26 s   0/36
+    SciPy basinhopping                40            1/5     not in 25 s    0/5
+    jaxopt LBFGS                      180           1/1     not in 86 s    0/1
 
 Each method had 25 seconds. With 1 or 2 arrivals a time is known within a factor of 4 down and far
-more up; SciPy's 12 s is 3.5 to 100 s. A search's value counts from its end, a peer's from the end
-of its start or batch.
+more up. A search's value counts from its end, a peer's from the end of its start or batch.
 
-Converged fits a second, each run until its own criterion stops it, later on the same day, on two
-cores of an Intel Xeon that other programs used, too: joint 177, additive 240, with 1.9 and 1.0
-cores; 1.3% of the joint fits stopped at their budget of 300 iterations. Restarts a second of the
-default search, which leaves most lanes early: 402 and 403. Before, on the free cores: 75 and 172
-converged fits, 225 and 394 restarts; 10,000 restarts of the joint law: 46 s, .75 GB.
+Converged fits a second, each run until its own criterion stops it: joint 234, additive 554, with
+1.95 cores; 1.2% of the joint fits stopped at their budget of 300 iterations. Restarts a second of
+the default search, which leaves most lanes early: 573 and 913. 10,000 restarts of the joint law:
+16 s, .50 GB. With XLA's fusion emitters lanes took longer: 177 and 240 converged fits.
 
 From 2026-11-22: all 23 losses and both laws, 64 solves each, 93 s, with compilation 177 s; 1,000
 budgets of 8-domain joint laws, one target .04 s where convex, else .6 s, eight targets 1.1 s. No
