@@ -93,8 +93,15 @@ def trained(study, folder, keep_final=False):
 
 
 def slim(frame):
-    """Rows without what can be computed again, for tables that are committed."""
-    return frame.loc[:, ~frame.columns.str.match("(bpb|epochs|unique)_")]
+    """Rows without what can be computed again, for tables that are committed.
+
+    Unique tokens stay if a run of one domain alone would repeat them: laws of repetition read them.
+    """
+    stocks = frame.filter(regex="^unique_")
+    enough = bool((stocks.to_numpy() >= frame["tokens"].max()).all())
+    return frame.loc[
+        :, ~frame.columns.str.match("(bpb|epochs|unique)_" if enough else "(bpb|epochs)_")
+    ]
 
 
 def halves(ladder, held):
