@@ -29,6 +29,8 @@ from jaxmix.studies import BASELINES, Study, mixture_weights, proof_study, put_t
 
 # The richer laws, and those behind a floor: at vertices, losses are far from those of mixtures.
 CANDIDATES = ("additive", "joint", "full", "additive+floor", "joint+floor")
+# Beside them where a domain repeats, which its table shows by its unique tokens.
+REPEATING = ("additive+repetition", "joint+repetition", "effective+repetition+harm")
 SEEDS = (0, 1, 2, 3)
 
 
@@ -52,7 +54,9 @@ def study(ladder: Ladder, out: pathlib.Path, work: pathlib.Path) -> None:
     fitted, larger = read_tables(ladder, out)
     goals = ladder.goals
     targets = tuple(dict.fromkeys(t for named in goals.values() for t in named))
-    found = select(fitted, CANDIDATES, targets=targets, outer=())
+    repeats = any(name.startswith("unique_") for name in fitted.frame.columns)
+    candidates = CANDIDATES + REPEATING * repeats
+    found = select(fitted, candidates, targets=targets, outer=())
     chosen = {**found.choice.to_dict(), "where": found.where, "why": [*found.reasons, *found.notes]}
     write_text(out / "selection.json", json.dumps(chosen, indent=1) + "\n")
     rows = fitted.where(found.where) if found.where else fitted
@@ -114,8 +118,8 @@ def seed_noise(runs: RunTable) -> dict[str, float]:
 def recommend_for(
     rows: RunTable, larger: RunTable, ladder: Ladder, law: Any, targets: tuple[str, ...]
 ) -> Recommendation:
-    """The recommended mixture of a goal at the held-out size."""
-    stock = stages.stock_of(larger) if law.reads("unique") else None
+    """The recommended mixture of a goal at the held-out size, whose proof matches the epochs."""
+    stock = stages.stock_of(rows) if law.reads("unique") else None
     limits = Constraints(available=stock) if stock else None
     return recommend(
         rows,
