@@ -31,6 +31,7 @@ from jaxmix.studies import BASELINES, Study, mixture_weights, proof_study, put_t
 CANDIDATES = ("additive", "joint", "full", "additive+floor", "joint+floor")
 # Beside them where a domain repeats, which its table shows by its unique tokens.
 REPEATING = ("additive+repetition", "joint+repetition", "effective+repetition+harm")
+BURN_IN = (0.0, 0.25, 0.5)  # the first checkpoint is an eighth of a run
 SEEDS = (0, 1, 2, 3)
 
 
@@ -56,11 +57,11 @@ def study(ladder: Ladder, out: pathlib.Path, work: pathlib.Path) -> None:
     targets = tuple(dict.fromkeys(t for named in goals.values() for t in named))
     repeats = any(name.startswith("unique_") for name in fitted.frame.columns)
     candidates = CANDIDATES + REPEATING * repeats
-    found = select(fitted, candidates, targets=targets, outer=())
+    found = select(fitted, candidates, targets=targets, burn_in=BURN_IN, outer=())
     chosen = {**found.choice.to_dict(), "where": found.where, "why": [*found.reasons, *found.notes]}
     write_text(out / "selection.json", json.dumps(chosen, indent=1) + "\n")
     rows = fitted.where(found.where) if found.where else fitted
-    late = larger.where(found.where) if found.where else larger
+    late = larger.where(f"tokens >= {found.choice.burn_in * larger.tokens.max():.0f}")
     names = tuple(dict.fromkeys((*stages.LAWS, found.choice.law.name)))
     laws = {
         n: fit(rows, n, restarts=stages.RESTARTS, residual=found.choice.residual) for n in names
