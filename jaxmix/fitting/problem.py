@@ -122,7 +122,7 @@ def _natural(objective: Objective, z: Any, units: tuple[Array, Array]) -> dict[s
     return {p.name: params[p.name] for p in law.parameters}
 
 
-@compile_quickly(static_argnames=("objective", "count"))
+@partial(jax.jit, static_argnames=("objective", "count"))
 def random_starts(
     objective: Objective, scales: Scales, key: Array, first: Array, *, count: int
 ) -> tuple[Array, Array]:
