@@ -61,7 +61,7 @@ def study(ladder: Ladder, out: pathlib.Path, work: pathlib.Path) -> None:
     chosen = {**found.choice.to_dict(), "where": found.where, "why": [*found.reasons, *found.notes]}
     write_text(out / "selection.json", json.dumps(chosen, indent=1) + "\n")
     rows = fitted.where(found.where) if found.where else fitted
-    late = larger.where(f"tokens >= {found.choice.burn_in * larger.tokens.max():.0f}")
+    late = larger.where(f"run_progress >= {found.choice.burn_in}")
     names = tuple(dict.fromkeys((*stages.LAWS, found.choice.law.name)))
     laws = {
         n: fit(rows, n, restarts=stages.RESTARTS, residual=found.choice.residual) for n in names

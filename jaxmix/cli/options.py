@@ -57,7 +57,9 @@ out = click.option(
     "--out", metavar="FILE", help="Write the rows there: .csv, .tsv, .jsonl or .parquet."
 )
 where = click.option(
-    "--where", metavar="EXPR", help='Use only rows that meet this: "n_params < 2e9".'
+    "--where",
+    metavar="EXPR",
+    help='Use only rows that meet this: "n_params < 2e9", or "run_progress >= 0.25".',
 )
 pool_only = click.option(
     "--pool",

@@ -2,7 +2,8 @@
 
 Grammar: comparisons (chained too), `+ - * / % **`, `and or not`, `in` and `not in` (a literal list,
 or text within text), parentheses, numbers, strings, True and False, columns by name, and any other
-column name in backticks. Numbers may have a unit: `n_params < 70M`.
+column name in backticks. Numbers may have a unit: `n_params < 70M`. Beside the columns there is
+`run_progress`, the tokens of a row over the last tokens of its run.
 """
 
 from __future__ import annotations
@@ -70,8 +71,19 @@ def evaluate_where(expression: str, columns: Mapping[str, np.ndarray]) -> np.nda
 
 
 def columns_of(frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Returns the columns of a frame by name, as `evaluate_where` takes them."""
-    return {str(name): frame[name].to_numpy() for name in frame.columns}
+    """Returns the columns of a frame by name, as `evaluate_where` takes them.
+
+    With ``run_progress``, unless the frame has a column of this name, or lacks runs or tokens.
+
+    >>> frame = pd.DataFrame({"run": ["a", "a", "b"], "tokens": [1e9, 4e9, 2e9]})
+    >>> columns_of(frame)["run_progress"]
+    array([0.25, 1.  , 1.  ])
+    """
+    columns = {str(name): frame[name].to_numpy() for name in frame.columns}
+    if {"run", "tokens"} <= set(columns) and pd.api.types.is_numeric_dtype(frame["tokens"]):
+        last = frame.groupby(frame["run"].astype(str))["tokens"].transform("max")
+        columns.setdefault("run_progress", (frame["tokens"] / last).to_numpy())
+    return columns
 
 
 class _Value(NamedTuple):

@@ -319,7 +319,7 @@ def test_where_says_exactly_which_rows_are_trusted(runs, end):
     for burn_in, floor in [(0.0, 3e7), (0.25, 0.0), (1 / 3, 3e7), (0.0, 0.0)]:
         candidate = Candidate(ADDITIVE, "loss", burn_in, floor)
         expected = candidate.trusted(table, np.ones((1, len(table)), bool))[0]
-        expression = where_expression(candidate, table)
+        expression = where_expression(candidate)
         kept = table if expression is None else table.where(expression)
         pairs = [set(zip(t.frame["run"], t.tokens)) for t in (kept, table.select(expected))]  # noqa: B905
         assert pairs[0] == pairs[1]

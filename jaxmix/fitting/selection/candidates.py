@@ -155,41 +155,11 @@ def resolve_floors(
     return tuple(dict.fromkeys(0.0 if 0 <= f <= smallest else float(f) for f in floors))
 
 
-def where_expression(candidate: Candidate, runs: RunTable) -> str | None:
-    """The rows that a candidate trusts, as ``--where`` says it; None for all rows.
-
-    A burn-in is a threshold on the tokens where runs end together, one for each size where the
-    size says where they end, and one for each group of runs otherwise.
-    """
+def where_expression(candidate: Candidate) -> str | None:
+    """The rows that a candidate trusts, as ``--where`` says it; None for all rows."""
     parts = [f"n_params >= {_number(candidate.size_floor)}"] if candidate.size_floor else []
-    if candidate.burn_in:
-        above = runs.n_params >= candidate.size_floor
-        parts += _burn_in(candidate.burn_in, runs.select(above) if parts else runs)
+    parts += [f"run_progress >= {candidate.burn_in!r}"] if candidate.burn_in else []
     return " and ".join(parts) or None
-
-
-def _burn_in(burn_in: float, runs: RunTable) -> list[str]:
-    share = trajectory_share(runs)
-    last = runs.tokens / share
-    ids, sizes = runs.frame["run"].to_numpy().astype(str), runs.n_params
-    ends = [last[sizes == size] for size in np.unique(sizes)]
-    if np.allclose(last, last[0], rtol=1e-9):
-        return [f"tokens >= {_number(burn_in * last[0])}"]
-    if all(np.allclose(end, end[0], rtol=1e-9) for end in ends):
-        return [
-            f"(n_params != {_number(size)} or tokens >= {_number(burn_in * end[0])})"
-            for size, end in zip(np.unique(sizes), ends, strict=True)
-        ]
-    rounded = np.array([f"{end:.10g}" for end in last])
-    return [
-        f"(run not in {_listed(np.unique(ids[rounded == end]))} or "
-        f"tokens >= {_number(burn_in * float(end))})"
-        for end in np.unique(rounded)
-    ]
-
-
-def _listed(names: np.ndarray) -> str:
-    return f"({', '.join(repr(str(name)) for name in names)},)"
 
 
 def _number(value: float) -> str:

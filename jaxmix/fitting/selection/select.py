@@ -353,7 +353,7 @@ def _selection(
         reasons=(*explain(rows, verdict, nested), *explain_baselines(against)),
         nested=nested,
         baselines=evidence.baselines(shown),
-        where=where_expression(choice, trials.runs),
+        where=where_expression(choice),
         dropped=dropped,
         pull=None if reference is None else choose_pull(shown, verdict.picked, reference),
         notes=tuple(notes),
