@@ -1,6 +1,6 @@
-"""The second study of a family: it is trained, a law selected, its mixtures recommended and proven.
+"""Trains a family's second study, selects a law, recommends mixtures, and trains their proof.
 
-Beside the tables of the runs, by width, the folder ``v2`` of the family receives:
+The folder ``v2`` of the family holds the tables of the runs by width, and then:
 
 - ``selection.json``: the law and the rows that held-out evidence chose, and why;
 - ``scores.csv``: mean relative error of every law on the rows that were fitted and on the held-out
@@ -29,8 +29,6 @@ from jaxmix.studies import BASELINES, Study, mixture_weights, proof_study, put_t
 
 # The richer laws, and those behind a floor: at vertices, losses are far from those of mixtures.
 CANDIDATES = ("additive", "joint", "full", "additive+floor", "joint+floor")
-# Beside them where a domain repeats, which its table shows by its unique tokens.
-REPEATING = ("additive+repetition", "joint+repetition", "effective+repetition+harm")
 BURN_IN = (0.0, 0.25, 0.5)  # the first checkpoint is an eighth of a run
 SEEDS = (0, 1, 2, 3)
 
@@ -55,8 +53,9 @@ def study(ladder: Ladder, out: pathlib.Path, work: pathlib.Path) -> None:
     fitted, larger = read_tables(ladder, out)
     goals = ladder.goals
     targets = tuple(dict.fromkeys(t for named in goals.values() for t in named))
+    # Tables hold unique tokens only where a domain repeats.
     repeats = any(name.startswith("unique_") for name in fitted.frame.columns)
-    candidates = CANDIDATES + REPEATING * repeats
+    candidates = CANDIDATES + stages.REPEATING * repeats
     found = select(fitted, candidates, targets=targets, burn_in=BURN_IN, outer=())
     chosen = {**found.choice.to_dict(), "where": found.where, "why": [*found.reasons, *found.notes]}
     write_text(out / "selection.json", json.dumps(chosen, indent=1) + "\n")

@@ -22,7 +22,15 @@ from jaxmix.fitting.selection.candidates import Candidate
 from jaxmix.fitting.selection.splits import Split
 from jaxmix.fitting.sharing import starts_of, ties
 from jaxmix.fitting.solvers.lanes import WARM
-from jaxmix.fitting.solvers.multistart import SEARCHES, Pool, finish, perturbed, run_search, solve
+from jaxmix.fitting.solvers.multistart import (
+    SEARCHES,
+    Pool,
+    finish,
+    perturbed,
+    run_search,
+    solve,
+    values_at,
+)
 from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.laws import Law, Scales
 from jaxmix.runs import RunTable
@@ -277,12 +285,12 @@ def _together(parts: Iterable[Array]) -> Array:
 def _warm(problem: Problem, parents: Pool, parent: Sequence[int], m: int) -> Pool:
     """Local solves from those optima of each fit's parent that suit its own rows best.
 
-    And from perturbations of the best. Four starts so chosen end lower, on the mean, than eight of
-    which the parent's rows chose four and the others perturb those.
+    One more start perturbs the best. These four end lower on average than the four best optima of
+    the parent and four perturbations of them.
     """
     fits = [p * m + t for p in parent for t in range(m)]
     elite = np.stack([parents.elite(f, _ELITE) for f in fits])  # [fits, e, P]
-    values = np.asarray(_values(problem.objective, jnp.asarray(elite), problem.rows))
+    values = np.asarray(values_at(problem.objective, jnp.asarray(elite), problem.rows))
     order = np.argsort(values, 1, kind="stable")[:, :_OPTIMA, None]
     best = np.take_along_axis(elite, order, 1).swapaxes(0, 1)
     keys = jax.random.split(jax.random.key(1), (_PERTURBED, len(fits)))
@@ -305,13 +313,3 @@ def _predict(objective: Objective, z: Array, rows: Rows) -> Array:
     """Predicted losses [F, p] at z [F, P]."""
     one = lambda fit: objective.predict(z[fit], rows.of_fit(fit))  # noqa: E731
     return jax.lax.map(one, jnp.arange(z.shape[0]), batch_size=min(16, z.shape[0]))
-
-
-@partial(jax.jit, static_argnames="objective")
-def _values(objective: Objective, z: Array, rows: Rows) -> Array:
-    """Objectives [F, n] of each fit at its own z [F, n, P]."""
-
-    def of_fit(fit: Array) -> Array:
-        return jax.vmap(lambda one: objective.value(one, rows.of_fit(fit)))(z[fit])
-
-    return jax.lax.map(of_fit, jnp.arange(z.shape[0]), batch_size=min(16, z.shape[0]))

@@ -272,12 +272,18 @@ def solve(
 ) -> Results:
     """The ends of starts z [n, m, P] of m fits; keys [n, m], None for solvers that draw nothing."""
     count, fits, size = z.shape
-    if keys is None:
-        keys = jnp.broadcast_to(jax.random.key(0), (count, fits))
     flat = jnp.asarray(z.reshape(-1, size), problem.rows.losses.dtype)
-    fit = jnp.asarray(np.tile(np.arange(fits), count))
-    jobs = Jobs(flat, fit, keys.ravel(), jnp.asarray(np.full(count * fits, stage)))
+    jobs = make_jobs(flat, np.tile(np.arange(fits), count), stage, keys)
     return run_jobs(solver, problem.objective, problem.rows, jobs)
+
+
+def make_jobs(
+    z: np.ndarray | Array, fit: np.ndarray, stage: int, keys: Array | None = None
+) -> Jobs:
+    """Jobs of starts z [J, P] of fits [J]; keys [J], None for solvers that draw nothing."""
+    keys = jnp.broadcast_to(jax.random.key(0), fit.shape) if keys is None else keys.ravel()
+    # Made by NumPy, for jnp.full makes another type, and with it another program.
+    return Jobs(jnp.asarray(z), jnp.asarray(fit), keys, jnp.asarray(np.full(fit.shape, stage)))
 
 
 def finish(search: Search, problem: Problem, pool: Pool) -> Pool:
@@ -316,8 +322,18 @@ def to_bottom(objective: Objective, rows: Rows, z: np.ndarray | Array, fit: np.n
         z: [J, P] working vectors.
         fit: [J] which fit each belongs to.
     """
-    keys = jax.random.split(jax.random.key(0), len(fit))  # these solvers draw nothing
-    begin, stage = jnp.asarray(z, rows.losses.dtype), jnp.asarray(np.full(len(fit), BOTTOM))
-    near = run_jobs(_EARLY, objective, rows, Jobs(begin, jnp.asarray(fit), keys, stage))
+    begin = jnp.asarray(z, rows.losses.dtype)
+    near = run_jobs(_EARLY, objective, rows, make_jobs(begin, fit, BOTTOM))
     begin = jnp.where(jnp.asarray(near.failed)[:, None], begin, near.z)
-    return run_jobs(Newton(), objective, rows, Jobs(begin, jnp.asarray(fit), keys, stage))
+    return run_jobs(Newton(), objective, rows, make_jobs(begin, fit, BOTTOM))
+
+
+@partial(jax.jit, static_argnames="objective")
+def values_at(objective: Objective, z: Array, rows: Rows) -> Array:
+    """Objectives [F, n] of each fit at its own vectors z [F, n, P]."""
+
+    def of_fit(fit: Array) -> Array:
+        own = rows.of_fit(fit)
+        return jax.vmap(lambda one: objective.value(one, own))(z[fit])
+
+    return jax.lax.map(of_fit, jnp.arange(len(z)), batch_size=min(16, len(z)))

@@ -20,14 +20,16 @@ from jaxmix.fitting.problem import Problem
 from jaxmix.fitting.sharing import ties
 from jaxmix.fitting.solvers.gauss_newton import GaussNewton
 from jaxmix.fitting.solvers.hopping import perturb
-from jaxmix.fitting.solvers.lanes import POLISH, WARM, Jobs
+from jaxmix.fitting.solvers.lanes import POLISH, WARM
 from jaxmix.fitting.solvers.multistart import (
     SEARCHES,
     Pool,
+    make_jobs,
     run_jobs,
     run_search,
     starts_of_search,
     to_bottom,
+    values_at,
 )
 from jaxmix.fitting.solvers.together import fit_together
 from jaxmix.fitting.uncertainty.clusters import make_folds
@@ -234,7 +236,7 @@ class Refitter(NamedTuple):
         """
         z = pool.elite(self.index, count)
         rows, fit = self.rows, np.zeros(count, int)
-        ended = run_jobs(_SOLVER, self.problem.objective, rows, _jobs(z, fit, POLISH))
+        ended = run_jobs(_SOLVER, self.problem.objective, rows, make_jobs(z, fit, POLISH))
         own = self.problem.objective.value(jnp.asarray(self.starts[0]), rows.of_fit(jnp.asarray(0)))
         tied = ended.value < _TIED * min(float(own), ended.value.min())
         return np.concatenate([self.starts[:1], ended.z[tied]])
@@ -280,7 +282,7 @@ class _Batch(NamedTuple):
     def near(self, z: np.ndarray) -> np.ndarray:
         """Working vectors [B, P] a few dozen steps downhill from z [P]."""
         size = self.rows.losses.shape[0]
-        jobs = _jobs(np.broadcast_to(z, (size, len(z))), np.arange(size), POLISH)
+        jobs = make_jobs(np.broadcast_to(z, (size, len(z))), np.arange(size), POLISH)
         return np.asarray(run_jobs(_NEAR, self.objective, self.rows, jobs).z)
 
     @property
@@ -303,7 +305,8 @@ class _Batch(NamedTuple):
         """
         size, each = len(found.z), 1 if self.heavy else 3
         pool = np.resize(pool[:_POOL], (_POOL, pool.shape[1]))  # one shape, one program
-        values = np.array(_values_at(self.objective, jnp.asarray(pool), self.rows, size))
+        each_at = jnp.broadcast_to(jnp.asarray(pool), (size, *pool.shape))
+        values = np.array(values_at(self.objective, each_at, self.rows))
         values[np.isclose(values, found.value[:, None], rtol=1e-6)] = np.inf  # its own
         order = np.argsort(values, 1, kind="stable")
         shared = pool[order[:, turn * each : (turn + 1) * each]]  # [B, s, P]
@@ -318,7 +321,7 @@ class _Batch(NamedTuple):
         """Ends of ``each`` starts of every refit, [B * each, P]; filling fails at once."""
         fit = np.repeat(np.arange(self.rows.losses.shape[0]), each)
         z = np.where((fit < self.count)[:, None], z, np.nan)
-        ended = run_jobs(_SOLVER, self.objective, self.rows, _jobs(z, fit, stage))
+        ended = run_jobs(_SOLVER, self.objective, self.rows, make_jobs(z, fit, stage))
         return Refits(np.asarray(ended.z), np.where(ended.failed, np.inf, ended.value))
 
 
@@ -331,22 +334,6 @@ def _moved(objective: Objective, z: Array, numbers: Array, turn: Array, each: in
         return jax.vmap(lambda k: perturb(objective, k, z))(jax.random.split(key, each))
 
     return jax.vmap(of_refit)(z, numbers)
-
-
-@partial(jax.jit, static_argnames=("objective", "count"))
-def _values_at(objective: Objective, pool: Array, rows: Rows, count: int) -> Array:
-    """Objective [count, n] of each fit at every vector of a pool [n, P]."""
-
-    def of_fit(fit: Array) -> Array:
-        own = rows.of_fit(fit)
-        return jax.vmap(lambda z: objective.value(z, own))(pool)
-
-    return jax.lax.map(of_fit, jnp.arange(count), batch_size=min(count, 16))
-
-
-def _jobs(z: np.ndarray, fit: np.ndarray, stage: int) -> Jobs:
-    keys = jnp.broadcast_to(jax.random.key(0), fit.shape)  # these solvers draw nothing
-    return Jobs(jnp.asarray(z), jnp.asarray(fit), keys, jnp.asarray(np.full(fit.shape, stage)))
 
 
 def _with(rows: Rows, losses: np.ndarray | None, row_weights: np.ndarray | None) -> Rows:
